@@ -1,0 +1,55 @@
+"""What every integer of a chip network means. Engine, Lava, file and cost model agree with it."""
+
+from tssl.chip.cuba import CubaNeuron, CubaRun, CubaState, cuba_run, cuba_step, driven_current
+from tssl.chip.layers import (
+    INTEGRATOR,
+    ConvLayer,
+    DenseLayer,
+    Layer,
+    Pair,
+    RecurrentLayer,
+    Shape,
+    Train,
+)
+from tssl.chip.limits import ChipLimits
+from tssl.chip.network import INPUT, ChipNetwork, Encoding, InputLayer
+from tssl.chip.numbers import (
+    BIAS_SHIFT,
+    DECAY_ONE,
+    STATE_LIMIT,
+    THRESHOLD_SHIFT,
+    BoolArray,
+    IntArray,
+    SpikeArray,
+)
+from tssl.chip.synapses import storage_problem
+
+__all__ = [
+    "BIAS_SHIFT",
+    "BoolArray",
+    "ChipLimits",
+    "ChipNetwork",
+    "ConvLayer",
+    "CubaNeuron",
+    "CubaRun",
+    "CubaState",
+    "DECAY_ONE",
+    "DenseLayer",
+    "Encoding",
+    "INPUT",
+    "INTEGRATOR",
+    "InputLayer",
+    "IntArray",
+    "Layer",
+    "Pair",
+    "RecurrentLayer",
+    "STATE_LIMIT",
+    "Shape",
+    "SpikeArray",
+    "THRESHOLD_SHIFT",
+    "Train",
+    "cuba_run",
+    "cuba_step",
+    "driven_current",
+    "storage_problem",
+]

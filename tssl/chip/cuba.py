@@ -1,0 +1,144 @@
+"""The current-based (CUBA) leaky integrate-and-fire neuron of Loihi, in integers."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from tssl.chip.numbers import (
+    ACTIVATION_SHIFT,
+    BIAS_SHIFT,
+    DECAY_ONE,
+    THRESHOLD_SHIFT,
+    BoolArray,
+    IntArray,
+    SpikeArray,
+    decayed,
+    saturated,
+    wrapped,
+)
+from tssl.errors import RangeError
+
+
+@dataclass(frozen=True, kw_only=True)
+class CubaNeuron:
+    """Parameters of a group of CUBA neurons.
+
+    Parameters
+    ----------
+    current_decay, voltage_decay
+        Fraction of the synaptic current and membrane potential lost per time step, in
+        units of 2**-12: an integer 0...4096.
+    threshold
+        Mantissa of the firing threshold; a neuron fires when its membrane potential
+        exceeds ``threshold * 2**6``. Lava sets no limit to it: from 131072 on the neuron
+        never fires, below zero it always does. What a chip allows is in its profile.
+
+    Raises
+    ------
+    RangeError
+        When a decay is outside 0...4096.
+    """
+
+    current_decay: int
+    voltage_decay: int
+    threshold: int
+
+    def __post_init__(self) -> None:
+        for name in ("current_decay", "voltage_decay"):
+            value = getattr(self, name)
+            if not 0 <= value <= DECAY_ONE:
+                raise RangeError(f"{name} = {value} is outside 0..{DECAY_ONE}")
+
+    def rest(self, shape: tuple[int, ...]) -> "CubaState":
+        """Return the state before the first time step, all zero."""
+        return CubaState(np.zeros(shape, np.int64), np.zeros(shape, np.int64))
+
+
+class CubaState(NamedTuple):
+    """State of a group of CUBA neurons, both of shape ``(*batch, neurons)``."""
+
+    current: IntArray
+    voltage: IntArray
+
+
+class CubaRun(NamedTuple):
+    """What a group of neurons did over all time steps."""
+
+    spikes: SpikeArray
+    """``(time, batch, neurons)``, 0 or 1."""
+    state: CubaState
+    """After the last time step, ``(batch, neurons)``."""
+
+
+def driven_current(neuron: CubaNeuron, state: CubaState, activation: IntArray) -> IntArray:
+    """Return the next synaptic current *before* it wraps to 24 bits."""
+    return decayed(state.current, neuron.current_decay) + (activation << ACTIVATION_SHIFT)
+
+
+def cuba_step(
+    neuron: CubaNeuron, state: CubaState, activation: IntArray, bias: IntArray | int = 0
+) -> tuple[BoolArray, CubaState]:
+    r"""Advance CUBA leaky integrate-and-fire neurons by one time step.
+
+    .. math::
+        u_t &= \operatorname{wrap}\bigl([u_{t-1}(1 - d_u 2^{-12})]_0 + 2^6 a_t\bigr) \\
+        v_t &= \operatorname{clip}\bigl([v_{t-1}(1 - d_v 2^{-12})]_0 + u_t + 2^6 b\bigr) \\
+        s_t &= v_t > 2^6 \vartheta, \qquad v_t \leftarrow 0 \text{ where } s_t
+
+    with :math:`[\cdot]_0` rounding toward zero.
+
+    Parameters
+    ----------
+    neuron
+        Decays :math:`d_u, d_v` and the threshold mantissa :math:`\vartheta`.
+    state
+        Synaptic current :math:`u_{t-1}` and membrane potential :math:`v_{t-1}`.
+    activation
+        Sum of the weights of arriving spikes :math:`a_t`, ``(*batch, neurons)``.
+    bias
+        Mantissa of the constant input :math:`b`; a scalar or ``(neurons,)``.
+
+    Returns
+    -------
+    spikes
+        ``(*batch, neurons)``; True where the neuron fired at this time step.
+    state
+        The new state. The argument is left unchanged.
+
+    Notes
+    -----
+    The comparison is strict: a potential equal to the threshold does not fire.
+    The current wraps on overflow but the potential saturates.
+
+    References
+    ----------
+    Equal, bit for bit, to ``PyLifModelBitAcc`` in lava-nc/lava
+    (``lava.proc.lif.models``) with ``du = current_decay - 1``.
+    """
+    current = wrapped(driven_current(neuron, state, activation))
+    voltage = decayed(state.voltage, neuron.voltage_decay) + current + (bias << BIAS_SHIFT)
+    voltage = saturated(voltage)
+    spikes = voltage > neuron.threshold << THRESHOLD_SHIFT
+    return spikes, CubaState(current, np.where(spikes, 0, voltage))
+
+
+def cuba_run(
+    neuron: CubaNeuron, activation: IntArray, bias: IntArray | int, time_steps: int
+) -> CubaRun:
+    """Run neurons from rest.
+
+    Parameters
+    ----------
+    activation
+        ``(time, batch, neurons)``, or ``(1, batch, neurons)`` when it is the same at
+        every time step.
+    bias
+        A scalar, ``(neurons,)`` or ``(batch, neurons)``.
+    """
+    activation = np.broadcast_to(activation, (time_steps, *activation.shape[1:]))
+    spikes = np.empty(activation.shape, np.uint8)
+    state = neuron.rest(activation.shape[1:])
+    for step in range(time_steps):
+        spikes[step], state = cuba_step(neuron, state, activation[step], bias)
+    return CubaRun(spikes, state)

@@ -1,0 +1,175 @@
+"""A whole network of integers, and how data become its input."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tssl.chip.cuba import CubaNeuron
+from tssl.chip.layers import ConvLayer, DenseLayer, Layer, RecurrentLayer, Shape
+from tssl.chip.numbers import IntArray
+from tssl.errors import DataError, UnsupportedLayerError
+
+INPUT = "input"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoding:
+    """Turn samples into graded input spikes, ``round((x - offset) * gain)``.
+
+    The same integers enter at every time step; ties round to even. The trainer, the
+    engine and Lava all call this one function.
+
+    Parameters
+    ----------
+    offset, gain
+        In units of the data set's own values (pixels 0...255, say).
+    quantum
+        Value that one unit of the integers stands for in the trained network.
+    """
+
+    offset: float
+    gain: float
+    quantum: float
+
+    def integers(self, inputs: NDArray[np.generic]) -> IntArray:
+        """Return the graded spikes, same shape as ``inputs``."""
+        return np.rint((inputs.astype(np.float64) - self.offset) * self.gain).astype(np.int64)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class InputLayer:
+    """Where data enter.
+
+    Parameters
+    ----------
+    shape
+        Of one step of input, (C, H, W) or (neurons,).
+    neuron
+        When given, the data are the biases of such neurons, whose spikes enter the first
+        layer; otherwise the data are spikes themselves, graded by their integer value.
+    """
+
+    shape: Shape
+    neuron: CubaNeuron | None = None
+
+    @property
+    def neurons(self) -> int:
+        """Number of input channels."""
+        return int(np.prod(self.shape))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ChipNetwork:
+    """Input and layers, in an order in which every layer follows its source.
+
+    Parameters
+    ----------
+    encoding
+        How samples of the training data set become input; None for a network of unknown
+        origin, which takes integers as they are.
+    time_steps
+        Steps for which the network was made, or None when unknown.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        When shapes do not chain, a source is missing or a name appears twice.
+    """
+
+    name: str
+    input: InputLayer
+    layers: tuple[Layer, ...]
+    encoding: Encoding | None = None
+    time_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise UnsupportedLayerError(f"network {self.name}: has no layers")
+        sizes = {INPUT: self.input.neurons}
+        for layer in self.layers:
+            if layer.name in sizes:
+                raise UnsupportedLayerError(f"layer {layer.name}: the name appears twice")
+            if layer.source not in sizes:
+                raise UnsupportedLayerError(
+                    f"layer {layer.name}: its source {layer.source!r} is not an earlier layer"
+                )
+            if sizes[layer.source] != layer.inputs:
+                raise UnsupportedLayerError(
+                    f"layer {layer.name}: expects {layer.inputs} inputs {layer.input_shape}, "
+                    f"but {layer.source} has {sizes[layer.source]}"
+                )
+            sizes[layer.name] = layer.neurons
+
+    @property
+    def output(self) -> Layer:
+        """The last layer."""
+        return self.layers[-1]
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether every layer listens to the one before it."""
+        sources = [layer.source for layer in self.layers]
+        return sources == [INPUT, *(layer.name for layer in self.layers[:-1])]
+
+    @property
+    def has_memory_in_synapses(self) -> bool:
+        """Whether spikes can be under way inside a layer (delays, recurrence)."""
+        return any(
+            isinstance(layer, RecurrentLayer)
+            or (isinstance(layer, DenseLayer) and layer.delay is not None and layer.delay.any())
+            for layer in self.layers
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over everything that decides a spike."""
+        state = hashlib.sha256(repr((self.input.shape, self.input.neuron)).encode())
+        for layer in self.layers:
+            state.update(_layer_bytes(layer))
+        return state.hexdigest()
+
+    def as_train(self, inputs: NDArray[np.generic]) -> IntArray:
+        """Return input integers as a train ``(time or 1, samples, neurons)``.
+
+        Parameters
+        ----------
+        inputs
+            Whole numbers, ``(samples, *shape)`` for an input that stays the same, or
+            ``(samples, time, *shape)``; ``shape`` may be flattened.
+
+        Raises
+        ------
+        DataError
+            When the shape fits neither form or a value is not a whole number.
+        """
+        values = np.asarray(inputs)
+        integers = values.astype(np.int64) if values.dtype.kind in "iufb" else None
+        if integers is None or not np.array_equal(integers, values):
+            raise DataError(f"network inputs must be whole numbers, not {values.dtype} fractions")
+        shapes = {self.input.shape, (self.input.neurons,)}
+        if integers.shape[1:] in shapes:
+            return integers.reshape(1, len(integers), self.input.neurons)
+        if integers.ndim > 1 and integers.shape[2:] in shapes:
+            train = integers.reshape(*integers.shape[:2], self.input.neurons)
+            return np.ascontiguousarray(train.transpose(1, 0, 2))
+        raise DataError(
+            f"inputs of shape {values.shape} do not fit network {self.name}: expected "
+            f"(samples, time, *{self.input.shape}) or (samples, *{self.input.shape})"
+        )
+
+
+def _layer_bytes(layer: Layer) -> bytes:
+    """Return bytes that differ whenever two layers could compute different spikes."""
+    parts: list[object] = [type(layer).__name__, layer.name, layer.source, layer.neuron]
+    arrays = [layer.weight, layer.bias]
+    if isinstance(layer, ConvLayer):
+        parts += [layer.map_shape, layer.stride, layer.padding, layer.dilation, layer.groups]
+    if isinstance(layer, RecurrentLayer):
+        arrays.append(layer.recurrent_weight)
+    if isinstance(layer, DenseLayer) and layer.delay is not None:
+        arrays.append(layer.delay)
+    parts += [array.shape for array in arrays]
+    return repr(parts).encode() + b"".join(array.astype("<i8").tobytes() for array in arrays)

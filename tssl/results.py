@@ -1,0 +1,308 @@
+"""What running a network yields: spikes, the one read-out, and counted operations."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tssl.chip import (
+    INPUT,
+    BoolArray,
+    ChipNetwork,
+    IntArray,
+    RecurrentLayer,
+    SpikeArray,
+    Train,
+)
+from tssl.errors import DataError
+from tssl.files import read_json, write_json, written
+
+SCHEMA_VERSION = 1
+_ARRAYS = "result.npz"
+_DOCUMENT = "result.json"
+
+
+class Recording(NamedTuple):
+    """Everything a backend recorded for some samples, aligned as if nothing were delayed."""
+
+    trains: dict[str, SpikeArray]
+    """By layer name, ``(time, samples, neurons)``; also ``"input"`` for an input block."""
+    output_voltage: IntArray
+    """Membrane potential of the output layer after the last step, ``(samples, outputs)``."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OpCounts:
+    """Operations counted from spikes, summed over samples.
+
+    Parameters
+    ----------
+    samples
+        How many samples the sums cover.
+    layers
+        Names of the layers.
+    neurons
+        Neurons of each layer; all of them are updated at every time step.
+    synaptic_operations
+        Spikes times the non-zero synapses they drive, ``(layers, time)``.
+    active_updates
+        Updates of neurons that received a spike or fired, ``(layers, time)``.
+    spikes
+        Spikes fired, ``(layers, time)``.
+    input_spikes
+        Non-zero inputs, ``(time,)``.
+    """
+
+    samples: int
+    layers: tuple[str, ...]
+    neurons: IntArray
+    synaptic_operations: IntArray
+    active_updates: IntArray
+    spikes: IntArray
+    input_spikes: IntArray
+
+    def __add__(self, other: "OpCounts") -> "OpCounts":
+        """Return the counts of both, which must come from the same network."""
+        return OpCounts(
+            samples=self.samples + other.samples,
+            layers=self.layers,
+            neurons=self.neurons,
+            synaptic_operations=self.synaptic_operations + other.synaptic_operations,
+            active_updates=self.active_updates + other.active_updates,
+            spikes=self.spikes + other.spikes,
+            input_spikes=self.input_spikes + other.input_spikes,
+        )
+
+    @property
+    def time_steps(self) -> int:
+        """Number of time steps of a sample."""
+        return len(self.input_spikes)
+
+
+def count_operations(network: ChipNetwork, train: IntArray, recording: Recording) -> OpCounts:
+    """Count what a chip would do, from spikes alone and so equally for every backend.
+
+    Parameters
+    ----------
+    train
+        The network's input, ``(time or 1, samples, inputs)``.
+    recording
+        Spikes of all layers.
+    """
+    time_steps = len(recording.trains[network.output.name])
+    sources: dict[str, Train] = {INPUT: recording.trains.get(INPUT, train), **recording.trains}
+    operations, active, spikes = [], [], []
+    for layer in network.layers:
+        source, fired = sources[layer.source], recording.trains[layer.name]
+        driven = _per_step(source != 0, layer.fan_out(), time_steps)
+        if isinstance(layer, RecurrentLayer):
+            own_fan_out = (layer.recurrent_weight != 0).sum(axis=0)
+            driven[1:] += _per_step(fired[:-1], own_fan_out, time_steps - 1)
+        operations.append(driven)
+        active.append((layer.reached(source) | (fired != 0)).sum(axis=(1, 2)))
+        spikes.append(fired.sum(axis=(1, 2), dtype=np.int64))
+    input_spikes = (sources[INPUT] != 0).sum(axis=(1, 2))
+    return OpCounts(
+        samples=train.shape[1],
+        layers=tuple(layer.name for layer in network.layers),
+        neurons=np.array([layer.neurons for layer in network.layers]),
+        synaptic_operations=np.array(operations),
+        active_updates=np.array(active),
+        spikes=np.array(spikes),
+        input_spikes=np.broadcast_to(input_spikes, (time_steps,)).copy(),
+    )
+
+
+def read_out(output_spikes: SpikeArray, output_voltage: IntArray) -> IntArray:
+    """Return the predicted class of each sample, by the one rule of this project.
+
+    The class with the most output spikes wins; between equals, the one whose spikes came
+    earlier; then the lower index. Where no output of a sample ever fires, the largest
+    membrane potential decides.
+
+    Parameters
+    ----------
+    output_spikes
+        ``(samples, time, outputs)``.
+    output_voltage
+        After the last step, ``(samples, outputs)``.
+    """
+    time_steps = output_spikes.shape[1]
+    counts = output_spikes.sum(axis=1, dtype=np.int64)
+    earliness = np.tensordot(time_steps - np.arange(time_steps), output_spikes, axes=(0, 1))
+    score = counts * (time_steps * time_steps + 1) + earliness.astype(np.int64)
+    silent = ~counts.any(axis=1)
+    return np.where(silent, output_voltage.argmax(axis=1), score.argmax(axis=1))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RunResult:
+    """One network run on one backend over some samples.
+
+    Parameters
+    ----------
+    backend
+        Name of what ran the network.
+    network, digest
+        Name and SHA-256 of the network.
+    data
+        What was run, in words for people: data set and split, or a file name.
+    output_spikes
+        ``(samples, time, outputs)``.
+    spike_counts
+        Spikes of each layer and sample, ``(samples, layers)``.
+    predictions
+        ``(samples,)``, see :func:`read_out`.
+    labels
+        ``(samples,)``, or None when unknown.
+    seconds
+        Wall time of the run.
+    """
+
+    backend: str
+    network: str
+    digest: str
+    data: str
+    output_spikes: SpikeArray
+    spike_counts: IntArray
+    predictions: IntArray
+    labels: IntArray | None
+    counts: OpCounts
+    seconds: float
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of correct predictions, or None without labels."""
+        if self.labels is None:
+            return None
+        return float(np.mean(self.predictions == self.labels))
+
+    def save(self, directory: Path) -> None:
+        """Write ``result.npz`` and ``result.json``."""
+        arrays: dict[str, Any] = {
+            "output_spikes": self.output_spikes,
+            "spike_counts": self.spike_counts,
+            "predictions": self.predictions,
+        }
+        if self.labels is not None:
+            arrays["labels"] = self.labels
+        for name, value in asdict(self.counts).items():
+            if isinstance(value, np.ndarray):
+                arrays[f"counts.{name}"] = value
+        with written(directory / _ARRAYS) as path, path.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+        write_json(directory / _DOCUMENT, self.document())
+
+    def document(self) -> dict[str, Any]:
+        """Return the result without its arrays, as JSON data."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "backend": self.backend,
+            "network": self.network,
+            "digest": self.digest,
+            "data": self.data,
+            "samples": self.counts.samples,
+            "time_steps": self.counts.time_steps,
+            "layers": list(self.counts.layers),
+            "accuracy": self.accuracy,
+            "seconds": self.seconds,
+        }
+
+    @staticmethod
+    def load(directory: Path) -> "RunResult":
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        DataError
+            When a file is missing, damaged or of another schema.
+        """
+        document = read_json(directory / _DOCUMENT, DataError)
+        if document.get("schema_version") != SCHEMA_VERSION:
+            raise DataError(
+                f"{directory / _DOCUMENT}: schema_version = {document.get('schema_version')}; "
+                f"this tssl reads {SCHEMA_VERSION}; run the network again"
+            )
+        path = directory / _ARRAYS
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = dict(file)
+            return _from_files(document, arrays)
+        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+            raise DataError(f"{path}: cannot be read as a run result: {error}") from error
+        except Exception as error:
+            if type(error).__module__ == "zipfile":  # BadZipFile has no useful base class
+                raise DataError(f"{path}: is damaged: {error}") from error
+            raise
+
+
+def collect(
+    network: ChipNetwork,
+    chunks: Iterable[tuple[IntArray, Recording]],
+    *,
+    backend: str,
+    data: str,
+    labels: IntArray | None,
+    seconds: float,
+) -> RunResult:
+    """Join the recordings of consecutive chunks of samples into one result.
+
+    Parameters
+    ----------
+    chunks
+        Pairs of input train and what the backend recorded for it; at least one.
+    """
+    counts: OpCounts | None = None
+    spikes, totals, predictions = [], [], []
+    for train, recording in chunks:
+        part = count_operations(network, train, recording)
+        counts = part if counts is None else counts + part
+        output = recording.trains[network.output.name].transpose(1, 0, 2)
+        spikes.append(output)
+        totals.append(_layer_totals(network, recording))
+        predictions.append(read_out(output, recording.output_voltage))
+    if counts is None:
+        raise DataError("no samples to run")
+    return RunResult(
+        backend=backend,
+        network=network.name,
+        digest=network.digest,
+        data=data,
+        output_spikes=np.concatenate(spikes),
+        spike_counts=np.concatenate(totals),
+        predictions=np.concatenate(predictions),
+        labels=labels,
+        counts=counts,
+        seconds=seconds,
+    )
+
+
+def _layer_totals(network: ChipNetwork, recording: Recording) -> IntArray:
+    totals = [
+        recording.trains[layer.name].sum(axis=(0, 2), dtype=np.int64) for layer in network.layers
+    ]
+    return np.stack(totals, axis=1)
+
+
+def _per_step(spikes: Train | BoolArray, fan_out: IntArray, time_steps: int) -> IntArray:
+    """Return synaptic operations per step for binary spikes ``(time or 1, samples, n)``."""
+    per_neuron = spikes.sum(axis=1, dtype=np.int64)
+    return np.broadcast_to(per_neuron @ fan_out, (time_steps,)).copy()
+
+
+def _from_files(document: dict[str, Any], arrays: dict[str, Any]) -> RunResult:
+    counts = {name[7:]: value for name, value in arrays.items() if name.startswith("counts.")}
+    return RunResult(
+        backend=document["backend"],
+        network=document["network"],
+        digest=document["digest"],
+        data=document["data"],
+        output_spikes=arrays["output_spikes"],
+        spike_counts=arrays["spike_counts"],
+        predictions=arrays["predictions"],
+        labels=arrays.get("labels"),
+        counts=OpCounts(samples=document["samples"], layers=tuple(document["layers"]), **counts),
+        seconds=document["seconds"],
+    )
