@@ -83,7 +83,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path}: is not valid TOML: {error}") from error
 
 
@@ -93,7 +93,7 @@ def read_json(path: Path, error_class: type[TsslError]) -> dict[str, Any]:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise error_class(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # brackets nested thousands deep
         raise error_class(f"{path}: is not valid JSON: {error}") from error
     if not isinstance(document, dict):
         raise error_class(f"{path}: holds a JSON {type(document).__name__}, not an object")

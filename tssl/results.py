@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tssl.chip import (
     INPUT,
@@ -115,7 +116,7 @@ def count_operations(network: ChipNetwork, train: IntArray, recording: Recording
     )
 
 
-def read_out(output_spikes: SpikeArray, output_voltage: IntArray) -> IntArray:
+def read_out(output_spikes: SpikeArray, output_voltage: NDArray[np.generic]) -> IntArray:
     """Return the predicted class of each sample, by the one rule of this project.
 
     The class with the most output spikes wins; between equals, the one whose spikes came

@@ -1,6 +1,14 @@
 """What every integer of a chip network means. Engine, Lava, file and cost model agree with it."""
 
-from tssl.chip.cuba import CubaNeuron, CubaRun, CubaState, cuba_run, cuba_step, driven_current
+from tssl.chip.cuba import (
+    CubaNeuron,
+    CubaRun,
+    CubaState,
+    cuba_run,
+    cuba_step,
+    driven_current,
+    driven_voltage,
+)
 from tssl.chip.layers import (
     INTEGRATOR,
     ConvLayer,
@@ -14,6 +22,7 @@ from tssl.chip.layers import (
 from tssl.chip.limits import ChipLimits
 from tssl.chip.network import INPUT, ChipNetwork, Encoding, InputLayer
 from tssl.chip.numbers import (
+    ACTIVATION_SHIFT,
     BIAS_SHIFT,
     DECAY_ONE,
     STATE_LIMIT,
@@ -25,6 +34,7 @@ from tssl.chip.numbers import (
 from tssl.chip.synapses import storage_problem
 
 __all__ = [
+    "ACTIVATION_SHIFT",
     "BIAS_SHIFT",
     "BoolArray",
     "ChipLimits",
@@ -51,5 +61,6 @@ __all__ = [
     "cuba_run",
     "cuba_step",
     "driven_current",
+    "driven_voltage",
     "storage_problem",
 ]

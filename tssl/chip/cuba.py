@@ -76,6 +76,13 @@ def driven_current(neuron: CubaNeuron, state: CubaState, activation: IntArray) -
     return decayed(state.current, neuron.current_decay) + (activation << ACTIVATION_SHIFT)
 
 
+def driven_voltage(
+    neuron: CubaNeuron, state: CubaState, current: IntArray, bias: IntArray | int
+) -> IntArray:
+    """Return the next membrane potential *before* it saturates and resets."""
+    return decayed(state.voltage, neuron.voltage_decay) + current + (bias << BIAS_SHIFT)
+
+
 def cuba_step(
     neuron: CubaNeuron, state: CubaState, activation: IntArray, bias: IntArray | int = 0
 ) -> tuple[BoolArray, CubaState]:
@@ -117,8 +124,7 @@ def cuba_step(
     (``lava.proc.lif.models``) with ``du = current_decay - 1``.
     """
     current = wrapped(driven_current(neuron, state, activation))
-    voltage = decayed(state.voltage, neuron.voltage_decay) + current + (bias << BIAS_SHIFT)
-    voltage = saturated(voltage)
+    voltage = saturated(driven_voltage(neuron, state, current, bias))
     spikes = voltage > neuron.threshold << THRESHOLD_SHIFT
     return spikes, CubaState(current, np.where(spikes, 0, voltage))
 

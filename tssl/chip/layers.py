@@ -116,7 +116,9 @@ class Layer(ABC):
             )
 
     def _check_bias(self) -> None:
-        if self.bias.shape not in ((), (self.neurons,)):
+        if self.bias.shape == ():
+            object.__setattr__(self, "bias", np.broadcast_to(self.bias, (self.neurons,)))
+        if self.bias.shape != (self.neurons,):
             raise UnsupportedLayerError(
                 f"layer {self.name}: bias of shape {self.bias.shape}; expected ({self.neurons},)"
             )
@@ -138,8 +140,9 @@ class DenseLayer(Layer):
         self._store(weight_dimensions=2)
         self._check_bias()
         if self.delay is not None:
-            object.__setattr__(self, "delay", frozen_integers(self.delay))
-            _check_delay(self.name, self.delay, self.weight.shape)
+            delay = frozen_integers(self.delay)
+            _check_delay(self.name, delay, self.weight.shape)
+            object.__setattr__(self, "delay", delay if delay.any() else None)
 
     @property
     def input_shape(self) -> Shape:
@@ -149,9 +152,12 @@ class DenseLayer(Layer):
     def output_shape(self) -> Shape:
         return (self.weight.shape[0],)
 
+    def activation(self, train: Train, time_steps: int) -> IntArray:
+        """Return the weighted sums ``(time or 1, batch, neurons)``."""
+        return dense_activation(self.name, self.weight, train, self.delay, time_steps)
+
     def run(self, train: Train, time_steps: int) -> CubaRun:
-        activation = dense_activation(self.name, self.weight, train, self.delay, time_steps)
-        return cuba_run(self.neuron, activation, self.bias, time_steps)
+        return cuba_run(self.neuron, self.activation(train, time_steps), self.bias, time_steps)
 
     def reached(self, train: Train) -> BoolArray:
         steps = len(train)
@@ -235,6 +241,7 @@ class ConvLayer(Layer):
 
     def __post_init__(self) -> None:
         self._store(weight_dimensions=4)
+        self._check_geometry()
         channels = self.map_shape[0]
         if channels != self.weight.shape[1] * self.groups or self.weight.shape[0] % self.groups:
             raise UnsupportedLayerError(
@@ -270,9 +277,12 @@ class ConvLayer(Layer):
         )
         return (self.weight.shape[0], height, width)
 
+    def activation(self, train: Train, time_steps: int) -> IntArray:
+        """Return the weighted sums ``(time or 1, batch, neurons)``."""
+        return wrapped_convolution(self._correlate(train, self.weight))
+
     def run(self, train: Train, time_steps: int) -> CubaRun:
-        activation = wrapped_convolution(self._correlate(train, self.weight))
-        return cuba_run(self.neuron, activation, self.bias, time_steps)
+        return cuba_run(self.neuron, self.activation(train, time_steps), self.bias, time_steps)
 
     def reached(self, train: Train) -> BoolArray:
         return self._correlate(_nonzero(train), (self.weight != 0).astype(np.int64)) > 0
@@ -286,6 +296,14 @@ class ConvLayer(Layer):
             columns = self._pixels(axis=1, tap=column)
             used[:, rows[:, None], columns] += taps[:, row, column][:, None, None]
         return used.reshape(-1)
+
+    def _check_geometry(self) -> None:
+        for name, smallest in (("stride", 1), ("dilation", 1), ("padding", 0)):
+            value = getattr(self, name)
+            if min(value) < smallest:
+                raise UnsupportedLayerError(
+                    f"layer {self.name}: {name} = {value}; at least {smallest} is expected"
+                )
 
     def _pixels(self, *, axis: int, tap: int) -> IntArray:
         """Return the input rows (or columns) that kernel tap ``tap`` reads."""

@@ -119,7 +119,7 @@ class ChipNetwork:
         """Whether spikes can be under way inside a layer (delays, recurrence)."""
         return any(
             isinstance(layer, RecurrentLayer)
-            or (isinstance(layer, DenseLayer) and layer.delay is not None and layer.delay.any())
+            or (isinstance(layer, DenseLayer) and layer.delay is not None)
             for layer in self.layers
         )
 

@@ -1,0 +1,59 @@
+"""Fixtures that every folder of tests may use."""
+
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from tssl.chip import CubaNeuron, DenseLayer
+
+# the machines that run this are shared: a slow example is no fault; the seed is fixed so
+# that a failure seen once is seen again
+settings.register_profile("tssl", deadline=None, derandomize=True, max_examples=60)
+settings.load_profile("tssl")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--rng-seed", type=int, help="seed of the rng fixture (default: per test)")
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> np.random.Generator:
+    """A seeded generator; pytest shows the printed seed when the test fails."""
+    seed = request.config.getoption("--rng-seed")
+    if seed is None:
+        seed = zlib.crc32(request.node.nodeid.encode())
+    print(f"rng seed: {seed} (repeat with --rng-seed {seed})")  # noqa: T201
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder ``shared`` beside the repository: reference material, data, golden files."""
+    path = Path(__file__).resolve().parents[2] / "shared"
+    if not path.is_dir():
+        pytest.skip(f"needs {path}, which is not part of the repository")
+    return path
+
+
+@pytest.fixture
+def neuron() -> CubaNeuron:
+    """A neuron with memory in current and voltage that fires now and then."""
+    return CubaNeuron(current_decay=1024, voltage_decay=512, threshold=40)
+
+
+@pytest.fixture
+def dense(rng: np.random.Generator, neuron: CubaNeuron) -> Callable[..., DenseLayer]:
+    """Return a maker of random dense layers, a third of whose synapses are missing."""
+
+    def make(
+        inputs: int, outputs: int, *, name: str = "dense", source: str = "input", **fields: object
+    ) -> DenseLayer:
+        weight = rng.integers(-30, 31, (outputs, inputs)) * rng.integers(0, 3, (outputs, inputs))
+        given = {"weight": weight, "neuron": neuron, **fields}
+        return DenseLayer(name=name, source=source, **given)
+
+    return make

@@ -1,0 +1,121 @@
+"""Core counts, against the tables that Intel's compiler printed for Loihi 2."""
+
+import numpy as np
+import pytest
+
+from tests.hw_profiles.networks import NEURON, dense, pilotnet
+from tssl.chip import ChipNetwork, ConvLayer, DenseLayer, InputLayer, RecurrentLayer
+from tssl.errors import CapacityError
+from tssl.hw_profiles import load_profile, map_to_cores
+
+LOIHI2 = load_profile("loihi2")
+
+
+def cores(network, profile=LOIHI2):
+    return [layer.cores for layer in map_to_cores(profile, network)]
+
+
+def alone(layer, shape):
+    return ChipNetwork(name="one", input=InputLayer(shape=shape), layers=(layer,))
+
+
+def test_mnist_mlp_takes_the_compilers_five_cores():
+    assert cores(dense(784, 128, 64, 10)) == [3, 1, 1]
+
+
+def test_oxford_takes_one_core_less_than_the_compilers_five():
+    assert cores(dense(200, 256, 200)) == [2, 2]  # the compiler: 3 and 2
+
+
+def test_pilotnet_maps_are_exact_and_its_wide_dense_layer_is_short():
+    mapped = {layer.layer: layer.cores for layer in map_to_cores(LOIHI2, pilotnet())}
+    compiler = {"input": 13, "conv1": 25, "conv2": 13, "conv3": 3, "conv4": 3, "conv5": 2}
+    assert {name: mapped[name] for name in compiler} == compiler
+    assert mapped["dense1"] == 9  # the compiler: 12 or 13, 25 to 31 % more
+    assert sum(mapped.values()) == 71  # the compiler: 74
+
+
+@pytest.mark.parametrize(
+    ("neurons", "words"), [(85, 27), (100, 31.5), (200, 63), (256, 81), (10, 3), (50, 12)]
+)
+def test_words_per_axon_follow_the_compilers(neurons, words):
+    (layer,) = map_to_cores(LOIHI2, dense(40, neurons))
+    assert layer.cores == 1
+    assert layer.bound_by == "synaptic memory" or neurons == 10
+    ours = -(-neurons * 20.25 // 64)
+    if layer.bound_by == "synaptic memory":
+        assert layer.utilisation == pytest.approx(40 * ours / 12000)
+    assert words <= ours <= words * (1.02 if neurons > 64 else 1.34)
+
+
+def test_mapping_says_what_binds():
+    wide = map_to_cores(LOIHI2, dense(784, 128))[0]
+    assert (wide.bound_by, wide.neurons) == ("synaptic memory", 128)
+    assert wide.utilisation == pytest.approx(784 * 14 / 12000)  # 43 neurons, 14 words each
+    many = map_to_cores(LOIHI2, dense(1, 4000))[0]
+    assert (many.bound_by, many.cores) == ("neurons", 1)
+
+
+def test_loihi1_holds_fewer_neurons_but_denser_synapses():
+    loihi1 = load_profile("loihi1")
+    assert cores(dense(784, 128, 64, 10), loihi1) == [1, 1, 1]
+    assert cores(dense(2, 1025), loihi1) == [2]
+
+
+def test_large_kernels_are_split_by_output_channels():
+    layer = ConvLayer(
+        name="conv",
+        source="input",
+        weight=np.ones((512, 256, 3, 3), np.int64),
+        neuron=NEURON,
+        map_shape=(256, 8, 8),
+        padding=(1, 1),
+    )
+    (mapped,) = map_to_cores(LOIHI2, alone(layer, (256, 8, 8)))
+    # 9 * 256 * 5 words hold 40 channels: 13 groups of 40; 8 columns of 8 rows each fit
+    assert mapped.cores == 13
+    assert mapped.utilisation == pytest.approx(9 * 256 * 5 / 12000)
+
+
+def test_delays_and_recurrence_cost_memory():
+    weight = np.ones((100, 300), np.int64)
+    plain = DenseLayer(name="d", source="input", weight=weight, neuron=NEURON)
+    slow = DenseLayer(name="d", source="input", weight=weight, neuron=NEURON, delay=weight)
+    recurrent = RecurrentLayer(
+        name="d",
+        source="input",
+        weight=weight,
+        neuron=NEURON,
+        recurrent_weight=np.ones((100, 100), np.int64),
+    )
+    (base,) = map_to_cores(LOIHI2, alone(plain, (300,)))
+    (delayed,) = map_to_cores(LOIHI2, alone(slow, (300,)))
+    (looped,) = map_to_cores(LOIHI2, alone(recurrent, (300,)))
+    assert base.utilisation == pytest.approx(300 * 32 / 12000)
+    assert delayed.cores == 2  # 300 * 42 words are too many
+    assert looped.cores == 2  # 400 * 32 words are too many
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [
+        (dense(20000, 2), ["dense1", "20000", "synaptic memory", "12000", "fewer inputs"]),
+        (dense(1, 4095 * 129), ["129 cores", "128", "dense1", "Intel Loihi 2"]),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_its_name(network, words):
+    with pytest.raises(CapacityError) as caught:
+        map_to_cores(LOIHI2, network)
+    for word in words:
+        assert word in str(caught.value)
+    assert caught.value.exit_code == 3
+
+
+def test_too_many_inputs_are_refused_on_loihi1():
+    with pytest.raises(CapacityError, match=r"layer dense1: needs input axons for 5000 .* 4096"):
+        map_to_cores(load_profile("loihi1"), dense(5000, 2))
+
+
+def test_pilotnet_is_too_large_for_one_loihi1():
+    with pytest.raises(CapacityError, match="needs 225 cores"):
+        map_to_cores(load_profile("loihi1"), pilotnet())

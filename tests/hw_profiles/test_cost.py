@@ -1,0 +1,185 @@
+"""Energy and time by hand, and against what was measured on Loihi 1 and 2."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.hw_profiles.networks import counts, dense, pilotnet
+from tssl.chip import ChipNetwork, DenseLayer, InputLayer
+from tssl.errors import DataError
+from tssl.hw_profiles import estimate, load_profile, map_to_cores, profile_names
+
+
+def report(profile_name, network, done):
+    profile = load_profile(profile_name)
+    return estimate(profile, network, done, map_to_cores(profile, network))
+
+
+def by_hand(profile_name):
+    """4 inputs, 3 neurons, 2 steps, 10 samples; per step 6 operations, 2 active, 1 spike."""
+    network = dense(4, 3)
+    done = counts(
+        network, operations=[6], active=[2], spikes=[1], time_steps=2, samples=10, input_spikes=2
+    )
+    return report(profile_name, network, done)
+
+
+def test_energy_by_hand():
+    costs = by_hand("loihi1")
+    dynamic = 12 * 23.6e-12 + 4 * 81e-12 + 2 * 52e-12 + 2 * 1.7e-12
+    assert costs.by_part["dynamic"].value == pytest.approx(dynamic)
+    low = 12 * 18.9e-12 + 4 * 72.8e-12 + 2 * 51.2e-12 + 2 * 1.7e-12
+    high = 12 * 35.5e-12 + 4 * 142.1e-12 + 2 * 72.8e-12 + 2 * 111e-12
+    assert costs.by_part["dynamic"].low == pytest.approx(low)
+    assert costs.by_part["dynamic"].high == pytest.approx(high)
+    assert {term.name: term.operations for term in costs.energy if term.layer} == {
+        "synaptic operations": 12,
+        "active neuron updates": 4,
+        "inactive neuron updates": 2,
+        "spikes": 2,
+    }
+
+
+def test_time_by_hand_with_an_added_barrier():
+    costs = by_hand("loihi1")
+    step = max(6 * 3.5e-9, 2 * 8.4e-9 + 1 * 5.3e-9)  # the updates: 22.1 ns
+    assert step == pytest.approx(22.1e-9)
+    assert costs.step_time.value == pytest.approx(step + 465e-9)
+    assert costs.latency.value == pytest.approx(2 * step + 3 * 465e-9)  # one more step of delay
+    assert costs.throughput.value == pytest.approx(1 / (2 * (step + 465e-9)))
+    assert costs.by_part["static"].value == pytest.approx(0.1044 * costs.latency.value)
+    assert costs.static_in_stream.value == pytest.approx(0.1044 * 2 * (step + 465e-9))
+
+
+def test_time_by_hand_with_a_folded_barrier():
+    costs = by_hand("loihi2")
+    assert costs.step_time.value == pytest.approx(200e-9)  # 11 ns of work vanish in the barrier
+    assert costs.latency.value == pytest.approx(3 * 200e-9)
+    assert costs.step_time.high == pytest.approx(465e-9)
+
+
+def test_work_is_spread_over_the_cores_of_a_layer_and_the_slowest_layer_counts():
+    network = dense(784, 128, 10)
+    done = counts(network, operations=[90000, 20000], active=[128, 10], spikes=[1, 1])
+    costs = report("loihi2", network, done)
+    assert costs.step_time.value == pytest.approx(90000 / 3 * 1.02e-9)
+    assert costs.latency.value == pytest.approx((90000 / 3 + 20000) * 1.02e-9 + 200e-9)
+
+
+def test_layers_of_a_stream_overlap_with_their_shift():
+    network = dense(784, 10, 10)
+    done = counts(network, operations=[0, 0], active=[0, 0], spikes=[0, 0], time_steps=4)
+    done.synaptic_operations[:] = [[9000, 0, 0, 0], [0, 5000, 0, 0]]
+    costs = report("loihi2", network, done)
+    quiet = 200e-9
+    # layer 1 works in step 1, layer 2 (two steps deep) in step 3: never together
+    assert costs.latency.value == pytest.approx(14000 * 1.02e-9 + 4 * quiet)
+    assert 1 / costs.throughput.value == pytest.approx(14000 * 1.02e-9 + 2 * quiet)
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_terms_add_up_and_bands_enclose(name):
+    network = dense(784, 128, 64, 10)
+    done = counts(
+        network, operations=[9000, 900, 90], active=[128, 60, 10], spikes=[9, 8, 7], time_steps=3
+    )
+    costs = report(name, network, done)
+    total = sum(term.joules for term in costs.energy)
+    for table in (costs.by_part, costs.by_name):
+        assert sum(sum_.value for sum_ in table.values()) == pytest.approx(total)
+    assert sum(of.value for of in costs.by_layer.values()) == pytest.approx(
+        costs.by_part["dynamic"].value
+    )
+    assert costs.total.value == pytest.approx(total)
+    for quantity in (costs.total, costs.latency, costs.throughput, *costs.by_part.values()):
+        assert 0 < quantity.low < quantity.value < quantity.high
+        assert quantity.kind in ("simulated", "estimate", "derived")
+    assert "io" not in costs.by_part
+    assert json.loads(json.dumps(costs.document()))["schema_version"] == 1
+
+
+def test_kinds_are_never_firmer_than_what_they_are_made_of():
+    assert by_hand("loihi1").by_part["dynamic"].kind == "simulated"
+    assert by_hand("loihi1").total.kind == "estimate"  # static power
+    assert by_hand("loihi2").by_part["dynamic"].kind == "estimate"
+
+
+def test_every_price_and_every_rule_is_listed():
+    costs = by_hand("loihi2")
+    listed = {item.statement for item in costs.assumptions if item.quantity is not None}
+    assert len(listed) == 10
+    assert all(item.source and item.kind for item in costs.assumptions)
+    text = " ".join(item.statement for item in costs.assumptions)
+    assert "Not included: input and output" in text
+    assert "from outside" in text
+
+
+def test_a_stream_on_loihi2_must_reset_at_powers_of_two():
+    network = dense(4, 3)
+    done = counts(network, operations=[6], active=[2], spikes=[1], time_steps=5)
+    text = [item.statement for item in report("loihi2", network, done).assumptions]
+    assert any("resets every 5 steps; it can do so only every 8" in line for line in text)
+    assert not any("resets" in item.statement for item in by_hand("loihi2").assumptions)
+    assert not any(
+        "resets" in item.statement for item in report("loihi1", network, done).assumptions
+    )
+
+
+def test_counts_of_another_network_are_refused():
+    done = counts(dense(4, 3), operations=[6], active=[2], spikes=[1])
+    with pytest.raises(DataError, match="dense1, dense2"):
+        report("loihi2", dense(4, 3, 2), done)
+    with pytest.raises(DataError, match="run this network"):
+        report("loihi2", dense(4, 5), done)
+
+
+@pytest.mark.parametrize(("operations", "error"), [(5.12e7, 0.089), (5.76e7, 0.202)])
+def test_loihi1_prices_nearest_neighbours_of_frady_2020(operations, error):
+    """32 chips, T = 60; what was measured is the dynamic energy, 1.33 mJ."""
+    prices = load_profile("loihi1").energy
+    updates = 76800 * 60
+    amounts = ((operations, prices.synaptic_operation), (updates, prices.neuron_update_inactive))
+    predicted = sum(amount * price.value for amount, price in amounts)
+    low = sum(amount * price.low for amount, price in amounts)
+    assert predicted / 1.33e-3 - 1 == pytest.approx(error, abs=0.002)
+    assert low < 1.33e-3 < predicted
+
+
+def pilotnet_counts(*, active_share, time_steps=1):
+    """Per step, from the facts: non-zero operations and spikes of the shipped network."""
+    network = pilotnet()
+    neurons = np.array([layer.neurons for layer in network.layers])
+    operations = [0, 1604873, 452130, 144321, 62329, 5108, 413, 42, 2]
+    spikes = [26928, 6247, 840, 417, 196, 11, 5, 1, 0]
+    active = (neurons * active_share).astype(int)
+    return counts(
+        network, operations=operations, active=active, spikes=spikes, time_steps=time_steps
+    )
+
+
+@pytest.mark.parametrize(("active_share", "expected"), [(0.0, 61.9e-6), (1.0, 65.3e-6)])
+def test_loihi2_predicts_the_measured_energy_of_pilotnet(active_share, expected):
+    """Oheo Gulch, LIF neurons: 68.35 microjoules of dynamic energy per step."""
+    costs = report("loihi2", pilotnet(), pilotnet_counts(active_share=active_share))
+    dynamic = costs.by_part["dynamic"]
+    assert dynamic.value == pytest.approx(expected, rel=0.005)
+    assert -0.10 < dynamic.value / 68.35e-6 - 1 < 0.07
+    assert dynamic.low < 68.35e-6 < dynamic.high
+
+
+def test_loihi2_predicts_the_measured_step_of_pilotnet():
+    """Measured: 152.845 microseconds. The rate was read off this very network's conv3."""
+    costs = report("loihi2", pilotnet(), pilotnet_counts(active_share=0.5, time_steps=16))
+    assert costs.step_time.value == pytest.approx(152.845e-6, rel=0.02)
+    assert costs.throughput.value == pytest.approx(408.9, rel=0.02)
+
+
+def test_a_layer_beside_the_chain_has_the_depth_of_its_source():
+    layers = dense(4, 3, 3).layers
+    side = DenseLayer(
+        name="side", source="dense1", weight=np.ones((2, 3), np.int64), neuron=layers[0].neuron
+    )
+    network = ChipNetwork(name="fork", input=InputLayer(shape=(4,)), layers=(*layers, side))
+    done = counts(network, operations=[1, 1, 1], active=[0, 0, 0], spikes=[0, 0, 0])
+    assert report("loihi2", network, done).latency.value == pytest.approx(3 * 200e-9)

@@ -1,0 +1,128 @@
+"""Shipped profiles are complete and honest; broken ones are refused by the key's name."""
+
+from pathlib import Path
+
+import pytest
+
+import tssl.hw_profiles
+from tssl.costs import KINDS
+from tssl.errors import ConfigError
+from tssl.hw_profiles import Figure, load_profile, profile_names
+
+FOLDER = Path(tssl.hw_profiles.__file__).parent
+LOIHI2 = (FOLDER / "loihi2.toml").read_text(encoding="utf-8")
+
+UNITS = {
+    "energy": {"static_power_per_chip": "W"},
+    "time": {},
+    "limits": {
+        "weight_bits": "bit",
+        "threshold_bits": "bit",
+        "graded_spike_bits": "bit",
+        "synapse_overhead_bits": "bit",
+        "max_delay": "time steps",
+        "cores_per_chip": "cores",
+        "neurons_per_core": "neurons",
+        "synapse_words_per_core": "words of 64 bit",
+        "input_axons_per_core": "axons",
+    },
+}
+
+
+def figures(profile):
+    for name, section in (
+        ("limits", profile.figures),
+        ("energy", profile.energy),
+        ("time", profile.time),
+    ):
+        for key, figure in section:
+            if isinstance(figure, Figure):
+                yield name, key, figure
+
+
+def test_profiles_are_shipped():
+    assert profile_names() == ("loihi1", "loihi2")
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_every_figure_has_source_kind_unit_and_a_sound_band(name):
+    profile = load_profile(name)
+    assert profile.name == name
+    seen = list(figures(profile))
+    assert len(seen) == 19
+    for section, key, figure in seen:
+        fallback = {"energy": "J", "time": "s"}.get(section)
+        assert figure.unit == UNITS[section].get(key, fallback), key
+        assert figure.kind in KINDS
+        assert len(figure.source) > 10
+        assert figure.quantity.low <= figure.value <= figure.quantity.high
+
+
+def test_loihi2_energies_are_estimates_with_the_band_of_the_facts():
+    ones, twos = load_profile("loihi1").energy, load_profile("loihi2").energy
+    for key, figure in twos:
+        assert figure.kind == "estimate"
+        if key != "static_power_per_chip":
+            assert figure.value == getattr(ones, key).value
+            assert figure.low == pytest.approx(0.5 * figure.value)
+            assert figure.high == pytest.approx(2.5 * figure.value)
+    assert (twos.static_power_per_chip.low, twos.static_power_per_chip.high) == (0.23, 0.54)
+
+
+def test_limits_are_those_of_the_chip():
+    assert load_profile("loihi1").limits.graded_spike_bits == 0
+    limits = load_profile("loihi2").limits
+    assert (limits.largest_weight, limits.largest_threshold) == (254, 131071)
+    assert limits.largest_graded_spike == 2**31 - 1
+
+
+def test_a_profile_is_found_by_path_and_named_after_its_file(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(LOIHI2, encoding="utf-8")
+    assert load_profile(path).name == "mine"
+    assert load_profile(str(path)).figures == load_profile("loihi2").figures
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("[energy.spike_within_tile]", "[energy.spike]", ["energy.spike", "spike_within_tile"]),
+        ("barrier_rule", "barier_rule", ["time.barier_rule", "barrier_rule"]),
+        ("weight_bits =", "weight_bitz =", ["limits.weight_bi", "threshold_bits"]),
+        ('unit = "J"', 'unit = "pJ"', ["energy.synaptic_operation", "'pJ'", "'J'"]),
+        ('kind = "estimate"', 'kind = "guess"', ["energy.synaptic_operation.kind", "guess"]),
+        ("value = 23.6e-12", 'value = "23.6e-12"', ["energy.synaptic_operation.value"]),
+        ("value = 23.6e-12", "value = -1.0", ["energy.synaptic_operation.value", "-1.0"]),
+        ("value = 23.6e-12", "value = inf", ["energy.synaptic_operation.value"]),
+        ("value = 23.6e-12", "value = 1e-15", ["energy.synaptic_operation", "low"]),
+        ("value = 23.6e-12\n", "", ["energy.synaptic_operation.value", "is missing"]),
+        ("value = 8,", "value = 8.5,", ["limits.weight_bits", "whole"]),
+        ('"folded"', '"sometimes"', ["time.barrier_rule", "sometimes", "folded"]),
+        ('"marginal"', '"all_in"', ["energy.neuron_update_active", "all_in"]),
+        ("[chip]", "[chip", ["TOML"]),
+        ("[chip]", "[[chip]]", ["chip"]),
+    ],
+)
+def test_a_bad_profile_is_refused_with_the_keys_name(tmp_path, old, new, words):
+    path = tmp_path / "bad.toml"
+    assert old in LOIHI2
+    path.write_text(LOIHI2.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        load_profile(path)
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in (str(path), *words):
+        assert word in message
+
+
+def test_a_step_must_take_time(tmp_path):
+    path = tmp_path / "timeless.toml"
+    path.write_text(LOIHI2.replace("low = 66.7e-9", "low = 0"), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"time: barrier and minimum_step"):
+        load_profile(path)
+
+
+@pytest.mark.parametrize("name", ["loihi3", "../loihi1", "", "missing.toml"])
+def test_an_unknown_profile_is_refused(name):
+    with pytest.raises(ConfigError, match=r"loihi1, loihi2|missing\.toml"):
+        load_profile(name)

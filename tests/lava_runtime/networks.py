@@ -1,0 +1,131 @@
+"""Small random networks of every kind that netx holds, and lava-dl's own files."""
+
+import importlib.metadata
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tssl.chip import (
+    INTEGRATOR,
+    ChipNetwork,
+    ConvLayer,
+    CubaNeuron,
+    DenseLayer,
+    InputLayer,
+    IntArray,
+    RecurrentLayer,
+)
+
+NEURON = CubaNeuron(current_decay=1300, voltage_decay=700, threshold=120)
+EAGER = CubaNeuron(current_decay=4096, voltage_decay=300, threshold=40)
+
+
+def weights(rng: np.random.Generator, *shape: int) -> IntArray:
+    """Both signs, odd values too."""
+    values = rng.integers(-40, 60, shape)
+    values.flat[:2] = (-31, 57)
+    return values
+
+
+def dense_net(rng: np.random.Generator) -> ChipNetwork:
+    first = DenseLayer(
+        name="a", source="input", weight=weights(rng, 12, 9), neuron=NEURON,
+        bias=rng.integers(-20, 60, 12),
+    )  # fmt: skip
+    second = DenseLayer(name="b", source="a", weight=weights(rng, 8, 12), neuron=EAGER)
+    third = DenseLayer(
+        name="c", source="b", weight=weights(rng, 4, 8), neuron=NEURON, bias=rng.integers(0, 9, 4)
+    )
+    return ChipNetwork(name="dense", input=InputLayer(shape=(9,)), layers=(first, second, third))
+
+
+def conv_net(rng: np.random.Generator) -> ChipNetwork:
+    first = ConvLayer(
+        name="c1", source="input", weight=weights(rng, 4, 2, 3, 3), neuron=NEURON,
+        map_shape=(2, 7, 6), padding=(1, 0), bias=rng.integers(-10, 40, 4),
+    )  # fmt: skip
+    second = ConvLayer(
+        name="c2", source="c1", weight=weights(rng, 6, 2, 2, 3), neuron=EAGER,
+        map_shape=(4, 7, 4), stride=(2, 1), dilation=(2, 1), groups=2,
+    )  # fmt: skip
+    third = DenseLayer(
+        name="out", source="c2", weight=weights(rng, 3, second.neurons), neuron=INTEGRATOR
+    )
+    layers = (first, second, third)
+    return ChipNetwork(name="conv", input=InputLayer(shape=(2, 7, 6)), layers=layers)
+
+
+def delayed_net(rng: np.random.Generator) -> ChipNetwork:
+    """Biases fire before any input arrives, through delays that outlast the samples."""
+    first = DenseLayer(
+        name="a", source="input", weight=weights(rng, 10, 6), neuron=EAGER,
+        delay=rng.integers(0, 7, (10, 6)), bias=rng.integers(0, 90, 10),
+    )  # fmt: skip
+    second = DenseLayer(
+        name="b", source="a", weight=weights(rng, 7, 10), neuron=NEURON,
+        delay=rng.integers(0, 9, (7, 10)),
+    )  # fmt: skip
+    third = DenseLayer(
+        name="c", source="b", weight=weights(rng, 5, 7), neuron=EAGER, bias=rng.integers(0, 60, 5)
+    )
+    return ChipNetwork(name="delayed", input=InputLayer(shape=(6,)), layers=(first, second, third))
+
+
+def recurrent_net(rng: np.random.Generator) -> ChipNetwork:
+    first = DenseLayer(
+        name="a", source="input", weight=weights(rng, 9, 6), neuron=NEURON,
+        bias=rng.integers(0, 50, 9),
+    )  # fmt: skip
+    second = RecurrentLayer(
+        name="r", source="a", weight=weights(rng, 8, 9), neuron=EAGER,
+        recurrent_weight=weights(rng, 8, 8), bias=rng.integers(0, 50, 8),
+    )  # fmt: skip
+    third = DenseLayer(name="c", source="r", weight=weights(rng, 4, 8), neuron=NEURON)
+    layers = (first, second, third)
+    return ChipNetwork(name="recurrent", input=InputLayer(shape=(6,)), layers=layers)
+
+
+def block_net(rng: np.random.Generator) -> ChipNetwork:
+    """Input neurons driven by their biases, in a feature map."""
+    first = ConvLayer(
+        name="c1", source="input", weight=weights(rng, 3, 2, 3, 3), neuron=NEURON,
+        map_shape=(2, 5, 4), bias=rng.integers(0, 30, 3),
+    )  # fmt: skip
+    second = DenseLayer(name="d", source="c1", weight=weights(rng, 5, first.neurons), neuron=EAGER)
+    block = InputLayer(shape=(2, 5, 4), neuron=EAGER)
+    return ChipNetwork(name="block", input=block, layers=(first, second))
+
+
+def block_recurrent_net(rng: np.random.Generator) -> ChipNetwork:
+    """Input neurons before delays and recurrence."""
+    layers = recurrent_net(rng).layers
+    first = DenseLayer(
+        name="a", source="input", weight=layers[0].weight, neuron=NEURON,
+        bias=layers[0].bias, delay=rng.integers(0, 4, layers[0].weight.shape),
+    )  # fmt: skip
+    block = InputLayer(shape=(6,), neuron=EAGER)
+    return ChipNetwork(name="block_recurrent", input=block, layers=(first, *layers[1:]))
+
+
+MAKERS: tuple[Callable[[np.random.Generator], ChipNetwork], ...] = (
+    dense_net,
+    conv_net,
+    delayed_net,
+    recurrent_net,
+    block_net,
+    block_recurrent_net,
+)
+
+
+def lava_file(name: str) -> Path:
+    """Return a file among the tests that lava-dl's wheel brings along, or skip."""
+    try:
+        distribution = importlib.metadata.distribution("lava-dl")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("lava-dl is not installed: run `tssl lava install`")
+    path = Path(str(distribution.locate_file(f"tests/lava/lib/dl/netx/{name}")))
+    if not path.exists():
+        pytest.skip(f"this lava-dl does not ship {path}")
+    return path

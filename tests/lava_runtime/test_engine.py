@@ -1,0 +1,59 @@
+import numpy as np
+
+from tests.lava_runtime.networks import block_net, dense_net
+from tssl.chip import INTEGRATOR, ChipNetwork, CubaNeuron, DenseLayer, InputLayer
+from tssl.lava_runtime import engine
+from tssl.lava_runtime.engine import Engine
+
+HALVING = CubaNeuron(current_decay=4096, voltage_decay=2048, threshold=10)
+
+
+def test_two_layers_by_hand():
+    """No memory in the current; the potential halves; both in units of 2**6.
+
+    Input 1, 0, 1, 1, 0 through weight 8: v = 8, 4, 10, 13, 0. Ten is not above the
+    threshold of ten, thirteen is: one spike at step 3, then reset. The read-out adds 3 then.
+    """
+    first = DenseLayer(name="a", source="input", weight=[[8]], neuron=HALVING)
+    second = DenseLayer(name="b", source="a", weight=[[3], [-5]], neuron=INTEGRATOR)
+    network = ChipNetwork(name="hand", input=InputLayer(shape=(1,)), layers=(first, second))
+    train = np.array([1, 0, 1, 1, 0]).reshape(5, 1, 1)
+    ((part, recording),) = Engine().run(network, train, 5, lambda _: None)
+    assert part is train or np.array_equal(part, train)
+    assert recording.trains["a"].ravel().tolist() == [0, 0, 0, 1, 0]
+    assert not recording.trains["b"].any()
+    # an integrator's current never decays: 3 at step 3 and still 3 at step 4, v = u
+    assert recording.output_voltage.tolist() == [[3 * 64, -5 * 64]]
+
+
+def test_input_neurons_by_hand():
+    """A bias of 6 with halving: v = 6, 9, 10.5 > 10 fires at step 2, and so on."""
+    layer = DenseLayer(name="a", source="input", weight=[[1]], neuron=HALVING)
+    network = ChipNetwork(
+        name="block", input=InputLayer(shape=(1,), neuron=HALVING), layers=(layer,)
+    )
+    ((_, recording),) = Engine().run(network, np.array([[[6]]]), 7, lambda _: None)
+    assert recording.trains["input"].ravel().tolist() == [0, 0, 1, 0, 0, 1, 0]
+
+
+def test_samples_do_not_see_each_other_nor_the_chunks(rng, monkeypatch):
+    network = dense_net(rng)
+    train = rng.integers(-9, 30, (6, 7, 9))
+    ((_, whole),) = Engine().run(network, train, 6, lambda _: None)
+    assert whole.trains["c"].any()
+    monkeypatch.setattr(engine, "_CHUNK_BYTES", 1)
+    reports: list[int] = []
+    chunks = list(Engine().run(network, train, 6, reports.append))
+    assert reports == [1, 2, 3, 4, 5, 6, 7]
+    for name, spikes in whole.trains.items():
+        assert np.array_equal(np.concatenate([c.trains[name] for _, c in chunks], 1), spikes)
+
+
+def test_static_input_equals_repeated_input(rng):
+    for network in (dense_net(rng), block_net(rng)):
+        train = rng.integers(0, 40, (1, 3, network.input.neurons))
+        ((_, static),) = Engine().run(network, train, 6, lambda _: None)
+        repeated = np.repeat(train, 6, axis=0)
+        ((_, full),) = Engine().run(network, repeated, 6, lambda _: None)
+        assert static.trains[network.output.name].any()
+        assert all(np.array_equal(static.trains[n], full.trains[n]) for n in full.trains)

@@ -1,0 +1,347 @@
+"""Lava's own simulator against our engine, spike for spike; and every way it can fail."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from tests.lava_runtime.networks import MAKERS, conv_net, dense_net, lava_file
+from tssl import netx
+from tssl.chip import ChipNetwork, DenseLayer, InputLayer, IntArray
+from tssl.errors import (
+    BackendError,
+    BackendTimeoutError,
+    BackendUnavailableError,
+    DataError,
+    UnsupportedLayerError,
+)
+from tssl.lava_runtime import lava_sim
+from tssl.lava_runtime.compare import compare, first_difference
+from tssl.lava_runtime.engine import run_chunk
+from tssl.lava_runtime.lava_sim import LavaSim, check
+from tssl.results import Recording
+
+
+def run_all(backend: LavaSim, network: ChipNetwork, train: IntArray, steps: int) -> Recording:
+    chunks = list(backend.run(network, train, steps, lambda _: None))
+    assert np.array_equal(np.concatenate([part for part, _ in chunks], axis=1), train)
+    recordings = [recording for _, recording in chunks]
+    names = recordings[0].trains
+    return Recording(
+        {name: np.concatenate([r.trains[name] for r in recordings], axis=1) for name in names},
+        np.concatenate([r.output_voltage for r in recordings]),
+    )
+
+
+def assert_same(
+    network: ChipNetwork, train: IntArray, steps: int, recording: Recording, *, silent: str = ""
+) -> None:
+    expected = run_chunk(network, train, steps)
+    for row in compare(network, expected, recording):
+        assert row.left != 0 or row.layer == silent, f"{row.layer}: nothing to compare"
+    assert first_difference(network, expected, recording) is None
+
+
+def inputs(rng: np.random.Generator, network: ChipNetwork, steps: int, samples: int) -> IntArray:
+    if network.input.neuron is not None:
+        return rng.integers(-20, 120, (1, samples, network.input.neurons))
+    return rng.integers(-3, 12, (steps, samples, network.input.neurons))
+
+
+@pytest.mark.lava
+@pytest.mark.parametrize("maker", MAKERS, ids=lambda maker: maker.__name__)
+def test_random_networks(rng, maker):
+    """Graded input; many samples in one run; biases, delays, recurrence, input neurons."""
+    network = maker(rng)
+    train = inputs(rng, network, 9, 5)
+    assert_same(network, train, 9, run_all(LavaSim(), network, train, 9), silent="out")
+
+
+@pytest.mark.lava
+@pytest.mark.parametrize("steps", [1, 2])
+def test_fewer_steps_than_layers(rng, steps):
+    network = dense_net(rng)
+    train = rng.integers(0, 60, (steps, 6, 9))
+    expected = run_chunk(network, train, steps)
+    assert expected.trains["a"].any()
+    recording = run_all(LavaSim(), network, train, steps)
+    assert first_difference(network, expected, recording) is None
+
+
+@pytest.mark.lava
+def test_binary_input_in_several_jobs_and_chunks(rng, monkeypatch):
+    network = conv_net(rng)
+    train = rng.integers(0, 2, (8, 7, network.input.neurons))
+    bytes_per_sample = 8 * sum(layer.neurons for layer in network.layers)
+    monkeypatch.setattr(lava_sim, "_JOB_BYTES", 4 * bytes_per_sample)
+    monkeypatch.setattr(lava_sim, "_CHUNK_BYTES", 2 * bytes_per_sample)
+    reports: list[int] = []
+    chunks = list(LavaSim().run(network, train, 8, reports.append))
+    assert reports[-1] == 7
+    assert len(chunks) >= 2
+    first = 0
+    for part, recording in chunks:
+        assert np.array_equal(part, train[:, first : first + part.shape[1]])
+        assert_same(network, part, 8, recording, silent="out")
+        first += part.shape[1]
+    assert first == 7
+
+
+@pytest.mark.lava
+@pytest.mark.parametrize(
+    ("name", "steps", "low", "high", "silent"),
+    [("mnist.net", 16, 0, 90, "dense3"), ("tiny.net", 20, -20, 60, "")],
+)
+def test_files_of_lava_dl(rng, name, steps, low, high, silent):
+    """The very file goes to Lava; its input neurons are driven by biases."""
+    path = lava_file(name)
+    network = netx.read(path)
+    train = rng.integers(low, high, (1, 4, network.input.neurons))
+    recording = run_all(LavaSim(net_path=path), network, train, steps)
+    assert_same(network, train, steps, recording, silent=silent)
+
+
+@pytest.mark.lava
+def test_no_samples_yield_nothing(rng):
+    assert list(LavaSim().run(dense_net(rng), np.zeros((4, 0, 9), int), 4, lambda _: None)) == []
+
+
+def test_fractions_of_steps_need_constant_biases(rng):
+    network = MAKERS[4](rng)
+    with pytest.raises(DataError, match="must stay the same"):
+        list(LavaSim().run(network, inputs(rng, dense_net(rng), 4, 1)[:, :, :1], 4, lambda _: None))
+
+
+def test_too_large_inputs_are_refused(rng):
+    with pytest.raises(DataError, match="32-bit"):
+        list(LavaSim().run(dense_net(rng), np.full((1, 1, 9), 1 << 31), 4, lambda _: None))
+
+
+def test_graphs_are_refused(rng):
+    network = dense_net(rng)
+    skip = DenseLayer(
+        name="d", source="a", weight=network.layers[1].weight, neuron=network.layers[1].neuron
+    )
+    graph = ChipNetwork(
+        name="graph", input=InputLayer(shape=(9,)), layers=(*network.layers, skip)
+    )  # fmt: skip
+    with pytest.raises(UnsupportedLayerError, match="chains only"):
+        list(LavaSim().run(graph, np.zeros((1, 1, 9), int), 4, lambda _: None))
+
+
+# --- faults ------------------------------------------------------------------------------
+
+
+class Traces:
+    """What a worker has in the system: processes, shared memory, its folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.sessions: set[int] = set()
+        self.memory: set[str] = set()
+
+    def look(self) -> None:
+        for pid in children(os.getpid()):
+            if b"worker.py" in (Path("/proc") / str(pid) / "cmdline").read_bytes():
+                self.sessions.add(pid)
+        for pid in session_members(self.sessions):
+            for line in read(Path("/proc") / str(pid) / "maps").splitlines():
+                if "/dev/shm/" in line:
+                    self.memory.add(line.split()[5])
+
+    def assert_gone(self) -> None:
+        deadline = time.monotonic() + 5  # init needs a moment to reap orphans
+        while session_members(self.sessions) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert session_members(self.sessions) == []
+        assert [name for name in self.memory if Path(name).exists()] == []
+        assert list(self.folder.iterdir()) == []
+
+
+def read(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def stat_fields(pid: int) -> list[str]:
+    """State, parent, group, session of a process, zombies included."""
+    return read(Path("/proc") / str(pid) / "stat").rpartition(")")[2].split()[:4]
+
+
+def processes() -> Iterator[int]:
+    for path in Path("/proc").glob("[0-9]*"):
+        if stat_fields(int(path.name)):
+            yield int(path.name)
+
+
+def children(parent: int) -> list[int]:
+    return [pid for pid in processes() if stat_fields(pid)[1:2] == [str(parent)]]
+
+
+def session_members(sessions: set[int]) -> list[int]:
+    names = {str(session) for session in sessions}
+    return [pid for pid in processes() if set(stat_fields(pid)[3:4]) & names]
+
+
+@pytest.fixture
+def traces(tmp_path, monkeypatch) -> Iterator[Traces]:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(lava_sim.tempfile, "tempdir", str(folder))
+    found = Traces(folder)
+    yield found
+    found.assert_gone()
+
+
+def long_run(rng: np.random.Generator, progress: Callable[[int], None], **options: object) -> None:
+    network = dense_net(rng)
+    train = rng.integers(0, 10, (4, 5000, 9))
+    for _ in LavaSim(**options).run(network, train, 4, progress):
+        pass
+
+
+def edited(path: Path, network: ChipNetwork, key: str, value: object) -> Path:
+    netx.write(path, network)
+    with h5py.File(path, "r+") as file:
+        del file[key]
+        file[key] = value
+    return path
+
+
+@pytest.mark.lava
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("layer/3/neuron/vThMant", 40.5, "TypeError|ufunc"),  # raised in a process model
+        ("layer/1/type", np.bytes_("pool"), "NotImplementedError: pool"),  # while building
+        ("layer/3/shape", np.array([5]), "Error"),  # while building or compiling
+    ],
+)
+def test_exceptions_in_lava_are_told(rng, tmp_path, traces, key, value, message):
+    network = dense_net(rng)
+    path = edited(tmp_path / "broken.net", network, key, value)
+    started = time.monotonic()
+    with pytest.raises(BackendError, match=message) as caught:
+        run_all(LavaSim(net_path=path), network, rng.integers(0, 9, (3, 2, 9)), 3)
+    assert "\n" not in str(caught.value)
+    assert time.monotonic() - started < 30
+
+
+@pytest.mark.lava
+@pytest.mark.parametrize("victim", ["worker", "actor"])
+def test_killed_processes_are_noticed(rng, traces, victim):
+    def progress(_: int) -> None:
+        if traces.sessions:
+            return
+        traces.look()
+        (worker,) = traces.sessions
+        actors = [pid for pid in session_members({worker}) if pid != worker]
+        assert len(actors) > 5
+        assert traces.memory
+        actors = [pid for pid in actors if b"tracker" not in cmdline(pid)]
+        os.kill(worker if victim == "worker" else max(actors), signal.SIGKILL)
+
+    with pytest.raises(BackendError, match=r"SIGKILL|code -9"):
+        long_run(rng, progress)
+
+
+def cmdline(pid: int) -> bytes:
+    return (Path("/proc") / str(pid) / "cmdline").read_bytes()
+
+
+@pytest.mark.lava
+def test_time_out(rng, traces):
+    with pytest.raises(BackendTimeoutError, match="time-out"):
+        long_run(rng, lambda _: traces.look(), timeout=4.0)
+    assert traces.memory
+
+
+@pytest.mark.lava
+def test_a_worker_that_no_longer_moves_is_stopped(rng, traces, monkeypatch):
+    monkeypatch.setattr(lava_sim, "_STEP_SECONDS", 1.0)
+
+    def progress(_: int) -> None:
+        if not traces.sessions:
+            traces.look()
+            for pid in session_members(traces.sessions):
+                os.kill(pid, signal.SIGSTOP)
+
+    with pytest.raises(BackendTimeoutError, match="did not advance"):
+        long_run(rng, progress)
+
+
+@pytest.mark.lava
+def test_interrupt_and_abandoned_runs_leave_nothing(rng, traces):
+    def progress(_: int) -> None:
+        traces.look()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        long_run(rng, progress)
+    assert traces.memory
+
+
+@pytest.mark.lava
+def test_worker_ends_when_its_parent_is_killed(rng, traces):
+    """Nobody is left to clean up, so the worker must notice."""
+    code = (
+        "import numpy as np; from tests.lava_runtime.networks import dense_net\n"
+        "from tssl.lava_runtime.lava_sim import LavaSim\n"
+        "net = dense_net(np.random.default_rng(0))\n"
+        "train = np.zeros((4, 100000, 9), int)\n"
+        "list(LavaSim().run(net, train, 4, lambda n: print(n, flush=True)))\n"
+    )
+    root = Path(__file__).resolve().parents[2]
+    environment = {**os.environ, "TMPDIR": str(traces.folder)}
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE, env=environment
+    ) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        (worker,) = children(parent.pid)
+        traces.sessions.add(worker)
+        traces.look()
+        assert traces.memory
+        parent.kill()
+    deadline = time.monotonic() + 20
+    while session_members(traces.sessions) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for left in traces.folder.iterdir():  # a killed parent cannot remove its folder
+        shutil.rmtree(left)
+
+
+# --- what is missing ---------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def bare_python(tmp_path_factory) -> str:
+    folder = tmp_path_factory.mktemp("bare") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    return str(folder / "bin" / "python")
+
+
+def test_python_without_lava(rng, traces, bare_python):
+    with pytest.raises(BackendUnavailableError, match=r"numpy.*run `tssl lava install`$"):
+        run_all(LavaSim(python=bare_python), dense_net(rng), np.zeros((1, 1, 9), int), 3)
+    assert "numpy" in str(check(bare_python))
+
+
+def test_no_python_at_all(rng, traces):
+    with pytest.raises(BackendUnavailableError, match=r"cannot be started.*tssl lava install`$"):
+        run_all(LavaSim(python="/no/such"), dense_net(rng), np.zeros((1, 1, 9), int), 3)
+    assert "cannot be started" in str(check("/no/such"))
+
+
+@pytest.mark.lava
+def test_check_finds_lava():
+    assert check() is None

@@ -1,0 +1,29 @@
+import time
+
+import numpy as np
+import pytest
+
+from tests.lava_runtime.networks import dense_net, recurrent_net
+from tssl.errors import BackendUnavailableError
+from tssl.lava_runtime.lava_sim import _period
+from tssl.lava_runtime.loihi2 import Loihi2
+
+
+@pytest.mark.lava
+def test_absence_is_said_in_one_line_and_in_seconds(rng):
+    started = time.monotonic()
+    with pytest.raises(BackendUnavailableError, match="lava-loihi extension") as caught:
+        list(Loihi2().run(dense_net(rng), np.zeros((1, 1, 9), int), 5, lambda _: None))
+    assert "\n" not in str(caught.value)
+    assert time.monotonic() - started < 20
+
+
+@pytest.mark.parametrize(("steps", "period"), [(1, 1), (2, 2), (5, 8), (8, 8), (9, 16)])
+def test_samples_start_at_powers_of_two(rng, steps, period):
+    assert _period(dense_net(rng), steps, hardware=True) == period
+    assert _period(dense_net(rng), steps, hardware=False) == steps
+
+
+def test_spikes_under_way_need_separate_samples(rng):
+    network = recurrent_net(rng)
+    assert _period(network, 5, hardware=False) == 5 + len(network.layers)

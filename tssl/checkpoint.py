@@ -1,0 +1,151 @@
+"""A trained network on disk: recipe, float32 weights and where they come from."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from tssl.chip import Encoding
+from tssl.errors import CheckpointError
+from tssl.files import written
+from tssl.spec import Recipe, recipe_from_tables
+
+FORMAT_VERSION = 1
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Checkpoint:
+    """A trained network.
+
+    Parameters
+    ----------
+    recipe
+        What was trained.
+    input_shape
+        Of one sample, (C, H, W).
+    encoding
+        How samples become input integers.
+    weights
+        By layer name; dense ``(neurons, inputs)``, convolution ``(O, C, kh, kw)``.
+    provenance
+        Epoch, accuracies, versions, seed: JSON data for people.
+    """
+
+    recipe: Recipe
+    input_shape: tuple[int, int, int]
+    encoding: Encoding
+    weights: dict[str, Array]
+    provenance: dict[str, Any]
+
+    def save(self, path: Path) -> None:
+        """Write the checkpoint as safetensors (no pickle)."""
+        document = {
+            "format_version": FORMAT_VERSION,
+            "recipe": self.recipe.model_dump(mode="json", exclude_none=True),
+            "input_shape": self.input_shape,
+            "encoding": asdict(self.encoding),
+            "provenance": self.provenance,
+        }
+        save_tensors(path, self.weights, document)
+
+    @staticmethod
+    def load(path: Path) -> "Checkpoint":
+        """Read a checkpoint.
+
+        Raises
+        ------
+        CheckpointError
+            When it is missing, damaged, of another version, or its weights do not fit.
+        """
+        tensors, document = load_tensors(path)
+        try:
+            checkpoint = Checkpoint(
+                recipe=recipe_from_tables(document["recipe"], str(path)),
+                input_shape=_image_shape(document["input_shape"]),
+                encoding=Encoding(**document["encoding"]),
+                weights=tensors,
+                provenance=document["provenance"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{path}: is not a tssl checkpoint: {error!r}") from error
+        checkpoint.check(path)
+        return checkpoint
+
+    def check(self, path: Path) -> None:
+        """Refuse weights that are missing, misshapen or not finite; ``path`` is for the error."""
+        for name, shape in weight_shapes(self.recipe, self.input_shape).items():
+            if name not in self.weights:
+                raise CheckpointError(f"{path}: has no weights for layer {name}")
+            weight = self.weights[name]
+            if weight.shape != shape:
+                raise CheckpointError(
+                    f"{path}: weights of layer {name} have shape {weight.shape}, not {shape}"
+                )
+            if not np.isfinite(weight).all():
+                raise CheckpointError(
+                    f"{path}: layer {name} has weights that are not finite numbers; train again "
+                    "with a smaller learning rate"
+                )
+
+
+def weight_shapes(recipe: Recipe, input_shape: tuple[int, int, int]) -> dict[str, tuple[int, ...]]:
+    """Return the shape of the weights of every layer that has some."""
+    network = recipe.network
+    shapes: dict[str, tuple[int, ...]] = {}
+    incoming: tuple[int, ...] = input_shape
+    for name, layer, outgoing in zip(
+        network.layer_names, network.layers, network.shapes(input_shape), strict=True
+    ):
+        if layer.type == "dense":
+            shapes[name] = (layer.neurons, int(np.prod(incoming)))
+        elif layer.type == "conv":
+            shapes[name] = (layer.channels, incoming[0], *layer.kernel)
+        incoming = outgoing
+    return shapes
+
+
+def save_tensors(path: Path, tensors: dict[str, Array], document: dict[str, Any]) -> None:
+    """Write arrays and one JSON document into a safetensors file."""
+    data = save(
+        {name: np.ascontiguousarray(array) for name, array in tensors.items()},
+        metadata={"tssl": json.dumps(document)},
+    )
+    with written(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Read arrays and document of a safetensors file of this format version.
+
+    Raises
+    ------
+    CheckpointError
+        When it is missing, damaged or of another version.
+    """
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        document = json.loads(metadata.get("tssl", "null"))
+    except (OSError, SafetensorError, ValueError) as error:
+        raise CheckpointError(f"{path}: cannot be read as a checkpoint: {error}") from error
+    if not isinstance(document, dict):
+        raise CheckpointError(f"{path}: was not written by tssl")
+    version = document.get("format_version")
+    if version != FORMAT_VERSION:
+        raise CheckpointError(
+            f"{path}: format_version = {version}; this tssl reads {FORMAT_VERSION}; train again"
+        )
+    return tensors, document
+
+
+def _image_shape(values: Any) -> tuple[int, int, int]:  # noqa: ANN401 - unvalidated JSON
+    channels, height, width = (int(value) for value in values)
+    return channels, height, width

@@ -1,0 +1,69 @@
+"""The 8 x 8 digits that scikit-learn brings along: always there, small, quick to train."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from tssl.datasets.dataset import Dataset, Description, Progress
+from tssl.errors import DataError
+
+SAMPLES = 1797
+TRAIN_SAMPLES = 1437
+"""The first 80 % in file order: writers of the two parts overlap little, and no seed is needed."""
+
+
+class Digits:
+    """Optical recognition of handwritten digits, the test part of the UCI data set."""
+
+    def describe(self, *, data_dir: Path | None, cache: Path | None) -> Description:
+        """Return what the data set is; the folders play no part."""
+        ready = find_spec("sklearn") is not None
+        return Description(
+            name="digits",
+            title="Handwritten digits of UCI, 8 x 8",
+            shape=(1, 8, 8),
+            classes=10,
+            full_scale=16,
+            train=TRAIN_SAMPLES,
+            test=SAMPLES - TRAIN_SAMPLES,
+            licence="CC BY 4.0 (UCI); shipped with scikit-learn (BSD-3-Clause)",
+            found="bundled with scikit-learn" if ready else "needs scikit-learn, not installed",
+            ready=ready,
+        )
+
+    def load(
+        self, split: str, *, data_dir: Path | None, cache: Path | None, progress: Progress | None
+    ) -> Dataset:
+        """Return one split, in file order; the folders play no part.
+
+        Raises
+        ------
+        DataError
+            When scikit-learn is missing or brings other data.
+        """
+        try:
+            from sklearn.datasets import load_digits
+        except ImportError as error:
+            raise DataError(
+                f"data set digits: scikit-learn cannot be imported ({error}); install scikit-learn"
+            ) from error
+        bunch = load_digits()
+        if bunch.images.shape != (SAMPLES, 8, 8):
+            raise DataError(
+                f"data set digits: scikit-learn brings images of shape {bunch.images.shape}; "
+                f"expected ({SAMPLES}, 8, 8); install another version of scikit-learn"
+            )
+        part = slice(TRAIN_SAMPLES) if split == "train" else slice(TRAIN_SAMPLES, None)
+        return Dataset(
+            name="digits",
+            split=split,
+            inputs=bunch.images[part, None].astype(np.uint8),
+            labels=bunch.target[part].astype(np.int64),
+            classes=10,
+            full_scale=16,
+            source="scikit-learn, load_digits",
+        )
+
+
+DIGITS = Digits()

@@ -1,0 +1,127 @@
+"""Download one file from the first mirror that has it right, whole or not at all."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tssl.datasets.dataset import Progress
+from tssl.errors import DataError
+from tssl.files import written
+
+_CHUNK_BYTES = 1 << 16
+_SECONDS = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """A file to download.
+
+    Parameters
+    ----------
+    file
+        Its name, which follows the mirrors' addresses.
+    mirrors
+        Addresses that end in a slash, tried in this order.
+    largest
+        Bytes beyond which a transfer is given up.
+    check
+        Raises :class:`DataError` when the file at a path is not the one wanted; the
+        message says what is wrong, not with which path.
+    otherwise
+        What a user can do by hand when all mirrors fail.
+    """
+
+    file: str
+    mirrors: Sequence[str]
+    largest: int
+    check: Callable[[Path], object]
+    otherwise: str
+
+
+def cache_folder() -> Path:
+    """Return the platform's folder for files that can be downloaded again."""
+    import pooch
+
+    return Path(pooch.os_cache("tssl"))
+
+
+def download(wanted: Wanted, folder: Path, progress: Progress | None = None) -> Path:
+    """Return the path of a downloaded file in ``folder``; it is there only when it is right.
+
+    Raises
+    ------
+    DataError
+        When every mirror fails; names them all and each one's reason.
+    OutputError
+        When the folder or the disk refuses.
+    """
+    path = folder / wanted.file
+    reasons = []
+    for mirror in wanted.mirrors:
+        address = mirror + wanted.file
+        try:
+            with written(path) as temporary:
+                _transfer(address, temporary, wanted, progress)
+                wanted.check(temporary)
+        except DataError as error:
+            reasons.append(f"{address} ({error})")
+        else:
+            return path
+    tried = "; ".join(reasons) or "none"
+    raise DataError(
+        f"{wanted.file}: cannot be downloaded; mirrors tried: {tried}; {wanted.otherwise}"
+    )
+
+
+def _transfer(address: str, path: Path, wanted: Wanted, progress: Progress | None) -> None:
+    """Store what ``address`` answers at ``path``."""
+    import pooch
+
+    downloader = pooch.HTTPDownloader(
+        progressbar=_Meter(path, wanted, progress),
+        chunk_size=_CHUNK_BYTES,
+        timeout=_SECONDS,
+        # the file as it is stored; otherwise a server may pack the packed file once more
+        headers={"Accept-Encoding": "identity"},
+    )
+    try:
+        downloader(address, str(path), None)
+    except OSError as error:
+        # what goes wrong on the way has no errno in requests; a full disk here has one
+        if error.errno is not None:
+            raise
+        raise DataError(_reason(error)) from error
+
+
+class _Meter:
+    """Reports the bytes that arrived, and stops a transfer that will not end.
+
+    It looks like a progress bar to pooch, which tells chunks and not bytes: hence the
+    size is read from the file, into which every chunk is flushed.
+    """
+
+    def __init__(self, path: Path, wanted: Wanted, progress: Progress | None) -> None:
+        self.total = 0
+        self._path = path
+        self._wanted = wanted
+        self._progress = progress
+
+    def update(self, _amount: int) -> None:
+        received = self._path.stat().st_size
+        if received > self._wanted.largest:
+            raise DataError(f"sends more than {self._wanted.largest} bytes")
+        if self._progress is not None:
+            self._progress(self._wanted.file, received, self.total)
+
+    def reset(self) -> None:
+        """Nothing to reset: the file's size is always right."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+def _reason(error: OSError) -> str:
+    """Return what went wrong, without the layers that requests and urllib3 wrap around it."""
+    cause = error.args[0] if error.args else error
+    text = " ".join(str(getattr(cause, "reason", cause)).split())
+    return text.rpartition("): ")[2]

@@ -1,0 +1,164 @@
+"""From a trained network to one linear map per neuron layer, still in floating point.
+
+Each pass is a pure function from stages to stages that leaves every spike unchanged.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tssl.checkpoint import Checkpoint
+from tssl.chip import Pair, Shape
+from tssl.errors import UnsupportedLayerError
+from tssl.spec import ConvSpec, NetworkSpec, PoolSpec
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PoolStage:
+    """Sum over windows, times ``gain``; no neurons."""
+
+    name: str
+    input_shape: Shape
+    kernel: Pair
+    gain: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NeuronStage:
+    """A linear map and the neurons behind it.
+
+    Parameters
+    ----------
+    weight
+        ``(neurons, inputs)``, or ``(O, C, kh, kw)`` for a convolution.
+    threshold
+        In units of the membrane potential.
+    stride, padding
+        Of a convolution.
+    """
+
+    name: str
+    input_shape: Shape
+    weight: Floats
+    threshold: float
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+
+    @property
+    def is_conv(self) -> bool:
+        """Whether the map is a convolution."""
+        return self.weight.ndim == 4
+
+
+Stage = PoolStage | NeuronStage
+
+
+def lower(checkpoint: Checkpoint) -> list[NeuronStage]:
+    """Return one stage per neuron layer, for integer input and binary spikes.
+
+    The synapse filter is linear, ``W · psp(s) = filter(W/τ_s · s)``: with the gain 1/τ_s in
+    the weights, a TSSL-BP layer is a CUBA layer of the chip.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        When a pool cannot be merged into the layer behind it.
+    """
+    stages = merge_pools(stages_of(checkpoint))
+    first = replace(stages[0], weight=stages[0].weight * checkpoint.encoding.quantum)
+    gain = 1 / checkpoint.recipe.network.tau_s
+    return [replace(stage, weight=stage.weight * gain) for stage in [first, *stages[1:]]]
+
+
+def stages_of(checkpoint: Checkpoint) -> list[Stage]:
+    """Return the layers of a checkpoint as they were trained."""
+    network = checkpoint.recipe.network
+    stages: list[Stage] = []
+    incoming: Shape = checkpoint.input_shape
+    outgoing = network.shapes(checkpoint.input_shape)
+    for index, name in enumerate(network.layer_names):
+        stages.append(_stage(network, index, name, incoming, checkpoint.weights.get(name)))
+        incoming = outgoing[index]
+    return stages
+
+
+def merge_pools(stages: list[Stage]) -> list[NeuronStage]:
+    """Fold every pool into the weights of the layer behind it."""
+    merged: list[NeuronStage] = []
+    waiting: PoolStage | None = None
+    for stage in stages:
+        if isinstance(stage, PoolStage):
+            waiting = stage if waiting is None else _joined(waiting, stage)
+        else:
+            merged.append(stage if waiting is None else merge_pool(waiting, stage))
+            waiting = None
+    return merged
+
+
+def merge_pool(pool: PoolStage, stage: NeuronStage) -> NeuronStage:
+    """Return the layer that reads the pool's input directly.
+
+    A convolution gets its kernel repeated over the window, and stride and padding in input
+    pixels; a dense layer gets its weights repeated, zero where the pool drops pixels.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        When the pool drops rows or columns that padding would bring back.
+    """
+    weight = stage.weight * pool.gain
+    (rows, columns), (_, height, width) = pool.kernel, pool.input_shape
+    if stage.is_conv:
+        if any(stage.padding) and (height % rows or width % columns):
+            raise UnsupportedLayerError(
+                f"layer {stage.name}: padding behind pool {pool.name}, which drops the edge of "
+                f"its input {pool.input_shape}; use a size that {pool.kernel} divides, or no "
+                "padding"
+            )
+        kernel = weight.repeat(rows, axis=2).repeat(columns, axis=3)
+        return replace(
+            stage,
+            input_shape=pool.input_shape,
+            weight=kernel,
+            stride=(stage.stride[0] * rows, stage.stride[1] * columns),
+            padding=(stage.padding[0] * rows, stage.padding[1] * columns),
+        )
+    channels = pool.input_shape[0]
+    maps = weight.reshape(len(weight), channels, height // rows, width // columns)
+    expanded = np.zeros((len(weight), channels, height, width))
+    repeated = maps.repeat(rows, axis=2).repeat(columns, axis=3)
+    expanded[:, :, : repeated.shape[2], : repeated.shape[3]] = repeated
+    return replace(stage, input_shape=pool.input_shape, weight=expanded.reshape(len(weight), -1))
+
+
+def _joined(first: PoolStage, second: PoolStage) -> PoolStage:
+    """Return one pool for two in a row."""
+    sizes = zip(first.input_shape[1:], first.kernel, second.kernel, strict=True)
+    if any(size % outer and (size // outer) % inner == 0 for size, outer, inner in sizes):
+        raise UnsupportedLayerError(
+            f"pools {first.name} and {second.name} drop different edges; "
+            f"use a size that {first.kernel} divides"
+        )
+    kernel = (first.kernel[0] * second.kernel[0], first.kernel[1] * second.kernel[1])
+    return replace(first, kernel=kernel, gain=first.gain * second.gain)
+
+
+def _stage(
+    network: NetworkSpec, index: int, name: str, incoming: Shape, weight: NDArray[Any] | None
+) -> Stage:
+    spec = network.layers[index]
+    if isinstance(spec, PoolSpec):
+        return PoolStage(name=name, input_shape=incoming, kernel=spec.kernel, gain=spec.gain)
+    stage = NeuronStage(
+        name=name,
+        input_shape=incoming,
+        weight=np.asarray(weight, np.float64),
+        threshold=spec.threshold or network.threshold,
+    )
+    if isinstance(spec, ConvSpec):
+        return replace(stage, stride=spec.stride, padding=spec.padding)
+    return stage

@@ -1,0 +1,168 @@
+"""From floating point to the integers of the chip."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tssl.checkpoint import Checkpoint
+from tssl.chip import (
+    DECAY_ONE,
+    INPUT,
+    STATE_LIMIT,
+    ChipLimits,
+    ChipNetwork,
+    ConvLayer,
+    CubaNeuron,
+    DenseLayer,
+    InputLayer,
+    IntArray,
+    Layer,
+    Train,
+)
+from tssl.errors import RangeError
+from tssl.exporter.lower import NeuronStage, lower
+from tssl.exporter.ranges import Ranges, observe
+
+HEADROOM = 2.0
+"""The current must stay this factor away from wrapping on calibration data."""
+
+_ATTEMPTS = 20
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LayerReport:
+    """What quantization chose for a layer, and how full its fields are.
+
+    Parameters
+    ----------
+    scale
+        Integers per unit of the trained network, the same for weights and threshold.
+    ranges
+        Observed on the calibration samples.
+    """
+
+    layer: Layer
+    scale: float
+    ranges: Ranges
+
+    @property
+    def weight_bits(self) -> int:
+        """Bits of the largest weight, sign included."""
+        return int(np.abs(self.layer.weight).max()).bit_length() + 1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Quantized:
+    """A network of integers and how it came about."""
+
+    network: ChipNetwork
+    reports: tuple[LayerReport, ...]
+
+
+def quantize(checkpoint: Checkpoint, limits: ChipLimits, calibration: IntArray) -> Quantized:
+    """Turn a trained network into integers that fit the limits of a chip.
+
+    Parameters
+    ----------
+    calibration
+        Encoded training samples, ``(1, samples, inputs)``; they decide the scale of layers
+        whose synaptic current would come near its wrap.
+
+    Raises
+    ------
+    RangeError
+        When a layer is dead, or no scale makes it fit.
+    UnsupportedLayerError
+        When the network cannot be lowered.
+    """
+    recipe = checkpoint.recipe
+    _check_input(calibration, limits)
+    train: Train = calibration
+    input_range = int(calibration.min()), int(calibration.max())
+    source, reports = INPUT, []
+    for stage in lower(checkpoint):
+        fitter = _Fitter(stage, source, checkpoint, limits)
+        report = fitter.fit(train, input_range)
+        reports.append(report)
+        source, train, input_range = stage.name, report.ranges.spikes, (0, 1)
+    network = ChipNetwork(
+        name=recipe.name,
+        input=InputLayer(shape=checkpoint.input_shape),
+        layers=tuple(report.layer for report in reports),
+        encoding=checkpoint.encoding,
+        time_steps=recipe.network.time_steps,
+    )
+    return Quantized(network=network, reports=tuple(reports))
+
+
+class _Fitter:
+    """Finds the largest scale at which a layer fits its fields."""
+
+    def __init__(
+        self, stage: NeuronStage, source: str, checkpoint: Checkpoint, limits: ChipLimits
+    ) -> None:
+        self.stage, self.source, self.limits = stage, source, limits
+        self.spec = checkpoint.recipe.network
+
+    def fit(self, train: Train, input_range: tuple[int, int]) -> LayerReport:
+        """Return the layer at the largest scale whose current keeps its head-room."""
+        scale = self._largest_scale()
+        for _ in range(_ATTEMPTS):
+            layer = self._layer(scale)
+            ranges = observe(layer, train, self.spec.time_steps, input_range)
+            excess = ranges.current * HEADROOM / STATE_LIMIT
+            if excess <= 1:
+                return LayerReport(layer=layer, scale=scale, ranges=ranges)
+            scale *= 0.99 / excess
+        raise RangeError(f"layer {self.stage.name}: no scale keeps its current from wrapping")
+
+    def _largest_scale(self) -> float:
+        largest = float(np.abs(self.stage.weight).max())
+        if largest == 0:
+            raise RangeError(f"layer {self.stage.name}: all weights are zero; train it again")
+        return min(
+            self.limits.largest_weight / largest,
+            self.limits.largest_threshold / self.stage.threshold,
+        )
+
+    def _layer(self, scale: float) -> Layer:
+        weight = self._weight(scale)
+        neuron = CubaNeuron(
+            current_decay=round(DECAY_ONE / self.spec.tau_s),
+            voltage_decay=round(DECAY_ONE / self.spec.tau_m),
+            threshold=round(scale * self.stage.threshold),
+        )
+        name, source = self.stage.name, self.source
+        if not self.stage.is_conv:
+            return DenseLayer(name=name, source=source, weight=weight, neuron=neuron)
+        channels, height, width = self.stage.input_shape
+        return ConvLayer(
+            name=name,
+            source=source,
+            weight=weight,
+            neuron=neuron,
+            map_shape=(channels, height, width),
+            stride=self.stage.stride,
+            padding=self.stage.padding,
+        )
+
+    def _weight(self, scale: float) -> IntArray:
+        """Round to the chip's grid: with both signs, its lowest bit is the sign."""
+        step = self.limits.weight_step
+        weight = np.rint(self.stage.weight * scale / step).astype(np.int64) * step
+        if not weight.any():
+            raise RangeError(
+                f"layer {self.stage.name}: every weight rounds to zero at scale {scale:.3g}, the "
+                "largest at which its current does not wrap; use a smaller encoding.resolution"
+            )
+        return weight.clip(-self.limits.largest_weight, self.limits.largest_weight)
+
+
+def _check_input(calibration: IntArray, limits: ChipLimits) -> None:
+    largest = int(np.abs(calibration).max(initial=0))
+    if largest > max(1, limits.largest_graded_spike):
+        raise RangeError(
+            f"input: graded spikes reach {largest}; the target's hold "
+            f"{limits.largest_graded_spike} ({limits.graded_spike_bits} bits); "
+            "use a smaller encoding.resolution or another target"
+        )

@@ -1,0 +1,578 @@
+"""The only file that imports Lava: runs one job, files in and out, in a process of its own.
+
+Started by ``tssl.lava_runtime.lava_sim`` as a *copy* in the job's folder, with any Python
+that has lava-nc, lava-dl, numpy, scipy, h5py, networkx and asteval; it imports nothing of
+tssl. Usage: ``python worker.py FOLDER`` or ``python worker.py --check``.
+
+In FOLDER: ``job.json`` and ``input.npy`` ``(time or 1, samples, inputs)``. Out of it:
+``status.npy`` (phase, finished samples, time step: the heartbeat), ``layer_<i>.npy``
+``(samples, time, neurons)`` for every layer in Lava's order, ``potential.npy``
+``(samples, outputs)``, or ``error.json`` (kind, message, traceback).
+"""
+
+import dataclasses
+import functools
+import importlib.metadata
+import importlib.util
+import json
+import multiprocessing
+import os
+import sys
+import time
+import traceback
+import types
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Foreign: TypeAlias = Any
+"""An object of Lava, which has no types."""
+
+PHASE, SAMPLES, STEP = range(3)
+RUNNING, FINISHED = 1, 2
+LOOK_AT_ACTORS = 0.2
+"""Seconds between looks at Lava's processes while a run is under way."""
+
+
+class LavaProcessError(RuntimeError):
+    """A process of Lava raised or died; carries the traceback of that process."""
+
+    def __init__(self, message: str, details: str) -> None:
+        super().__init__(message)
+        self.details = details
+
+
+class HardwareError(RuntimeError):
+    """Loihi 2, or Intel's extension for it, is not there."""
+
+
+# --- importing Lava on current Pythons ---------------------------------------------------
+
+
+class WithoutTorch:
+    """Import hook that hides torch: Lava's model search would load it for nothing."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        """Refuse torch, leave everything else to the other finders."""
+        if name == "torch":
+            raise ModuleNotFoundError("torch is hidden from Lava", name=name)
+
+
+def import_lava() -> None:
+    """Import ``netx`` and the process models, cured of what breaks them today."""
+    warnings.filterwarnings("ignore", message="Cannot import module")
+    sys.meta_path.insert(0, WithoutTorch)
+    import_var_model()
+    stub_slayer()
+    from lava.lib.dl import netx
+    from lava.magma.core import run_configs
+    from lava.proc.io import sink, source  # noqa: F401
+
+    if not hasattr(run_configs, "Loihi2SimCfg"):
+        raise ImportError(f"{netx.__file__}: this lava-nc has no Loihi2SimCfg", name="lava")
+    patch_reshape()
+    patch_convolution()
+    patch_scalars()
+
+
+def import_var_model() -> None:
+    """Import a module whose dataclass default is unhashable, which Python 3.11 refuses."""
+    name = "lava.magma.compiler.var_model"
+    original = dataclasses.dataclass
+
+    def dataclass(cls: Foreign = None, /, **options: Foreign) -> Foreign:
+        def decorated(owner: Foreign) -> Foreign:
+            owner = original(owner, **options)
+            if owner.__module__ == name and owner.__hash__ is None:
+                owner.__hash__ = object.__hash__
+            return owner
+
+        return decorated if cls is None else decorated(cls)
+
+    dataclasses.dataclass = dataclass
+    try:
+        importlib.import_module(name)
+    finally:
+        dataclasses.dataclass = original
+
+
+def stub_slayer() -> None:
+    """Put empty modules where netx wants slayer, which needs torch, OpenCV and matplotlib."""
+
+    def neuron_params(*_: object) -> None:
+        raise NotImplementedError("resonate-and-fire neurons need lava-dl's slayer")
+
+    for name in ("lava.lib.dl.slayer", "lava.lib.dl.slayer.neuron"):
+        sys.modules[name] = types.ModuleType(name)
+    resonators: Foreign = types.ModuleType("lava.lib.dl.slayer.neuron.rf")
+    resonators.neuron_params = neuron_params
+    sys.modules[resonators.__name__] = resonators
+    name = "lava.lib.dl.netx.sequential_modules"
+    stub = types.ModuleType(name)
+    folder = importlib.util.find_spec("lava.lib.dl.netx")
+    if folder is not None and folder.origin is not None:  # Lava's model search asks for the file
+        stub.__file__ = str(Path(folder.origin).with_name("sequential_modules.py"))
+    sys.modules[name] = stub
+
+
+def reshape(shape: tuple[int, ...], values: Array) -> Array:
+    """Call ``numpy.reshape`` without the keyword that numpy 2.4 dropped."""
+    return np.reshape(values, shape)
+
+
+def patch_reshape() -> None:
+    """Replace the two transforms of flattened connections."""
+    from lava.magma.core.process.ports import ports
+
+    def forward(port: Foreign) -> Callable[[Array], Array]:
+        return functools.partial(reshape, port.shape)
+
+    def backward(port: Foreign) -> Callable[[Array], Array]:
+        return functools.partial(reshape, port.old_shape)
+
+    ports.ReshapePort.get_transform_func_fwd = forward
+    ports.ReshapePort.get_transform_func_bwd = backward
+
+
+def patch_convolution() -> None:
+    """Pass geometry as Python integers: Lava keeps it in int8, where numpy 2 overflows."""
+    from lava.proc.conv import utils
+
+    def plain(value: Foreign) -> Foreign:
+        return int(value) if np.ndim(value) == 0 else tuple(int(item) for item in value)
+
+    def with_plain_geometry(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def call(first: Foreign, second: Foreign, *geometry: Foreign, **named: Foreign) -> Foreign:
+            named = {key: plain(value) for key, value in named.items()}
+            return function(first, second, *map(plain, geometry), **named)
+
+        return call
+
+    for name in ("output_shape", "conv", "conv_scipy"):
+        setattr(utils, name, with_plain_geometry(getattr(utils, name)))
+
+
+def patch_scalars() -> None:
+    """Give one-element weights and biases as scalars: numpy 2.4 has no ``int()`` of arrays."""
+    from lava.lib.dl.netx.utils import NetDict
+
+    original = NetDict.__getitem__
+
+    def item(self: Foreign, key: Foreign) -> Foreign:
+        value = original(self, key)
+        is_input = key in ("weight", "bias") and original(self, "type") == "input"
+        return value.reshape(()) if is_input and np.size(value) == 1 else value
+
+    NetDict.__getitem__ = item
+
+
+# --- where spikes come from and go -------------------------------------------------------
+
+
+class Moment(NamedTuple):
+    """A time step as the samples see it."""
+
+    sample: int
+    step: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What ``job.json`` says.
+
+    Parameters
+    ----------
+    net
+        Path of the ``.net`` file.
+    period
+        Time steps from the start of a sample to the start of the next.
+    block
+        Whether the network begins with input neurons, driven by their biases.
+    one_by_one
+        Whether spikes can stay in synapses, so that samples must not follow each other
+        without clearing them.
+    input_shape
+        (W, H, C), for networks that begin with a convolution and do not say it.
+    """
+
+    net: str
+    samples: int
+    time_steps: int
+    period: int
+    block: bool
+    one_by_one: bool
+    input_message_bits: int
+    input_shape: list[int] | None
+    hardware: bool
+    parent: int
+
+    def moment(self, step: int, transport: int) -> Moment | None:
+        """Return sample and step that neurons ``transport`` layers in see, if any."""
+        sample, since = divmod(step - 1 - transport, self.period)
+        inside = 0 <= sample < self.samples and since < self.time_steps
+        return Moment(sample, since) if inside else None
+
+
+class Feed:
+    """The samples, in the order and shape of Lava's input port."""
+
+    def __init__(self, job: Job, train: Array, shape: tuple[int, ...]) -> None:
+        self.job, self.train, self.shape = job, train, shape
+
+    def at(self, step: int) -> Array:
+        """Return what enters at a time step: a sample's integers, or silence."""
+        moment = self.job.moment(step, 0)
+        if moment is None:
+            return np.zeros(self.shape, np.int32)
+        values = self.train[min(moment.step, len(self.train) - 1), moment.sample]
+        return to_lava(values, self.shape).astype(np.int32)
+
+
+class Tape:
+    """The spikes of one layer, written straight to a file that the parent also sees."""
+
+    def __init__(self, job: Job, transport: int, rows: Array, status: Array | None) -> None:
+        self.job, self.transport, self.rows, self.status = job, transport, rows, status
+
+    def store(self, step: int, spikes: Array) -> None:
+        """Keep the spikes of a time step, without the delay of transport."""
+        if self.status is not None:
+            self.status[STEP] = step
+        moment = self.job.moment(step, self.transport)
+        if moment is not None and spikes.any():  # untouched rows stay holes in the file
+            if spikes.min() < 0 or spikes.max() > 1:
+                raise ValueError("a layer sends graded spikes; only binary ones are supported")
+            self.rows[moment.sample, moment.step] = from_lava(spikes)
+
+
+def to_lava(values: Array, shape: tuple[int, ...]) -> Array:
+    """Turn values in (C, H, W) order into Lava's (W, H, C) array."""
+    return values.reshape(shape[::-1]).transpose()
+
+
+def from_lava(values: Array) -> Array:
+    """Turn Lava's (W, H, C) array into values in (C, H, W) order."""
+    return values.transpose().reshape(-1)
+
+
+def process_models() -> tuple[type, type]:
+    """Return models for Lava's ring buffers that read a feed and write a tape."""
+    from lava.proc.io.sink import PyReceiveModelFixed
+    from lava.proc.io.source import PySendModelFixed
+
+    class Player(PySendModelFixed):  # type: ignore[misc]
+        def __init__(self, proc_params: Foreign) -> None:
+            super().__init__(proc_params)
+            self.feed = proc_params["feed"]
+
+        def run_spk(self) -> None:
+            self.s_out.send(self.feed.at(self.time_step))
+
+    class Recorder(PyReceiveModelFixed):  # type: ignore[misc]
+        def __init__(self, proc_params: Foreign) -> None:
+            super().__init__(proc_params)
+            self.tape = proc_params["tape"]
+
+        def run_spk(self) -> None:
+            self.tape.store(self.time_step, self.a_in.recv())
+
+    return Player, Recorder
+
+
+# --- running -----------------------------------------------------------------------------
+
+
+class Simulation:
+    """A network built by lava-dl, its input, its recorders, and the run under way."""
+
+    def __init__(self, job: Job, folder: Path) -> None:
+        self.job = job
+        self.train = np.load(folder / "input.npy", mmap_mode="r")
+        self.status = np.load(folder / "status.npy", mmap_mode="r+")
+        self.network = build_network(job)
+        self.configuration = configuration(job)
+        self.now = 0
+        self.devices = [*self._source(), *self._sinks(folder)]
+        shape = (job.samples, int(np.prod(self.network.out_layer.out.shape)))
+        self.potential = open_memmap(
+            folder / "potential.npy", mode="w+", dtype=np.int64, shape=shape
+        )
+
+    @property
+    def depth(self) -> int:
+        """Number of layers that have synapses."""
+        return len(self.network.layers) - self.job.block
+
+    def _source(self) -> Iterator[Any]:
+        from lava.proc.io.source import RingBuffer
+
+        if self.job.block:
+            return
+        shape = self.network.inp.shape
+        source = RingBuffer(data=np.zeros((*shape, 1)))
+        source.proc_params["feed"] = Feed(self.job, self.train, shape)
+        if self.job.hardware:
+            from lava.proc import embedded_io
+
+            adapter = embedded_io.spike.PyToNxAdapter(shape=shape)
+            source.s_out.connect(adapter.inp)
+            adapter.out.connect(self.network.inp)
+        else:
+            source.s_out.connect(self.network.inp)
+        yield source
+
+    def _sinks(self, folder: Path) -> Iterator[Any]:
+        from lava.proc.io.sink import RingBuffer
+
+        for index, layer in enumerate(self.network.layers):
+            shape = layer.out.shape
+            sizes = (self.job.samples, self.job.time_steps, int(np.prod(shape)))
+            path = folder / f"layer_{index}.npy"
+            rows = open_memmap(path, mode="w+", dtype=np.uint8, shape=sizes)
+            last = index == len(self.network.layers) - 1
+            transport = index if self.job.block else index + 1
+            sink = RingBuffer(shape=shape, buffer=1)
+            sink.proc_params["tape"] = Tape(
+                self.job, transport, rows, self.status if last else None
+            )
+            if self.job.hardware:
+                from lava.proc import embedded_io
+
+                adapter = embedded_io.spike.NxToPyAdapter(shape=shape)
+                layer.out.connect(adapter.inp)
+                adapter.out.connect(sink.a_in)
+            else:
+                layer.out.connect(sink.a_in)
+            yield sink
+
+    def run(self) -> None:
+        """Run all samples, pausing where something must be set or read."""
+        for step, _, action in sorted(self._pauses(), key=lambda pause: pause[:2]):
+            if step > self.now:
+                self._advance(step - self.now)
+                self.now = step
+            action()
+        self.status[PHASE] = FINISHED
+        self.network.stop()
+
+    def _pauses(self) -> Iterator[tuple[int, int, Callable[[], None]]]:
+        """Yield (after which step, in which order, what) must be done."""
+        # The first step starts the processes; nothing can be set before it. Biases of the
+        # first sample are therefore given when the network is built.
+        for sample in range(self.job.samples):
+            start = sample * self.job.period
+            end = start + self.job.time_steps + self.depth
+            yield end, 0, functools.partial(self._finish, sample)
+            if self.job.one_by_one:
+                for layer in range(self.depth + 1):
+                    if start + layer:
+                        yield start + layer, 1, functools.partial(self._clear, layer)
+            if self.job.block and start:
+                yield start, 2, functools.partial(self._drive, sample)
+
+    def _drive(self, sample: int) -> None:
+        """Give a sample to the input neurons."""
+        bias = self.network.in_layer.neuron.bias_mant
+        bias.set(to_lava(self.train[0, sample], bias.shape).astype(np.int32))
+
+    def _clear(self, layer: int) -> None:
+        """Put a layer to rest just before the sample reaches it.
+
+        Whatever it sent until now came from biases or the sample before; it sits in its
+        own recurrent synapses and in those of the next layer.
+        """
+        index = layer if self.job.block else layer - 1
+        layers = self.network.layers
+        variables = []
+        if index >= 0:
+            variables += [layers[index].neuron.u, layers[index].neuron.v]
+            if hasattr(layers[index], "synapse_rec"):
+                variables.append(layers[index].synapse_rec.a_buff)
+        if index + 1 < len(layers):
+            variables.append(layers[index + 1].synapse.a_buff)
+        for variable in variables:
+            variable.set(np.zeros(variable.shape, np.int32))
+
+    def _finish(self, sample: int) -> None:
+        """Read the output's membrane potential and report the sample as done."""
+        potential = self.network.out_layer.neuron.v.get()
+        self.potential[sample] = np.rint(from_lava(potential)).astype(np.int64)
+        self.status[SAMPLES] = sample + 1
+
+    def _advance(self, steps: int) -> None:
+        """Run time steps; unlike Lava's blocking run, fail when a process fails."""
+        from lava.magma.core.run_conditions import RunSteps
+
+        condition = RunSteps(num_steps=steps, blocking=False)
+        self.network.run(condition, run_cfg=self.configuration)
+        self.status[PHASE] = RUNNING
+        await_answer(self.network.runtime, self.job.parent)
+        self.network.wait()
+
+
+def build_network(job: Job) -> Foreign:
+    """Let lava-dl build the network from its file."""
+    from lava.lib.dl.netx import hdf5, utils
+
+    kinds = utils.NetDict(job.net)["layer"]
+    count = len(kinds)
+    if kinds[count - 1]["type"] == "average":  # a read-out that lava-dl writes and cannot load
+        count -= 1
+    kinds.f.file.close()
+    network = hdf5.Network(
+        net_config=job.net,
+        num_layers=count,
+        input_message_bits=job.input_message_bits,
+        input_shape=None if job.input_shape is None else tuple(job.input_shape),
+        reset_interval=None if job.one_by_one else job.period,
+        reset_offset=0 if job.block else 1,
+    )
+    network.net_config.f.close()  # or the file stays locked
+    if job.block:
+        train = np.load(Path(sys.argv[1]) / "input.npy", mmap_mode="r")
+        bias = network.in_layer.neuron.bias_mant
+        bias.init = to_lava(train[0, 0], bias.shape).astype(np.int32)
+    return network
+
+
+def configuration(job: Job) -> Foreign:
+    """Return Lava's run configuration: bit-accurate models, and our source and sinks."""
+    from lava.magma.core.run_configs import Loihi2HwCfg, Loihi2SimCfg
+    from lava.proc.io import sink, source
+
+    player, recorder = process_models()
+    models = {source.RingBuffer: player, sink.RingBuffer: recorder}
+    chosen = Loihi2HwCfg if job.hardware else Loihi2SimCfg
+    return chosen(select_tag="fixed_pt", exception_proc_model_map=models)
+
+
+def await_answer(runtime: Foreign, parent: int) -> None:
+    """Wait until the run under way is over.
+
+    Raises
+    ------
+    LavaProcessError
+        When a process of Lava raised, or died: Lava itself would wait for ever.
+    """
+    from lava.magma.runtime.mgmt_token_enums import MGMT_RESPONSE, enum_equal
+
+    port = runtime.service_to_runtime[0]
+    pause, look = 0.0001, time.monotonic() + LOOK_AT_ACTORS
+    while not port.probe():
+        time.sleep(pause)
+        pause = min(2 * pause, 0.005)
+        if time.monotonic() > look:
+            look = time.monotonic() + LOOK_AT_ACTORS
+            check_actors(runtime, parent)
+    if enum_equal(port.peek(), MGMT_RESPONSE.ERROR):
+        time.sleep(LOOK_AT_ACTORS)  # the process that raised is just writing down why
+        check_actors(runtime, parent)
+        raise LavaProcessError("a process of Lava failed without saying why", "")
+
+
+def check_actors(runtime: Foreign, parent: int) -> None:
+    """Raise what a process of Lava raised; end quietly when the parent is gone."""
+    if os.getppid() != parent:
+        end_children()
+        os._exit(1)
+    actors = runtime._messaging_infrastructure.actors
+    if all(actor.is_alive() for actor in actors):
+        return
+    time.sleep(LOOK_AT_ACTORS)
+    for actor in actors:
+        if actor.exception:
+            error, details = actor.exception
+            raise LavaProcessError(describe(error), details)
+    for actor in actors:
+        if not actor.is_alive() and actor.exitcode:
+            raise LavaProcessError(f"a process of Lava ended with code {actor.exitcode}", "")
+
+
+def end_children() -> None:
+    """Kill what Lava started; its shared memory is then removed by the resource tracker."""
+    for child in multiprocessing.active_children():
+        child.kill()
+
+
+def check_hardware() -> None:
+    """Raise when this machine cannot run on Loihi 2."""
+    if importlib.util.find_spec("lava.utils.loihi2_profiler") is None:
+        raise HardwareError(
+            "Intel's lava-loihi extension is not installed; it and a Loihi 2 board come "
+            "with membership in Intel's neuromorphic research community"
+        )
+
+
+# --- reporting ---------------------------------------------------------------------------
+
+
+def describe(error: BaseException) -> str:
+    """Return one line for an exception."""
+    text = str(error).strip().split("\n")[0]
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def kind_of(error: BaseException) -> str:
+    """Classify a failure: something ``missing``, no ``hardware``, or Lava ``failed``."""
+    if isinstance(error, HardwareError):
+        return "hardware"
+    if isinstance(error, NameError) and "CLoihiProcessModel" in str(error):
+        return "hardware"  # Loihi2HwCfg without Intel's extension
+    return "missing" if isinstance(error, ImportError) else "failed"
+
+
+def report_and_exit(folder: Path, error: BaseException) -> None:
+    """Write ``error.json`` and leave without Python's clean-up, in which Lava hangs."""
+    details = getattr(error, "details", "") or "".join(
+        traceback.format_exception(type(error), error, error.__traceback__)
+    )
+    message = str(error) if hasattr(error, "details") else describe(error)
+    if isinstance(error, HardwareError):
+        message = str(error)
+    document = {"kind": kind_of(error), "message": message, "traceback": details}
+    temporary = folder / "error.json.part"
+    temporary.write_text(json.dumps(document), encoding="utf-8")
+    temporary.replace(folder / "error.json")
+    end_children()
+    os._exit(1)
+
+
+def main(folder: Path) -> None:
+    """Do the job of a folder."""
+    worker = os.getpid()
+
+    def hook(_: object, error: BaseException, __: object) -> None:
+        if os.getpid() == worker:  # not in the processes that Lava forks
+            report_and_exit(folder, error)
+
+    sys.excepthook = hook
+    job = Job(**json.loads((folder / "job.json").read_text(encoding="utf-8")))
+    if job.hardware:
+        check_hardware()
+    import_lava()
+    Simulation(job, folder).run()
+    os._exit(0)
+
+
+def check() -> None:
+    """Print the versions of Lava, or fail on import."""
+    import_lava()
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("lava-nc", "lava-dl")]
+    sys.stdout.write(", ".join(versions) + "\n")
+    sys.stdout.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--check"]:
+        check()
+    else:
+        main(Path(sys.argv[1]))

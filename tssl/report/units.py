@@ -1,0 +1,48 @@
+"""Numbers as people read them: three digits, a prefix, a band."""
+
+from math import floor, log10
+
+from tssl.costs import Quantity
+
+_PREFIXES = {-5: "f", -4: "p", -3: "n", -2: "µ", -1: "m", 0: "", 1: "k", 2: "M", 3: "G"}
+_THIN = "\N{NARROW NO-BREAK SPACE}"
+_PREFIXED_UNITS = ("J", "s", "W")
+
+
+def count(value: int) -> str:
+    """Return a whole number, groups of thousands apart."""
+    return f"{value:,}".replace(",", _THIN)
+
+
+def number(value: float) -> str:
+    """Return three significant digits without an exponent, groups of thousands apart."""
+    if value == 0:
+        return "0"
+    rounded = float(f"{value:.3g}")  # 9.999 is one digit longer than it looks
+    digits = max(0, 2 - floor(log10(abs(rounded))))
+    return f"{value:,.{digits}f}".replace(",", _THIN)
+
+
+def amount(value: float, unit: str) -> str:
+    """Return a value in its unit: ``1.23 µJ``."""
+    if unit not in _PREFIXED_UNITS or value == 0:
+        return f"{number(value)} {unit}".replace(" 1/s", " per second")
+    power = _power(value)
+    return f"{number(value / 1000.0**power)} {_PREFIXES[power]}{unit}"
+
+
+def band(quantity: Quantity) -> str:
+    """Return the band in the prefix of its high end, or nothing when there is none."""
+    if not quantity.has_band:
+        return ""
+    if quantity.unit not in _PREFIXED_UNITS:
+        return f"{number(quantity.low)} to {number(quantity.high)}"
+    power = _power(quantity.high)
+    low, high = (number(value / 1000.0**power) for value in (quantity.low, quantity.high))
+    return f"{low} to {high} {_PREFIXES[power]}{quantity.unit}"
+
+
+def _power(value: float) -> int:
+    """Return the power of 1000 of the prefix; 999.9 is already rounded to the next one."""
+    rounded = float(f"{value:.3g}")
+    return min(max(floor(log10(rounded) / 3 + 1e-12), min(_PREFIXES)), max(_PREFIXES))

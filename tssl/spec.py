@@ -1,0 +1,332 @@
+"""What a user writes: a recipe (data, encoding, network, training), validated, as TOML."""
+
+import difflib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tssl.errors import ConfigError
+from tssl.files import read_toml
+
+__all__ = [
+    "ConvSpec",
+    "DataSpec",
+    "DenseSpec",
+    "EncodingSpec",
+    "LayerSpec",
+    "NetworkSpec",
+    "PoolSpec",
+    "Recipe",
+    "TrainingSpec",
+    "load_recipe",
+    "recipe_from_tables",
+]
+
+Positive = Annotated[int, Field(gt=0)]
+Pair = tuple[Positive, Positive]
+NonNegativePair = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
+TimeConstant = Annotated[float, Field(ge=1.0, le=4096.0)]
+
+
+class _Strict(BaseModel):
+    """Keys must be known, values finite and of the right type, objects immutable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class DataSpec(_Strict):
+    """Which data set the network is trained on."""
+
+    name: str
+
+
+class EncodingSpec(_Strict):
+    """How a static image becomes graded input spikes, the same at every time step.
+
+    A pixel ``x`` in 0...1 becomes the integer ``round((x - mean) / std * resolution)``;
+    the network trains on ``integer / resolution``, so nothing is lost at export.
+
+    Parameters
+    ----------
+    mean, std
+        Normalisation in units of the full scale of a pixel.
+    resolution
+        Integers per unit of the normalised input. More of them leave fewer bits to the
+        weights of the first layer, because the product must fit the chip's state.
+    """
+
+    mean: float = 0.0
+    std: Annotated[float, Field(gt=0)] = 1.0
+    resolution: Annotated[float, Field(gt=0, le=4096)] = 15.0
+
+
+class DenseSpec(_Strict):
+    """All-to-all layer of spiking neurons; it flattens its input in (C, H, W) order."""
+
+    type: Literal["dense"]
+    neurons: Positive
+    threshold: Annotated[float, Field(gt=0)] | None = None
+    weight_scale: Annotated[float, Field(gt=0)] = 1.0
+
+
+class ConvSpec(_Strict):
+    """Convolution layer of spiking neurons; pairs are (height, width)."""
+
+    type: Literal["conv"]
+    channels: Positive
+    kernel: Pair
+    stride: Pair = (1, 1)
+    padding: NonNegativePair = (0, 0)
+    threshold: Annotated[float, Field(gt=0)] | None = None
+    weight_scale: Annotated[float, Field(gt=0)] = 1.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _square(cls, values: Any) -> Any:  # noqa: ANN401 - whatever the TOML holds
+        return _with_pairs(values, ("kernel", "stride", "padding"))
+
+
+class PoolSpec(_Strict):
+    """Sum pooling of post-synaptic potentials, times ``gain``; it has no neurons.
+
+    The windows do not overlap; rows and columns that fill no window are dropped.
+    """
+
+    type: Literal["pool"]
+    kernel: Pair
+    gain: Annotated[float, Field(gt=0)] = 1.1
+
+    @model_validator(mode="before")
+    @classmethod
+    def _square(cls, values: Any) -> Any:  # noqa: ANN401 - whatever the TOML holds
+        return _with_pairs(values, ("kernel",))
+
+
+LayerSpec = Annotated[DenseSpec | ConvSpec | PoolSpec, Field(discriminator="type")]
+
+
+class NetworkSpec(_Strict):
+    """A chain of layers of TSSL-BP neurons.
+
+    Parameters
+    ----------
+    time_steps
+        Steps for which a sample is shown.
+    tau_m, tau_s
+        Time constants of membrane and synapse in time steps.
+    threshold
+        Firing threshold of the layers that do not name their own.
+    """
+
+    time_steps: Annotated[int, Field(gt=0, le=1000)] = 5
+    tau_m: TimeConstant = 5.0
+    tau_s: TimeConstant = 3.0
+    threshold: Annotated[float, Field(gt=0)] = 1.0
+    layers: Annotated[tuple[LayerSpec, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _check(self) -> "NetworkSpec":
+        if isinstance(self.layers[-1], PoolSpec):
+            raise ValueError("the last layer must have neurons; it is a pool")
+        flat = False
+        for number, layer in enumerate(self.layers, start=1):
+            if flat and not isinstance(layer, DenseSpec):
+                raise ValueError(f"layer {number} ({layer.type}) cannot follow a dense layer")
+            flat = isinstance(layer, DenseSpec)
+        return self
+
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """Names like ``conv1``, ``pool2``, ``dense3``."""
+        return tuple(f"{layer.type}{number}" for number, layer in enumerate(self.layers, start=1))
+
+    def shapes(self, input_shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+        """Return the output shape of every layer for an input (C, H, W).
+
+        Raises
+        ------
+        ConfigError
+            When a kernel does not fit what reaches it.
+        """
+        shapes = []
+        shape = input_shape
+        for name, layer in zip(self.layer_names, self.layers, strict=True):
+            shape = _output_shape(name, layer, shape)
+            shapes.append(shape)
+        return shapes
+
+
+class TrainingSpec(_Strict):
+    """How the network is trained.
+
+    Parameters
+    ----------
+    rule
+        Learning rule, see ``tssl.trainer.RULES``.
+    loss
+        ``kernel`` compares post-synaptic potentials with a desired one, ``count`` their
+        sums with ``desired_count`` and ``undesired_count``, ``softmax`` is cross-entropy
+        over the sums.
+    target_filter
+        How often the desired spike train passes the synapse filter before the kernel loss
+        compares it: ``once`` as the output, or ``twice`` as the official code does.
+    clip_norm
+        Largest norm of the gradient of all weights together.
+    weight_limit
+        Weights are clamped to plus or minus this after every step.
+    validation
+        Share of the training set held out to choose the best epoch.
+    """
+
+    rule: str = "tssl-bp"
+    loss: Literal["kernel", "count", "softmax"] = "kernel"
+    target_filter: Literal["once", "twice"] = "twice"
+    desired_count: Annotated[float, Field(ge=0)] = 5.0
+    undesired_count: Annotated[float, Field(ge=0)] = 1.0
+    epochs: Positive = 10
+    batch_size: Positive = 50
+    lr: Annotated[float, Field(gt=0)] = 5e-4
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    clip_norm: Annotated[float, Field(gt=0)] = 1.0
+    weight_limit: Annotated[float, Field(gt=0)] = 4.0
+    validation: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
+
+
+class Recipe(_Strict):
+    """Everything that decides a training run, apart from the machine."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    description: str = ""
+    data: DataSpec
+    encoding: EncodingSpec = EncodingSpec()
+    network: NetworkSpec
+    training: TrainingSpec = TrainingSpec()
+
+    @model_validator(mode="after")
+    def _check_target(self) -> "Recipe":
+        steps = self.network.time_steps
+        if self.training.loss == "kernel" and steps != 5 and (steps < 10 or steps % 10):
+            raise ValueError(
+                f"network.time_steps = {steps}: the kernel loss has a desired spike train only "
+                "for 5 steps and multiples of 10; use training.loss = 'count' or 'softmax'"
+            )
+        return self
+
+    def to_toml(self) -> str:
+        """Return the recipe as TOML text, every default spelled out."""
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
+    """Read a recipe file and apply ``KEY=VALUE`` overrides.
+
+    Raises
+    ------
+    ConfigError
+        When the file cannot be read, a key is unknown or a value is not allowed.
+    """
+    tables = read_toml(path)
+    for override in overrides:
+        _apply(tables, override)
+    return recipe_from_tables(tables, str(path))
+
+
+def recipe_from_tables(tables: dict[str, Any], origin: str) -> Recipe:
+    """Validate a recipe given as nested dictionaries; ``origin`` names it in errors."""
+    try:
+        return Recipe.model_validate(tables)
+    except ValidationError as error:
+        raise ConfigError(f"{origin}: {_first_problem(error)}") from error
+
+
+def _apply(tables: dict[str, Any], override: str) -> None:
+    """Set one ``section.key=value`` in place; a bare key is looked up in the sections."""
+    key, separator, text = override.partition("=")
+    if not separator or not key.strip():
+        raise ConfigError(f"--set {override!r}: expected KEY=VALUE, e.g. training.lr=1e-3")
+    path = _full_key(key.strip()).split(".")
+    table = tables
+    for name in path[:-1]:
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"--set {override!r}: {name} is not a table")
+    table[path[-1]] = _value(text.strip())
+
+
+def _full_key(key: str) -> str:
+    if "." in key or key in Recipe.model_fields:
+        return key
+    sections: dict[str, type[BaseModel]] = {
+        "data": DataSpec,
+        "encoding": EncodingSpec,
+        "network": NetworkSpec,
+        "training": TrainingSpec,
+    }
+    found = [f"{name}.{key}" for name, model in sections.items() if key in model.model_fields]
+    if len(found) == 1:
+        return found[0]
+    known = sorted({field for model in sections.values() for field in model.model_fields})
+    raise ConfigError(f"--set {key}: unknown key{_did_you_mean(key, known)}")
+
+
+def _value(text: str) -> Any:  # noqa: ANN401 - any TOML value
+    """Return numbers, booleans and lists as such, everything else as text."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text.strip("\"'")
+
+
+def _first_problem(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    where = ".".join(str(part + 1 if isinstance(part, int) else part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key '{where}'{_did_you_mean(str(problem['loc'][-1]), _known_keys())}"
+    if problem["type"] == "missing":
+        return f"key '{where}' is missing"
+    message = problem["msg"].removeprefix("Value error, ")
+    given = problem["input"]
+    shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool | list) else ""
+    return f"{where}: {message}{shown}" if where else message
+
+
+def _known_keys() -> list[str]:
+    models: list[type[BaseModel]] = [Recipe, DataSpec, EncodingSpec, NetworkSpec, TrainingSpec]
+    models += [DenseSpec, ConvSpec, PoolSpec]
+    return sorted({field for model in models for field in model.model_fields})
+
+
+def _did_you_mean(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean '{close[0]}'?" if close else f"; known keys: {', '.join(known)}"
+
+
+def _with_pairs(values: Any, keys: tuple[str, ...]) -> Any:  # noqa: ANN401 - unvalidated
+    """Let a single number stand for a pair."""
+    if not isinstance(values, dict):
+        return values
+    single = {key: (values[key],) * 2 for key in keys if isinstance(values.get(key), int)}
+    return {**values, **single}
+
+
+def _output_shape(name: str, layer: LayerSpec, shape: tuple[int, ...]) -> tuple[int, ...]:
+    if isinstance(layer, DenseSpec):
+        return (layer.neurons,)
+    padding = layer.padding if isinstance(layer, ConvSpec) else (0, 0)
+    stride = layer.stride if isinstance(layer, ConvSpec) else layer.kernel
+    sizes = tuple(
+        (size + 2 * pad - kernel) // step + 1
+        for size, pad, kernel, step in zip(shape[1:], padding, layer.kernel, stride, strict=True)
+    )
+    if min(sizes) < 1:
+        raise ConfigError(
+            f"network.layers: {name} with kernel {layer.kernel} does not fit an input "
+            f"of shape {shape}"
+        )
+    channels = layer.channels if isinstance(layer, ConvSpec) else shape[0]
+    return (channels, *sizes)

@@ -1,0 +1,86 @@
+"""The three losses of TSSL-BP on the output's post-synaptic potentials."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tssl.spec import TrainingSpec
+from tssl.trainer.neuron import psp
+
+__all__ = ["count", "desired_spikes", "kernel", "loss_of", "softmax"]
+
+
+def desired_spikes(time_steps: int) -> Tensor:
+    """Return the desired spike train of the true class, ``(time,)``.
+
+    Raises
+    ------
+    ValueError
+        When ``time_steps`` is neither 5 nor a multiple of 10: the method defines no other.
+    """
+    if time_steps == 5:
+        return torch.tensor([0.0, 1.0, 1.0, 1.0, 1.0])
+    if time_steps % 10 == 0:
+        return torch.tensor([0.0, 1.0]).repeat(time_steps // 2)
+    raise ValueError(f"no desired spike train is defined for {time_steps} time steps")
+
+
+def kernel(output: Tensor, labels: Tensor, *, tau_s: float, filters: int = 2) -> Tensor:
+    r"""Compare the output with the desired post-synaptic potential.
+
+    .. math:: L = \tfrac12 \sum_{t,b,c} (a_{tbc} - \hat a_{tbc})^2
+
+    Parameters
+    ----------
+    output
+        ``(time, batch, classes)``.
+    labels
+        ``(batch,)``.
+    filters
+        How often the desired train passes the synapse filter: 1 as the output does, 2 as in
+        the official code since 29 October 2020.
+
+    Returns
+    -------
+    loss
+        Summed over time, batch and classes, as in the official code.
+    """
+    wanted = desired_spikes(len(output)).to(output)
+    for _ in range(filters):
+        wanted = psp(wanted, tau_s=tau_s)
+    target = F.one_hot(labels, output.shape[2]).to(output) * wanted[:, None, None]
+    return 0.5 * (output - target).square().sum()
+
+
+def count(output: Tensor, labels: Tensor, *, desired: float, undesired: float) -> Tensor:
+    r"""Push the summed potential of the true class up to ``desired``, others below ``undesired``.
+
+    .. math:: L = \tfrac T2 \sum_{b,c} \rho^2, \quad
+        \rho = \min(0, c - d)/T \text{ (true class)}, \; \max(0, c - n)/T \text{ (others)}
+
+    with :math:`c = \sum_t a_t`: despite the name, potentials are summed and not spikes.
+    """
+    time_steps = len(output)
+    total = output.sum(dim=0)
+    is_true = F.one_hot(labels, output.shape[2]).bool()
+    missing = (total - desired).clamp(max=0)
+    surplus = (total - undesired).clamp(min=0)
+    residual = torch.where(is_true, missing, surplus) / time_steps
+    return 0.5 * time_steps * residual.square().sum()
+
+
+def softmax(output: Tensor, labels: Tensor) -> Tensor:
+    """Return the cross-entropy of the summed potentials, averaged over the batch."""
+    return F.cross_entropy(output.sum(dim=0), labels)
+
+
+def loss_of(output: Tensor, labels: Tensor, training: TrainingSpec, *, tau_s: float) -> Tensor:
+    """Return the loss that a recipe asks for."""
+    if training.loss == "kernel":
+        filters = {"once": 1, "twice": 2}[training.target_filter]
+        return kernel(output, labels, tau_s=tau_s, filters=filters)
+    if training.loss == "count":
+        return count(
+            output, labels, desired=training.desired_count, undesired=training.undesired_count
+        )
+    return softmax(output, labels)

@@ -1,0 +1,207 @@
+"""The folder of a training run: what is in it, and how a run goes on where it stopped."""
+
+import csv
+import io
+import math
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from tssl.checkpoint import FORMAT_VERSION, Checkpoint, load_tensors, save_tensors
+from tssl.errors import CheckpointError, ConfigError
+from tssl.files import make_directory, write_text, written
+from tssl.spec import Recipe, load_recipe
+
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpochMetrics:
+    """One line of ``metrics.csv``; accuracies and rates are shares in 0...1.
+
+    Parameters
+    ----------
+    loss
+        Mean over the training samples, while the weights were changing.
+    train_accuracy
+        Likewise.
+    validation_accuracy
+        On the held-out part of the training set; it chooses ``best.safetensors``. NaN when
+        nothing is held out.
+    test_accuracy
+        By the project's read-out (most spikes).
+    test_accuracy_psp
+        By the official code's read-out (largest summed post-synaptic potential).
+    firing_rate
+        Spikes per neuron and step, mean over layers.
+    """
+
+    epoch: int
+    loss: float
+    train_accuracy: float
+    validation_accuracy: float
+    test_accuracy: float
+    test_accuracy_psp: float
+    firing_rate: float
+    seconds: float
+    samples_per_second: float
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """How far a run has come; what is not in the weights.
+
+    Parameters
+    ----------
+    epoch
+        Epochs finished.
+    batch
+        Batches finished in the epoch under way.
+    loss_sum, correct, rate_sum, seconds
+        Sums over the batches of that epoch.
+    metrics
+        One entry per finished epoch.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    loss_sum: float = 0.0
+    correct: int = 0
+    rate_sum: float = 0.0
+    seconds: float = 0.0
+    metrics: list[EpochMetrics] = field(default_factory=list)
+
+    def finish_epoch(self, metrics: EpochMetrics) -> None:
+        """Start the sums of the next epoch."""
+        self.metrics.append(metrics)
+        self.epoch, self.batch = self.epoch + 1, 0
+        self.loss_sum, self.correct, self.rate_sum, self.seconds = 0.0, 0, 0.0, 0.0
+
+    @property
+    def best(self) -> EpochMetrics:
+        """The first epoch with the highest held-out accuracy; the last, if none are held out."""
+        if math.isnan(self.metrics[-1].validation_accuracy):
+            return self.metrics[-1]
+        return max(self.metrics, key=lambda row: (row.validation_accuracy, -row.epoch))
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Paths of a training run and the exact-resume state."""
+
+    path: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe."""
+        return self.path / "recipe.toml"
+
+    @property
+    def metrics(self) -> Path:
+        """One line per epoch."""
+        return self.path / "metrics.csv"
+
+    @property
+    def best(self) -> Path:
+        """Weights of the epoch that was best on held-out samples."""
+        return self.path / "best.safetensors"
+
+    @property
+    def last(self) -> Path:
+        """Weights of the last finished epoch."""
+        return self.path / "last.safetensors"
+
+    @property
+    def state(self) -> Path:
+        """Weights, optimiser and progress, for ``--resume``."""
+        return self.path / "state.safetensors"
+
+    def create(self, recipe: Recipe) -> None:
+        """Start a run here.
+
+        Raises
+        ------
+        ConfigError
+            When the folder already holds a run.
+        """
+        if self.recipe.exists():
+            raise ConfigError(
+                f"{self.path}: already holds a run; go on with --resume {self.path} "
+                "or choose another folder with --out"
+            )
+        make_directory(self.path)
+        write_text(self.recipe, recipe.to_toml())
+
+    def load_recipe(self) -> Recipe:
+        """Return the recipe of the run in this folder."""
+        if not self.recipe.exists():
+            raise CheckpointError(f"{self.path}: holds no run (recipe.toml is missing)")
+        return load_recipe(self.recipe)
+
+    def save_metrics(self, progress: Progress) -> None:
+        """Write ``metrics.csv`` from all finished epochs."""
+        buffer = io.StringIO()
+        names = [column.name for column in fields(EpochMetrics)]
+        writer = csv.DictWriter(buffer, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in progress.metrics)
+        write_text(self.metrics, buffer.getvalue())
+
+    def save_checkpoint(self, checkpoint: Checkpoint, *, is_best: bool) -> None:
+        """Write ``last.safetensors``, and ``best.safetensors`` when it is."""
+        checkpoint.save(self.last)
+        if is_best:
+            with written(self.best) as temporary:
+                temporary.write_bytes(self.last.read_bytes())
+
+    def save_state(
+        self, network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
+    ) -> None:
+        """Write everything needed to go on bit for bit."""
+        tensors: dict[str, Any] = {}
+        steps = 0
+        for name, parameter in network.named_parameters():
+            tensors[name] = parameter.detach().cpu().numpy()
+            moments = optimizer.state.get(parameter, {})
+            steps = int(moments.get("step", 0))
+            for key in _MOMENTS:
+                if key in moments:
+                    tensors[f"{key}:{name}"] = moments[key].cpu().numpy()
+        document = {"format_version": FORMAT_VERSION, "steps": steps, **asdict(progress)}
+        save_tensors(self.state, tensors, document)
+
+    def load_state(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+        """Restore weights and optimiser; a run that never got to save starts anew.
+
+        Raises
+        ------
+        CheckpointError
+            When the state is damaged or belongs to another network.
+        """
+        if not self.state.exists():
+            return Progress()
+        tensors, document = load_tensors(self.state)
+        del document["format_version"]
+        steps = document.pop("steps", 0)
+        try:
+            with torch.no_grad():
+                for name, parameter in network.named_parameters():
+                    parameter.copy_(torch.from_numpy(tensors[name]))
+                    if steps:
+                        optimizer.state[parameter] = {
+                            "step": torch.tensor(float(steps)),
+                            **{key: _like(parameter, tensors[f"{key}:{name}"]) for key in _MOMENTS},
+                        }
+            rows = [EpochMetrics(**row) for row in document.pop("metrics")]
+            return Progress(metrics=rows, **document)
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{self.state}: does not belong to this recipe: {error}"
+            ) from error
+
+
+def _like(parameter: torch.Tensor, array: Any) -> torch.Tensor:  # noqa: ANN401 - numpy array
+    return torch.from_numpy(array).to(parameter.device, copy=True)
