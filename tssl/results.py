@@ -1,5 +1,9 @@
 """What running a network yields: spikes, the one read-out, and counted operations."""
 
+import struct
+import time
+import zipfile
+import zlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,7 +16,9 @@ from tssl.chip import (
     INPUT,
     BoolArray,
     ChipNetwork,
+    DenseLayer,
     IntArray,
+    Layer,
     RecurrentLayer,
     SpikeArray,
     Train,
@@ -23,6 +29,20 @@ from tssl.files import read_json, write_json, written
 SCHEMA_VERSION = 1
 _ARRAYS = "result.npz"
 _DOCUMENT = "result.json"
+_DAMAGE = (  # what numpy and zipfile raise on damaged archives, beside what is missing in them
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    EOFError,
+    AttributeError,
+    RuntimeError,
+    OverflowError,
+    MemoryError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 class Recording(NamedTuple):
@@ -102,7 +122,7 @@ def count_operations(network: ChipNetwork, train: IntArray, recording: Recording
             own_fan_out = (layer.recurrent_weight != 0).sum(axis=0)
             driven[1:] += _per_step(fired[:-1], own_fan_out, time_steps - 1)
         operations.append(driven)
-        active.append((layer.reached(source) | (fired != 0)).sum(axis=(1, 2)))
+        active.append((_reached(layer, source, fired) | (fired != 0)).sum(axis=(1, 2)))
         spikes.append(fired.sum(axis=(1, 2), dtype=np.int64))
     input_spikes = (sources[INPUT] != 0).sum(axis=(1, 2))
     return OpCounts(
@@ -228,15 +248,13 @@ class RunResult:
             )
         path = directory / _ARRAYS
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # opened here: numpy leaves a damaged archive open
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 arrays = dict(file)
             return _from_files(document, arrays)
-        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
-            raise DataError(f"{path}: cannot be read as a run result: {error}") from error
-        except Exception as error:
-            if type(error).__module__ == "zipfile":  # BadZipFile has no useful base class
-                raise DataError(f"{path}: is damaged: {error}") from error
-            raise
+        except _DAMAGE as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise DataError(f"{path}: cannot be read as a run result: {reason}") from error
 
 
 def collect(
@@ -246,7 +264,7 @@ def collect(
     backend: str,
     data: str,
     labels: IntArray | None,
-    seconds: float,
+    started: float,
 ) -> RunResult:
     """Join the recordings of consecutive chunks of samples into one result.
 
@@ -254,6 +272,8 @@ def collect(
     ----------
     chunks
         Pairs of input train and what the backend recorded for it; at least one.
+    started
+        Reading of ``time.perf_counter`` when the run began.
     """
     counts: OpCounts | None = None
     spikes, totals, predictions = [], [], []
@@ -276,7 +296,7 @@ def collect(
         predictions=np.concatenate(predictions),
         labels=labels,
         counts=counts,
-        seconds=seconds,
+        seconds=time.perf_counter() - started,
     )
 
 
@@ -287,6 +307,20 @@ def _layer_totals(network: ChipNetwork, recording: Recording) -> IntArray:
     return np.stack(totals, axis=1)
 
 
+def _reached(layer: Layer, source: Train, fired: SpikeArray) -> BoolArray:
+    """Return which neurons receive a spike at each step, from the layer itself included."""
+    if isinstance(layer, DenseLayer) and layer.delay is not None:
+        # a static input reaches the later steps' neurons only when it is spelt out
+        source = np.broadcast_to(source, (len(fired), *source.shape[1:]))
+    reached = layer.reached(source)
+    if isinstance(layer, RecurrentLayer):
+        own = np.zeros(fired.shape, np.bool_)
+        present = (layer.recurrent_weight != 0).astype(np.int64)
+        own[1:] = fired[:-1].astype(np.int64) @ present.T > 0
+        reached = reached | own
+    return reached
+
+
 def _per_step(spikes: Train | BoolArray, fan_out: IntArray, time_steps: int) -> IntArray:
     """Return synaptic operations per step for binary spikes ``(time or 1, samples, n)``."""
     per_neuron = spikes.sum(axis=1, dtype=np.int64)
@@ -294,8 +328,9 @@ def _per_step(spikes: Train | BoolArray, fan_out: IntArray, time_steps: int) -> 
 
 
 def _from_files(document: dict[str, Any], arrays: dict[str, Any]) -> RunResult:
+    """Return the result in a document and arrays; any misfit is an error of ``_DAMAGE``."""
     counts = {name[7:]: value for name, value in arrays.items() if name.startswith("counts.")}
-    return RunResult(
+    result = RunResult(
         backend=document["backend"],
         network=document["network"],
         digest=document["digest"],
@@ -305,5 +340,27 @@ def _from_files(document: dict[str, Any], arrays: dict[str, Any]) -> RunResult:
         predictions=arrays["predictions"],
         labels=arrays.get("labels"),
         counts=OpCounts(samples=document["samples"], layers=tuple(document["layers"]), **counts),
-        seconds=document["seconds"],
+        seconds=float(document["seconds"]),
     )
+    _check_shapes(result)
+    return result
+
+
+def _check_shapes(result: RunResult) -> None:
+    """Raise ValueError when the arrays do not belong together."""
+    counts = result.counts
+    samples, layers, steps = counts.samples, len(counts.layers), counts.time_steps
+    outputs = int(counts.neurons[-1])
+    expected: dict[str, tuple[NDArray[Any] | None, tuple[int, ...]]] = {
+        "output_spikes": (result.output_spikes, (samples, steps, outputs)),
+        "spike_counts": (result.spike_counts, (samples, layers)),
+        "predictions": (result.predictions, (samples,)),
+        "labels": (result.labels, (samples,)),
+        "neurons": (counts.neurons, (layers,)),
+        "synaptic_operations": (counts.synaptic_operations, (layers, steps)),
+        "active_updates": (counts.active_updates, (layers, steps)),
+        "spikes": (counts.spikes, (layers, steps)),
+    }
+    for name, (array, shape) in expected.items():
+        if array is not None and array.shape != shape:
+            raise ValueError(f"{name} has shape {array.shape}, expected {shape}")

@@ -119,3 +119,10 @@ def test_too_many_inputs_are_refused_on_loihi1():
 def test_pilotnet_is_too_large_for_one_loihi1():
     with pytest.raises(CapacityError, match="needs 225 cores"):
         map_to_cores(load_profile("loihi1"), pilotnet())
+
+
+def test_flat_input_neurons_take_cores():
+    network = dense(5000, 1)
+    block = InputLayer(shape=(5000,), neuron=NEURON)
+    mapped = map_to_cores(LOIHI2, ChipNetwork(name="n", input=block, layers=network.layers))
+    assert [(layer.layer, layer.cores) for layer in mapped] == [("input", 2), ("dense1", 1)]

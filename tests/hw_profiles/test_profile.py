@@ -100,7 +100,10 @@ def test_a_profile_is_found_by_path_and_named_after_its_file(tmp_path):
         ('"folded"', '"sometimes"', ["time.barrier_rule", "sometimes", "folded"]),
         ('"marginal"', '"all_in"', ["energy.neuron_update_active", "all_in"]),
         ("[chip]", "[chip", ["TOML"]),
-        ("[chip]", "[[chip]]", ["chip"]),
+        ("[chip]", "[[chip]]", ["chip: must be a table"]),
+        ("[chip]", "[io]\nwatts = 1\n[chip]", ["io", "chip, limits, energy, time"]),
+        ("[energy.spike_within_tile]", "[energy.spike_within_tile.more]", ["spike_within_tile"]),
+        ("value = 23.6e-12", "value = 23.6e-12\nnote = 1", ["note", "value, unit, kind"]),
     ],
 )
 def test_a_bad_profile_is_refused_with_the_keys_name(tmp_path, old, new, words):

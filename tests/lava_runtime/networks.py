@@ -24,7 +24,7 @@ EAGER = CubaNeuron(current_decay=4096, voltage_decay=300, threshold=40)
 
 def weights(rng: np.random.Generator, *shape: int) -> IntArray:
     """Both signs, odd values too."""
-    values = rng.integers(-40, 60, shape)
+    values = rng.integers(-50, 56, shape)
     values.flat[:2] = (-31, 57)
     return values
 

@@ -1,7 +1,6 @@
 """Lava's own simulator against our engine, spike for spike; and every way it can fail."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from tssl.errors import (
     UnsupportedLayerError,
 )
 from tssl.lava_runtime import lava_sim
-from tssl.lava_runtime.compare import compare, first_difference
+from tssl.lava_runtime.compare import SPIKES, compare, first_difference
 from tssl.lava_runtime.engine import run_chunk
 from tssl.lava_runtime.lava_sim import LavaSim, check
 from tssl.results import Recording
@@ -46,7 +45,8 @@ def assert_same(
 ) -> None:
     expected = run_chunk(network, train, steps)
     for row in compare(network, expected, recording):
-        assert row.left != 0 or row.layer == silent, f"{row.layer}: nothing to compare"
+        if row.quantity == SPIKES and row.layer != silent:
+            assert 0 < row.left < row.compared, f"{row.layer}: nothing to compare"
     assert first_difference(network, expected, recording) is None
 
 
@@ -274,7 +274,8 @@ def test_a_worker_that_no_longer_moves_is_stopped(rng, traces, monkeypatch):
         if not traces.sessions:
             traces.look()
             for pid in session_members(traces.sessions):
-                os.kill(pid, signal.SIGSTOP)
+                if b"tracker" not in cmdline(pid):
+                    os.kill(pid, signal.SIGSTOP)
 
     with pytest.raises(BackendTimeoutError, match="did not advance"):
         long_run(rng, progress)
@@ -313,11 +314,6 @@ def test_worker_ends_when_its_parent_is_killed(rng, traces):
         traces.look()
         assert traces.memory
         parent.kill()
-    deadline = time.monotonic() + 20
-    while session_members(traces.sessions) and time.monotonic() < deadline:
-        time.sleep(0.1)
-    for left in traces.folder.iterdir():  # a killed parent cannot remove its folder
-        shutil.rmtree(left)
 
 
 # --- what is missing ---------------------------------------------------------------------

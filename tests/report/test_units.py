@@ -17,8 +17,8 @@ from tssl.report.units import amount, band, count, number
         (0.232, "W", "232 mW"),
         (2.0, "J", "2.00 J"),
         (5e-20, "J", "0.0000500 fJ"),
-        (408.91, "1/s", "409 per second"),
-        (12345.6, "1/s", "12\u202f346 per second"),
+        (408.91, "1/s", "409/s"),
+        (12345.6, "1/s", "12\u202f346/s"),
         (128, "cores", "128 cores"),
     ],
 )

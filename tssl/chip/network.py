@@ -143,12 +143,17 @@ class ChipNetwork:
         Raises
         ------
         DataError
-            When the shape fits neither form or a value is not a whole number.
+            When the shape fits neither form or a value is not a whole number of 32 bits, which
+            is what a spike carries.
         """
         values = np.asarray(inputs)
-        integers = values.astype(np.int64) if values.dtype.kind in "iufb" else None
-        if integers is None or not np.array_equal(integers, values):
-            raise DataError(f"network inputs must be whole numbers, not {values.dtype} fractions")
+        with np.errstate(invalid="ignore"):  # casting NaN; noticed by the comparison below
+            messages = values.astype(np.int32) if values.dtype.kind in "iufb" else None
+        if messages is None or not np.array_equal(messages, values):
+            raise DataError(
+                f"network inputs must be whole numbers of 32 bits; these {values.dtype} are not all"
+            )
+        integers = messages.astype(np.int64)
         shapes = {self.input.shape, (self.input.neurons,)}
         if integers.shape[1:] in shapes:
             return integers.reshape(1, len(integers), self.input.neurons)

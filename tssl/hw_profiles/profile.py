@@ -250,10 +250,12 @@ def _explained(path: Path, error: ValidationError) -> str:
     if shown["type"] == "extra_forbidden":
         text = f"is no key of a profile; allowed here are {known}"
     elif shown["type"] == "missing":
-        text = f"is missing; needed here are {known}"
+        text = f"is missing; the keys here are {known}"
+    elif shown["type"] == "model_type":
+        text = "must be a table"
     else:
         text = shown["msg"].removeprefix("Value error, ")
-        if not isinstance(shown["input"], dict | BaseModel):
+        if isinstance(shown["input"], str | float | int):
             text += f", not {shown['input']!r}"
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return ": ".join([str(path), *filter(None, [".".join(location)]), text]) + more

@@ -17,7 +17,9 @@ import importlib.util
 import json
 import multiprocessing
 import os
+import shutil
 import sys
+import threading
 import time
 import traceback
 import types
@@ -36,8 +38,10 @@ Foreign: TypeAlias = Any
 
 PHASE, SAMPLES, STEP = range(3)
 RUNNING, FINISHED = 1, 2
-LOOK_AT_ACTORS = 0.2
-"""Seconds between looks at Lava's processes while a run is under way."""
+WATCH_SECONDS = 0.2
+"""Time between looks at Lava's processes."""
+REPORTING = threading.Lock()
+"""Taken for good by the thread that reports a failure."""
 
 
 class LavaProcessError(RuntimeError):
@@ -294,7 +298,8 @@ class Simulation:
     """A network built by lava-dl, its input, its recorders, and the run under way."""
 
     def __init__(self, job: Job, folder: Path) -> None:
-        self.job = job
+        self.job, self.folder = job, folder
+        self.watchdog: Watchdog | None = None
         self.train = np.load(folder / "input.npy", mmap_mode="r")
         self.status = np.load(folder / "status.npy", mmap_mode="r+")
         self.network = build_network(job)
@@ -361,6 +366,9 @@ class Simulation:
                 self.now = step
             action()
         self.status[PHASE] = FINISHED
+        if self.watchdog is not None:
+            self.watchdog.disarmed.set()
+            self.watchdog.join()
         self.network.stop()
 
     def _pauses(self) -> Iterator[tuple[int, int, Callable[[], None]]]:
@@ -414,7 +422,11 @@ class Simulation:
         condition = RunSteps(num_steps=steps, blocking=False)
         self.network.run(condition, run_cfg=self.configuration)
         self.status[PHASE] = RUNNING
-        await_answer(self.network.runtime, self.job.parent)
+        if self.watchdog is None:
+            self.watchdog = Watchdog(self.job, self.folder, self.network.runtime)
+            self.watchdog.start()
+        if not await_answer(self.network.runtime):
+            raise self.watchdog.failure()
         self.network.wait()
 
 
@@ -454,46 +466,50 @@ def configuration(job: Job) -> Foreign:
     return chosen(select_tag="fixed_pt", exception_proc_model_map=models)
 
 
-def await_answer(runtime: Foreign, parent: int) -> None:
-    """Wait until the run under way is over.
+class Watchdog(threading.Thread):
+    """Ends the worker when a process of Lava fails, or the parent is gone.
 
-    Raises
-    ------
-    LavaProcessError
-        When a process of Lava raised, or died: Lava itself would wait for ever.
+    Lava itself would wait for ever, in a run as well as in reading or setting a variable.
     """
+
+    def __init__(self, job: Job, folder: Path, runtime: Foreign) -> None:
+        super().__init__(daemon=True)
+        self.job, self.folder = job, folder
+        self.actors = runtime._messaging_infrastructure.actors
+        self.disarmed = threading.Event()
+
+    def run(self) -> None:
+        """Look at all processes again and again, until disarmed."""
+        while not self.disarmed.wait(WATCH_SECONDS):
+            if os.getppid() != self.job.parent:
+                end_children()
+                shutil.rmtree(self.folder, ignore_errors=True)
+                os._exit(1)
+            if not all(actor.is_alive() for actor in self.actors):
+                report_and_exit(self.folder, self.failure())
+
+    def failure(self) -> LavaProcessError:
+        """Return why a process of Lava has ended."""
+        self.disarmed.wait(WATCH_SECONDS)  # one that raised may be just writing down why
+        for actor in self.actors:
+            if actor.exception:
+                error, details = actor.exception
+                return LavaProcessError(describe(error), details)
+        code = next((actor.exitcode for actor in self.actors if actor.exitcode), 0)
+        hint = "; it was killed, perhaps for want of memory" if code < 0 else ""
+        return LavaProcessError(f"a process of Lava ended with code {code}{hint}", "")
+
+
+def await_answer(runtime: Foreign) -> bool:
+    """Wait until the run under way is over; return whether it succeeded."""
     from lava.magma.runtime.mgmt_token_enums import MGMT_RESPONSE, enum_equal
 
     port = runtime.service_to_runtime[0]
-    pause, look = 0.0001, time.monotonic() + LOOK_AT_ACTORS
+    pause = 0.0001
     while not port.probe():
         time.sleep(pause)
         pause = min(2 * pause, 0.005)
-        if time.monotonic() > look:
-            look = time.monotonic() + LOOK_AT_ACTORS
-            check_actors(runtime, parent)
-    if enum_equal(port.peek(), MGMT_RESPONSE.ERROR):
-        time.sleep(LOOK_AT_ACTORS)  # the process that raised is just writing down why
-        check_actors(runtime, parent)
-        raise LavaProcessError("a process of Lava failed without saying why", "")
-
-
-def check_actors(runtime: Foreign, parent: int) -> None:
-    """Raise what a process of Lava raised; end quietly when the parent is gone."""
-    if os.getppid() != parent:
-        end_children()
-        os._exit(1)
-    actors = runtime._messaging_infrastructure.actors
-    if all(actor.is_alive() for actor in actors):
-        return
-    time.sleep(LOOK_AT_ACTORS)
-    for actor in actors:
-        if actor.exception:
-            error, details = actor.exception
-            raise LavaProcessError(describe(error), details)
-    for actor in actors:
-        if not actor.is_alive() and actor.exitcode:
-            raise LavaProcessError(f"a process of Lava ended with code {actor.exitcode}", "")
+    return not enum_equal(port.peek(), MGMT_RESPONSE.ERROR)
 
 
 def end_children() -> None:
@@ -531,6 +547,7 @@ def kind_of(error: BaseException) -> str:
 
 def report_and_exit(folder: Path, error: BaseException) -> None:
     """Write ``error.json`` and leave without Python's clean-up, in which Lava hangs."""
+    REPORTING.acquire()
     details = getattr(error, "details", "") or "".join(
         traceback.format_exception(type(error), error, error.__traceback__)
     )

@@ -26,7 +26,7 @@ def number(value: float) -> str:
 def amount(value: float, unit: str) -> str:
     """Return a value in its unit: ``1.23 µJ``."""
     if unit not in _PREFIXED_UNITS or value == 0:
-        return f"{number(value)} {unit}".replace(" 1/s", " per second")
+        return f"{number(value)} {unit}".replace(" 1/s", "/s")
     power = _power(value)
     return f"{number(value / 1000.0**power)} {_PREFIXES[power]}{unit}"
 

@@ -247,9 +247,21 @@ class Fit:
         return train, validation
 
     def _samples(self, dataset: Dataset, indices: IntArray, device: str) -> Samples:
-        pixels = np.arange(dataset.full_scale + 1)
-        levels = self.encoding.integers(pixels) * self.encoding.quantum
-        return Samples(dataset, indices, torch.from_numpy(levels).float().to(device))
+        return _samples(dataset, indices, self.encoding, device)
+
+
+def float_accuracy(checkpoint: Checkpoint, dataset: Dataset, samples: int) -> float:
+    """Return the accuracy of a trained network in floating point, by the project's read-out.
+
+    Parameters
+    ----------
+    samples
+        Only the first so many are used.
+    """
+    network = SpikingNetwork(checkpoint.recipe, checkpoint.input_shape, torch.Generator())
+    network.load_weights(checkpoint.weights)
+    indices = np.arange(min(samples, len(dataset.labels)))
+    return evaluate(network, _samples(dataset, indices, checkpoint.encoding, "cpu")).spikes
 
 
 def choose_device(name: str) -> str:
@@ -288,3 +300,9 @@ def _check_classes(recipe: Recipe, dataset: Dataset) -> None:
         )
     if len(dataset.labels) < 2:
         raise DataError(f"data set {dataset.name}: too few samples to train on")
+
+
+def _samples(dataset: Dataset, indices: IntArray, encoding: Encoding, device: str) -> Samples:
+    pixels = np.arange(dataset.full_scale + 1)
+    levels = encoding.integers(pixels) * encoding.quantum
+    return Samples(dataset, indices, torch.from_numpy(levels).float().to(device))

@@ -119,20 +119,28 @@ class RunDirectory:
         """Weights, optimiser and progress, for ``--resume``."""
         return self.path / "state.safetensors"
 
-    def create(self, recipe: Recipe) -> None:
-        """Start a run here.
+    def check_free(self) -> None:
+        """Refuse to start a second run in this folder.
 
         Raises
         ------
         ConfigError
-            When the folder already holds a run.
+            When it already holds one.
         """
         if self.recipe.exists():
             raise ConfigError(
                 f"{self.path}: already holds a run; go on with --resume {self.path} "
                 "or choose another folder with --out"
             )
+
+    def create(self, recipe: Recipe) -> None:
+        """Start a run here; see :meth:`check_free`."""
+        self.check_free()
         make_directory(self.path)
+        self.save_recipe(recipe)
+
+    def save_recipe(self, recipe: Recipe) -> None:
+        """Write the resolved recipe."""
         write_text(self.recipe, recipe.to_toml())
 
     def load_recipe(self) -> Recipe:

@@ -1,0 +1,271 @@
+"""Whole networks: what chains, what changes the digest, how data enter."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tssl.chip import (
+    ChipLimits,
+    ChipNetwork,
+    ConvLayer,
+    CubaNeuron,
+    DenseLayer,
+    Encoding,
+    InputLayer,
+    Layer,
+    RecurrentLayer,
+)
+from tssl.errors import DataError, UnsupportedLayerError
+
+NEURON = CubaNeuron(current_decay=100, voltage_decay=200, threshold=30)
+
+
+def conv(name: str = "conv", source: str = "input") -> ConvLayer:
+    return ConvLayer(
+        name=name,
+        source=source,
+        neuron=NEURON,
+        weight=np.arange(-4, 4).reshape(2, 1, 2, 2),
+        map_shape=(1, 3, 4),
+        bias=[1, 2],
+    )
+
+
+def recurrent(name: str = "rec", source: str = "conv") -> RecurrentLayer:
+    weight = np.arange(-18, 18).reshape(3, 12)
+    return RecurrentLayer(
+        name=name, source=source, neuron=NEURON, weight=weight, recurrent_weight=np.eye(3)
+    )
+
+
+def delayed(name: str = "out", source: str = "rec") -> DenseLayer:
+    return DenseLayer(
+        name=name,
+        source=source,
+        neuron=NEURON,
+        weight=[[1, -2, 3], [4, 5, -6]],
+        delay=[[0, 1, 2], [0, 0, 0]],
+        bias=[3, -3],
+    )
+
+
+def network(*layers: Layer, **fields: object) -> ChipNetwork:
+    given = {"name": "net", "input": InputLayer(shape=(1, 3, 4)), **fields}
+    return ChipNetwork(layers=layers or (conv(), recurrent(), delayed()), **given)
+
+
+# ----------------------------------------------------------------------------- chaining
+
+
+def test_a_chain():
+    net = network()
+    assert net.is_chain
+    assert net.output.name == "out"
+    assert net.input.neurons == 12
+    assert net.has_memory_in_synapses
+
+
+def test_a_network_may_branch(dense: Callable[..., DenseLayer]):
+    layers = dense(12, 3, name="a"), dense(12, 4, name="b"), dense(3, 2, name="c", source="a")
+    net = network(*layers)
+    assert not net.is_chain
+    assert not net.has_memory_in_synapses
+
+
+def test_memory_in_synapses(dense: Callable[..., DenseLayer]):
+    assert network(recurrent(source="input")).has_memory_in_synapses
+    assert network(dense(12, 2, delay=np.eye(2, 12))).has_memory_in_synapses
+    assert not network(dense(12, 2, delay=np.zeros((2, 12)))).has_memory_in_synapses
+    assert not network(conv()).has_memory_in_synapses
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ((), "network net: has no layers"),
+        ((conv(), recurrent(), delayed(name="conv")), "layer conv: the name appears twice"),
+        ((conv(name="input"),), "layer input: the name appears twice"),
+        ((recurrent(), conv()), "layer rec: its source 'conv' is not an earlier layer"),
+        ((recurrent(name="a", source="a"),), "layer a: its source 'a' is not an earlier layer"),
+        ((conv(), delayed(source="conv")), r"layer out: expects 3 inputs \(3,\), but conv has 12"),
+    ],
+)
+def test_layers_that_do_not_chain_are_refused(layers: tuple[Layer, ...], message: str):
+    with pytest.raises(UnsupportedLayerError, match=message):
+        ChipNetwork(name="net", input=InputLayer(shape=(1, 3, 4)), layers=layers)
+
+
+# ------------------------------------------------------------------------------- digest
+
+
+def changed_integers() -> dict[str, ChipNetwork]:
+    """Return networks that differ from ``network()`` in one integer each."""
+    result = {}
+    originals = (conv(), recurrent(), delayed())
+    for position, layer in enumerate(originals):
+
+        def with_layer(other: Layer, position: int = position) -> ChipNetwork:
+            return network(*originals[:position], other, *originals[position + 1 :])
+
+        for name in ("weight", "bias", "delay", "recurrent_weight"):
+            array = getattr(layer, name, None)
+            for index in np.ndindex(array.shape) if array is not None else ():
+                other = array.copy()
+                other[index] += 1
+                result[f"{layer.name}.{name}{index}"] = with_layer(replace(layer, **{name: other}))
+        for name in ("current_decay", "voltage_decay", "threshold"):
+            neuron = replace(layer.neuron, **{name: getattr(layer.neuron, name) + 1})
+            result[f"{layer.name}.{name}"] = with_layer(replace(layer, neuron=neuron))
+    return result
+
+
+def test_every_integer_changes_the_digest():
+    digests = {name: net.digest for name, net in changed_integers().items()}
+    digests["unchanged"] = network().digest
+    assert len(digests) > 80
+    assert len(set(digests.values())) == len(digests)
+    assert all(len(digest) == 64 for digest in digests.values())
+
+
+def test_geometry_source_and_input_change_the_digest(dense: Callable[..., DenseLayer]):
+    def square(**fields: object) -> ChipNetwork:
+        layer = ConvLayer(
+            name="c",
+            source="input",
+            neuron=NEURON,
+            weight=np.ones((2, 1, 2, 2)),
+            **{"map_shape": (2, 4, 4), "groups": 2, **fields},
+        )
+        shape = layer.map_shape
+        return ChipNetwork(name="net", input=InputLayer(shape=shape), layers=(layer,))
+
+    first, second, third = dense(12, 12, name="a"), dense(12, 12, name="b"), dense(12, 2, name="c")
+    networks = [
+        square(),
+        square(stride=(1, 2)),
+        square(stride=(2, 1)),
+        square(padding=(1, 0)),
+        square(padding=(0, 1)),
+        square(dilation=(2, 1)),
+        square(dilation=(1, 2)),
+        square(map_shape=(1, 4, 4), groups=1),
+        square(map_shape=(2, 4, 5)),
+        network(conv()),
+        network(conv(), input=InputLayer(shape=(1, 3, 4), neuron=NEURON)),
+        network(first, second, third),
+        network(first, second, replace(third, source="a")),
+        network(first, second, replace(third, source="b")),
+    ]
+    assert len({net.digest for net in networks}) == len(networks)
+
+
+def test_what_decides_no_spike_leaves_the_digest():
+    encoding = Encoding(offset=0.0, gain=1.0, quantum=1.0)
+    other = network(name="other", encoding=encoding, time_steps=9)
+    assert other.digest == network().digest
+
+
+def test_the_type_in_which_integers_are_given_leaves_the_digest():
+    layer = delayed()
+    for kind in (np.int8, np.int32, np.float32, list):
+        weight = layer.weight.tolist() if kind is list else layer.weight.astype(kind)
+        other = network(conv(), recurrent(), replace(layer, weight=weight))
+        assert other.digest == network().digest
+
+
+def test_neighbouring_arrays_cannot_be_mistaken():
+    def two(weight: list[list[int]], bias: list[int]) -> str:
+        layer = DenseLayer(name="d", source="input", neuron=NEURON, weight=weight, bias=bias)
+        inputs = len(weight[0])
+        return ChipNetwork(name="n", input=InputLayer(shape=(inputs,)), layers=(layer,)).digest
+
+    assert two([[1, 2]], [3]) != two([[1], [2]], [3, 0]) != two([[1], [3]], [2, 0])
+
+
+# ------------------------------------------------------------------------- how data enter
+
+
+def test_static_inputs_become_one_step():
+    inputs = np.arange(24).reshape(2, 1, 3, 4)
+    train = network().as_train(inputs)
+    assert train.shape == (1, 2, 12)
+    assert np.array_equal(train[0], inputs.reshape(2, 12))
+    assert np.array_equal(network().as_train(inputs.reshape(2, 12)), train)
+
+
+def test_inputs_with_time_are_turned_time_first():
+    inputs = np.arange(120).reshape(2, 5, 1, 3, 4)
+    train = network().as_train(inputs)
+    assert train.shape == (5, 2, 12)
+    for time, sample in np.ndindex(5, 2):
+        assert np.array_equal(train[time, sample], inputs[sample, time].ravel())
+    assert np.array_equal(network().as_train(inputs.reshape(2, 5, 12)), train)
+    assert train.flags.c_contiguous
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.float32, np.bool_])
+def test_whole_numbers_of_any_type_are_taken(kind: type):
+    train = network().as_train(np.ones((1, 12), kind))
+    assert train.dtype == np.int64
+    assert train.tolist() == [[[1] * 12]]
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        np.full((1, 12), 0.5),
+        np.full((1, 12), 1e300),
+        np.full((1, 12), np.nan),
+        np.full((1, 12), np.inf),
+        np.full((1, 12), 2**63, np.uint64),
+        np.full((1, 12), 2**31),
+        np.full((1, 12), -(2**31) - 1),
+        np.full((1, 12), 2**62),  # times a weight of 4 it would vanish in 64 bits
+        np.full((1, 12), 1j),
+        np.full((1, 12), "1"),
+        np.full((1, 12), None),
+    ],
+    ids=lambda inputs: str(inputs.flat[0]),
+)
+def test_inputs_must_be_whole_numbers(inputs: np.ndarray):
+    with pytest.raises(DataError, match="must be whole numbers"):
+        network().as_train(inputs)
+
+
+@pytest.mark.parametrize(
+    "shape", [(), (12,), (2, 11), (2, 5, 13), (2, 3, 4), (2, 5, 3, 4), (2, 1, 4, 3), (1,) * 6]
+)
+def test_inputs_must_fit_the_network(shape: tuple[int, ...]):
+    with pytest.raises(DataError, match=r"do not fit network net: expected \(samples, time"):
+        network().as_train(np.zeros(shape, np.int64))
+
+
+def test_the_largest_inputs_are_taken():
+    inputs = np.array([[2**31 - 1, -(2**31)] * 6])
+    assert network().as_train(inputs)[0].tolist() == inputs.tolist()
+
+
+def test_encoding_rounds_ties_to_even():
+    encoding = Encoding(offset=1.0, gain=1.0, quantum=1.0)
+    given = np.array([1.0, 1.5, 2.5, 3.5, 0.5, -0.5, 2.4999, 2.5001])
+    assert encoding.integers(given).tolist() == [0, 0, 2, 2, 0, -2, 1, 2]
+    halves = Encoding(offset=1.0, gain=0.5, quantum=1.0)  # -0.5, 0, 0.5, 1.5, 2.5
+    assert halves.integers(np.array([0, 1, 2, 4, 6], np.uint8)).tolist() == [0, 0, 0, 2, 2]
+
+
+def test_encoding_of_pixels_keeps_the_shape_and_does_not_wrap():
+    encoding = Encoding(offset=128.0, gain=1.0, quantum=1 / 255)
+    pixels = np.array([[[[0, 127], [128, 255]]]], np.uint8)
+    integers = encoding.integers(pixels)
+    assert integers.dtype == np.int64
+    assert integers.tolist() == [[[[-128, -1], [0, 127]]]]
+
+
+def test_limits_by_hand():
+    limits = ChipLimits(weight_bits=8, threshold_bits=17, graded_spike_bits=16, max_delay=62)
+    assert (limits.largest_weight, limits.weight_step) == (254, 2)
+    assert limits.largest_threshold == 131071
+    assert limits.largest_graded_spike == 32767
+    assert replace(limits, graded_spike_bits=0).largest_graded_spike == 0

@@ -1,0 +1,538 @@
+"""The ``tssl`` command: parse, call one function of the workflow, print.
+
+Rooms are imported inside the commands, so that ``tssl --help`` answers at once.
+"""
+
+import functools
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from tssl import __version__
+from tssl.errors import TsslError
+from tssl.terminal import Output, TrainingBar, show_layers, show_proof
+
+INTERRUPTED = 130
+_LAVA_PYTHON = "TSSL_LAVA_PYTHON"
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+FILE = click.Path(path_type=Path, dir_okay=False)
+FOLDER = click.Path(path_type=Path, file_okay=False)
+ANY_PATH = click.Path(path_type=Path)
+
+
+def main() -> None:
+    """Run the command and exit with the contract's status."""
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(arguments: list[str]) -> int:
+    """Run the command and return its exit status; a user's mistake is one line on stderr."""
+    try:
+        cli.main(args=arguments, prog_name="tssl", standalone_mode=False)
+    except TsslError as error:
+        return _fail(str(error), error.exit_code, arguments)
+    except click.exceptions.Exit as request:
+        return request.exit_code
+    except click.ClickException as error:
+        return _fail(f"{error.format_message()} (see `tssl --help`)", error.exit_code, arguments)
+    except (KeyboardInterrupt, click.Abort):
+        return _fail("interrupted", INTERRUPTED, arguments)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # no second complaint
+    return 0
+
+
+def _fail(message: str, status: int, arguments: list[str]) -> int:
+    if "--debug" in arguments:
+        click.echo(traceback.format_exc(), err=True)
+    click.echo(f"tssl: error: {message}", err=True)
+    return status
+
+
+def _common(command: Command) -> Command:
+    """Add the options that every command has, and hand over an ``Output``."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+    @click.option("--quiet", is_flag=True, help="Show no progress.")
+    @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+    @functools.wraps(command)
+    def wrapped(*, as_json: bool, quiet: bool, debug: bool, **options: Any) -> Any:  # noqa: ANN401
+        return command(Output(as_json=as_json, quiet=quiet), **options)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def _input_options(command: Command) -> Command:
+    """Add the options that choose what a network is fed."""
+    options = [
+        click.option("--data", metavar="NAME", help="Data set, see `tssl data list`."),
+        click.option("--split", type=click.Choice(["train", "test"]), default="test"),
+        click.option("--input", "file", type=FILE, help="Whole numbers in a .npy file."),
+        click.option("--samples", type=int, help="Only the first so many samples."),
+        click.option("--steps", type=int, help="Time steps per sample."),
+        click.option("--seed", type=int, default=0, help="Of random inputs."),
+        click.option("--data-dir", type=FOLDER, help="Where to look for data files first."),
+    ]
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+
+
+def _lava_options(command: Command) -> Command:
+    """Add the options of the backends that start Lava."""
+    timeout = click.option("--timeout", type=float, help="Seconds that Lava may take.")
+    python = click.option(
+        "--lava-python", envvar=_LAVA_PYTHON, help=f"Interpreter with Lava [{_LAVA_PYTHON}]."
+    )
+    return timeout(python(command))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="tssl")
+def cli() -> None:
+    """Train spiking networks with TSSL-BP, export them for Loihi, prove and price them.
+
+    \b
+    Example, two minutes, no download:
+      tssl train digits
+      tssl export runs/digits --target loihi2
+      tssl run runs/digits/digits-loihi2.net --backend sim --data digits --out runs/digits/sim
+      tssl report runs/digits/sim --profile loihi2 --html report.html
+    """
+
+
+@cli.command()
+@click.argument("recipe", required=False)
+@click.option("--data-dir", type=FOLDER, help="Where to look for data files first.")
+@click.option("--epochs", type=int, help="Same as --set training.epochs=N.")
+@click.option("--batch-size", type=int, help="Same as --set training.batch_size=N.")
+@click.option("--lr", type=float, help="Same as --set training.lr=X.")
+@click.option("--seed", type=int, help="Same as --set training.seed=N.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe.")
+@click.option("--out", type=FOLDER, help="Folder of the run [runs/NAME].")
+@click.option("--resume", type=FOLDER, help="Go on with the run in this folder.")
+@_common
+def train(output: Output, recipe: str | None, resume: Path | None, **options: Any) -> None:  # noqa: ANN401
+    """Train the network of RECIPE: a name from `tssl recipes` or a TOML file.
+
+    \b
+    Examples:
+      tssl train digits
+      tssl train fashion-mnist-mlp --epochs 5 --set encoding.resolution=15
+      tssl train --resume runs/digits
+    """
+    if (recipe is None) == (resume is None):
+        raise click.UsageError("give either a RECIPE or --resume DIR")
+    from tssl.workflow import train as workflow
+
+    environment = workflow.Environment(
+        data_dir=options["data_dir"], device=options["device"], on_download=output.download
+    )
+    overrides = [*options["overrides"], *_flag_overrides(options)]
+    if resume is not None:
+        fit = workflow.resume(resume, overrides, environment)
+    else:
+        fit = workflow.start(str(recipe), overrides, options["out"], environment)
+    with TrainingBar(output, epochs=fit.recipe.training.epochs, samples=len(fit.train)) as bar:
+        outcome = workflow.train(fit, bar)
+    _print_training(output, outcome)
+
+
+def _flag_overrides(options: dict[str, Any]) -> list[str]:
+    names = ("epochs", "batch_size", "lr", "seed")
+    return [f"training.{name}={options[name]}" for name in names if options[name] is not None]
+
+
+def _print_training(output: Output, outcome: Any) -> None:  # noqa: ANN401 - TrainOutcome
+    if output.as_json:
+        output.document(outcome.document())
+    elif outcome.best is not None:
+        output.line(
+            f"{outcome.directory}: {len(outcome.metrics)} epochs; chosen on held-out samples: "
+            f"epoch {outcome.best.epoch}, test accuracy {outcome.best.test_accuracy:.2%}"
+        )
+    if not outcome.finished:
+        output.say(f"saved; go on with: tssl train --resume {outcome.directory}")
+        raise click.exceptions.Exit(INTERRUPTED)
+
+
+@cli.command()
+@click.argument("run", type=ANY_PATH)
+@click.option("--target", required=True, metavar="PROFILE", help="Name or TOML file.")
+@click.option("-o", "--output", "path", type=FILE, help="The .net file [RUN/NAME-TARGET.net].")
+@click.option(
+    "--samples",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    help="Test samples for the accuracies.",
+)
+@click.option(
+    "--proof-samples",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="Test samples for the proof.",
+)
+@click.option("--lava/--no-lava", default=True, help="Prove against Lava too.")
+@click.option("--data-dir", type=FOLDER, help="Where to look for data files first.")
+@_lava_options
+@_common
+def export(output: Output, run: Path, target: str, path: Path | None, **options: Any) -> None:  # noqa: ANN401
+    """Turn the network of RUN, a training folder, into a proven .net file.
+
+    \b
+    Example:
+      tssl export runs/digits --target loihi2 -o digits.net
+    """
+    from tssl.workflow import export as workflow
+    from tssl.workflow.run import BackendOptions
+
+    backend = BackendOptions(python=options.pop("lava_python"), timeout=options.pop("timeout"))
+    chosen = workflow.ExportOptions(backend=backend, **options)
+    with output.bar("proof", chosen.proof_samples) as progress:
+        outcome = workflow.export(run, target, path, chosen, progress)
+    document = outcome.document()
+    if output.as_json:
+        output.document(document)
+        return
+    show_layers(output, document["layers"])
+    rows = [
+        [m.layer, m.neurons, m.cores, m.bound_by, f"{m.utilisation:.0%}"] for m in outcome.mapping
+    ]
+    output.table(
+        f"Cores on {target}: {document['cores']}",
+        ["layer", "neurons", "cores", "limited by", "utilisation"],
+        rows,
+    )
+    show_proof(output, document["proof"])
+    output.line(
+        f"{outcome.path}: accuracy float {outcome.float_accuracy:.2%}, "
+        f"chip {outcome.chip_accuracy:.2%} ({outcome.samples} test samples)"
+    )
+
+
+@cli.command()
+@click.argument("net", type=FILE)
+@click.option("--backend", type=click.Choice(["engine", "sim", "loihi2"]), required=True)
+@click.option("--out", type=FOLDER, help="Folder of the result [NET-BACKEND beside NET].")
+@_input_options
+@_lava_options
+@_common
+def run(output: Output, net: Path, backend: str, out: Path | None, **options: Any) -> None:  # noqa: ANN401
+    """Run NET on our engine, Lava's CPU simulator (sim) or a Loihi 2 board.
+
+    \b
+    Examples:
+      tssl run digits.net --backend sim --data digits --samples 100
+      tssl run any.net --backend engine --input spikes.npy --out result
+    """
+    from tssl import netx
+    from tssl.report import show_result
+    from tssl.workflow import run as workflow
+    from tssl.workflow.inputs import InputChoice, load_inputs
+
+    python, timeout = options.pop("lava_python"), options.pop("timeout")
+    if options["data"] is None and options["file"] is None:
+        raise click.UsageError("give --data NAME or --input FILE.npy")
+    network = netx.read(net)
+    inputs = load_inputs(network, InputChoice(on_download=output.download, **options))
+    chosen = workflow.BackendOptions(python=python, timeout=timeout).backend(backend, net)
+    with output.bar(f"{backend}", inputs.samples) as progress:
+        result = workflow.run_network(network, inputs, chosen, progress)
+    folder = out or net.with_name(f"{net.stem}-{backend}")
+    workflow.save_result(result, net, folder)
+    if output.as_json:
+        output.document({**result.document(), "directory": str(folder)})
+        return
+    show_result(result, output.results)
+    output.line(f"{folder}: result.npz, result.json")
+
+
+@cli.command()
+@click.argument("net", type=FILE)
+@_input_options
+@_lava_options
+@_common
+def verify(output: Output, net: Path, **options: Any) -> None:  # noqa: ANN401
+    """Compare our engine with Lava on NET: every layer, every step.
+
+    Without --data or --input the network's own data set is taken, or random input.
+
+    \b
+    Examples:
+      tssl verify digits.net --samples 50
+      tssl verify any.net --samples 5 --steps 20 --seed 1
+    """
+    from tssl.workflow import proof as workflow
+    from tssl.workflow.inputs import InputChoice
+    from tssl.workflow.run import BackendOptions
+
+    backend = BackendOptions(python=options.pop("lava_python"), timeout=options.pop("timeout"))
+    options["samples"] = 10 if options["samples"] is None else options["samples"]
+    choice = InputChoice(on_download=output.download, **options)
+    with output.bar("verify", options["samples"]) as progress:
+        proof = workflow.verify(net, choice, backend, progress)
+    if output.as_json:
+        output.document(proof.document())
+    else:
+        show_proof(output, proof.document())
+    if proof.failed is not None:
+        output.say(f"first difference: {proof.failed.difference}")
+        raise click.exceptions.Exit(4)
+
+
+@cli.command()
+@click.argument("result", type=FOLDER)
+@click.option(
+    "--profile",
+    "profiles",
+    multiple=True,
+    required=True,
+    metavar="NAME",
+    help="Hardware profile, may be repeated.",
+)
+@click.option("--html", type=FILE, help="Also write one self-contained web page.")
+@_common
+def report(output: Output, result: Path, profiles: tuple[str, ...], html: Path | None) -> None:
+    """Estimate energy and latency of RESULT, a folder written by `tssl run`.
+
+    \b
+    Example:
+      tssl report result --profile loihi2 --profile loihi1 --html report.html
+    """
+    from tssl.report import show_costs, show_result
+    from tssl.workflow import report as workflow
+
+    priced = workflow.report(result, profiles, html)
+    if output.as_json:
+        output.document(priced.document())
+        return
+    show_result(priced.result, output.results)
+    for cost in priced.costs:
+        show_costs(cost, output.results)
+    if html is not None:
+        output.line(f"{html}: open it in a browser")
+
+
+@cli.command()
+@click.argument("net", type=FILE)
+@_common
+def inspect(output: Output, net: Path) -> None:
+    """Show what is inside NET.
+
+    \b
+    Example:
+      tssl inspect digits.net
+    """
+    from tssl.workflow import inspect as workflow
+
+    document = workflow.inspect(net).document()
+    if output.as_json:
+        output.document(document)
+        return
+    columns = [
+        "layer",
+        "kind",
+        "output_shape",
+        "neurons",
+        "weights",
+        "smallest_weight",
+        "largest_weight",
+        "weight_bits",
+        "threshold",
+        "current_decay",
+        "voltage_decay",
+    ]
+    rows = [[layer[column] for column in columns] for layer in document["layers"]]
+    titles = [column.replace("_", " ") for column in columns]
+    output.table(f"{document['name']}: input {document['input_shape']}", titles, rows)
+    for key in ("time_steps", "encoding", "input_neuron", "digest"):
+        output.line(f"{key.replace('_', ' ')}: {document[key]}")
+    for key in ("target", "data", "accuracy", "training"):
+        if key in document["notes"]:
+            output.line(f"{key}: {document['notes'][key]}")
+
+
+@cli.group()
+def profiles() -> None:
+    """List, show and check hardware profiles.
+
+    \b
+    Example:
+      tssl profiles show loihi2
+    """
+
+
+@profiles.command("list")
+@_common
+def profiles_list(output: Output) -> None:
+    """List the shipped profiles."""
+    from tssl.hw_profiles import load_profile, profile_names
+
+    rows = [[name, load_profile(name).chip.title] for name in profile_names()]
+    if output.as_json:
+        output.document({"schema_version": 1, "profiles": [row[0] for row in rows]})
+    else:
+        output.table("Hardware profiles", ["name", "chip"], rows)
+
+
+@profiles.command("show")
+@click.argument("name")
+@_common
+def profiles_show(output: Output, name: str) -> None:
+    """Show every figure of profile NAME with its kind and source."""
+    from tssl.hw_profiles import load_profile
+
+    document = load_profile(name).model_dump(mode="json", by_alias=True)
+    if output.as_json:
+        output.document({"schema_version": 1, "name": name, **document})
+        return
+    rows = [
+        [f"{section}.{key}", figure["value"], figure["unit"], figure["kind"], figure["source"]]
+        for section, figures in document.items()
+        for key, figure in figures.items()
+        if isinstance(figure, dict)
+    ]
+    output.table(
+        f"{name}: {document['chip']['title']}", ["figure", "value", "unit", "kind", "source"], rows
+    )
+
+
+@profiles.command("check")
+@click.argument("file", type=FILE)
+@_common
+def profiles_check(output: Output, file: Path) -> None:
+    """Check the profile in FILE."""
+    from tssl.hw_profiles import load_profile
+
+    profile = load_profile(file)
+    if output.as_json:
+        output.document({"schema_version": 1, "name": profile.name, "valid": True})
+    else:
+        output.line(f"{file}: is a valid profile ({profile.chip.title})")
+
+
+@cli.command()
+@_common
+def recipes(output: Output) -> None:
+    """List the shipped recipes.
+
+    \b
+    Example:
+      tssl recipes
+    """
+    from tssl.spec import load_recipe
+    from tssl.workflow.recipes import shipped_recipes
+
+    loaded = {name: load_recipe(path) for name, path in shipped_recipes().items()}
+    if output.as_json:
+        descriptions = {name: recipe.description for name, recipe in loaded.items()}
+        output.document({"schema_version": 1, "recipes": descriptions})
+        return
+    rows = [[name, recipe.data.name, recipe.description] for name, recipe in loaded.items()]
+    output.table("Recipes", ["name", "data set", "description"], rows)
+
+
+@cli.group()
+def data() -> None:
+    """List and fetch data sets.
+
+    \b
+    Example:
+      tssl data fetch fashion-mnist
+    """
+
+
+@data.command("list")
+@click.option("--data-dir", type=FOLDER, help="Where to look for data files first.")
+@_common
+def data_list(output: Output, data_dir: Path | None) -> None:
+    """List the data sets and where they are."""
+    from tssl import datasets
+
+    found = [datasets.describe(name, data_dir=data_dir) for name in datasets.DATASETS]
+    if output.as_json:
+        output.document({"schema_version": 1, "data_sets": [asdict(entry) for entry in found]})
+        return
+    rows = [[d.name, d.title, d.shape, d.train, d.test, d.licence, d.found] for d in found]
+    output.table("Data sets", ["name", "title", "shape", "train", "test", "licence", "found"], rows)
+
+
+@data.command("fetch")
+@click.argument("name")
+@click.option("--data-dir", type=FOLDER, help="Where to look for data files first.")
+@_common
+def data_fetch(output: Output, name: str, data_dir: Path | None) -> None:
+    """Load data set NAME, downloading what is missing, and check it."""
+    from tssl import datasets
+
+    loaded = [
+        datasets.load(name, split, data_dir=data_dir, progress=output.download)
+        for split in datasets.SPLITS
+    ]
+    if output.as_json:
+        sizes = {dataset.split: len(dataset.labels) for dataset in loaded}
+        output.document({"schema_version": 1, "name": name, "samples": sizes})
+        return
+    for dataset in loaded:
+        output.line(f"{name}, {dataset.split}: {len(dataset.labels)} samples ({dataset.source})")
+
+
+@cli.command()
+@click.option("--lava-python", envvar=_LAVA_PYTHON, help=f"Interpreter with Lava [{_LAVA_PYTHON}].")
+@_common
+def doctor(output: Output, lava_python: str | None) -> None:
+    """Check the installation; each finding comes with the command that fixes it.
+
+    \b
+    Example:
+      tssl doctor
+    """
+    from tssl.workflow.doctor import diagnose
+
+    diagnosis = diagnose(lava_python)
+    if output.as_json:
+        output.document(diagnosis.document())
+    else:
+        rows = [
+            ["ok" if f.ok else "missing", f.subject, f.detail, f.fix] for f in diagnosis.findings
+        ]
+        output.table("tssl doctor", ["", "what", "found", "fix"], rows)
+    if not diagnosis.healthy:
+        raise click.exceptions.Exit(5)
+
+
+@cli.group()
+def lava() -> None:
+    """Look after Lava, the archived simulator.
+
+    \b
+    Example:
+      tssl lava install
+    """
+
+
+@lava.command("install")
+@click.option("--lava-python", envvar=_LAVA_PYTHON, help=f"Interpreter with Lava [{_LAVA_PYTHON}].")
+@_common
+def lava_install(output: Output, lava_python: str | None) -> None:
+    """Put Lava beside tssl, against the word of its own metadata."""
+    from tssl.errors import BackendUnavailableError
+    from tssl.lava_runtime.install import install
+    from tssl.lava_runtime.lava_sim import check
+
+    changed = install(lava_python, output.say)
+    problem = check(lava_python)
+    if problem is not None:
+        raise BackendUnavailableError(problem)
+    if output.as_json:
+        output.document({"schema_version": 1, "installed_now": changed})
+    else:
+        output.line("Lava's CPU simulator can be used")

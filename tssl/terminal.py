@@ -1,0 +1,216 @@
+"""What the command line shows: live bars on stderr, tables on stdout."""
+
+import json
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from tssl.trainer.run_directory import EpochMetrics
+    from tssl.trainer.run_directory import Progress as TrainProgress
+
+_VERDICTS = {"PASS": "[green]PASS[/]", "FAIL": "[bold red]FAIL[/]", "SKIPPED": "[yellow]SKIPPED[/]"}
+
+
+class Output:
+    """Results on stdout, progress on stderr.
+
+    Parameters
+    ----------
+    as_json
+        Print one JSON document instead of tables.
+    quiet
+        No progress.
+    """
+
+    def __init__(self, *, as_json: bool, quiet: bool) -> None:
+        self.as_json = as_json
+        self.quiet = quiet
+        self.results = Console(highlight=False)
+        self.progress = Console(stderr=True, quiet=quiet, highlight=False)
+
+    def say(self, text: str) -> None:
+        """Write a line about what is going on."""
+        self.progress.print(escape(text), soft_wrap=True)
+
+    def document(self, document: Mapping[str, Any]) -> None:
+        """Write the one JSON document."""
+        self.results.file.write(json.dumps(document, indent=2, default=_plain) + "\n")
+
+    def line(self, text: str) -> None:
+        """Write a line of results."""
+        self.results.print(escape(text), soft_wrap=True)
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """Write a table; numbers are aligned to the right."""
+        table = Table(title=escape(title), title_justify="left")
+        for index, column in enumerate(columns):
+            numeric = all(isinstance(row[index], int | float) for row in rows)
+            table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*map(_cell, row))
+        self.results.print(table)
+
+    @contextmanager
+    def bar(self, title: str, total: int) -> Iterator[Any]:
+        """Show a bar of samples; yields the function that moves it to a count."""
+        with _bar(self.progress) as bar:
+            task = bar.add_task(title, total=total, note="")
+            yield lambda done: bar.update(task, completed=done)
+
+    def download(self, name: str, received: int, expected: int) -> None:
+        """Say when a file is complete; downloads are rare and short."""
+        if received == expected:
+            self.say(f"downloaded {name} ({expected:,} bytes)")
+
+
+class TrainingBar:
+    """Shows training live and turns Ctrl-C into an orderly stop.
+
+    The first Ctrl-C stops after the batch under way and saves; a second one interrupts.
+    """
+
+    def __init__(self, output: Output, *, epochs: int, samples: int) -> None:
+        self._output = output
+        self._epochs, self._samples = epochs, samples
+        self._bar = _bar(output.progress)
+        self._task: TaskID | None = None
+        self._stop = False
+        self._previous: Any = None
+
+    def __enter__(self) -> "TrainingBar":
+        self._previous = signal.signal(signal.SIGINT, self._interrupted)
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+        signal.signal(signal.SIGINT, self._previous)
+
+    def batch_done(self, progress: "TrainProgress", *, samples: int) -> None:
+        """Move the bar."""
+        if self._task is None:
+            self._task = self._bar.add_task("", total=self._samples, note="")
+        note = (
+            f"loss {progress.loss_sum / samples:.4f}  accuracy {progress.correct / samples:.2%}  "
+            f"firing rate {progress.rate_sum / progress.batch:.1%}  "
+            f"{samples / max(progress.seconds, 1e-9):,.0f} samples/s"
+        )
+        self._bar.update(
+            self._task,
+            description=f"epoch {progress.epoch + 1}/{self._epochs}",
+            completed=samples,
+            note=note,
+        )
+
+    def epoch_done(self, metrics: "EpochMetrics") -> None:
+        """Leave one line for the epoch."""
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+            self._task = None
+        self._output.say(
+            f"epoch {metrics.epoch}/{self._epochs}  loss {metrics.loss:.4f}  "
+            f"accuracy: train {metrics.train_accuracy:.2%}, "
+            f"held-out {metrics.validation_accuracy:.2%}, test {metrics.test_accuracy:.2%}  "
+            f"firing rate {metrics.firing_rate:.1%}  "
+            f"{metrics.samples_per_second:,.0f} samples/s"
+        )
+
+    def stop_requested(self) -> bool:
+        """Return whether Ctrl-C was pressed."""
+        return self._stop
+
+    def _interrupted(self, number: int, frame: FrameType | None) -> None:
+        if self._stop:
+            raise KeyboardInterrupt
+        self._stop = True
+        self._output.say("stopping after this batch; press Ctrl-C again to stop at once")
+
+
+def show_layers(output: Output, layers: Sequence[Mapping[str, Any]]) -> None:
+    """Write what quantization did."""
+    output.table(
+        "Quantization",
+        ["layer", "scale", "weight bits", "threshold", "head-room u", "head-room v", "can wrap"],
+        [
+            [
+                row["layer"],
+                f"{row['scale']:.1f}",
+                row["weight_bits"],
+                row["threshold"],
+                f"{row['current_headroom_bits']:.1f} bits",
+                f"{row['voltage_headroom_bits']:.1f} bits",
+                "beyond calibration data" if row["can_wrap"] else "never",
+            ]
+            for row in layers
+        ],
+    )
+
+
+def show_proof(output: Output, proof: Mapping[str, Any]) -> None:
+    """Write the PASS/FAIL table, one row per witness and layer."""
+    rows: list[list[object]] = []
+    for stage in proof["stages"]:
+        if stage["skipped"]:
+            rows.append([stage["witness"], stage["skipped"], "", "", "", "", "SKIPPED"])
+        for row in stage["rows"]:
+            verdict = "PASS" if row["differences"] == 0 else "FAIL"
+            rows.append(
+                [
+                    stage["witness"],
+                    f"{row['layer']}, {row['quantity']}",
+                    f"{row['compared']:,}",
+                    f"{row['left']:,}",
+                    f"{row['right']:,}",
+                    f"{row['differences']:,}",
+                    verdict,
+                ]
+            )
+    columns = ["engine against", "layer", "compared", "engine", "witness", "differ", "verdict"]
+    output.table(f"Proof of {proof['network']}: {proof['verdict']}", columns, rows)
+
+
+def _bar(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, str) and value in _VERDICTS:
+        return _VERDICTS[value]
+    return escape(str(value))
+
+
+def _plain(value: object) -> object:
+    """Turn numpy numbers into Python's."""
+    item = getattr(value, "item", None)
+    return item() if callable(item) else str(value)

@@ -1,0 +1,239 @@
+"""Turn a trained network into a proven ``.net`` file."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tssl import __version__, datasets, netx
+from tssl.checkpoint import Checkpoint
+from tssl.chip import ChipNetwork
+from tssl.costs import LayerMapping
+from tssl.datasets import Dataset
+from tssl.errors import BackendUnavailableError, CheckpointError, ConfigError, VerificationError
+from tssl.exporter import LayerReport, Quantized, quantize
+from tssl.files import write_json
+from tssl.hw_profiles import Profile, load_profile, map_to_cores
+from tssl.lava_runtime import Progress
+from tssl.lava_runtime.engine import Engine
+from tssl.trainer.fit import float_accuracy
+from tssl.trainer.quantized import run_quantized
+from tssl.trainer.run_directory import RunDirectory
+from tssl.workflow.inputs import Inputs, encode
+from tssl.workflow.proof import Proof, Stage, compare_chunks, lava_stage
+from tssl.workflow.run import BackendOptions, run_network
+
+CALIBRATION_SAMPLES = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """How to export.
+
+    Parameters
+    ----------
+    samples
+        Test samples for the accuracies.
+    proof_samples
+        Test samples for the proof.
+    lava
+        Whether Lava is asked; when it is not installed the proof says so.
+    """
+
+    data_dir: Path | None = None
+    samples: int = 1000
+    proof_samples: int = 20
+    lava: bool = True
+    backend: BackendOptions = field(default_factory=BackendOptions)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ExportOutcome:
+    """What was exported and what is known about it.
+
+    Parameters
+    ----------
+    float_accuracy, chip_accuracy
+        On the same test samples; the latter by the engine.
+    """
+
+    path: Path
+    profile: Profile
+    network: ChipNetwork
+    layers: tuple[LayerReport, ...]
+    mapping: list[LayerMapping]
+    proof: Proof
+    samples: int
+    float_accuracy: float
+    chip_accuracy: float
+
+    def document(self) -> dict[str, Any]:
+        """Return the outcome as JSON data."""
+        return {
+            "schema_version": 1,
+            "file": str(self.path),
+            "target": self.profile.name,
+            "digest": self.network.digest,
+            "samples": self.samples,
+            "float_accuracy": self.float_accuracy,
+            "chip_accuracy": self.chip_accuracy,
+            "layers": [layer_document(report) for report in self.layers],
+            "cores": sum(mapping.cores for mapping in self.mapping),
+            "proof": self.proof.document(),
+        }
+
+
+def layer_document(report: LayerReport) -> dict[str, Any]:
+    """Return what quantization did to a layer as JSON data."""
+    return {
+        "layer": report.layer.name,
+        "scale": report.scale,
+        "weight_bits": report.weight_bits,
+        "threshold": report.layer.neuron.threshold,
+        "largest_current": report.ranges.current,
+        "largest_voltage": report.ranges.voltage,
+        "current_headroom_bits": report.ranges.headroom_bits,
+        "voltage_headroom_bits": report.ranges.voltage_headroom_bits,
+        "current_bound": report.ranges.current_bound,
+        "can_wrap": report.ranges.can_wrap,
+    }
+
+
+def export(
+    run: Path, target: str, output: Path | None, options: ExportOptions, progress: Progress
+) -> ExportOutcome:
+    """Quantize, check against the target, prove, and only then write.
+
+    Parameters
+    ----------
+    run
+        Folder of a training run (its best weights are taken) or a checkpoint file.
+    target
+        Name or path of a hardware profile.
+    output
+        The ``.net`` file; ``RUN/NAME-TARGET.net`` when None. ``.proof.json`` goes beside it.
+
+    Raises
+    ------
+    TargetError
+        When the network does not fit the target.
+    VerificationError
+        When the proof fails.
+    """
+    profile = load_profile(target)
+    source = checkpoint_file(run)
+    checkpoint = Checkpoint.load(source)
+    path = output or source.parent / f"{checkpoint.recipe.name}-{profile.name}.net"
+    if path.suffix != ".net":
+        raise ConfigError(f"{path}: the name of an exported network must end in .net")
+    train, test = (
+        datasets.load(checkpoint.recipe.data.name, split, data_dir=options.data_dir)
+        for split in datasets.SPLITS
+    )
+    quantized = _quantized(checkpoint, profile, train)
+    mapping = map_to_cores(profile, quantized.network)
+    proof = _prove(checkpoint, quantized.network, test, options, progress)
+    outcome = ExportOutcome(
+        path=path,
+        profile=profile,
+        network=quantized.network,
+        layers=quantized.reports,
+        mapping=mapping,
+        proof=proof,
+        samples=min(options.samples, len(test.labels)),
+        float_accuracy=float_accuracy(checkpoint, test, options.samples),
+        chip_accuracy=_chip_accuracy(quantized.network, test, options.samples),
+    )
+    _write(outcome, checkpoint)
+    return outcome
+
+
+def checkpoint_file(run: Path) -> Path:
+    """Return the checkpoint of a run folder, or the file itself.
+
+    Raises
+    ------
+    CheckpointError
+        When there is none.
+    """
+    if run.is_file():
+        return run
+    directory = RunDirectory(run)
+    if not directory.best.exists():
+        hint = "train it first" if not directory.recipe.exists() else "no epoch is finished yet"
+        raise CheckpointError(f"{run}: holds no {directory.best.name}; {hint}")
+    return directory.best
+
+
+def _quantized(checkpoint: Checkpoint, profile: Profile, train: Dataset) -> Quantized:
+    pixels = train.inputs[:CALIBRATION_SAMPLES]
+    integers = checkpoint.encoding.integers(pixels).reshape(1, len(pixels), -1)
+    return quantize(checkpoint, profile.limits, integers)
+
+
+def _prove(
+    checkpoint: Checkpoint,
+    network: ChipNetwork,
+    test: Dataset,
+    options: ExportOptions,
+    progress: Progress,
+) -> Proof:
+    inputs = Inputs(
+        train=encode(network, test, options.proof_samples),
+        time_steps=checkpoint.recipe.network.time_steps,
+        labels=None,
+        text="proof",
+    )
+    trainer = [(inputs.train, run_quantized(checkpoint, network, inputs.train))]
+    stages = [compare_chunks(network, "quantized trainer", trainer, inputs.time_steps)]
+    stages += _lava(network, inputs, options, progress)
+    proof = Proof(network=network.name, digest=network.digest, stages=tuple(stages))
+    if proof.failed is not None:
+        raise VerificationError(
+            f"engine and {proof.failed.witness} differ: {proof.failed.difference}; "
+            "nothing was written"
+        )
+    return proof
+
+
+def _lava(
+    network: ChipNetwork, inputs: Inputs, options: ExportOptions, progress: Progress
+) -> Iterator[Stage]:
+    try:
+        if not options.lava:
+            raise BackendUnavailableError("not asked for")
+        yield lava_stage(network, inputs, options.backend.backend("sim", None), progress)
+    except BackendUnavailableError as error:
+        yield Stage(witness="Lava CPU simulator", samples=0, time_steps=0, skipped=str(error))
+
+
+def _chip_accuracy(network: ChipNetwork, test: Dataset, samples: int) -> float:
+    inputs = Inputs(
+        train=encode(network, test, samples),
+        time_steps=network.time_steps or 1,
+        labels=test.labels[:samples],
+        text="accuracy",
+    )
+    accuracy = run_network(network, inputs, Engine(), lambda _: None).accuracy
+    return float("nan") if accuracy is None else accuracy
+
+
+def _write(outcome: ExportOutcome, checkpoint: Checkpoint) -> None:
+    notes = {
+        "tssl": __version__,
+        "target": outcome.profile.name,
+        "data": checkpoint.recipe.data.name,
+        "recipe": checkpoint.recipe.model_dump(mode="json", exclude_none=True),
+        "training": checkpoint.provenance,
+        "accuracy": {
+            "samples": outcome.samples,
+            "float": outcome.float_accuracy,
+            "chip": outcome.chip_accuracy,
+        },
+        "proof": outcome.proof.document(),
+    }
+    netx.write(outcome.path, outcome.network, notes)
+    if netx.read(outcome.path).digest != outcome.network.digest:
+        outcome.path.unlink()
+        raise VerificationError(f"{outcome.path}: reads back as another network; removed")
+    write_json(outcome.path.with_suffix(".proof.json"), outcome.proof.document())

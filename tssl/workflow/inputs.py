@@ -1,0 +1,168 @@
+"""Choosing what to feed a network: a data set, a file, or random integers."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tssl import datasets, netx
+from tssl.chip import ChipNetwork, IntArray
+from tssl.datasets import Dataset
+from tssl.errors import ConfigError, DataError
+
+DEFAULT_STEPS = 16
+_BIAS_RANGE = (0, 128)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputChoice:
+    """What a user asks to feed a network.
+
+    Parameters
+    ----------
+    data
+        Name of a data set; it needs a network that knows its encoding.
+    split
+        ``train`` or ``test``.
+    samples
+        The first so many; all when None.
+    file
+        A ``.npy`` file of whole numbers, instead of a data set.
+    steps
+        Time steps; None for those the network was made for.
+    seed
+        Of random inputs, which are used when neither ``data`` nor ``file`` is given.
+    """
+
+    data: str | None = None
+    split: str = "test"
+    samples: int | None = None
+    file: Path | None = None
+    steps: int | None = None
+    seed: int = 0
+    data_dir: Path | None = None
+    on_download: datasets.Progress | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Inputs:
+    """Integers ready for a backend.
+
+    Parameters
+    ----------
+    train
+        ``(time or 1, samples, inputs)``.
+    labels
+        ``(samples,)`` or None.
+    text
+        What it is, for people.
+    """
+
+    train: IntArray
+    time_steps: int
+    labels: IntArray | None
+    text: str
+
+    @property
+    def samples(self) -> int:
+        """Number of samples."""
+        return self.train.shape[1]
+
+
+def load_inputs(network: ChipNetwork, choice: InputChoice) -> Inputs:
+    """Return the chosen input of a network.
+
+    Raises
+    ------
+    ConfigError, DataError
+        When the choice contradicts itself or does not fit the network.
+    """
+    if choice.data is not None and choice.file is not None:
+        raise ConfigError("give either --data or --input, not both")
+    if choice.samples is not None and choice.samples < 1:
+        raise ConfigError(f"--samples {choice.samples}: at least 1 is needed")
+    if choice.steps is not None and choice.steps < 1:
+        raise ConfigError(f"--steps {choice.steps}: at least 1 is needed")
+    if choice.data is not None:
+        return _from_data_set(network, choice, choice.data)
+    if choice.file is not None:
+        return _from_file(network, choice, choice.file)
+    return _random(network, choice)
+
+
+def encode(network: ChipNetwork, dataset: Dataset, samples: int | None = None) -> IntArray:
+    """Return the first samples of a data set as the network's input ``(1, samples, inputs)``.
+
+    Raises
+    ------
+    ConfigError
+        When the network does not know its encoding.
+    DataError
+        When the samples have another shape than the network's input.
+    """
+    if network.encoding is None:
+        raise ConfigError(
+            f"network {network.name} does not say how samples become input; "
+            "encode them yourself and use --input FILE.npy"
+        )
+    if network.input.shape not in (dataset.shape, (int(np.prod(dataset.shape)),)):
+        raise DataError(
+            f"data set {dataset.name} has samples of shape {dataset.shape}; "
+            f"network {network.name} takes {network.input.shape}"
+        )
+    return network.as_train(network.encoding.integers(dataset.inputs[:samples]))
+
+
+def default_data(net: Path) -> str | None:
+    """Return the data set that an exported network was trained on, or None."""
+    name = netx.read_notes(net).get("data")
+    return name if isinstance(name, str) else None
+
+
+def _from_data_set(network: ChipNetwork, choice: InputChoice, name: str) -> Inputs:
+    dataset = datasets.load(
+        name, choice.split, data_dir=choice.data_dir, progress=choice.on_download
+    )
+    train = encode(network, dataset, choice.samples)
+    return Inputs(
+        train=train,
+        time_steps=_steps(network, choice),
+        labels=dataset.labels[: choice.samples],
+        text=f"{name}, {choice.split} split, {train.shape[1]} samples",
+    )
+
+
+def _from_file(network: ChipNetwork, choice: InputChoice, path: Path) -> Inputs:
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read as a .npy file: {error}") from error
+    if not isinstance(values, np.ndarray):
+        raise DataError(f"{path}: holds several arrays; one .npy array is expected")
+    train = network.as_train(values[: choice.samples])
+    if train.shape[1] == 0:
+        raise DataError(f"{path}: holds no samples")
+    own_steps = len(train) if len(train) > 1 else None
+    if own_steps is not None and choice.steps not in (None, own_steps):
+        raise ConfigError(f"--steps {choice.steps}: {path} holds {own_steps} time steps")
+    steps = own_steps or _steps(network, choice)
+    return Inputs(train=train, time_steps=steps, labels=None, text=str(path))
+
+
+def _random(network: ChipNetwork, choice: InputChoice) -> Inputs:
+    rng = np.random.default_rng(choice.seed)
+    samples, steps = choice.samples or 1, _steps(network, choice)
+    if network.input.neuron is not None:
+        values: Any = rng.integers(*_BIAS_RANGE, (1, samples, network.input.neurons))
+    elif network.encoding is not None:
+        edge = round(network.encoding.gain * 255)
+        values = rng.integers(-edge, edge + 1, (steps, samples, network.input.neurons))
+    else:
+        values = (rng.random((steps, samples, network.input.neurons)) < 0.3).astype(np.int64)
+    text = f"random input, seed {choice.seed}, {samples} samples"
+    return Inputs(train=values, time_steps=steps, labels=None, text=text)
+
+
+def _steps(network: ChipNetwork, choice: InputChoice) -> int:
+    return choice.steps or network.time_steps or DEFAULT_STEPS

@@ -1,0 +1,73 @@
+"""Look inside a ``.net`` file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tssl import netx
+from tssl.chip import ChipNetwork, ConvLayer, DenseLayer, Layer, RecurrentLayer
+
+_KINDS = {DenseLayer: "dense", ConvLayer: "conv", RecurrentLayer: "dense_rec"}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Inspection:
+    """A network and the notes stored with it."""
+
+    network: ChipNetwork
+    notes: dict[str, Any]
+
+    def document(self) -> dict[str, Any]:
+        """Return everything but the weights as JSON data."""
+        network, encoding = self.network, self.network.encoding
+        return {
+            "schema_version": 1,
+            "name": network.name,
+            "digest": network.digest,
+            "time_steps": network.time_steps,
+            "input_shape": list(network.input.shape),
+            "input_neuron": None if network.input.neuron is None else vars(network.input.neuron),
+            "encoding": None if encoding is None else vars(encoding),
+            "layers": [layer_facts(layer) for layer in network.layers],
+            "notes": self.notes,
+        }
+
+
+def inspect(net: Path) -> Inspection:
+    """Read a network and its notes.
+
+    Raises
+    ------
+    NetFileError, UnsupportedLayerError
+        See :func:`tssl.netx.read`.
+    """
+    return Inspection(network=netx.read(net), notes=netx.read_notes(net))
+
+
+def layer_facts(layer: Layer) -> dict[str, Any]:
+    """Return what one would want to know about a layer."""
+    weight = layer.weight
+    facts: dict[str, Any] = {
+        "layer": layer.name,
+        "kind": _KINDS[type(layer)],
+        "source": layer.source,
+        "input_shape": list(layer.input_shape),
+        "output_shape": list(layer.output_shape),
+        "neurons": layer.neurons,
+        "weights": int(weight.size),
+        "zero_weights": int((weight == 0).sum()),
+        "smallest_weight": int(weight.min()),
+        "largest_weight": int(weight.max()),
+        "weight_bits": int(np.abs(weight).max()).bit_length() + 1,
+        "synapses": int(layer.fan_out().sum()),
+        "threshold": layer.neuron.threshold,
+        "current_decay": layer.neuron.current_decay,
+        "voltage_decay": layer.neuron.voltage_decay,
+        "bias": bool(layer.bias.any()),
+        "largest_delay": 0,
+    }
+    if isinstance(layer, DenseLayer) and layer.delay is not None:
+        facts["largest_delay"] = int(layer.delay.max())
+    return facts

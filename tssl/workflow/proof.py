@@ -1,0 +1,131 @@
+"""Proving that independent implementations compute the same integers."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tssl import netx
+from tssl.chip import ChipNetwork, IntArray
+from tssl.lava_runtime import Backend, Progress
+from tssl.lava_runtime.compare import (
+    Comparison,
+    Difference,
+    accumulate,
+    compare,
+    first_difference,
+)
+from tssl.lava_runtime.engine import run_chunk
+from tssl.results import Recording
+from tssl.workflow.inputs import InputChoice, Inputs, default_data, load_inputs
+from tssl.workflow.run import BackendOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """The engine against one witness.
+
+    Parameters
+    ----------
+    witness
+        What the engine was compared with.
+    samples, time_steps
+        How much was compared.
+    rows
+        One per layer, and one for the output's membrane potential; empty when skipped.
+    difference
+        The earliest difference, or None.
+    skipped
+        Why the witness was not heard; empty otherwise.
+    """
+
+    witness: str
+    samples: int
+    time_steps: int
+    rows: tuple[Comparison, ...] = ()
+    difference: Difference | None = None
+    skipped: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """PASS, FAIL or SKIPPED."""
+        if self.skipped:
+            return "SKIPPED"
+        return "PASS" if all(row.equal for row in self.rows) else "FAIL"
+
+    def document(self) -> dict[str, Any]:
+        """Return the stage as JSON data."""
+        difference = None if self.difference is None else self.difference._asdict()
+        return {**asdict(self), "difference": difference, "verdict": self.verdict}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proof:
+    """All stages for one network."""
+
+    network: str
+    digest: str
+    stages: tuple[Stage, ...]
+
+    @property
+    def failed(self) -> Stage | None:
+        """The first stage that failed, or None."""
+        return next((stage for stage in self.stages if stage.verdict == "FAIL"), None)
+
+    def document(self) -> dict[str, Any]:
+        """Return the proof as JSON data."""
+        return {
+            "schema_version": 1,
+            "network": self.network,
+            "digest": self.digest,
+            "verdict": "PASS" if self.failed is None else "FAIL",
+            "stages": [stage.document() for stage in self.stages],
+        }
+
+
+def compare_chunks(
+    network: ChipNetwork,
+    witness: str,
+    chunks: Iterable[tuple[IntArray, Recording]],
+    time_steps: int,
+) -> Stage:
+    """Run the engine beside a witness, chunk by chunk."""
+    rows: tuple[Comparison, ...] = ()
+    difference: Difference | None = None
+    samples = 0
+    for train, theirs in chunks:
+        ours = run_chunk(network, train, time_steps)
+        rows = accumulate(rows, compare(network, ours, theirs))
+        if difference is None:
+            difference = first_difference(network, ours, theirs, first_sample=samples)
+        samples += train.shape[1]
+    return Stage(
+        witness=witness, samples=samples, time_steps=time_steps, rows=rows, difference=difference
+    )
+
+
+def lava_stage(network: ChipNetwork, inputs: Inputs, backend: Backend, progress: Progress) -> Stage:
+    """Compare the engine with Lava's CPU simulator."""
+    chunks = backend.run(network, inputs.train, inputs.time_steps, progress)
+    return compare_chunks(network, "Lava CPU simulator", chunks, inputs.time_steps)
+
+
+def verify(net: Path, choice: InputChoice, options: BackendOptions, progress: Progress) -> Proof:
+    """Compare the engine with Lava on a file, every layer and every step.
+
+    Parameters
+    ----------
+    choice
+        What to feed; the network's own data set, or random input, when it says nothing.
+
+    Raises
+    ------
+    BackendUnavailableError
+        When Lava is not installed.
+    """
+    network = netx.read(net)
+    if choice.data is None and choice.file is None and network.encoding is not None:
+        choice = InputChoice(**{**vars(choice), "data": default_data(net)})
+    inputs = load_inputs(network, choice)
+    stage = lava_stage(network, inputs, options.backend("sim", net), progress)
+    return Proof(network=network.name, digest=network.digest, stages=(stage,))

@@ -1,0 +1,84 @@
+"""Run a network on a backend and keep the result."""
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tssl import netx
+from tssl.chip import ChipNetwork
+from tssl.errors import DataError
+from tssl.files import written
+from tssl.lava_runtime import Backend, Progress, get_backend
+from tssl.results import RunResult, collect
+from tssl.workflow.inputs import Inputs
+
+NETWORK_FILE = "network.net"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackendOptions:
+    """Settings of the backends that start Lava.
+
+    Parameters
+    ----------
+    python
+        Interpreter that has Lava; None for the one that runs tssl.
+    timeout
+        Seconds for the whole run; None to stop only what no longer moves.
+    """
+
+    python: str | None = None
+    timeout: float | None = None
+
+    def backend(self, name: str, net: Path | None) -> Backend:
+        """Return a backend; ``net`` is the file that Lava shall read, None to write one.
+
+        Raises
+        ------
+        ConfigError
+            When there is no such backend.
+        """
+        create: Callable[..., Backend] = get_backend(name)
+        if name == "engine":
+            return create()
+        return create(python=self.python, timeout=self.timeout, net_path=net)
+
+
+def run_network(
+    network: ChipNetwork, inputs: Inputs, backend: Backend, progress: Progress
+) -> RunResult:
+    """Run all samples and count operations."""
+    started = time.perf_counter()
+    return collect(
+        network,
+        backend.run(network, inputs.train, inputs.time_steps, progress),
+        backend=backend.name,
+        data=inputs.text,
+        labels=inputs.labels,
+        started=started,
+    )
+
+
+def save_result(result: RunResult, net: Path, directory: Path) -> None:
+    """Write the result and a copy of its network, so that the folder stands alone."""
+    result.save(directory)
+    with written(directory / NETWORK_FILE) as temporary:
+        shutil.copyfile(net, temporary)
+
+
+def load_result(directory: Path) -> tuple[RunResult, ChipNetwork, Path]:
+    """Return a result, its network and the network's file.
+
+    Raises
+    ------
+    DataError, NetFileError
+        When something is missing or damaged, or the network is not the one that was run.
+    """
+    result = RunResult.load(directory)
+    net = directory / NETWORK_FILE
+    network = netx.read(net)
+    if network.digest != result.digest:
+        raise DataError(f"{net}: is not the network that this result came from; run it again")
+    return result, network, net

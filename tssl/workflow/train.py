@@ -1,0 +1,143 @@
+"""Train a network from a recipe, or go on with a run."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tssl import datasets
+from tssl.errors import ConfigError
+from tssl.spec import Recipe, load_recipe
+from tssl.trainer.fit import Fit, Watcher, choose_device
+from tssl.trainer.run_directory import EpochMetrics, RunDirectory
+from tssl.workflow.recipes import recipe_path
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOutcome:
+    """Where a run is and how it went.
+
+    Parameters
+    ----------
+    finished
+        False when it was stopped before the last epoch.
+    metrics
+        One entry per finished epoch.
+    best
+        The entry whose weights are in ``best.safetensors``; None before the first epoch.
+    """
+
+    directory: Path
+    recipe: Recipe
+    finished: bool
+    metrics: tuple[EpochMetrics, ...]
+    best: EpochMetrics | None
+
+    def document(self) -> dict[str, Any]:
+        """Return the outcome as JSON data."""
+        return {
+            "schema_version": 1,
+            "directory": str(self.directory),
+            "recipe": self.recipe.name,
+            "finished": self.finished,
+            "epochs": len(self.metrics),
+            "best": None if self.best is None else asdict(self.best),
+            "last": asdict(self.metrics[-1]) if self.metrics else None,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Environment:
+    """What a run needs beside its recipe.
+
+    Parameters
+    ----------
+    data_dir
+        Folder to look for data files in first.
+    device
+        ``auto``, ``cpu`` or ``cuda``.
+    on_download
+        Told about files being downloaded.
+    """
+
+    data_dir: Path | None = None
+    device: str = "auto"
+    on_download: datasets.Progress | None = None
+
+
+def start(recipe: str, overrides: Sequence[str], out: Path | None, environment: Environment) -> Fit:
+    """Prepare a new run; nothing is written when the recipe or the data are wrong.
+
+    Parameters
+    ----------
+    recipe
+        A shipped name or the path of a TOML file.
+    overrides
+        ``KEY=VALUE`` pairs.
+    out
+        Folder of the run; ``runs/NAME`` when None.
+
+    Raises
+    ------
+    ConfigError, DataError
+        See :func:`tssl.spec.load_recipe` and :func:`tssl.datasets.load`.
+    """
+    loaded = load_recipe(recipe_path(recipe), overrides)
+    run = RunDirectory(out or Path("runs") / loaded.name)
+    run.check_free()
+    fit = _fit(loaded, run, environment)
+    run.create(loaded)
+    return fit
+
+
+def resume(directory: Path, overrides: Sequence[str], environment: Environment) -> Fit:
+    """Prepare to go on with a run; only ``training.epochs`` may be changed.
+
+    Raises
+    ------
+    CheckpointError
+        When there is no run, or its state is damaged.
+    ConfigError
+        When an override would change anything else.
+    """
+    run = RunDirectory(directory)
+    stored = run.load_recipe()
+    changed = load_recipe(run.recipe, overrides)
+    same = changed.model_copy(
+        update={"training": changed.training.model_copy(update={"epochs": stored.training.epochs})}
+    )
+    if same != stored:
+        raise ConfigError(
+            f"--resume {directory}: only --epochs may change; start a new run for anything else"
+        )
+    fit = _fit(changed, run, environment)
+    if changed != stored:
+        run.save_recipe(changed)
+    return fit
+
+
+def train(fit: Fit, watcher: Watcher) -> TrainOutcome:
+    """Train until the last epoch or until the watcher stops it."""
+    finished = fit.fit(watcher)
+    rows = tuple(fit.progress.metrics)
+    return TrainOutcome(
+        directory=fit.run.path,
+        recipe=fit.recipe,
+        finished=finished,
+        metrics=rows,
+        best=fit.progress.best if rows else None,
+    )
+
+
+def _fit(recipe: Recipe, run: RunDirectory, environment: Environment) -> Fit:
+    device = choose_device(environment.device)
+    train_split, test_split = (
+        datasets.load(
+            recipe.data.name,
+            split,
+            data_dir=environment.data_dir,
+            progress=environment.on_download,
+        )
+        for split in datasets.SPLITS
+    )
+    return Fit(recipe, run, train_split, test_split, device)
