@@ -77,7 +77,7 @@ def _input_options(command: Command) -> Command:
         click.option("--input", "file", type=FILE, help="Whole numbers in a .npy file."),
         click.option("--samples", type=int, help="Only the first so many samples."),
         click.option("--steps", type=int, help="Time steps per sample."),
-        click.option("--seed", type=int, default=0, help="Of random inputs."),
+        click.option("--seed", type=int, help="Of random inputs."),
         click.option("--data-dir", type=FOLDER, help="Where to look for data files first."),
     ]
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
@@ -263,7 +263,8 @@ def run(output: Output, net: Path, backend: str, out: Path | None, **options: An
 def verify(output: Output, net: Path, **options: Any) -> None:  # noqa: ANN401
     """Compare our engine with Lava on NET: every layer, every step.
 
-    Without --data or --input the network's own data set is taken, or random input.
+    Without --data or --input the network's own data set is taken; with --seed, or when
+    it has none, random input.
 
     \b
     Examples:
@@ -337,22 +338,22 @@ def inspect(output: Output, net: Path) -> None:
     if output.as_json:
         output.document(document)
         return
-    columns = [
-        "layer",
-        "kind",
-        "output_shape",
-        "neurons",
-        "weights",
-        "smallest_weight",
-        "largest_weight",
-        "weight_bits",
-        "threshold",
-        "current_decay",
-        "voltage_decay",
+    rows = [
+        [
+            layer["layer"],
+            layer["kind"],
+            "x".join(map(str, layer["output_shape"])),
+            layer["weights"],
+            f"{layer['smallest_weight']}..{layer['largest_weight']}",
+            layer["weight_bits"],
+            layer["threshold"],
+            f"{layer['current_decay']}, {layer['voltage_decay']}",
+            layer["largest_delay"],
+        ]
+        for layer in document["layers"]
     ]
-    rows = [[layer[column] for column in columns] for layer in document["layers"]]
-    titles = [column.replace("_", " ") for column in columns]
-    output.table(f"{document['name']}: input {document['input_shape']}", titles, rows)
+    columns = ["layer", "kind", "shape", "weights", "range", "bits", "threshold", "decays u, v"]
+    output.table(f"{document['name']}: input {document['input_shape']}", [*columns, "delay"], rows)
     for key in ("time_steps", "encoding", "input_neuron", "digest"):
         output.line(f"{key.replace('_', ' ')}: {document[key]}")
     for key in ("target", "data", "accuracy", "training"):

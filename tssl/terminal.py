@@ -2,11 +2,13 @@
 
 import json
 import signal
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -23,6 +25,9 @@ from rich.table import Table
 if TYPE_CHECKING:
     from tssl.trainer.run_directory import EpochMetrics
     from tssl.trainer.run_directory import Progress as TrainProgress
+
+_WIDE = 160
+"""Columns where nobody watches: a file or pipe should not get folded cells."""
 
 _VERDICTS = {"PASS": "[green]PASS[/]", "FAIL": "[bold red]FAIL[/]", "SKIPPED": "[yellow]SKIPPED[/]"}
 
@@ -41,7 +46,7 @@ class Output:
     def __init__(self, *, as_json: bool, quiet: bool) -> None:
         self.as_json = as_json
         self.quiet = quiet
-        self.results = Console(highlight=False)
+        self.results = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
         self.progress = Console(stderr=True, quiet=quiet, highlight=False)
 
     def say(self, text: str) -> None:
@@ -58,7 +63,7 @@ class Output:
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Write a table; numbers are aligned to the right."""
-        table = Table(title=escape(title), title_justify="left")
+        table = Table(title=escape(title), title_justify="left", box=box.SIMPLE)
         for index, column in enumerate(columns):
             numeric = all(isinstance(row[index], int | float) for row in rows)
             table.add_column(column, justify="right" if numeric else "left", overflow="fold")

@@ -175,13 +175,14 @@ def test_the_type_in_which_integers_are_given_leaves_the_digest():
         assert other.digest == network().digest
 
 
-def test_neighbouring_arrays_cannot_be_mistaken():
-    def two(weight: list[list[int]], bias: list[int]) -> str:
-        layer = DenseLayer(name="d", source="input", neuron=NEURON, weight=weight, bias=bias)
-        inputs = len(weight[0])
-        return ChipNetwork(name="n", input=InputLayer(shape=(inputs,)), layers=(layer,)).digest
+def test_a_row_and_a_column_of_equal_numbers_differ():
+    def digest(kernel: list[list[int]]) -> str:
+        layer = ConvLayer(
+            name="c", source="input", neuron=NEURON, weight=[[kernel]], map_shape=(1, 3, 3)
+        )
+        return ChipNetwork(name="n", input=InputLayer(shape=(1, 3, 3)), layers=(layer,)).digest
 
-    assert two([[1, 2]], [3]) != two([[1], [2]], [3, 0]) != two([[1], [3]], [2, 0])
+    assert digest([[1, 2]]) != digest([[1], [2]])
 
 
 # ------------------------------------------------------------------------- how data enter

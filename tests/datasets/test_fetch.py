@@ -1,7 +1,9 @@
 """Downloads, from a server on this machine that behaves well or badly."""
 
+import errno
 import gzip
 import http.server
+import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,7 +95,6 @@ def test_files_are_downloaded_once_and_kept(tmp_path: Path, server: str, asked: 
 
 @pytest.mark.parametrize("behaviour", ["absent", "corrupt", "truncated", "endless"])
 def test_the_second_mirror_helps_when_the_first_fails(tmp_path: Path, server: str, behaviour: str):
-    # only the images: "corrupt" would send images as labels, which is another fault
     assert np.array_equal(fetch(tmp_path, mirrors(server, behaviour, "good")), IMAGES)
     assert stored(tmp_path) == ["small/images.gz", "small/labels.gz"]
 
@@ -156,6 +157,16 @@ def test_an_interrupted_download_leaves_nothing(tmp_path: Path, server: str):
 
     with pytest.raises(KeyboardInterrupt):
         fetch(tmp_path, mirrors(server, "good"), interrupt)
+    assert stored(tmp_path) == []
+
+
+def test_a_full_disk_is_no_fault_of_the_mirror(tmp_path: Path, server: str, asked: list[str]):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(OutputError, match=r"images\.gz: cannot be written: No space left"):
+        fetch(tmp_path, mirrors(server, "good", "good"), full)
+    assert len(asked) == 1
     assert stored(tmp_path) == []
 
 

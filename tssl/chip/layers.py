@@ -105,6 +105,12 @@ class Layer(ABC):
         """Number of neurons."""
         return int(np.prod(self.output_shape))
 
+    @property
+    def weight_bits(self) -> int:
+        """Bits per weight, sign included; even weights spend none on the lowest bit."""
+        step = 1 if (self.weight % 2).any() else 2
+        return int(np.abs(self.weight).max() // step).bit_length() + 1
+
     def _store(self, weight_dimensions: int) -> None:
         """Keep read-only copies of the arrays and check what every layer must fulfil."""
         object.__setattr__(self, "weight", frozen_integers(self.weight))

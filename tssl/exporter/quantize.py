@@ -45,11 +45,6 @@ class LayerReport:
     scale: float
     ranges: Ranges
 
-    @property
-    def weight_bits(self) -> int:
-        """Bits of the largest weight, sign included."""
-        return int(np.abs(self.layer.weight).max()).bit_length() + 1
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Quantized:
@@ -59,7 +54,12 @@ class Quantized:
     reports: tuple[LayerReport, ...]
 
 
-def quantize(checkpoint: Checkpoint, limits: ChipLimits, calibration: IntArray) -> Quantized:
+def quantize(
+    checkpoint: Checkpoint,
+    limits: ChipLimits,
+    calibration: IntArray,
+    input_range: tuple[int, int],
+) -> Quantized:
     """Turn a trained network into integers that fit the limits of a chip.
 
     Parameters
@@ -67,6 +67,8 @@ def quantize(checkpoint: Checkpoint, limits: ChipLimits, calibration: IntArray) 
     calibration
         Encoded training samples, ``(1, samples, inputs)``; they decide the scale of layers
         whose synaptic current would come near its wrap.
+    input_range
+        Smallest and largest integer that can enter.
 
     Raises
     ------
@@ -76,9 +78,8 @@ def quantize(checkpoint: Checkpoint, limits: ChipLimits, calibration: IntArray) 
         When the network cannot be lowered.
     """
     recipe = checkpoint.recipe
-    _check_input(calibration, limits)
+    _check_input(input_range, limits)
     train: Train = calibration
-    input_range = int(calibration.min()), int(calibration.max())
     source, reports = INPUT, []
     for stage in lower(checkpoint):
         fitter = _Fitter(stage, source, checkpoint, limits)
@@ -158,11 +159,11 @@ class _Fitter:
         return weight.clip(-self.limits.largest_weight, self.limits.largest_weight)
 
 
-def _check_input(calibration: IntArray, limits: ChipLimits) -> None:
-    largest = int(np.abs(calibration).max(initial=0))
+def _check_input(input_range: tuple[int, int], limits: ChipLimits) -> None:
+    largest = max(map(abs, input_range))
     if largest > max(1, limits.largest_graded_spike):
         raise RangeError(
-            f"input: graded spikes reach {largest}; the target's hold "
-            f"{limits.largest_graded_spike} ({limits.graded_spike_bits} bits); "
-            "use a smaller encoding.resolution or another target"
+            f"input: spikes carry values up to {largest}; those of the target hold at most "
+            f"{max(1, limits.largest_graded_spike)}; use a smaller encoding.resolution or "
+            "another target"
         )

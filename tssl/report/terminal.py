@@ -1,5 +1,6 @@
 """Tables for a terminal."""
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -12,7 +13,9 @@ from tssl.results import RunResult
 def show_result(result: RunResult, console: Console) -> None:
     """Write what was run and how much of it was right."""
     accuracy = result.accuracy
-    table = Table(title=escape(f"{result.network} on {result.data}"), title_justify="left")
+    table = Table(
+        title=escape(f"{result.network} on {result.data}"), title_justify="left", box=box.SIMPLE
+    )
     for name in ("backend", "samples", "time steps", "accuracy"):
         table.add_column(name)
     table.add_row(
@@ -28,7 +31,7 @@ def show_costs(report: CostReport, console: Console) -> None:
     """Write energy, time, cores and every assumption, each number with its kind."""
     console.print(_summary(report))
     console.print(_layers(report))
-    console.print(_assumptions(report))
+    _show_assumptions(report, console)
     for reason in report.refusals:
         console.print(f"Not given: {escape(reason)}")
 
@@ -38,6 +41,7 @@ def _summary(report: CostReport) -> Table:
         title=escape(f"{report.network} on {report.title}, per inference"),
         caption=escape(f"Operating point: {report.operating_point}"),
         title_justify="left",
+        box=box.SIMPLE,
         caption_justify="left",
     )
     for name in ("", "value", "band", "kind"):
@@ -60,7 +64,9 @@ def _add(table: Table, name: str, quantity: Quantity) -> None:
 
 def _layers(report: CostReport) -> Table:
     table = Table(
-        title=f"Layers, {report.cores} cores (cores: derived by rule)", title_justify="left"
+        title=f"Layers, {report.cores} cores (cores: derived by rule)",
+        title_justify="left",
+        box=box.SIMPLE,
     )
     for name in ("layer", "neurons", "cores", "fullest", "dynamic energy", "band"):
         table.add_column(name)
@@ -78,17 +84,18 @@ def _layers(report: CostReport) -> Table:
     return table
 
 
-def _assumptions(report: CostReport) -> Table:
-    table = Table(title="Assumptions", title_justify="left")
-    for name in ("what", "value", "band", "kind", "source"):
-        table.add_column(name, overflow="fold")
-    for assumption in report.assumptions:
-        quantity = assumption.quantity
-        table.add_row(
-            escape(assumption.statement),
-            "" if quantity is None else amount(quantity.value, quantity.unit),
-            "" if quantity is None else band(quantity),
-            assumption.kind,
-            escape(assumption.source),
-        )
-    return table
+def _show_assumptions(report: CostReport, console: Console) -> None:
+    """Write a figure a line, and every other assumption as a sentence."""
+    figures = Table(title="Figures behind the estimate", title_justify="left", box=box.SIMPLE)
+    for name in ("figure", "value", "band", "kind"):
+        figures.add_column(name)
+    stated = [entry for entry in report.assumptions if entry.quantity is None]
+    for entry in report.assumptions:
+        if entry.quantity is not None:
+            value = amount(entry.quantity.value, entry.quantity.unit)
+            figures.add_row(escape(entry.statement), value, band(entry.quantity), entry.kind)
+    console.print(figures)
+    console.print("Assumptions")
+    for entry in stated:
+        console.print(f"- {escape(entry.statement)} [dim]({entry.kind}: {escape(entry.source)})[/]")
+    console.print("The source of every figure: `tssl profiles show`, --json or --html.")

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tssl import __version__, datasets, netx
 from tssl.checkpoint import Checkpoint
 from tssl.chip import ChipNetwork
@@ -55,6 +57,8 @@ class ExportOutcome:
     ----------
     float_accuracy, chip_accuracy
         On the same test samples; the latter by the engine.
+    input_range
+        Smallest and largest integer that the encoding can produce.
     """
 
     path: Path
@@ -63,6 +67,7 @@ class ExportOutcome:
     layers: tuple[LayerReport, ...]
     mapping: list[LayerMapping]
     proof: Proof
+    input_range: tuple[int, int]
     samples: int
     float_accuracy: float
     chip_accuracy: float
@@ -88,7 +93,7 @@ def layer_document(report: LayerReport) -> dict[str, Any]:
     return {
         "layer": report.layer.name,
         "scale": report.scale,
-        "weight_bits": report.weight_bits,
+        "weight_bits": report.layer.weight_bits,
         "threshold": report.layer.neuron.threshold,
         "largest_current": report.ranges.current,
         "largest_voltage": report.ranges.voltage,
@@ -130,7 +135,9 @@ def export(
         datasets.load(checkpoint.recipe.data.name, split, data_dir=options.data_dir)
         for split in datasets.SPLITS
     )
-    quantized = _quantized(checkpoint, profile, train)
+    low, high = checkpoint.encoding.integers(np.array([0, train.full_scale]))
+    input_range = int(low), int(high)
+    quantized = _quantized(checkpoint, profile, train, input_range)
     mapping = map_to_cores(profile, quantized.network)
     proof = _prove(checkpoint, quantized.network, test, options, progress)
     outcome = ExportOutcome(
@@ -140,6 +147,7 @@ def export(
         layers=quantized.reports,
         mapping=mapping,
         proof=proof,
+        input_range=input_range,
         samples=min(options.samples, len(test.labels)),
         float_accuracy=float_accuracy(checkpoint, test, options.samples),
         chip_accuracy=_chip_accuracy(quantized.network, test, options.samples),
@@ -165,10 +173,12 @@ def checkpoint_file(run: Path) -> Path:
     return directory.best
 
 
-def _quantized(checkpoint: Checkpoint, profile: Profile, train: Dataset) -> Quantized:
+def _quantized(
+    checkpoint: Checkpoint, profile: Profile, train: Dataset, input_range: tuple[int, int]
+) -> Quantized:
     pixels = train.inputs[:CALIBRATION_SAMPLES]
     integers = checkpoint.encoding.integers(pixels).reshape(1, len(pixels), -1)
-    return quantize(checkpoint, profile.limits, integers)
+    return quantize(checkpoint, profile.limits, integers, input_range)
 
 
 def _prove(
@@ -223,6 +233,7 @@ def _write(outcome: ExportOutcome, checkpoint: Checkpoint) -> None:
         "tssl": __version__,
         "target": outcome.profile.name,
         "data": checkpoint.recipe.data.name,
+        "input_range": outcome.input_range,
         "recipe": checkpoint.recipe.model_dump(mode="json", exclude_none=True),
         "training": checkpoint.provenance,
         "accuracy": {

@@ -1,6 +1,6 @@
 """Choosing what to feed a network: a data set, a file, or random integers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,8 @@ class InputChoice:
         Time steps; None for those the network was made for.
     seed
         Of random inputs, which are used when neither ``data`` nor ``file`` is given.
+    input_range
+        Smallest and largest of random integers; None for spikes, zero or one.
     """
 
     data: str | None = None
@@ -40,7 +42,8 @@ class InputChoice:
     samples: int | None = None
     file: Path | None = None
     steps: int | None = None
-    seed: int = 0
+    seed: int | None = None
+    input_range: tuple[int, int] | None = None
     data_dir: Path | None = None
     on_download: datasets.Progress | None = None
 
@@ -114,10 +117,18 @@ def encode(network: ChipNetwork, dataset: Dataset, samples: int | None = None) -
     return network.as_train(network.encoding.integers(dataset.inputs[:samples]))
 
 
-def default_data(net: Path) -> str | None:
-    """Return the data set that an exported network was trained on, or None."""
-    name = netx.read_notes(net).get("data")
-    return name if isinstance(name, str) else None
+def completed(choice: InputChoice, net: Path) -> InputChoice:
+    """Fill in what an exported network knows itself: its data set, its range of integers.
+
+    A data set is filled in unless the choice asks for random input by naming a seed.
+    """
+    notes = netx.read_notes(net)
+    name, span = notes.get("data"), notes.get("input_range")
+    if choice.data is None and choice.file is None and choice.seed is None:
+        choice = replace(choice, data=name if isinstance(name, str) else None)
+    if isinstance(span, list) and len(span) == 2:
+        choice = replace(choice, input_range=(int(span[0]), int(span[1])))
+    return choice
 
 
 def _from_data_set(network: ChipNetwork, choice: InputChoice, name: str) -> Inputs:
@@ -151,16 +162,17 @@ def _from_file(network: ChipNetwork, choice: InputChoice, path: Path) -> Inputs:
 
 
 def _random(network: ChipNetwork, choice: InputChoice) -> Inputs:
-    rng = np.random.default_rng(choice.seed)
+    seed = choice.seed or 0
+    rng = np.random.default_rng(seed)
     samples, steps = choice.samples or 1, _steps(network, choice)
     if network.input.neuron is not None:
         values: Any = rng.integers(*_BIAS_RANGE, (1, samples, network.input.neurons))
-    elif network.encoding is not None:
-        edge = round(network.encoding.gain * 255)
-        values = rng.integers(-edge, edge + 1, (steps, samples, network.input.neurons))
+    elif choice.input_range is not None:
+        low, high = choice.input_range
+        values = rng.integers(low, high + 1, (steps, samples, network.input.neurons))
     else:
         values = (rng.random((steps, samples, network.input.neurons)) < 0.3).astype(np.int64)
-    text = f"random input, seed {choice.seed}, {samples} samples"
+    text = f"random input, seed {seed}, {samples} samples"
     return Inputs(train=values, time_steps=steps, labels=None, text=text)
 
 

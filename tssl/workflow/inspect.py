@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tssl import netx
 from tssl.chip import ChipNetwork, ConvLayer, DenseLayer, Layer, RecurrentLayer
 
@@ -60,7 +58,7 @@ def layer_facts(layer: Layer) -> dict[str, Any]:
         "zero_weights": int((weight == 0).sum()),
         "smallest_weight": int(weight.min()),
         "largest_weight": int(weight.max()),
-        "weight_bits": int(np.abs(weight).max()).bit_length() + 1,
+        "weight_bits": layer.weight_bits,
         "synapses": int(layer.fan_out().sum()),
         "threshold": layer.neuron.threshold,
         "current_decay": layer.neuron.current_decay,

@@ -17,7 +17,7 @@ from tssl.lava_runtime.compare import (
 )
 from tssl.lava_runtime.engine import run_chunk
 from tssl.results import Recording
-from tssl.workflow.inputs import InputChoice, Inputs, default_data, load_inputs
+from tssl.workflow.inputs import InputChoice, Inputs, completed, load_inputs
 from tssl.workflow.run import BackendOptions
 
 
@@ -124,8 +124,6 @@ def verify(net: Path, choice: InputChoice, options: BackendOptions, progress: Pr
         When Lava is not installed.
     """
     network = netx.read(net)
-    if choice.data is None and choice.file is None and network.encoding is not None:
-        choice = InputChoice(**{**vars(choice), "data": default_data(net)})
-    inputs = load_inputs(network, choice)
+    inputs = load_inputs(network, completed(choice, net))
     stage = lava_stage(network, inputs, options.backend("sim", net), progress)
     return Proof(network=network.name, digest=network.digest, stages=(stage,))
