@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from tssl.chip import Encoding
-from tssl.errors import CheckpointError
+from tssl.errors import CheckpointError, ConfigError
 from tssl.files import written
 from tssl.spec import Recipe, recipe_from_tables
 
@@ -69,18 +69,24 @@ class Checkpoint:
             checkpoint = Checkpoint(
                 recipe=recipe_from_tables(document["recipe"], str(path)),
                 input_shape=_image_shape(document["input_shape"]),
-                encoding=Encoding(**document["encoding"]),
+                encoding=_encoding(document["encoding"]),
                 weights=tensors,
-                provenance=document["provenance"],
+                provenance=dict(document["provenance"].items()),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except ConfigError as error:  # it names the file
+            raise CheckpointError(str(error)) from error
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"{path}: is not a tssl checkpoint: {error!r}") from error
         checkpoint.check(path)
         return checkpoint
 
     def check(self, path: Path) -> None:
         """Refuse weights that are missing, misshapen or not finite; ``path`` is for the error."""
-        for name, shape in weight_shapes(self.recipe, self.input_shape).items():
+        try:
+            shapes = weight_shapes(self.recipe, self.input_shape)
+        except ConfigError as error:
+            raise CheckpointError(f"{path}: {error}") from error
+        for name, shape in shapes.items():
             if name not in self.weights:
                 raise CheckpointError(f"{path}: has no weights for layer {name}")
             weight = self.weights[name]
@@ -134,7 +140,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         document = json.loads(metadata.get("tssl", "null"))
-    except (OSError, SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError, ValueError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path}: cannot be read as a checkpoint: {error}") from error
     if not isinstance(document, dict):
         raise CheckpointError(f"{path}: was not written by tssl")
@@ -147,5 +153,13 @@ def load_tensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
 
 
 def _image_shape(values: Any) -> tuple[int, int, int]:  # noqa: ANN401 - unvalidated JSON
-    channels, height, width = (int(value) for value in values)
+    channels, height, width = values
+    if not all(type(value) is int and value > 0 for value in values):
+        raise ValueError(f"input_shape = {values}")
     return channels, height, width
+
+
+def _encoding(values: Any) -> Encoding:  # noqa: ANN401 - unvalidated JSON
+    if not np.isfinite([values["offset"], values["gain"], values["quantum"]]).all():
+        raise ValueError(f"encoding = {values}")
+    return Encoding(**values)

@@ -35,24 +35,28 @@ def main() -> None:
 def run_command(arguments: list[str]) -> int:
     """Run the command and return its exit status; a user's mistake is one line on stderr."""
     try:
-        cli.main(args=arguments, prog_name="tssl", standalone_mode=False)
+        status = cli.main(args=arguments or ["--help"], prog_name="tssl", standalone_mode=False)
+        sys.stdout.flush()
     except TsslError as error:
         return _fail(str(error), error.exit_code, arguments)
-    except click.exceptions.Exit as request:
-        return request.exit_code
     except click.ClickException as error:
-        return _fail(f"{error.format_message()} (see `tssl --help`)", error.exit_code, arguments)
+        context = getattr(error, "ctx", None)
+        asked = context.command_path if context else "tssl"
+        message = f"{error.format_message()} (see `{asked} --help`)"
+        return _fail(message, error.exit_code, arguments)
     except (KeyboardInterrupt, click.Abort):
         return _fail("interrupted", INTERRUPTED, arguments)
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # click and rich exit so when the reader has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # no second complaint
-    return 0
+        return 0
+    return status or 0  # what a command gave to ``click.exceptions.Exit``
 
 
 def _fail(message: str, status: int, arguments: list[str]) -> int:
     if "--debug" in arguments:
         click.echo(traceback.format_exc(), err=True)
-    click.echo(f"tssl: error: {message}", err=True)
+    one_line = " ".join(line.strip() for line in message.splitlines())
+    click.echo(f"tssl: error: {one_line}", err=True)
     return status
 
 
@@ -92,7 +96,7 @@ def _lava_options(command: Command) -> Command:
     return timeout(python(command))
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="tssl")
 def cli() -> None:
     """Train spiking networks with TSSL-BP, export them for Loihi, prove and price them.
@@ -361,7 +365,7 @@ def inspect(output: Output, net: Path) -> None:
             output.line(f"{key}: {document['notes'][key]}")
 
 
-@cli.group()
+@cli.group(no_args_is_help=False)
 def profiles() -> None:
     """List, show and check hardware profiles.
 
@@ -441,7 +445,7 @@ def recipes(output: Output) -> None:
     output.table("Recipes", ["name", "data set", "description"], rows)
 
 
-@cli.group()
+@cli.group(no_args_is_help=False)
 def data() -> None:
     """List and fetch data sets.
 
@@ -510,7 +514,7 @@ def doctor(output: Output, lava_python: str | None) -> None:
         raise click.exceptions.Exit(5)
 
 
-@cli.group()
+@cli.group(no_args_is_help=False)
 def lava() -> None:
     """Look after Lava, the archived simulator.
 

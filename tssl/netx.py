@@ -38,7 +38,7 @@ from tssl.chip import (
     Shape,
     storage_problem,
 )
-from tssl.errors import NetFileError, UnsupportedLayerError
+from tssl.errors import NetFileError, RangeError, UnsupportedLayerError
 from tssl.files import written
 
 __all__ = ["FORMAT_VERSION", "read", "read_notes", "write"]
@@ -51,6 +51,19 @@ _UNREADABLE = ("pool", "unpool", "convT", "average", "concat", "dense_comp")
 _LARGEST_GEOMETRY = 127  # Lava keeps kernel, stride, padding, dilation and groups in int8
 _BIAS_LIMIT = 1 << 15  # and the bias mantissa in int16
 _LONGEST_DELAY = 62  # lava-dl clamps longer ones
+_NEURON_LIMIT = 1 << 25  # times 2**6, they must fit Lava's int32
+_INT64 = float(1 << 63)
+_DAMAGE = (  # what h5py and numpy raise on damaged files, beside what we refuse ourselves
+    RangeError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    OSError,
+    KeyError,
+    RuntimeError,
+    OverflowError,
+    MemoryError,
+)
 
 Config = Mapping[str, Any]
 
@@ -81,6 +94,11 @@ def write(path: Path, network: ChipNetwork, notes: dict[str, Any] | None = None)
         for layer in network.layers:
             if not isinstance(layer, ConvLayer) and len(shape) > 1:
                 _next_entry(entries, "flatten")
+            elif isinstance(layer, ConvLayer) and layer.map_shape != shape:
+                raise UnsupportedLayerError(
+                    f"layer {layer.name}: reads {shape} as {layer.map_shape}, which a .net file "
+                    "cannot say"
+                )
             _write_layer(entries, layer)
             shape = layer.output_shape
     with written(path) as temporary:
@@ -143,6 +161,7 @@ def _write_layer(entries: h5py.Group, layer: Layer) -> None:
     if layer.neuron != INTEGRATOR or isinstance(layer, ConvLayer):
         _write_neuron(entry, layer.neuron)
     if layer.bias.any():
+        _check_bias(f"layer {layer.name}: the bias", layer.bias)
         entry["bias"] = _bias_as_stored(layer)
     _KINDS_BY_CLASS[type(layer)][1](entry, layer)
 
@@ -201,12 +220,12 @@ def _opened(path: Path) -> h5py.File:
 
 
 def _own_attribute(path: Path, file: h5py.File) -> dict[str, Any]:
-    if _ATTRIBUTE not in file.attrs:
-        return {}
     try:
+        if _ATTRIBUTE not in file.attrs:
+            return {}
         document = json.loads(file.attrs[_ATTRIBUTE])
         version = document["format_version"]
-    except (ValueError, TypeError, KeyError) as error:
+    except _DAMAGE as error:  # RecursionError is a RuntimeError
         raise NetFileError(f"{path}: attribute '{_ATTRIBUTE}' is damaged: {error}") from error
     if version != FORMAT_VERSION:
         raise NetFileError(
@@ -216,23 +235,40 @@ def _own_attribute(path: Path, file: h5py.File) -> dict[str, Any]:
 
 
 def _network(path: Path, file: h5py.File, document: dict[str, Any]) -> ChipNetwork:
-    entries = _entries(path, file)
+    encoding, time_steps = _own_settings(path, document)
+    where = "layer"
     try:
-        encoding = document.get("encoding")
         reader = _ChainReader(path)
-        for position, entry in enumerate(entries):
+        for position, entry in enumerate(_entries(path, file)):
+            where = f"layer/{position}"
             reader.add(position, entry)
+        where = "layer"
         return ChipNetwork(
             name=str(document.get("name", path.stem)),
             input=reader.input_layer(),
             layers=tuple(reader.layers),
-            encoding=None if encoding is None else Encoding(**encoding),
-            time_steps=document.get("time_steps"),
+            encoding=encoding,
+            time_steps=time_steps,
         )
     except UnsupportedLayerError as error:
         raise UnsupportedLayerError(f"{path}: {error}") from error
-    except (TypeError, ValueError, AttributeError) as error:
-        raise NetFileError(f"{path}: cannot be understood: {error}") from error
+    except _DAMAGE as error:
+        raise NetFileError(f"{path}: key '{where}' cannot be understood: {error}") from error
+
+
+def _own_settings(path: Path, document: dict[str, Any]) -> tuple[Encoding | None, int | None]:
+    """Return encoding and time steps, each None when the file does not say."""
+    encoding, time_steps = document.get("encoding"), document.get("time_steps")
+    try:
+        if encoding is not None:
+            encoding = Encoding(**encoding)
+            if not np.isfinite([encoding.offset, encoding.gain, encoding.quantum]).all():
+                raise ValueError(f"encoding = {encoding}")
+        if time_steps is not None and (type(time_steps) is not int or time_steps < 1):
+            raise ValueError(f"time_steps = {time_steps!r}")
+    except (TypeError, ValueError) as error:
+        raise NetFileError(f"{path}: attribute '{_ATTRIBUTE}' is damaged: {error}") from error
+    return encoding, time_steps
 
 
 def _entries(path: Path, file: h5py.File) -> list[h5py.Group]:
@@ -258,6 +294,8 @@ class _ChainReader:
     def add(self, position: int, entry: h5py.Group) -> None:
         """Read one entry of the file."""
         kind = self._text(entry, "type")
+        if kind == "input" and position:
+            raise UnsupportedLayerError(f"layer/{position}: an input behind other layers")
         if kind == "flatten":
             self._shape = None if self._shape is None else (int(np.prod(self._shape)),)
         elif kind == "input":
@@ -291,11 +329,13 @@ class _ChainReader:
             "weight": self._array(entry, "weight"),
         }
         layer = _READERS[kind](self, entry, fields)
+        self._check_shape(entry, layer)
         self.layers.append(layer)
         self._shape = layer.output_shape
 
     def dense(self, entry: h5py.Group, fields: dict[str, Any]) -> Layer:
         """Read a dense layer."""
+        self._check_flat(fields["name"])
         fields["weight"] = weight = self._matrix(entry, fields["weight"])
         _check_storage(fields["name"], weight)
         if "delay" in entry:
@@ -308,6 +348,7 @@ class _ChainReader:
             raise UnsupportedLayerError(
                 f"layer {fields['name']}: delays in dense_rec; Lava computes other weights then"
             )
+        self._check_flat(fields["name"])
         fields["weight"] = weight = self._matrix(entry, fields["weight"])
         own = self._array(entry, "weight_rec").reshape(len(weight), -1)
         _check_recurrent_storage(fields["name"], weight, own)
@@ -325,24 +366,31 @@ class _ChainReader:
                 f"not {self._shape}"
             )
         weight = fields.pop("weight")
-        if weight.ndim == 5 and weight.shape[4] == 1:
-            weight = weight[..., 0]
         layer = ConvLayer(
-            weight=weight,
+            weight=_kernels(fields["name"], weight),
             map_shape=(self._shape[0], self._shape[1], self._shape[2]),
             stride=self._pair(entry, "stride"),
             padding=self._pair(entry, "padding"),
             dilation=self._pair(entry, "dilation"),
-            groups=int(self._array(entry, "groups")),
+            groups=int(self._array(entry, "groups").item()),
             bias=self._conv_bias(entry),
             **fields,
         )
         _check_geometry(layer)
-        self._check_shape(entry, layer)
         return layer
+
+    def _check_flat(self, name: str) -> None:
+        """Refuse what Lava cannot connect; what only names the input's shape, it ignores."""
+        connected = self.layers or (self._input is not None and self._input.neuron is not None)
+        if connected and self._shape is not None and len(self._shape) > 1:
+            raise UnsupportedLayerError(
+                f"layer {name}: needs a flatten between it and maps of shape {self._shape}"
+            )
 
     def _check_shape(self, entry: h5py.Group, layer: Layer) -> None:
         stored = tuple(int(size) for size in np.atleast_1d(self._array(entry, "shape")))
+        if not isinstance(layer, ConvLayer):
+            stored = (int(np.prod(stored)),)
         if stored != layer.output_shape:
             raise NetFileError(
                 f"{self.path}: key '{entry.name}/shape' is {stored}, "
@@ -372,45 +420,49 @@ class _ChainReader:
         )
 
     def _whole_number(self, group: h5py.Group, key: str) -> int:
-        value = self._dataset(group, key)
-        if np.asarray(value).dtype.kind not in "iu" or np.size(value) != 1:
+        value = np.asarray(self._dataset(group, key))
+        whole = value.dtype.kind in "iu" and value.size == 1
+        if not whole or abs(int(value.item())) >= _NEURON_LIMIT:
             raise NetFileError(
-                f"{self.path}: key '{group.name}/{key}' is {value!r}; "
-                "it must be one integer (Lava hangs on others)"
+                f"{self.path}: key '{group.name}/{key}' is {value.tolist()}; "
+                "it must be one integer of 26 bits (Lava hangs on others)"
             )
-        return int(np.asarray(value).item())
+        return int(value.item())
 
     def _bias(self, entry: h5py.Group, neurons: int) -> IntArray:
         if "bias" not in entry:
             return np.zeros((), np.int64)
-        bias = self._array(entry, "bias").reshape(-1)
-        self._check_bias(entry, bias)
+        bias = self._stored_bias(entry).reshape(-1)
         return np.repeat(bias, neurons) if bias.size == 1 else bias
 
     def _conv_bias(self, entry: h5py.Group) -> IntArray:
         if "bias" not in entry:
             return np.zeros((), np.int64)
-        bias = self._array(entry, "bias")
-        self._check_bias(entry, bias)
+        bias = self._stored_bias(entry)
         return bias.transpose(2, 1, 0).reshape(-1) if bias.ndim == 3 else bias
 
-    def _check_bias(self, entry: h5py.Group, bias: IntArray) -> None:
-        if bias.size and not -_BIAS_LIMIT <= bias.min() <= bias.max() < _BIAS_LIMIT:
-            raise NetFileError(
-                f"{self.path}: key '{entry.name}/bias' spans {bias.min()}..{bias.max()}; "
-                "Lava keeps biases in 16 bits"
-            )
+    def _stored_bias(self, entry: h5py.Group) -> IntArray:
+        bias = self._array(entry, "bias")
+        _check_bias(f"key '{entry.name}/bias'", bias)
+        return bias
 
     def _pair(self, entry: h5py.Group, key: str) -> Pair:
         values = self._array(entry, key)
-        height, width = np.broadcast_to(values, (2,))
+        if values.size not in (1, 2):
+            raise NetFileError(
+                f"{self.path}: key '{entry.name}/{key}' is {values.tolist()}; "
+                "one number or (height, width) is expected"
+            )
+        height, width = np.broadcast_to(values.reshape(-1), (2,))
         return int(height), int(width)
 
     def _array(self, entry: h5py.Group, key: str) -> IntArray:
         """Return numbers, cut toward zero to integers as lava-dl does."""
         values = np.asarray(self._dataset(entry, key))
-        if values.dtype.kind not in "iufb" or not np.isfinite(values).all():
+        if values.dtype.kind not in "iufb" or not np.isfinite(values).all() or not values.size:
             raise NetFileError(f"{self.path}: key '{entry.name}/{key}' holds no finite numbers")
+        if values.dtype.kind != "b" and not -_INT64 < float(values.min()) <= values.max() < _INT64:
+            raise NetFileError(f"{self.path}: key '{entry.name}/{key}' exceeds 64 bits")
         return np.trunc(values).astype(np.int64)
 
     def _text(self, entry: h5py.Group, key: str) -> str:
@@ -438,6 +490,24 @@ def _full_delay(delay: IntArray, weight: IntArray, name: str) -> IntArray:
             f"layer {name}: delays of shape {delay.shape} for weights {weight.shape}"
         )
     return np.broadcast_to(delay, weight.shape)
+
+
+def _kernels(name: str, weight: IntArray) -> IntArray:
+    """Return convolution weights without the fifth axis of length one that slayer writes."""
+    if weight.ndim == 5 and weight.shape[4] == 1:
+        return weight[..., 0]
+    if weight.ndim != 4:
+        raise UnsupportedLayerError(
+            f"layer {name}: weights of shape {weight.shape}; expected (O, I / groups, kh, kw)"
+        )
+    return weight
+
+
+def _check_bias(what: str, bias: IntArray) -> None:
+    if not -_BIAS_LIMIT <= bias.min() <= bias.max() < _BIAS_LIMIT:
+        raise UnsupportedLayerError(
+            f"{what} spans {bias.min()}..{bias.max()}; Lava keeps biases in 16 bits"
+        )
 
 
 def _check_storage(name: str, weight: IntArray) -> None:

@@ -26,10 +26,15 @@ __all__ = [
     "recipe_from_tables",
 ]
 
-Positive = Annotated[int, Field(gt=0)]
+# strict: a text or a boolean is no number
+Number = Annotated[float, Field(strict=True)]
+Above0 = Annotated[Number, Field(gt=0)]
+AtLeast0 = Annotated[Number, Field(ge=0)]
+TimeConstant = Annotated[Number, Field(ge=1.0, le=4096.0)]
+Positive = Annotated[int, Field(gt=0, strict=True)]
+NonNegative = Annotated[int, Field(ge=0, strict=True)]
 Pair = tuple[Positive, Positive]
-NonNegativePair = tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
-TimeConstant = Annotated[float, Field(ge=1.0, le=4096.0)]
+NonNegativePair = tuple[NonNegative, NonNegative]
 
 
 class _Strict(BaseModel):
@@ -59,9 +64,9 @@ class EncodingSpec(_Strict):
         weights of the first layer, because the product must fit the chip's state.
     """
 
-    mean: float = 0.0
-    std: Annotated[float, Field(gt=0)] = 1.0
-    resolution: Annotated[float, Field(gt=0, le=4096)] = 15.0
+    mean: Number = 0.0
+    std: Above0 = 1.0
+    resolution: Annotated[Number, Field(gt=0, le=4096)] = 15.0
 
 
 class DenseSpec(_Strict):
@@ -69,8 +74,8 @@ class DenseSpec(_Strict):
 
     type: Literal["dense"]
     neurons: Positive
-    threshold: Annotated[float, Field(gt=0)] | None = None
-    weight_scale: Annotated[float, Field(gt=0)] = 1.0
+    threshold: Above0 | None = None
+    weight_scale: Above0 = 1.0
 
 
 class ConvSpec(_Strict):
@@ -81,8 +86,8 @@ class ConvSpec(_Strict):
     kernel: Pair
     stride: Pair = (1, 1)
     padding: NonNegativePair = (0, 0)
-    threshold: Annotated[float, Field(gt=0)] | None = None
-    weight_scale: Annotated[float, Field(gt=0)] = 1.0
+    threshold: Above0 | None = None
+    weight_scale: Above0 = 1.0
 
     @model_validator(mode="before")
     @classmethod
@@ -98,7 +103,7 @@ class PoolSpec(_Strict):
 
     type: Literal["pool"]
     kernel: Pair
-    gain: Annotated[float, Field(gt=0)] = 1.1
+    gain: Above0 = 1.1
 
     @model_validator(mode="before")
     @classmethod
@@ -122,10 +127,10 @@ class NetworkSpec(_Strict):
         Firing threshold of the layers that do not name their own.
     """
 
-    time_steps: Annotated[int, Field(gt=0, le=1000)] = 5
+    time_steps: Annotated[Positive, Field(le=1000)] = 5
     tau_m: TimeConstant = 5.0
     tau_s: TimeConstant = 3.0
-    threshold: Annotated[float, Field(gt=0)] = 1.0
+    threshold: Above0 = 1.0
     layers: Annotated[tuple[LayerSpec, ...], Field(min_length=1)]
 
     @model_validator(mode="after")
@@ -185,16 +190,16 @@ class TrainingSpec(_Strict):
     rule: str = "tssl-bp"
     loss: Literal["kernel", "count", "softmax"] = "kernel"
     target_filter: Literal["once", "twice"] = "twice"
-    desired_count: Annotated[float, Field(ge=0)] = 5.0
-    undesired_count: Annotated[float, Field(ge=0)] = 1.0
+    desired_count: AtLeast0 = 5.0
+    undesired_count: AtLeast0 = 1.0
     epochs: Positive = 10
     batch_size: Positive = 50
-    lr: Annotated[float, Field(gt=0)] = 5e-4
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    clip_norm: Annotated[float, Field(gt=0)] = 1.0
-    weight_limit: Annotated[float, Field(gt=0)] = 4.0
-    validation: Annotated[float, Field(ge=0, le=0.5)] = 0.1
-    seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 0
+    lr: Above0 = 5e-4
+    weight_decay: AtLeast0 = 0.01
+    clip_norm: Above0 = 1.0
+    weight_limit: Above0 = 4.0
+    validation: Annotated[AtLeast0, Field(le=0.5)] = 0.1
+    seed: Annotated[NonNegative, Field(lt=1 << 63)] = 0
 
 
 class Recipe(_Strict):
@@ -220,6 +225,27 @@ class Recipe(_Strict):
     def to_toml(self) -> str:
         """Return the recipe as TOML text, every default spelled out."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+
+
+_SECTIONS: dict[str, type[BaseModel]] = {
+    "data": DataSpec,
+    "encoding": EncodingSpec,
+    "network": NetworkSpec,
+    "training": TrainingSpec,
+}
+_LAYERS: dict[str, type[BaseModel]] = {"dense": DenseSpec, "conv": ConvSpec, "pool": PoolSpec}
+_TABLE, _LIST = "must be a table", "must be a list"
+_PLAIN = {
+    "missing": "a number is missing; one number, or a pair (height, width), is expected",
+    "model_type": _TABLE,
+    "model_attributes_type": _TABLE,
+    "tuple_type": _LIST,
+    "too_short": "at least one layer is needed",
+    "too_long": "a pair (height, width) is expected",
+    "string_pattern_mismatch": "must be letters, digits, '.', '_' and '-', and not begin with "
+    "one of the signs",
+}
+"""What pydantic says of a table or list in Python's words, in those of a TOML file."""
 
 
 def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
@@ -261,16 +287,10 @@ def _apply(tables: dict[str, Any], override: str) -> None:
 def _full_key(key: str) -> str:
     if "." in key or key in Recipe.model_fields:
         return key
-    sections: dict[str, type[BaseModel]] = {
-        "data": DataSpec,
-        "encoding": EncodingSpec,
-        "network": NetworkSpec,
-        "training": TrainingSpec,
-    }
-    found = [f"{name}.{key}" for name, model in sections.items() if key in model.model_fields]
+    found = [f"{name}.{key}" for name, model in _SECTIONS.items() if key in model.model_fields]
     if len(found) == 1:
         return found[0]
-    known = sorted({field for model in sections.values() for field in model.model_fields})
+    known = sorted({field for model in _SECTIONS.values() for field in model.model_fields})
     raise ConfigError(f"--set {key}: unknown key{_did_you_mean(key, known)}")
 
 
@@ -284,21 +304,34 @@ def _value(text: str) -> Any:  # noqa: ANN401 - any TOML value
 
 def _first_problem(error: ValidationError) -> str:
     problem = error.errors()[0]
-    where = ".".join(str(part + 1 if isinstance(part, int) else part) for part in problem["loc"])
-    if problem["type"] == "extra_forbidden":
-        return f"unknown key '{where}'{_did_you_mean(str(problem['loc'][-1]), _known_keys())}"
-    if problem["type"] == "missing":
+    location = [  # behind the number of a layer, pydantic puts its type
+        part
+        for index, part in enumerate(problem["loc"])
+        if not index or not isinstance(problem["loc"][index - 1], int)
+    ]
+    where = ".".join(str(part + 1 if isinstance(part, int) else part) for part in location)
+    kind, context = problem["type"], problem.get("ctx", {})
+    if kind == "extra_forbidden":
+        return f"unknown key '{where}'{_did_you_mean(str(location[-1]), _keys_at(problem['loc']))}"
+    if kind == "union_tag_not_found":
+        return f"key '{where}.type' is missing; it is {' or '.join(_LAYERS)}"
+    if kind == "missing" and not isinstance(location[-1], int):
         return f"key '{where}' is missing"
-    message = problem["msg"].removeprefix("Value error, ")
+    if kind == "union_tag_invalid":
+        return f"{where}.type: must be {' or '.join(_LAYERS)} (given: {context['tag']!r})"
+    message = _PLAIN.get(kind, problem["msg"]).removeprefix("Value error, ")
+    message = message.replace("Input should", "must")
     given = problem["input"]
     shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool | list) else ""
     return f"{where}: {message}{shown}" if where else message
 
 
-def _known_keys() -> list[str]:
-    models: list[type[BaseModel]] = [Recipe, DataSpec, EncodingSpec, NetworkSpec, TrainingSpec]
-    models += [DenseSpec, ConvSpec, PoolSpec]
-    return sorted({field for model in models for field in model.model_fields})
+def _keys_at(location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys known in the table that holds the last part of ``location``."""
+    model: type[BaseModel] = Recipe
+    for part in location[:-1]:
+        model = {**_SECTIONS, **_LAYERS}.get(str(part), model)
+    return sorted(model.model_fields)
 
 
 def _did_you_mean(word: str, known: list[str]) -> str:
@@ -310,8 +343,12 @@ def _with_pairs(values: Any, keys: tuple[str, ...]) -> Any:  # noqa: ANN401 - un
     """Let a single number stand for a pair."""
     if not isinstance(values, dict):
         return values
-    single = {key: (values[key],) * 2 for key in keys if isinstance(values.get(key), int)}
+    single = {key: (values[key],) * 2 for key in keys if _is_single(values.get(key))}
     return {**values, **single}
+
+
+def _is_single(value: object) -> bool:
+    return value is not None and not isinstance(value, list | tuple | dict)
 
 
 def _output_shape(name: str, layer: LayerSpec, shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -114,7 +115,7 @@ def test_no_samples_yield_nothing(rng):
     assert list(LavaSim().run(dense_net(rng), np.zeros((4, 0, 9), int), 4, lambda _: None)) == []
 
 
-def test_fractions_of_steps_need_constant_biases(rng):
+def test_input_neurons_need_constant_biases(rng):
     network = MAKERS[4](rng)
     with pytest.raises(DataError, match="must stay the same"):
         list(LavaSim().run(network, inputs(rng, dense_net(rng), 4, 1)[:, :, :1], 4, lambda _: None))
@@ -194,13 +195,13 @@ def session_members(sessions: set[int]) -> list[int]:
 
 
 @pytest.fixture
-def traces(tmp_path, monkeypatch) -> Iterator[Traces]:
-    folder = tmp_path / "temporary"
-    folder.mkdir()
+def traces(monkeypatch) -> Iterator[Traces]:
+    folder = Path(tempfile.mkdtemp(prefix="tssl-"))  # tmp_path is too long for a socket's name
     monkeypatch.setattr(lava_sim.tempfile, "tempdir", str(folder))
     found = Traces(folder)
     yield found
     found.assert_gone()
+    folder.rmdir()
 
 
 def long_run(rng: np.random.Generator, progress: Callable[[int], None], **options: object) -> None:

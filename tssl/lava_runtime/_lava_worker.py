@@ -243,18 +243,33 @@ class Feed:
 class Tape:
     """The spikes of one layer, written straight to a file that the parent also sees."""
 
-    def __init__(self, job: Job, transport: int, rows: Array, status: Array | None) -> None:
-        self.job, self.transport, self.rows, self.status = job, transport, rows, status
+    def __init__(self, job: Job, transport: int, rows: Array) -> None:
+        self.job, self.transport, self.rows = job, transport, rows
 
     def store(self, step: int, spikes: Array) -> None:
         """Keep the spikes of a time step, without the delay of transport."""
-        if self.status is not None:
-            self.status[STEP] = step
         moment = self.job.moment(step, self.transport)
         if moment is not None and spikes.any():  # untouched rows stay holes in the file
             if spikes.min() < 0 or spikes.max() > 1:
                 raise ValueError("a layer sends graded spikes; only binary ones are supported")
             self.rows[moment.sample, moment.step] = from_lava(spikes)
+
+
+class Probe:
+    """The output's membrane potential after each sample's last step, and the heartbeat."""
+
+    def __init__(self, job: Job, transport: int, rows: Array, status: Array) -> None:
+        self.job, self.transport, self.rows, self.status = job, transport, rows, status
+
+    def store(self, step: int, potential: Array) -> None:
+        """Look at the potential after a time step."""
+        self.status[STEP] = step
+        moment = self.job.moment(step, self.transport)
+        if moment is not None and moment.step == self.job.time_steps - 1:
+            self.rows[moment.sample] = from_lava(potential)
+        # at this step other layers may still be writing; of the one before, all is there
+        finished = (step - 1 - self.transport - self.job.time_steps) // self.job.period + 1
+        self.status[SAMPLES] = min(max(finished, 0), self.job.samples)
 
 
 def to_lava(values: Array, shape: tuple[int, ...]) -> Array:
@@ -267,7 +282,7 @@ def from_lava(values: Array) -> Array:
     return values.transpose().reshape(-1)
 
 
-def process_models() -> tuple[type, type]:
+def ring_buffers() -> tuple[type, type]:
     """Return models for Lava's ring buffers that read a feed and write a tape."""
     from lava.proc.io.sink import PyReceiveModelFixed
     from lava.proc.io.source import PySendModelFixed
@@ -291,6 +306,30 @@ def process_models() -> tuple[type, type]:
     return Player, Recorder
 
 
+def probed(process: Foreign, probe: Probe) -> type:
+    """Return Lava's own model of some neurons, which a probe looks at after each step.
+
+    Reading the potential from outside takes a pause and a message per neuron and sample,
+    longer than the run itself.
+    """
+    from lava.proc.lif.models import PyLifModelBitAcc, PyLifResetModelBitAcc
+    from lava.proc.lif.process import LIFReset
+
+    model = PyLifResetModelBitAcc if isinstance(process, LIFReset) else PyLifModelBitAcc
+    process.proc_params["probe"] = probe
+
+    class Probed(model):  # type: ignore[misc, valid-type]
+        def __init__(self, proc_params: Foreign) -> None:
+            super().__init__(proc_params)
+            self.probe = proc_params["probe"]
+
+        def run_spk(self) -> None:
+            super().run_spk()
+            self.probe.store(self.time_step, self.v)
+
+    return Probed
+
+
 # --- running -----------------------------------------------------------------------------
 
 
@@ -303,13 +342,18 @@ class Simulation:
         self.train = np.load(folder / "input.npy", mmap_mode="r")
         self.status = np.load(folder / "status.npy", mmap_mode="r+")
         self.network = build_network(job)
-        self.configuration = configuration(job)
         self.now = 0
         self.devices = [*self._source(), *self._sinks(folder)]
-        shape = (job.samples, int(np.prod(self.network.out_layer.out.shape)))
+        output = self.network.out_layer
+        shape = (job.samples, int(np.prod(output.out.shape)))
         self.potential = open_memmap(
             folder / "potential.npy", mode="w+", dtype=np.int64, shape=shape
         )
+        self.configuration = configuration(job)
+        if not job.hardware:
+            probe = Probe(job, self.depth, self.potential, self.status)
+            models = self.configuration.exception_proc_model_map
+            models[output.neuron] = probed(output.neuron, probe)
 
     @property
     def depth(self) -> int:
@@ -342,12 +386,9 @@ class Simulation:
             sizes = (self.job.samples, self.job.time_steps, int(np.prod(shape)))
             path = folder / f"layer_{index}.npy"
             rows = open_memmap(path, mode="w+", dtype=np.uint8, shape=sizes)
-            last = index == len(self.network.layers) - 1
             transport = index if self.job.block else index + 1
             sink = RingBuffer(shape=shape, buffer=1)
-            sink.proc_params["tape"] = Tape(
-                self.job, transport, rows, self.status if last else None
-            )
+            sink.proc_params["tape"] = Tape(self.job, transport, rows)
             if self.job.hardware:
                 from lava.proc import embedded_io
 
@@ -365,6 +406,7 @@ class Simulation:
                 self._advance(step - self.now)
                 self.now = step
             action()
+        self.status[SAMPLES] = self.job.samples
         self.status[PHASE] = FINISHED
         if self.watchdog is not None:
             self.watchdog.disarmed.set()
@@ -378,7 +420,8 @@ class Simulation:
         for sample in range(self.job.samples):
             start = sample * self.job.period
             end = start + self.job.time_steps + self.depth
-            yield end, 0, functools.partial(self._finish, sample)
+            if self.job.hardware or sample == self.job.samples - 1:
+                yield end, 0, functools.partial(self._finish, sample)
             if self.job.one_by_one:
                 for layer in range(self.depth + 1):
                     if start + layer:
@@ -410,9 +453,15 @@ class Simulation:
             variable.set(np.zeros(variable.shape, np.int32))
 
     def _finish(self, sample: int) -> None:
-        """Read the output's membrane potential and report the sample as done."""
-        potential = self.network.out_layer.neuron.v.get()
-        self.potential[sample] = np.rint(from_lava(potential)).astype(np.int64)
+        """Read the output's membrane potential from outside, and end a run.
+
+        On the chip every sample needs it; in the simulator it checks the probe.
+        """
+        variable = self.network.out_layer.neuron.v
+        potential = np.rint(from_lava(variable.get())).astype(np.int64)
+        if not self.job.hardware and (self.potential[sample] != potential).any():
+            raise RuntimeError("the probe and Lava disagree about the membrane potential")
+        self.potential[sample] = potential
         self.status[SAMPLES] = sample + 1
 
     def _advance(self, steps: int) -> None:
@@ -460,7 +509,7 @@ def configuration(job: Job) -> Foreign:
     from lava.magma.core.run_configs import Loihi2HwCfg, Loihi2SimCfg
     from lava.proc.io import sink, source
 
-    player, recorder = process_models()
+    player, recorder = ring_buffers()
     models = {source.RingBuffer: player, sink.RingBuffer: recorder}
     chosen = Loihi2HwCfg if job.hardware else Loihi2SimCfg
     return chosen(select_tag="fixed_pt", exception_proc_model_map=models)

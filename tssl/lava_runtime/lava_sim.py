@@ -38,6 +38,8 @@ _SYNAPSES_PER_SECOND = 1e6
 """A pessimistic rate of Lava's convolutions, only used to decide when it hangs."""
 _EXIT_SECONDS = 15.0
 _CHECK_SECONDS = 60.0
+_LONGEST_FOLDER = 64
+"""Python puts a socket in it, whose whole path may have about a hundred characters."""
 _INT32 = np.iinfo(np.int32)
 _INSTALL = "run `tssl lava install`"
 
@@ -241,6 +243,8 @@ class _Worker:
         command = [python, str(_worker_copy(self._folder)), str(self._folder)]
         # Lava runs two processes per layer; threads of a BLAS in each would only fight.
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        if len(str(self._folder)) < _LONGEST_FOLDER:
+            environment["TMPDIR"] = str(self._folder)  # what a killed worker leaves goes with it
         try:
             with (self._folder / "log").open("wb") as log:
                 self._process = subprocess.Popen(

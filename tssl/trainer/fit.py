@@ -153,7 +153,7 @@ class Fit:
         Raises
         ------
         TrainingError
-            When the loss is not a finite number.
+            When the loss or its gradient is not a finite number.
         """
         while self.progress.epoch < self.recipe.training.epochs:
             if not self._train_epoch(watcher):
@@ -181,8 +181,9 @@ class Fit:
         forward = self.network(inputs)
         loss = loss_of(forward.output.psp, labels, training, tau_s=self.recipe.network.tau_s)
         value = float(loss.detach())
-        self._check_loss(value)
-        optimizer_step(self.network, self.optimizer, loss, training)
+        self._check_finite("loss", value)
+        norm = optimizer_step(self.network, self.optimizer, loss, training)
+        self._check_finite("gradient's norm", norm)  # NaN potentials never fire: no NaN loss
         progress.batch += 1
         progress.loss_sum += value * (len(labels) if training.loss == "softmax" else 1)
         progress.correct += _correct(forward, labels)
@@ -190,13 +191,13 @@ class Fit:
         progress.rate_sum += sum(rates) / len(rates)
         progress.seconds += time.perf_counter() - started
 
-    def _check_loss(self, loss: float) -> None:
-        if np.isfinite(loss):
+    def _check_finite(self, what: str, value: float) -> None:
+        if np.isfinite(value):
             return
         kept = f"the last good weights are in {self.run.last}" if self.progress.epoch else "none"
         raise TrainingError(
             f"epoch {self.progress.epoch + 1}, batch {self.progress.batch + 1}: "
-            f"the loss is {loss}; lower training.lr (now {self.recipe.training.lr}); kept: {kept}"
+            f"the {what} is {value}; lower training.lr (now {self.recipe.training.lr}); kept: {kept}"
         )
 
     def _finish_epoch(self) -> EpochMetrics:

@@ -82,10 +82,13 @@ class Progress:
 
     @property
     def best(self) -> EpochMetrics:
-        """The first epoch with the highest held-out accuracy; the last, if none are held out."""
+        """The epoch with the highest held-out accuracy, the latest of equals.
+
+        The last epoch, when nothing is held out.
+        """
         if math.isnan(self.metrics[-1].validation_accuracy):
             return self.metrics[-1]
-        return max(self.metrics, key=lambda row: (row.validation_accuracy, -row.epoch))
+        return max(self.metrics, key=lambda row: (row.validation_accuracy, row.epoch))
 
 
 @dataclass(frozen=True)
@@ -204,11 +207,22 @@ class RunDirectory:
                             **{key: _like(parameter, tensors[f"{key}:{name}"]) for key in _MOMENTS},
                         }
             rows = [EpochMetrics(**row) for row in document.pop("metrics")]
-            return Progress(metrics=rows, **document)
-        except (KeyError, TypeError, RuntimeError) as error:
+            return _checked(Progress(metrics=rows, **document))
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"{self.state}: does not belong to this recipe: {error}"
             ) from error
+
+
+def _checked(progress: Progress) -> Progress:
+    """Return the progress if it can be gone on from."""
+    counts = {"epoch": progress.epoch, "batch": progress.batch, "correct": progress.correct}
+    for name, value in counts.items():
+        if not isinstance(value, int) or value < 0:
+            raise ValueError(f"{name} = {value!r} is not a count")
+    if progress.epoch != len(progress.metrics):
+        raise ValueError(f"epoch = {progress.epoch}, but metrics of {len(progress.metrics)}")
+    return progress
 
 
 def _like(parameter: torch.Tensor, array: Any) -> torch.Tensor:  # noqa: ANN401 - numpy array

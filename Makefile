@@ -1,0 +1,60 @@
+# Everything a person or CI does with this repository. `make help` lists it.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := runs/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint bench docs clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+setup: .venv/dev ## create .venv with everything, Lava and the developers' tools included
+
+demo: .venv/base ## train, export, run on Lava, verify, report: the whole way on real data
+	rm -rf $(DEMO)
+	$(BIN)/tssl train digits --out $(DEMO)
+	$(BIN)/tssl export $(DEMO) --target loihi2 -o $(DEMO)/digits.net
+	$(BIN)/tssl run $(DEMO)/digits.net --backend sim --data digits --out $(DEMO)/lava
+	$(BIN)/tssl verify $(DEMO)/digits.net --samples 50
+	$(BIN)/tssl report $(DEMO)/lava --profile loihi2 --html $(DEMO)/report.html
+	@echo
+	@echo "Everything is in $(DEMO)/:"
+	@echo "  best.safetensors, metrics.csv   the trained network and its history"
+	@echo "  digits.net, digits.proof.json   the chip network and the proof"
+	@echo "  lava/                           the result of Lava's CPU simulator"
+	@echo "  report.html                     the report; open it in a browser"
+
+test: .venv/dev ## run all tests, those with Lava included
+	$(BIN)/python -m pytest
+
+check: lint ## format, lint, types, import contracts and the fast tests
+	$(BIN)/python -m pytest -q -m "not slow and not lava and not gpu"
+
+lint: .venv/dev ## format, lint, types and import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/dev ## print the engine's speed beside Lava's
+	$(BIN)/python benchmarks/engine.py
+
+docs: .venv/dev ## build the documentation into site/
+	NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --quiet
+
+clean: ## remove the environment, caches and build results; keeps runs/
+	rm -rf .venv build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# The stamps make a second call need no network.
+.venv/base: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 13) \
+	  else "Python %d.%d: tssl needs 3.10 to 3.13; try make PYTHON=python3.11" % v)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(BIN)/tssl lava install
+	@touch $@
+
+.venv/dev: .venv/base
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	@touch $@

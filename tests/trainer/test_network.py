@@ -1,0 +1,128 @@
+"""The trainable network: shapes, constant input, pools, initial weights."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tssl.spec import PoolSpec, Recipe, recipe_from_tables
+from tssl.trainer.network import SpikingNetwork, initial_weight, sum_pool
+
+SHAPE = (2, 8, 6)
+LAYERS = [
+    {"type": "conv", "channels": 4, "kernel": 3, "padding": 1, "weight_scale": 4},
+    {"type": "pool", "kernel": 2},
+    {"type": "dense", "neurons": 9, "threshold": 0.5},
+    {"type": "dense", "neurons": 3, "threshold": 0.2},
+]
+
+
+def recipe(layers: list[dict[str, Any]] | None = None) -> Recipe:
+    tables = {
+        "name": "small",
+        "data": {"name": "none"},
+        "network": {"time_steps": 5, "layers": LAYERS if layers is None else layers},
+    }
+    return recipe_from_tables(tables, "test")
+
+
+def network(seed: int = 0, **arguments: Any) -> SpikingNetwork:
+    return SpikingNetwork(recipe(**arguments), SHAPE, torch.Generator().manual_seed(seed))
+
+
+def images(samples: int = 4) -> torch.Tensor:
+    return torch.rand((samples, *SHAPE), generator=torch.Generator().manual_seed(5)) * 2
+
+
+def test_shapes() -> None:
+    forward = network()(images())
+    assert forward.output.psp.shape == (5, 4, 3)
+    assert forward.output.spikes.shape == forward.output.voltage.shape == (5, 4, 3)
+    shapes = {name: tuple(spikes.shape) for name, spikes in forward.spikes.items()}
+    assert shapes == {"conv1": (5, 4, 4, 8, 6), "dense3": (5, 4, 9), "dense4": (5, 4, 3)}
+
+
+def test_constant_input_equals_the_same_input_as_a_sequence() -> None:
+    static = network().double()
+    still = images().double()
+    once, repeated = static(still), static(still.expand(5, *still.shape))
+    for name, spikes in once.spikes.items():
+        assert 0 < spikes.mean() < 1, name
+        assert torch.equal(spikes, repeated.spikes[name])
+    torch.testing.assert_close(once.output.psp, repeated.output.psp, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(once.output.voltage, repeated.output.voltage)
+
+
+def test_a_first_pool_sees_constant_input_once() -> None:
+    layers = [{"type": "pool", "kernel": 2}, {"type": "dense", "neurons": 3}]
+    pooled = network(layers=layers).double()
+    still = images().double()
+    once, repeated = pooled(still), pooled(still.expand(5, *still.shape))
+    torch.testing.assert_close(once.output.voltage, repeated.output.voltage)
+
+
+def test_sequence_may_be_longer_than_the_recipe_says() -> None:
+    frames = images().expand(7, 4, *SHAPE)
+    assert network()(frames).output.psp.shape == (7, 4, 3)
+
+
+def test_seed_fixes_initial_weights() -> None:
+    one, same, other = (network(seed).numpy_weights() for seed in (3, 3, 4))
+    assert list(one) == ["conv1", "dense3", "dense4"]
+    for name, weight in one.items():
+        assert np.array_equal(weight, same[name])
+        assert not np.array_equal(weight, other[name])
+
+
+def test_initial_weights_have_the_stated_spread() -> None:
+    generator = torch.Generator().manual_seed(0)
+    dense = initial_weight((200, 400), generator)
+    assert float(dense.std()) == pytest.approx((2 / 400) ** 0.5, rel=0.02)
+    conv = initial_weight((50, 8, 5, 5), generator)
+    bound = 200**-0.5
+    assert -bound <= float(conv.min()) < -0.99 * bound
+    assert 0.99 * bound < float(conv.max()) <= bound
+
+
+def test_weight_scale() -> None:
+    scaled = network().numpy_weights()["conv1"]
+    bare = network(layers=[{**LAYERS[0], "weight_scale": 1}, *LAYERS[1:]]).numpy_weights()["conv1"]
+    np.testing.assert_array_equal(scaled, 4 * bare)
+
+
+def test_pool_adds_up_windows_of_each_channel() -> None:
+    signal = torch.arange(2 * 4 * 5, dtype=torch.float64).reshape(1, 1, 2, 4, 5)
+    pooled = sum_pool(signal, PoolSpec(type="pool", kernel=(2, 2), gain=1.5))
+    assert pooled.shape == (1, 1, 2, 2, 2)  # the fifth column fills no window
+    assert pooled[0, 0, 0].tolist() == [[18.0, 30.0], [78.0, 90.0]]
+    assert pooled[0, 0, 1, 0, 0] == 1.5 * (20 + 21 + 25 + 26)
+
+
+def test_loaded_weights_come_back() -> None:
+    source, target = network(1), network(2)
+    target.load_weights(source.numpy_weights())
+    for name, weight in target.numpy_weights().items():
+        assert np.array_equal(weight, source.numpy_weights()[name])
+    assert torch.equal(source(images()).output.psp, target(images()).output.psp)
+
+
+def test_numpy_weights_are_copies() -> None:
+    trained = network()
+    trained.numpy_weights()["dense4"][:] = 0
+    assert trained.weights["dense4"].any()
+
+
+def test_own_threshold_of_a_layer() -> None:
+    low = network(layers=[*LAYERS[:3], {**LAYERS[3], "threshold": 1e-6}])(images())
+    high = network(layers=[*LAYERS[:3], {**LAYERS[3], "threshold": 1e6}])(images())
+    assert low.output.spikes.any()
+    assert not high.output.spikes.any()
+
+
+def test_every_weight_gets_a_gradient() -> None:
+    trained = network()
+    trained(images()).output.psp.sum().backward()
+    for name, weight in trained.weights.items():
+        assert weight.grad is not None, name
+        assert weight.grad.any(), name

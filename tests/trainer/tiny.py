@@ -1,0 +1,89 @@
+"""A data set that is learnt in a second, for the tests of training."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tssl.datasets import Dataset, Description
+from tssl.spec import Recipe, recipe_from_tables
+from tssl.trainer.fit import Fit
+from tssl.trainer.run_directory import EpochMetrics, Progress, RunDirectory
+
+CLASSES = 3
+
+
+def dataset(split: str = "train", *, samples: int = 60, classes: int = CLASSES) -> Dataset:
+    """Return noisy pictures of 4 x 4 pixels; class c has a bright row c."""
+    rng = np.random.default_rng((7, split == "test"))
+    labels = np.arange(samples) % CLASSES
+    inputs = rng.integers(0, 5, (samples, 1, 4, 4))
+    inputs[np.arange(samples), 0, labels] += 11
+    return Dataset(
+        name="rows",
+        split=split,
+        inputs=inputs.astype(np.uint8),
+        labels=labels.astype(np.int64),
+        classes=classes,
+        full_scale=16,
+        source="made up",
+    )
+
+
+def recipe(**training: Any) -> Recipe:
+    """Return a recipe of two layers and two epochs; keywords change its training."""
+    tables = {
+        "name": "rows",
+        "data": {"name": "rows"},
+        "network": {
+            "layers": [{"type": "dense", "neurons": 12}, {"type": "dense", "neurons": CLASSES}]
+        },
+        "training": {"epochs": 2, "batch_size": 10, "lr": 0.01, **training},
+    }
+    return recipe_from_tables(tables, "tiny")
+
+
+def fit(directory: Path, of: Recipe | None = None, **sizes: int) -> Fit:
+    """Return a run in a folder; it goes on when the folder holds a state."""
+    run = RunDirectory(directory)
+    if of is None:
+        of = recipe()
+    if not run.recipe.exists():
+        run.create(of)
+    return Fit(of, run, dataset(**sizes), dataset("test"), "cpu")
+
+
+class Watcher:
+    """Counts, and asks to stop after so many batches."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.stop_after = stop_after
+        self.batches = 0
+        self.seen: list[int] = []
+        self.epochs: list[EpochMetrics] = []
+
+    def batch_done(self, progress: Progress, *, samples: int) -> None:
+        self.batches += 1
+        self.seen.append(samples)
+
+    def epoch_done(self, metrics: EpochMetrics) -> None:
+        self.epochs.append(metrics)
+
+    def stop_requested(self) -> bool:
+        return self.batches == self.stop_after
+
+
+class Rows:
+    """The data set as an entry of ``DATASETS``: ``"tests.trainer.tiny:ROWS"``."""
+
+    def describe(self, **_: Any) -> Description:
+        return Description(
+            name="rows", title="Rows", shape=(1, 4, 4), classes=CLASSES, full_scale=16,
+            train=60, test=60, licence="none", found="made up", ready=True,
+        )  # fmt: skip
+
+    def load(self, split: str, **_: Any) -> Dataset:
+        return dataset(split)
+
+
+ROWS = Rows()
