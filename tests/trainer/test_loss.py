@@ -48,9 +48,7 @@ def test_kernel_wants_silence_of_other_classes() -> None:
 
 def test_kernel_is_summed_over_the_batch() -> None:
     potential, labels = output(5, 4, 3), torch.tensor([0, 1, 2, 1])
-    alone = [
-        float(kernel(potential[:, i : i + 1], labels[i : i + 1], tau_s=3)) for i in range(4)
-    ]
+    alone = [float(kernel(potential[:, i : i + 1], labels[i : i + 1], tau_s=3)) for i in range(4)]
     assert float(kernel(potential, labels, tau_s=3)) == pytest.approx(sum(alone))
 
 

@@ -53,7 +53,7 @@ def test_lif_by_hand() -> None:
 
 
 @pytest.mark.parametrize(("current", "fires"), [(1.0, False), (1.0 + 2**-52, True)])
-def test_voltage_at_threshold_does_not_fire(current: float, fires: bool) -> None:  # noqa: FBT001
+def test_voltage_at_threshold_does_not_fire(current: float, fires: bool) -> None:
     assert bool(lif_forward(column(current), tau_m=5, tau_s=3, threshold=1).spikes) is fires
 
 

@@ -75,9 +75,7 @@ def test_state_restores_weights_moments_and_progress(tmp_path: Path) -> None:
     second = tiny.fit(tmp_path / "run")
     assert second.progress == first.progress
     assert second.progress.batch == 2
-    for ours, theirs in zip(
-        first.network.parameters(), second.network.parameters(), strict=True
-    ):
+    for ours, theirs in zip(first.network.parameters(), second.network.parameters(), strict=True):
         assert torch.equal(ours, theirs)
         moments, restored = first.optimizer.state[ours], second.optimizer.state[theirs]
         assert moments.keys() == restored.keys()

@@ -1,0 +1,213 @@
+"""Merging pools and folding gains leaves every weighted sum, and so every spike, unchanged."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.exporter.networks import QUANTUM, checkpoint, conv, dense, pool
+from tssl.errors import UnsupportedLayerError
+from tssl.exporter.lower import NeuronStage, PoolStage, lower, merge_pool, merge_pools, stages_of
+from tssl.trainer.network import SpikingNetwork
+
+SIZES = st.integers(2, 7)
+PAIRS = st.tuples(st.integers(1, 3), st.integers(1, 3))
+
+
+def pooled(image: np.ndarray, stage: PoolStage) -> np.ndarray:
+    """Sum over windows, one by one."""
+    rows, columns = stage.kernel
+    channels, height, width = image.shape
+    result = np.zeros((channels, height // rows, width // columns))
+    for c, y, x in np.ndindex(*result.shape):
+        window = image[c, y * rows : (y + 1) * rows, x * columns : (x + 1) * columns]
+        result[c, y, x] = stage.gain * window.sum()
+    return result
+
+
+def weighted(image: np.ndarray, stage: NeuronStage) -> np.ndarray:
+    """Weight an image, one product after the other."""
+    if not stage.is_conv:
+        return np.array([sum(row * image.reshape(-1)) for row in stage.weight])
+    (pad_y, pad_x), (step_y, step_x) = stage.padding, stage.stride
+    padded = np.pad(image, ((0, 0), (pad_y, pad_y), (pad_x, pad_x)))
+    outputs, _, rows, columns = stage.weight.shape
+    height = (padded.shape[1] - rows) // step_y + 1
+    width = (padded.shape[2] - columns) // step_x + 1
+    result = np.zeros((outputs, height, width))
+    for o, y, x in np.ndindex(*result.shape):
+        part = padded[:, y * step_y : y * step_y + rows, x * step_x : x * step_x + columns]
+        result[o, y, x] = (part * stage.weight[o]).sum()
+    return result
+
+
+def pool_stage(shape: tuple[int, ...], kernel: tuple[int, int], *, name: str = "p") -> PoolStage:
+    return PoolStage(name=name, input_shape=shape, kernel=kernel, gain=1.1)
+
+
+def behind(shape: tuple[int, ...], kernel: tuple[int, int]) -> tuple[int, ...]:
+    return (shape[0], shape[1] // kernel[0], shape[2] // kernel[1])
+
+
+@st.composite
+def conv_cases(draw: st.DrawFn) -> tuple[PoolStage, NeuronStage]:
+    window, kernel, stride = draw(PAIRS), draw(PAIRS), draw(PAIRS)
+    padding = draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
+    sizes = [size * part for size, part in zip(draw(st.tuples(SIZES, SIZES)), window, strict=True)]
+    if not any(padding):  # edges that the pool drops
+        sizes = [size + draw(st.integers(0, w - 1)) for size, w in zip(sizes, window, strict=True)]
+    shape = (draw(st.integers(1, 2)), *sizes)
+    inner = behind(shape, window)
+    kernel = tuple(min(k, s + 2 * p) for k, s, p in zip(kernel, inner[1:], padding, strict=True))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    stage = NeuronStage(
+        name="c", input_shape=inner, weight=rng.normal(size=(2, shape[0], *kernel)), threshold=1.0,
+        stride=stride, padding=padding,
+    )  # fmt: skip
+    return pool_stage(shape, window), stage
+
+
+@given(case=conv_cases(), seed=st.integers(0, 2**32))
+def test_pool_then_convolution(case, seed):
+    pooling, stage = case
+    image = np.random.default_rng(seed).normal(size=pooling.input_shape)
+    merged = merge_pool(pooling, stage)
+    assert merged.input_shape == pooling.input_shape
+    expected = weighted(pooled(image, pooling), stage)
+    np.testing.assert_allclose(weighted(image, merged), expected, rtol=0, atol=1e-12)
+
+
+@given(
+    window=PAIRS, size=st.tuples(SIZES, SIZES), channels=st.integers(1, 3), seed=st.integers(0, 99)
+)
+def test_pool_then_dense(window, size, channels, seed):
+    size = (max(size[0], window[0]), max(size[1], window[1]))
+    pooling = pool_stage((channels, *size), window)
+    inner = behind(pooling.input_shape, window)
+    rng = np.random.default_rng(seed)
+    stage = NeuronStage(
+        name="d", input_shape=inner, weight=rng.normal(size=(3, int(np.prod(inner)))), threshold=1.0
+    )
+    image = rng.normal(size=pooling.input_shape)
+    merged = merge_pool(pooling, stage)
+    expected = weighted(pooled(image, pooling), stage)
+    np.testing.assert_allclose(weighted(image, merged), expected, rtol=0, atol=1e-12)
+
+
+def test_a_merged_dense_layer_by_hand():
+    pooling = pool_stage((1, 3, 2), (2, 2))
+    stage = NeuronStage(name="d", input_shape=(1, 1, 1), weight=np.array([[2.0]]), threshold=1.0)
+    merged = merge_pool(pooling, stage)
+    assert merged.weight.tolist() == [[2.2, 2.2, 2.2, 2.2, 0.0, 0.0]]  # the last row is dropped
+    assert (merged.name, merged.threshold) == ("d", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("size", "padding"), [((5, 4), (1, 0)), ((4, 5), (1, 1)), ((5, 5), (0, 1))]
+)
+def test_padding_behind_a_dropped_edge(size, padding):
+    """Padding in input pixels would read the dropped pixels instead of zeros."""
+    stage = NeuronStage(
+        name="conv3", input_shape=(1, 2, 2), weight=np.ones((1, 1, 2, 2)), threshold=1.0,
+        padding=padding,
+    )  # fmt: skip
+    with pytest.raises(UnsupportedLayerError, match="layer conv3: padding behind pool p"):
+        merge_pool(pool_stage((1, *size), (2, 2)), stage)
+
+
+@given(first=PAIRS, second=PAIRS, factor=st.tuples(st.integers(1, 2), st.integers(1, 2)))
+def test_two_pools_in_a_row(first, second, factor):
+    sizes = [a * b * c for a, b, c in zip(first, second, factor, strict=True)]
+    one = pool_stage((2, *sizes), first)
+    two = pool_stage(behind(one.input_shape, first), second, name="q")
+    inner = behind(two.input_shape, second)
+    rng = np.random.default_rng(sum(sizes))
+    stage = NeuronStage(
+        name="d", input_shape=inner, weight=rng.normal(size=(2, int(np.prod(inner)))), threshold=1.0
+    )
+    image = rng.normal(size=one.input_shape)
+    (merged,) = merge_pools([one, two, stage])
+    expected = weighted(pooled(pooled(image, one), two), stage)
+    np.testing.assert_allclose(weighted(image, merged), expected, rtol=0, atol=1e-12)
+
+
+@given(first=PAIRS, second=PAIRS, size=st.tuples(SIZES, SIZES))
+def test_two_pools_that_drop_edges(first, second, size):
+    """Either the sums stay the same or the pair is refused."""
+    sizes = [max(s, a * b) for s, a, b in zip(size, first, second, strict=True)]
+    one = pool_stage((1, *sizes), first)
+    two = pool_stage(behind(one.input_shape, first), second, name="q")
+    inner = behind(two.input_shape, second)
+    stage = NeuronStage(
+        name="d", input_shape=inner, weight=np.ones((1, int(np.prod(inner)))), threshold=1.0
+    )
+    image = np.random.default_rng(sum(sizes)).normal(size=one.input_shape)
+    try:
+        (merged,) = merge_pools([one, two, stage])
+    except UnsupportedLayerError as error:
+        assert "pools p and q drop different edges" in str(error)  # noqa: PT017
+        return
+    expected = weighted(pooled(pooled(image, one), two), stage)
+    np.testing.assert_allclose(weighted(image, merged), expected, rtol=0, atol=1e-12)
+
+
+def test_gains_are_folded(rng):
+    given_layers = [conv(2, 3), pool(2, gain=1.5), dense(3, threshold=0.5)]
+    trained = checkpoint(rng, given_layers, (1, 6, 6), tau_s=4.0)
+    first, last = lower(trained)
+    np.testing.assert_allclose(first.weight, trained.weights["conv1"] * QUANTUM / 4, atol=1e-12)
+    # of the 4 x 4 maps, the top left window is the first pooled pixel
+    corner = trained.weights["dense3"][:, 0] * 1.5 / 4
+    np.testing.assert_allclose(last.weight.reshape(3, 2, 4, 4)[:, 0, 1, 1], corner, atol=1e-12)
+    assert (first.threshold, last.threshold) == (1.0, 0.5)
+    assert [stage.name for stage in stages_of(trained)] == ["conv1", "pool2", "dense3"]
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [dense(20), dense(8)],
+        [conv(3, 3), pool(2), conv(4, 2), pool(2, gain=0.9), dense(12), dense(5)],
+        [conv(3, 3, padding=1), pool(3), conv(4, 2, stride=(2, 1)), dense(5)],
+        [pool(2), pool(2), dense(9), dense(4)],
+    ],
+    ids=["dense", "conv-pool", "stride", "pools"],
+)
+@pytest.mark.parametrize("taus", [{}, {"tau_s": 1.0, "tau_m": 2.0}])
+def test_the_lowered_network_fires_the_same_spikes(rng, layers, taus):
+    """The synapse filter behind the weights, as on the chip, instead of before them."""
+    trained = checkpoint(rng, layers, (1, 12, 12), spread=1.5, time_steps=8, **taus)
+    integers = rng.integers(-4, 20, (5, 1, 12, 12))
+    network = SpikingNetwork(trained.recipe, (1, 12, 12), torch.Generator()).double()
+    network.load_weights(trained.weights)
+    with torch.no_grad():
+        expected = network(torch.from_numpy(integers * QUANTUM)).spikes
+    found = filtered_run(lower(trained), integers, trained.recipe.network)
+    assert found.keys() == expected.keys()
+    for name, spikes in found.items():
+        assert 0 < spikes.mean() < 1
+        assert np.array_equal(spikes, expected[name].flatten(2).numpy())
+
+
+def filtered_run(
+    stages: list[NeuronStage], integers: np.ndarray, network: Any
+) -> dict[str, np.ndarray]:
+    steps, kept_u, kept_v = network.time_steps, 1 - 1 / network.tau_s, 1 - 1 / network.tau_m
+    train = np.broadcast_to(integers.reshape(1, len(integers), -1), (steps, len(integers), 144))
+    trains = {}
+    for stage in stages:
+        arriving = np.array(
+            [[weighted(i.reshape(stage.input_shape), stage).reshape(-1) for i in t] for t in train]
+        )
+        current, voltage = np.zeros(arriving[0].shape), np.zeros(arriving[0].shape)
+        fired = []
+        for step in arriving:
+            current = kept_u * current + step
+            voltage = kept_v * voltage + current
+            fired.append(voltage > stage.threshold)
+            voltage = np.where(fired[-1], 0, voltage)
+        train = trains[stage.name] = np.array(fired, float)
+    return trains

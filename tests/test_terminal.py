@@ -1,0 +1,197 @@
+"""What the command line shows."""
+
+import io
+import json
+import os
+import signal
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from tssl.terminal import Output, TrainingBar, show_layers, show_proof
+from tssl.trainer.run_directory import EpochMetrics, Progress
+
+METRICS = EpochMetrics(
+    epoch=1, loss=0.5, train_accuracy=0.25, validation_accuracy=0.5, test_accuracy=0.75,
+    test_accuracy_psp=0.7, firing_rate=0.1, seconds=2.0, samples_per_second=1234.5,
+)  # fmt: skip
+
+
+def output(*, as_json: bool = False, quiet: bool = False) -> Output:
+    return Output(as_json=as_json, quiet=quiet)
+
+
+def test_progress_goes_to_stderr_and_results_to_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = output()
+    shown.say("going [on]")
+    shown.line("result [of] it")
+    captured = capsys.readouterr()
+    assert captured.err == "going [on]\n"
+    assert captured.out == "result [of] it\n"
+
+
+def test_quiet_silences_progress_only(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = output(quiet=True)
+    shown.say("going on")
+    shown.download("file", 3, 3)
+    shown.line("result")
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert captured.out == "result\n"
+
+
+def test_long_lines_are_not_folded(capsys: pytest.CaptureFixture[str]) -> None:
+    output().line("word " * 200)
+    output().say("word " * 200)
+    captured = capsys.readouterr()
+    assert captured.out.count("\n") == captured.err.count("\n") == 1
+
+
+def test_document_knows_numpy(capsys: pytest.CaptureFixture[str]) -> None:
+    output(as_json=True).document({"a": np.int64(3), "b": np.float32(0.5), "c": os.curdir})
+    assert json.loads(capsys.readouterr().out) == {"a": 3, "b": 0.5, "c": "."}
+
+
+def test_document_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
+    """``NaN`` is no JSON; strict readers refuse it."""
+    output(as_json=True).document({"rate": float("nan"), "deep": [{"x": np.float64("inf")}]})
+    text = capsys.readouterr().out
+    assert json.loads(text, parse_constant=pytest.fail) == {"rate": None, "deep": [{"x": None}]}
+
+
+def test_table(capsys: pytest.CaptureFixture[str]) -> None:
+    output().table("A [title]", ["name", "number"], [["[x]", 1], ["y", 20000], ["z", 3.5]])
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == "A [title]"
+    rows = [line.split() for line in lines if line.split()[:1] in (["[x]"], ["y"])]
+    assert rows == [["[x]", "1"], ["y", "20000"]]
+    first, second = (next(line for line in lines if word in line) for word in ("[x]", "20000"))
+    assert len(first) == len(second)  # to the right
+
+
+def test_table_without_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    output().table("Empty", ["name"], [])
+    assert "Empty" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("colour", [True, False])
+def test_verdicts_are_coloured_unless_told_not_to(
+    monkeypatch: pytest.MonkeyPatch, colour: bool
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    if not colour:
+        monkeypatch.setenv("NO_COLOR", "1")
+    shown, stream = output(), io.StringIO()
+    shown.results = Console(file=stream, force_terminal=True, width=100, highlight=False)
+    shown.table("", ["verdict"], [["PASS"], ["FAIL"]])
+    assert ("\x1b[32m" in stream.getvalue()) is colour
+    assert ("\x1b[1;31m" in stream.getvalue()) is colour
+
+
+def test_proof_shows_every_witness(capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"layer": "dense1", "quantity": "spikes", "compared": 1000, "left": 7, "right": 6}
+    stages = [
+        {"witness": "trainer", "skipped": "", "rows": [{**row, "differences": 0}]},
+        {"witness": "liar", "skipped": "", "rows": [{**row, "differences": 3}]},
+        {"witness": "Lava", "skipped": "not installed", "rows": []},
+    ]
+    show_proof(output(), {"network": "net", "verdict": "FAIL", "stages": stages})
+    shown = capsys.readouterr().out
+    assert "Proof of net: FAIL" in shown
+    verdicts = {line.split()[0]: line.split()[-1] for line in shown.splitlines() if line.strip()}
+    assert verdicts["trainer"] == "PASS"
+    assert verdicts["liar"] == "FAIL"
+    assert verdicts["Lava"] == "SKIPPED"
+    assert "not installed" in shown
+
+
+def test_quantization_table(capsys: pytest.CaptureFixture[str]) -> None:
+    row: dict[str, Any] = {
+        "layer": "dense1", "scale": 12.34, "weight_bits": 8, "threshold": 77,
+        "current_headroom_bits": 1.5, "voltage_headroom_bits": 0.25, "can_wrap": True,
+    }  # fmt: skip
+    show_layers(output(), [row, {**row, "can_wrap": False}])
+    shown = capsys.readouterr().out
+    assert "12.3" in shown
+    assert "beyond calibration data" in shown
+    assert "never" in shown
+
+
+def test_training_bar_leaves_one_line_per_epoch(capsys: pytest.CaptureFixture[str]) -> None:
+    with TrainingBar(output(), epochs=3, samples=100) as bar:
+        for batch in range(1, 4):
+            bar.batch_done(Progress(batch=batch, loss_sum=1.0, seconds=0.0), samples=10 * batch)
+        bar.epoch_done(METRICS)
+        assert not bar.stop_requested()
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("epoch 1/3  loss 0.5000  accuracy: train 25.00%")
+    assert captured.err.count("\n") == 1
+
+
+def test_training_bar_on_a_terminal() -> None:
+    shown, stream = output(), io.StringIO()
+    shown.progress = Console(file=stream, force_terminal=True, width=200)
+    with TrainingBar(shown, epochs=3, samples=100) as bar:
+        bar.batch_done(
+            Progress(epoch=1, batch=2, loss_sum=5.0, correct=5, rate_sum=0.5, seconds=0.5),
+            samples=20,
+        )
+        bar._bar.refresh()
+    for part in ("epoch 2/3", "20/100", "loss 0.2500", "accuracy 25.00%", "rate 25.0%", "40 samp"):
+        assert part in stream.getvalue()
+
+
+def test_first_ctrl_c_asks_second_interrupts(capfd: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with TrainingBar(output(), epochs=1, samples=1) as bar:
+        signal.raise_signal(signal.SIGINT)
+        assert bar.stop_requested()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert "press Ctrl-C again" in capfd.readouterr().err
+
+
+def test_ctrl_c_while_something_is_being_written() -> None:
+    """A handler that used the same buffered stream would fail: "reentrant call"."""
+
+    class Interrupted(io.RawIOBase):
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: Any) -> int:
+            if not bar.stop_requested():
+                signal.raise_signal(signal.SIGINT)
+            return len(data)
+
+    shown = output()
+    stream = io.TextIOWrapper(io.BufferedWriter(Interrupted()))
+    shown.progress = Console(file=stream, highlight=False)
+    with TrainingBar(shown, epochs=1, samples=1) as bar:
+        bar.epoch_done(METRICS)
+        assert bar.stop_requested()
+
+
+def test_quiet_ctrl_c(capfd: pytest.CaptureFixture[str]) -> None:
+    with TrainingBar(output(quiet=True), epochs=1, samples=1) as bar:
+        signal.raise_signal(signal.SIGINT)
+        assert bar.stop_requested()
+    assert capfd.readouterr().err == ""
+
+
+def test_download_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = output()
+    for received in (10, 500, 1000):
+        shown.download("images.gz", received, 1000)
+    assert capsys.readouterr().err == "downloaded images.gz (1,000 bytes)\n"
+
+
+def test_bar_of_samples(capsys: pytest.CaptureFixture[str]) -> None:
+    with output().bar("engine", 5) as progress:
+        progress(3)
+    assert SimpleNamespace(**capsys.readouterr()._asdict()) == SimpleNamespace(out="", err="")

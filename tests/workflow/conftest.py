@@ -1,0 +1,38 @@
+"""A trained and exported network, made once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.trainer import tiny
+from tssl import datasets
+from tssl.workflow.export import ExportOptions, ExportOutcome, export
+
+
+@pytest.fixture(autouse=True, scope="session")
+def rows() -> Iterator[None]:
+    """The data set of ``tests.trainer.tiny`` in the table, and no quarrel about cores."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(datasets.DATASETS, "rows", "tests.trainer.tiny:ROWS")
+        yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a finished run; not to be written to."""
+    fit = tiny.fit(tmp_path_factory.mktemp("runs") / "rows", tiny.recipe(epochs=6))
+    fit.fit(tiny.Watcher())
+    return fit.run.path
+
+
+@pytest.fixture(scope="session")
+def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> ExportOutcome:
+    """Return an exported network and what is known about it."""
+    path = tmp_path_factory.mktemp("nets") / "rows.net"
+    options = ExportOptions(lava=False, proof_samples=6)
+    return export(trained, "loihi2", path, options, lambda _: None)

@@ -1,0 +1,65 @@
+"""The doctor finds what is missing and says what mends it."""
+
+import json
+import shutil
+
+import pytest
+
+from tssl.workflow import doctor
+from tssl.workflow.doctor import Finding, diagnose
+
+
+@pytest.fixture(autouse=True)
+def lava_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "check", lambda _: None)
+
+
+def finding(subject: str, python: str | None = None) -> Finding:
+    (found,) = [f for f in diagnose(python).findings if f.subject == subject]
+    return found
+
+
+def test_here_everything_required_is_there() -> None:
+    diagnosis = diagnose(None)
+    assert diagnosis.healthy
+    document = json.loads(json.dumps(diagnosis.document()))
+    assert document["schema_version"] == 1
+    subjects = [entry["subject"] for entry in document["findings"]]
+    assert {"Python", "torch", "Lava", "data set digits", "scratch folder"} <= set(subjects)
+    assert all(entry["fix"] == "" for entry in document["findings"] if entry["ok"])
+
+
+def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_PACKAGES", ("numpy", "surely-not-there"))
+    found = finding("surely-not-there")
+    assert (found.ok, found.fix) == (False, "pip install surely-not-there")
+    assert not diagnose(None).healthy
+
+
+def test_missing_lava_is_no_illness(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(doctor, "check", lambda python: asked.append(python) or "no lava")
+    found = finding("Lava", "some-python")
+    assert asked == ["some-python"]
+    assert (found.ok, found.detail, found.fix) == (False, "no lava", "tssl lava install")
+    assert diagnose(None).healthy
+
+
+def test_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10 << 30, 10 << 30, 5 << 20)
+    )
+    found = finding("scratch folder")
+    assert not found.ok
+    assert "5 MiB free" in found.detail
+    assert found.fix == "free 256 MiB there"
+
+
+@pytest.mark.parametrize(("version", "ok"), [((3, 9), False), ((3, 10), True), ((3, 14), False)])
+def test_python_version(
+    monkeypatch: pytest.MonkeyPatch, version: tuple[int, int], ok: bool
+) -> None:
+    monkeypatch.setattr(doctor.sys, "version_info", (*version, 1))
+    found = finding("Python")
+    assert found.ok is ok
+    assert bool(found.fix) is not ok

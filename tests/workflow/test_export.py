@@ -1,0 +1,160 @@
+"""Exporting: what is written, and that nothing is when the proof or the target says no."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tssl import netx
+from tssl.errors import (
+    CheckpointError,
+    ConfigError,
+    OutputError,
+    RangeError,
+    TargetError,
+    VerificationError,
+)
+from tssl.results import Recording
+from tssl.workflow import export as workflow
+from tssl.workflow.export import ExportOptions, ExportOutcome, checkpoint_file, export
+from tssl.workflow.inspect import inspect
+from tssl.workflow.run import BackendOptions
+
+QUICK = ExportOptions(lava=False, proof_samples=3, samples=10)
+
+
+def done(_: int) -> None:
+    """Take no note of progress."""
+
+
+def test_outcome(exported: ExportOutcome) -> None:
+    assert netx.read(exported.path).digest == exported.network.digest
+    assert exported.network.time_steps == 5
+    assert exported.samples == 60
+    assert exported.float_accuracy > 0.8
+    assert exported.chip_accuracy == pytest.approx(exported.float_accuracy, abs=0.1)
+    document = json.loads(json.dumps(exported.document(), default=float))
+    assert document["schema_version"] == 1
+    assert [layer["layer"] for layer in document["layers"]] == ["dense1", "dense2"]
+    assert document["cores"] == sum(row.cores for row in exported.mapping) >= 2
+    assert document["proof"]["verdict"] == "PASS"
+    trainer, lava = document["proof"]["stages"]
+    assert trainer["witness"] == "quantized trainer"
+    assert all(row["differences"] == 0 for row in trainer["rows"])
+    assert trainer["rows"][0]["left"] > 0
+    assert (lava["verdict"], lava["skipped"]) == ("SKIPPED", "not asked for")
+
+
+def test_proof_lies_beside_the_network_and_in_it(exported: ExportOutcome) -> None:
+    beside = json.loads(exported.path.with_suffix(".proof.json").read_text())
+    notes = netx.read_notes(exported.path)
+    assert beside == notes["proof"] == json.loads(json.dumps(exported.proof.document()))
+    assert beside["digest"] == exported.network.digest
+    assert notes["accuracy"]["chip"] == exported.chip_accuracy
+    assert notes["target"] == "loihi2"
+    assert notes["data"] == "rows"
+
+
+def test_default_name(trained: Path) -> None:
+    outcome = export(trained, "loihi2", None, QUICK, done)
+    assert outcome.path == trained / "rows-loihi2.net"
+    outcome.path.unlink()
+    outcome.path.with_suffix(".proof.json").unlink()
+
+
+def test_checkpoint_instead_of_a_folder(trained: Path, tmp_path: Path) -> None:
+    outcome = export(trained / "last.safetensors", "loihi2", tmp_path / "x.net", QUICK, done)
+    assert outcome.path.exists()
+    assert checkpoint_file(trained) == trained / "best.safetensors"
+
+
+def test_failed_proof_writes_nothing(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = workflow.run_quantized
+
+    def dishonest(*arguments: Any) -> Recording:
+        recording = honest(*arguments)
+        recording.trains["dense2"][4, 1, 2] ^= 1
+        return recording
+
+    monkeypatch.setattr(workflow, "run_quantized", dishonest)
+    with pytest.raises(
+        VerificationError, match=r"quantized trainer differ: layer dense2, neuron 2, step 4"
+    ):
+        export(trained, "loihi2", tmp_path / "new" / "x.net", QUICK, done)
+    assert not list(tmp_path.iterdir())
+
+
+def test_target_that_cannot_hold_it_writes_nothing(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(RangeError, match=r"input: spikes carry values up to 15") as caught:
+        export(trained, "loihi1", tmp_path / "new" / "x.net", QUICK, done)
+    assert isinstance(caught.value, TargetError)
+    assert caught.value.exit_code == 3
+    assert not list(tmp_path.iterdir())
+
+
+def test_unreadable_back_is_removed(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exported: ExportOutcome
+) -> None:
+    """A writer that loses a weight must not leave a file behind."""
+    true_write = netx.write
+
+    def write(path: Path, network: Any, notes: Any) -> None:
+        weight = network.layers[0].weight.copy()
+        weight[0, 0] += 2
+        first = type(network.layers[0])(
+            name="dense1", source="input", weight=weight, neuron=network.layers[0].neuron
+        )
+        wrong = type(network)(name="x", input=network.input, layers=(first, *network.layers[1:]))
+        true_write(path, wrong, notes)
+
+    monkeypatch.setattr(netx, "write", write)
+    with pytest.raises(VerificationError, match="reads back as another network"):
+        export(trained, "loihi2", tmp_path / "x.net", QUICK, done)
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_lava_is_said_in_the_proof(trained: Path, tmp_path: Path) -> None:
+    options = ExportOptions(
+        proof_samples=2, samples=5, backend=BackendOptions(python=str(tmp_path / "no-python"))
+    )
+    outcome = export(trained, "loihi2", tmp_path / "x.net", options, done)
+    stage = outcome.proof.stages[1]
+    assert stage.verdict == "SKIPPED"
+    assert "no-python" in stage.skipped
+    assert outcome.proof.document()["verdict"] == "PASS"
+
+
+def test_wrong_arguments(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"must end in \.net"):
+        export(trained, "loihi2", tmp_path / "x.h5", QUICK, done)
+    with pytest.raises(ConfigError, match="no hardware profile 'loihi9'"):
+        export(trained, "loihi9", None, QUICK, done)
+    with pytest.raises(CheckpointError, match="train it first"):
+        export(tmp_path, "loihi2", None, QUICK, done)
+    (tmp_path / "recipe.toml").write_text("")
+    with pytest.raises(CheckpointError, match="no epoch is finished yet"):
+        export(tmp_path, "loihi2", None, QUICK, done)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be written"):
+        export(trained, "loihi2", tmp_path / "file" / "x.net", QUICK, done)
+
+
+def test_inspection(exported: ExportOutcome) -> None:
+    document = inspect(exported.path).document()
+    json.dumps(document)
+    assert document["schema_version"] == 1
+    assert document["digest"] == exported.network.digest
+    first = document["layers"][0]
+    layer = exported.network.layers[0]
+    assert first["kind"] == "dense"
+    assert first["weights"] == 12 * 16
+    assert first["synapses"] == np.count_nonzero(layer.weight)
+    assert (first["smallest_weight"], first["largest_weight"]) == (
+        layer.weight.min(), layer.weight.max(),
+    )  # fmt: skip
+    assert first["threshold"] == layer.neuron.threshold
+    assert document["notes"]["target"] == "loihi2"

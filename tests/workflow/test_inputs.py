@@ -1,0 +1,167 @@
+"""What a network is fed: a data set, a file, random integers, or a clear refusal."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.lava_runtime.networks import EAGER
+from tests.trainer import tiny
+from tssl.chip import ChipNetwork, CubaNeuron, DenseLayer, Encoding, InputLayer
+from tssl.errors import ConfigError, DataError
+from tssl.workflow.export import ExportOutcome
+from tssl.workflow.inputs import DEFAULT_STEPS, InputChoice, completed, encode, load_inputs
+
+ENCODING = Encoding(offset=2.0, gain=0.5, quantum=1.0)
+
+
+def network(shape: tuple[int, ...] = (1, 4, 4), **fields: Any) -> ChipNetwork:
+    size = int(np.prod(shape))
+    layer = DenseLayer(
+        name="a", source="input", weight=np.ones((3, size), np.int64),
+        neuron=CubaNeuron(current_decay=4096, voltage_decay=4096, threshold=5),
+    )  # fmt: skip
+    fields = {"encoding": ENCODING, "time_steps": 7, **fields}
+    block = fields.pop("block", None)
+    return ChipNetwork(
+        name="net", input=InputLayer(shape=shape, neuron=block), layers=(layer,), **fields
+    )
+
+
+def saved(path: Path, values: Any) -> Path:
+    np.save(path, np.asarray(values))
+    return path
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 4), (16,)])
+def test_encode_applies_the_networks_encoding(shape: tuple[int, ...]) -> None:
+    dataset = tiny.dataset()
+    train = encode(network(shape), dataset, 5)
+    assert train.shape == (1, 5, 16)
+    by_hand = np.rint((dataset.inputs[3, 0, 2, 1] - 2.0) * 0.5)
+    assert train[0, 3, 9] == by_hand
+
+
+def test_encode_without_encoding() -> None:
+    with pytest.raises(ConfigError, match=r"does not say how.*--input"):
+        encode(network(encoding=None), tiny.dataset())
+
+
+def test_encode_of_another_shape() -> None:
+    with pytest.raises(DataError, match=r"\(1, 4, 4\).*takes \(1, 2, 8\)"):
+        encode(network((1, 2, 8)), tiny.dataset())
+
+
+def test_data_set() -> None:
+    inputs = load_inputs(network(), InputChoice(data="rows", samples=4))
+    assert inputs.train.shape == (1, 4, 16)
+    assert inputs.labels is not None
+    assert inputs.labels.tolist() == [0, 1, 2, 0]
+    assert inputs.time_steps == 7
+    assert inputs.text == "rows, test split, 4 samples"
+    train = load_inputs(network(), InputChoice(data="rows", split="train"))
+    assert train.samples == 60
+    assert not np.array_equal(train.train[:, :4], inputs.train)
+
+
+def test_more_samples_than_there_are() -> None:
+    assert load_inputs(network(), InputChoice(data="rows", samples=10**9)).samples == 60
+
+
+def test_steps_of_choice_network_or_default(tmp_path: Path) -> None:
+    file = saved(tmp_path / "x.npy", np.ones((2, 1, 4, 4), np.int64))
+    assert load_inputs(network(), InputChoice(file=file, steps=9)).time_steps == 9
+    assert load_inputs(network(), InputChoice(file=file)).time_steps == 7
+    bare = network(time_steps=None)
+    assert load_inputs(bare, InputChoice(file=file)).time_steps == DEFAULT_STEPS
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 4), (16,)])
+def test_static_file(tmp_path: Path, rng: np.random.Generator, shape: tuple[int, ...]) -> None:
+    values = rng.integers(-9, 9, (5, *shape))
+    inputs = load_inputs(network(), InputChoice(file=saved(tmp_path / "x.npy", values)))
+    assert np.array_equal(inputs.train, values.reshape(1, 5, 16))
+    assert inputs.labels is None
+
+
+@pytest.mark.parametrize("shape", [(1, 4, 4), (16,)])
+def test_sequence_file(tmp_path: Path, rng: np.random.Generator, shape: tuple[int, ...]) -> None:
+    values = rng.integers(0, 2, (5, 11, *shape)).astype(np.float32)
+    file = saved(tmp_path / "x.npy", values)
+    inputs = load_inputs(network(), InputChoice(file=file, samples=3))
+    assert np.array_equal(inputs.train, values[:3].reshape(3, 11, 16).transpose(1, 0, 2))
+    assert inputs.time_steps == 11
+    with pytest.raises(ConfigError, match=r"--steps 5: .*holds 11 time steps"):
+        load_inputs(network(), InputChoice(file=file, steps=5))
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (np.full((2, 16), 0.5), "whole numbers"),
+        (np.full((2, 16), np.nan), "whole numbers"),
+        (np.full((2, 16), 2**40), "32 bits"),
+        (np.zeros((2, 15), np.int64), "do not fit"),
+        (np.zeros((), np.int64), "do not fit"),
+        (np.zeros((0, 16), np.int64), "no samples"),
+        (np.array([["a"] * 16]), "whole numbers"),
+        (np.zeros((2, 16), np.complex128), "whole numbers"),
+    ],
+)
+def test_file_that_does_not_fit(tmp_path: Path, values: Any, reason: str) -> None:
+    with pytest.raises(DataError, match=reason):
+        load_inputs(network(), InputChoice(file=saved(tmp_path / "x.npy", values)))
+
+
+def test_file_that_is_no_array(tmp_path: Path) -> None:
+    text, archive, pickled = (tmp_path / name for name in ("a.npy", "b.npz", "c.npy"))
+    text.write_text("1 2 3")
+    np.savez(archive, a=np.zeros(3))
+    np.save(pickled, np.array([{}], dtype=object), allow_pickle=True)
+    for path in (text, archive, pickled, tmp_path / "absent.npy", tmp_path):
+        with pytest.raises(DataError, match=path.name):
+            load_inputs(network(), InputChoice(file=path))
+
+
+def test_contradictions(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not both"):
+        load_inputs(network(), InputChoice(data="rows", file=tmp_path / "x.npy"))
+    for samples in (0, -3):
+        with pytest.raises(ConfigError, match=f"--samples {samples}: at least 1"):
+            load_inputs(network(), InputChoice(data="rows", samples=samples))
+    with pytest.raises(ConfigError, match="--steps 0: at least 1"):
+        load_inputs(network(), InputChoice(steps=0))
+
+
+def test_random_spikes_by_default() -> None:
+    inputs = load_inputs(network(), InputChoice(samples=50))
+    assert inputs.train.shape == (7, 50, 16)
+    assert set(np.unique(inputs.train)) == {0, 1}
+
+
+def test_random_input_fills_its_range_and_follows_its_seed() -> None:
+    choice = InputChoice(samples=60, steps=8, seed=3, input_range=(-2, 3))
+    inputs = load_inputs(network(), choice)
+    assert inputs.train.shape == (8, 60, 16)
+    assert set(np.unique(inputs.train)) == {-2, -1, 0, 1, 2, 3}
+    assert np.array_equal(inputs.train, load_inputs(network(), choice).train)
+    other = load_inputs(network(), replace(choice, seed=4))
+    assert not np.array_equal(inputs.train, other.train)
+
+
+def test_random_biases_of_input_neurons_are_constant() -> None:
+    inputs = load_inputs(network(block=EAGER), InputChoice(samples=40, steps=9))
+    assert inputs.train.shape == (1, 40, 16)
+    assert inputs.time_steps == 9
+    assert 0 <= inputs.train.min() < inputs.train.max() < 128
+
+
+def test_an_exported_network_completes_the_choice(exported: ExportOutcome) -> None:
+    own = completed(InputChoice(), exported.path)
+    assert own.data == "rows"
+    assert own.input_range == exported.input_range == (0, 15)
+    assert completed(InputChoice(seed=1), exported.path).data is None
+    file = Path("x.npy")
+    assert completed(InputChoice(file=file), exported.path).data is None

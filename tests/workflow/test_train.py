@@ -1,0 +1,118 @@
+"""Starting a run, and going on with one."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.trainer import tiny
+from tssl.errors import CheckpointError, ConfigError, DataError
+from tssl.workflow import train as workflow
+from tssl.workflow.recipes import recipe_path, shipped_recipes
+from tssl.workflow.train import Environment
+
+CPU = Environment(device="cpu")
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> str:
+    path = tmp_path / "rows.toml"
+    path.write_text(tiny.recipe().to_toml())
+    return str(path)
+
+
+def test_start_train_and_outcome(recipe: str, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    fit = workflow.start(recipe, ["epochs=1", "training.lr=0.5"], out, CPU)
+    outcome = workflow.train(fit, tiny.Watcher())
+    assert outcome.finished
+    assert outcome.recipe.training.lr == 0.5
+    document = json.loads(json.dumps(outcome.document()))
+    assert document["epochs"] == document["best"]["epoch"] == 1
+    names = {path.name for path in out.iterdir()}
+    assert names == {
+        "recipe.toml", "metrics.csv", "best.safetensors", "last.safetensors", "state.safetensors",
+    }  # fmt: skip
+
+
+def test_default_folder(recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert workflow.start(recipe, [], None, CPU).run.path == Path("runs/rows")
+
+
+def test_stopped_before_the_first_epoch(recipe: str, tmp_path: Path) -> None:
+    fit = workflow.start(recipe, [], tmp_path / "run", CPU)
+    outcome = workflow.train(fit, tiny.Watcher(stop_after=2))
+    assert not outcome.finished
+    assert outcome.document()["best"] is outcome.document()["last"] is None
+
+
+def test_nothing_is_written_when_something_is_wrong(recipe: str, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    wrong = [
+        (["data.name=stars"], CPU, ConfigError, "'stars' is unknown"),
+        (["training.rule=hebb"], CPU, ConfigError, "known rules"),
+        (["training.lrr=1"], CPU, ConfigError, "did you mean"),
+        ([], Environment(data_dir=tmp_path / "none", device="cpu"), DataError, "not a folder"),
+        (
+            ['network.layers=[{"type": "dense", "neurons": 4}]'],
+            CPU, ConfigError, "4 neurons.*3 classes",
+        ),
+    ]  # fmt: skip
+    for overrides, environment, error, reason in wrong:
+        with pytest.raises(error, match=reason):
+            workflow.start(recipe, overrides, out, environment)
+        assert not out.exists()
+
+
+def test_second_run_in_the_same_folder(recipe: str, tmp_path: Path) -> None:
+    workflow.start(recipe, [], tmp_path / "run", CPU)
+    with pytest.raises(ConfigError, match="already holds a run"):
+        workflow.start(recipe, [], tmp_path / "run", CPU)
+
+
+def test_resume(recipe: str, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    workflow.train(workflow.start(recipe, [], run, CPU), tiny.Watcher(stop_after=7))
+    fit = workflow.resume(run, [], CPU)
+    assert (fit.progress.epoch, fit.progress.batch) == (1, 1)
+    outcome = workflow.train(fit, tiny.Watcher())
+    assert outcome.finished
+    assert len(outcome.metrics) == 2
+
+
+def test_resume_with_more_epochs_is_remembered(recipe: str, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    workflow.train(workflow.start(recipe, [], run, CPU), tiny.Watcher())
+    outcome = workflow.train(workflow.resume(run, ["training.epochs=4"], CPU), tiny.Watcher())
+    assert [row.epoch for row in outcome.metrics] == [1, 2, 3, 4]
+    assert workflow.resume(run, [], CPU).recipe.training.epochs == 4
+
+
+@pytest.mark.parametrize("change", ["training.lr=1", "network.tau_m=4", "data.name=digits"])
+def test_resume_with_another_recipe(recipe: str, tmp_path: Path, change: str) -> None:
+    run = tmp_path / "run"
+    workflow.train(workflow.start(recipe, [], run, CPU), tiny.Watcher(stop_after=1))
+    before = (run / "recipe.toml").read_text()
+    with pytest.raises(ConfigError, match="only --epochs may change"):
+        workflow.resume(run, [change], CPU)
+    assert (run / "recipe.toml").read_text() == before
+
+
+def test_resume_where_nothing_is(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="holds no run"):
+        workflow.resume(tmp_path, [], CPU)
+
+
+def test_recipes() -> None:
+    shipped = shipped_recipes()
+    assert "digits" in shipped
+    for name, path in shipped.items():
+        assert recipe_path(name) == path
+        assert path.is_file()
+    with pytest.raises(ConfigError, match=r"'digit'.*shipped recipe \(digits"):
+        recipe_path("digit")
+
+
+def test_recipe_by_path(recipe: str) -> None:
+    assert recipe_path(recipe) == Path(recipe)

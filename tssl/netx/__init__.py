@@ -1,0 +1,18 @@
+"""The ``.net`` file: HDF5 as lava-dl's netx reads it. All netx key names are in this folder.
+
+Layout (``i`` counts the entries of a chain)::
+
+    /layer/<i>/type      input | flatten | conv | dense | dense_rec
+    /layer/<i>/shape     of one step of output, (C, H, W) or (neurons,)
+    /layer/<i>/neuron/   type = CUBA, iDecay, vDecay, vThMant  (whole numbers, or Lava hangs)
+    /layer/<i>/weight, bias, delay, weight_rec, stride, padding, dilation, groups
+
+What only this project needs is in attributes, which lava-dl ignores: ``tssl`` of the root (a
+JSON document: name, encoding, time steps, notes) and ``name`` of a layer.
+"""
+
+from tssl.netx.reader import read, read_notes
+from tssl.netx.rules import FORMAT_VERSION
+from tssl.netx.writer import write
+
+__all__ = ["FORMAT_VERSION", "read", "read_notes", "write"]

@@ -1,0 +1,375 @@
+"""Reading ``.net`` files, ours and those of others."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from tssl.chip import (
+    INPUT,
+    INTEGRATOR,
+    ChipNetwork,
+    ConvLayer,
+    CubaNeuron,
+    DenseLayer,
+    Encoding,
+    InputLayer,
+    IntArray,
+    Layer,
+    Pair,
+    RecurrentLayer,
+    Shape,
+)
+from tssl.errors import NetFileError, RangeError, UnsupportedLayerError
+from tssl.netx.rules import (
+    ATTRIBUTE,
+    FORMAT_VERSION,
+    LONGEST_DELAY,
+    NAME,
+    NEURON_LIMIT,
+    NEURON_TYPES,
+    UNREADABLE,
+    check_bias,
+    check_geometry,
+    check_recurrent_storage,
+    check_storage,
+)
+
+_INT64 = float(1 << 63)
+_DAMAGE = (  # what h5py and numpy raise on damaged files, beside what we refuse ourselves
+    RangeError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    OSError,
+    KeyError,
+    RuntimeError,
+    OverflowError,
+    MemoryError,
+)
+
+
+def read(path: Path) -> ChipNetwork:
+    """Read any ``.net`` file of CUBA layers that lava-dl 0.6.0 runs.
+
+    Raises
+    ------
+    NetFileError
+        When the file is missing, not HDF5, or lacks or misuses a key.
+    UnsupportedLayerError
+        When a layer is of a kind that Lava cannot load, or would load with other weights.
+    """
+    with _opened(path) as file:
+        document = _own_attribute(path, file)
+        return _network(path, file, document)
+
+
+def read_notes(path: Path) -> dict[str, Any]:
+    """Return the notes stored with a network, empty for files of others."""
+    with _opened(path) as file:
+        notes = _own_attribute(path, file).get("notes", {})
+    return notes if isinstance(notes, dict) else {}
+
+
+def _opened(path: Path) -> h5py.File:
+    """Open from memory, so that no lock stays on the file."""
+    try:
+        return h5py.File(io.BytesIO(path.read_bytes()), "r")
+    except OSError as error:
+        reason = error.strerror or "is not an HDF5 file"
+        raise NetFileError(f"{path}: cannot be read as a .net file: {reason}") from error
+
+
+def _own_attribute(path: Path, file: h5py.File) -> dict[str, Any]:
+    try:
+        if ATTRIBUTE not in file.attrs:
+            return {}
+        document = json.loads(file.attrs[ATTRIBUTE])
+        version = document["format_version"]
+    except _DAMAGE as error:  # RecursionError is a RuntimeError
+        raise NetFileError(f"{path}: attribute '{ATTRIBUTE}' is damaged: {error}") from error
+    if version != FORMAT_VERSION:
+        raise NetFileError(
+            f"{path}: format_version = {version}; this tssl reads {FORMAT_VERSION}; export again"
+        )
+    return dict(document)
+
+
+def _network(path: Path, file: h5py.File, document: dict[str, Any]) -> ChipNetwork:
+    encoding, time_steps = _own_settings(path, document)
+    where = "layer"
+    try:
+        reader = _ChainReader(path)
+        for position, entry in enumerate(_entries(path, file)):
+            where = f"layer/{position}"
+            reader.add(position, entry)
+        where = "layer"
+        return ChipNetwork(
+            name=str(document.get("name", path.stem)),
+            input=reader.input_layer(),
+            layers=tuple(reader.layers),
+            encoding=encoding,
+            time_steps=time_steps,
+        )
+    except UnsupportedLayerError as error:
+        raise UnsupportedLayerError(f"{path}: {error}") from error
+    except _DAMAGE as error:
+        raise NetFileError(f"{path}: key '{where}' cannot be understood: {error}") from error
+
+
+def _own_settings(path: Path, document: dict[str, Any]) -> tuple[Encoding | None, int | None]:
+    """Return encoding and time steps, each None when the file does not say."""
+    encoding, time_steps = document.get("encoding"), document.get("time_steps")
+    try:
+        if encoding is not None:
+            encoding = Encoding(**encoding)
+            if not np.isfinite([encoding.offset, encoding.gain, encoding.quantum]).all():
+                raise ValueError(f"encoding = {encoding}")
+        if time_steps is not None and (type(time_steps) is not int or time_steps < 1):
+            raise ValueError(f"time_steps = {time_steps!r}")
+    except (TypeError, ValueError) as error:
+        raise NetFileError(f"{path}: attribute '{ATTRIBUTE}' is damaged: {error}") from error
+    return encoding, time_steps
+
+
+def _entries(path: Path, file: h5py.File) -> list[h5py.Group]:
+    layers = file.get("layer")
+    if not isinstance(layers, h5py.Group) or not len(layers):
+        raise NetFileError(f"{path}: has no key 'layer'; it is not a netx network")
+    entries = [layers.get(str(position)) for position in range(len(layers))]
+    for position, entry in enumerate(entries):
+        if not isinstance(entry, h5py.Group):
+            raise NetFileError(f"{path}: key 'layer/{position}' is missing; found {list(layers)}")
+    return entries
+
+
+class _ChainReader:
+    """Builds layers entry by entry; knows the shape that the next one sees."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.layers: list[Layer] = []
+        self._shape: Shape | None = None
+        self._input: InputLayer | None = None
+
+    def add(self, position: int, entry: h5py.Group) -> None:
+        """Read one entry of the file."""
+        kind = self._text(entry, "type")
+        if kind == "input" and position:
+            raise UnsupportedLayerError(f"layer/{position}: an input behind other layers")
+        if kind == "flatten":
+            self._shape = None if self._shape is None else (int(np.prod(self._shape)),)
+        elif kind == "input":
+            self._add_input(entry)
+        elif kind in _READERS:
+            self._add_layer(kind, entry)
+        else:
+            known = ", ".join(["input", "flatten", *_READERS])
+            also = " (netx names it, but Lava cannot load it)" if kind in UNREADABLE else ""
+            raise UnsupportedLayerError(
+                f"layer/{position}: type '{kind}' is not supported{also}; supported: {known}"
+            )
+
+    def input_layer(self) -> InputLayer:
+        """Return the input of the network, derived from the first layer when not stored."""
+        if self._input is not None or not self.layers:
+            return self._input or InputLayer(shape=(1,))
+        return InputLayer(shape=self.layers[0].input_shape)
+
+    def _add_input(self, entry: h5py.Group) -> None:
+        self._shape = tuple(int(size) for size in np.atleast_1d(self._array(entry, "shape")))
+        neuron = self._neuron(entry) if "neuron" in entry else None
+        self._input = InputLayer(shape=self._shape, neuron=neuron)
+
+    def _add_layer(self, kind: str, entry: h5py.Group) -> None:
+        fallback = f"{kind}{len(self.layers) + 1}"
+        fields: dict[str, Any] = {
+            "name": str(entry.attrs.get(NAME, fallback)),
+            "source": self.layers[-1].name if self.layers else INPUT,
+            "neuron": self._neuron(entry) if "neuron" in entry or kind == "conv" else INTEGRATOR,
+            "weight": self._array(entry, "weight"),
+        }
+        layer = _READERS[kind](self, entry, fields)
+        self._check_shape(entry, layer)
+        self.layers.append(layer)
+        self._shape = layer.output_shape
+
+    def dense(self, entry: h5py.Group, fields: dict[str, Any]) -> Layer:
+        """Read a dense layer."""
+        self._check_flat(fields["name"])
+        fields["weight"] = weight = self._matrix(entry, fields["weight"])
+        check_storage(fields["name"], weight)
+        if "delay" in entry:
+            fields["delay"] = _full_delay(self._array(entry, "delay"), weight, fields["name"])
+        return DenseLayer(bias=self._bias(entry, len(weight)), **fields)
+
+    def recurrent(self, entry: h5py.Group, fields: dict[str, Any]) -> Layer:
+        """Read a dense layer with recurrent synapses."""
+        if "delay" in entry:
+            raise UnsupportedLayerError(
+                f"layer {fields['name']}: delays in dense_rec; Lava computes other weights then"
+            )
+        self._check_flat(fields["name"])
+        fields["weight"] = weight = self._matrix(entry, fields["weight"])
+        own = self._array(entry, "weight_rec").reshape(len(weight), -1)
+        check_recurrent_storage(fields["name"], weight, own)
+        return RecurrentLayer(recurrent_weight=own, bias=self._bias(entry, len(weight)), **fields)
+
+    def conv(self, entry: h5py.Group, fields: dict[str, Any]) -> Layer:
+        """Read a convolution."""
+        if "delay" in entry and self._array(entry, "delay").any():
+            raise UnsupportedLayerError(
+                f"layer {fields['name']}: delays of a convolution; Lava silently drops them"
+            )
+        if self._shape is None or len(self._shape) != 3:
+            raise UnsupportedLayerError(
+                f"layer {fields['name']}: a convolution needs an input of shape (C, H, W), "
+                f"not {self._shape}"
+            )
+        weight = fields.pop("weight")
+        layer = ConvLayer(
+            weight=_kernels(fields["name"], weight),
+            map_shape=(self._shape[0], self._shape[1], self._shape[2]),
+            stride=self._pair(entry, "stride"),
+            padding=self._pair(entry, "padding"),
+            dilation=self._pair(entry, "dilation"),
+            groups=int(self._array(entry, "groups").item()),
+            bias=self._conv_bias(entry),
+            **fields,
+        )
+        check_geometry(layer)
+        return layer
+
+    def _check_flat(self, name: str) -> None:
+        """Refuse what Lava cannot connect; what only names the input's shape, it ignores."""
+        connected = self.layers or (self._input is not None and self._input.neuron is not None)
+        if connected and self._shape is not None and len(self._shape) > 1:
+            raise UnsupportedLayerError(
+                f"layer {name}: needs a flatten between it and maps of shape {self._shape}"
+            )
+
+    def _check_shape(self, entry: h5py.Group, layer: Layer) -> None:
+        stored = tuple(int(size) for size in np.atleast_1d(self._array(entry, "shape")))
+        if not isinstance(layer, ConvLayer):
+            stored = (int(np.prod(stored)),)
+        if stored != layer.output_shape:
+            raise NetFileError(
+                f"{self.path}: key '{entry.name}/shape' is {stored}, "
+                f"but the layer computes {layer.output_shape}"
+            )
+
+    def _matrix(self, entry: h5py.Group, weight: IntArray) -> IntArray:
+        if weight.ndim == 1:
+            return weight.reshape(int(np.prod(self._array(entry, "shape"))), -1)
+        return weight
+
+    def _neuron(self, entry: h5py.Group) -> CubaNeuron:
+        group = entry.get("neuron")
+        if not isinstance(group, h5py.Group):
+            raise NetFileError(f"{self.path}: key '{entry.name}/neuron' is missing")
+        kind = self._text(group, "type")
+        if kind not in NEURON_TYPES:
+            raise UnsupportedLayerError(
+                f"{entry.name}: neuron type '{kind}'; supported: {', '.join(NEURON_TYPES)}"
+            )
+        if "messageBits" in group:
+            raise UnsupportedLayerError(f"{entry.name}: messageBits, on which Lava fails to load")
+        return CubaNeuron(
+            current_decay=self._whole_number(group, "iDecay"),
+            voltage_decay=self._whole_number(group, "vDecay"),
+            threshold=self._whole_number(group, "vThMant"),
+        )
+
+    def _whole_number(self, group: h5py.Group, key: str) -> int:
+        value = np.asarray(self._dataset(group, key))
+        whole = value.dtype.kind in "iu" and value.size == 1
+        if not whole or abs(int(value.item())) >= NEURON_LIMIT:
+            raise NetFileError(
+                f"{self.path}: key '{group.name}/{key}' is {value.tolist()}; "
+                "it must be one integer of 26 bits (Lava hangs on others)"
+            )
+        return int(value.item())
+
+    def _bias(self, entry: h5py.Group, neurons: int) -> IntArray:
+        if "bias" not in entry:
+            return np.zeros((), np.int64)
+        bias = self._stored_bias(entry).reshape(-1)
+        return np.repeat(bias, neurons) if bias.size == 1 else bias
+
+    def _conv_bias(self, entry: h5py.Group) -> IntArray:
+        if "bias" not in entry:
+            return np.zeros((), np.int64)
+        bias = self._stored_bias(entry)
+        return bias.transpose(2, 1, 0).reshape(-1) if bias.ndim == 3 else bias
+
+    def _stored_bias(self, entry: h5py.Group) -> IntArray:
+        bias = self._array(entry, "bias")
+        check_bias(f"key '{entry.name}/bias'", bias)
+        return bias
+
+    def _pair(self, entry: h5py.Group, key: str) -> Pair:
+        values = self._array(entry, key)
+        if values.size not in (1, 2):
+            raise NetFileError(
+                f"{self.path}: key '{entry.name}/{key}' is {values.tolist()}; "
+                "one number or (height, width) is expected"
+            )
+        height, width = np.broadcast_to(values.reshape(-1), (2,))
+        return int(height), int(width)
+
+    def _array(self, entry: h5py.Group, key: str) -> IntArray:
+        """Return numbers, cut toward zero to integers as lava-dl does."""
+        values = np.asarray(self._dataset(entry, key))
+        if values.dtype.kind not in "iufb" or not np.isfinite(values).all() or not values.size:
+            raise NetFileError(f"{self.path}: key '{entry.name}/{key}' holds no finite numbers")
+        if values.dtype.kind != "b" and not -_INT64 < float(values.min()) <= values.max() < _INT64:
+            raise NetFileError(f"{self.path}: key '{entry.name}/{key}' exceeds 64 bits")
+        return np.trunc(values).astype(np.int64)
+
+    def _text(self, entry: h5py.Group, key: str) -> str:
+        value = self._dataset(entry, key)
+        if isinstance(value, np.ndarray) and value.size == 1:
+            value = value.item()
+        if not isinstance(value, bytes | str):
+            raise NetFileError(f"{self.path}: key '{entry.name}/{key}' is not a text")
+        return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+    def _dataset(self, entry: h5py.Group, key: str) -> Any:  # noqa: ANN401 - as HDF5 holds it
+        dataset = entry.get(key)
+        if not isinstance(dataset, h5py.Dataset):
+            raise NetFileError(f"{self.path}: key '{entry.name}/{key}' is missing")
+        return dataset[()]
+
+
+def _full_delay(delay: IntArray, weight: IntArray, name: str) -> IntArray:
+    """Return one delay per synapse, from one, one per output, per input or per synapse."""
+    delay = np.clip(delay, 0, LONGEST_DELAY)
+    if delay.ndim == 1 and delay.size == weight.shape[0]:
+        delay = delay[:, None]
+    if delay.ndim > 2 or (delay.ndim == 1 and delay.size not in (1, weight.shape[1])):
+        raise UnsupportedLayerError(
+            f"layer {name}: delays of shape {delay.shape} for weights {weight.shape}"
+        )
+    return np.broadcast_to(delay, weight.shape)
+
+
+def _kernels(name: str, weight: IntArray) -> IntArray:
+    """Return convolution weights without the fifth axis of length one that slayer writes."""
+    if weight.ndim == 5 and weight.shape[4] == 1:
+        return weight[..., 0]
+    if weight.ndim != 4:
+        raise UnsupportedLayerError(
+            f"layer {name}: weights of shape {weight.shape}; expected (O, I / groups, kh, kw)"
+        )
+    return weight
+
+
+_READERS: dict[str, Callable[[_ChainReader, h5py.Group, dict[str, Any]], Layer]] = {
+    "conv": _ChainReader.conv,
+    "dense": _ChainReader.dense,
+    "dense_rec": _ChainReader.recurrent,
+}
