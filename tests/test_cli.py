@@ -740,7 +740,6 @@ def test_verify_failure_is_status_4(
     assert {difference["left"], difference["right"]} == {0, 1}
 
 
-@pytest.mark.slow
 def test_interpreter_without_lava(tssl: Callable[..., Ran], work: Path, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)
@@ -787,7 +786,6 @@ def test_chain_with_lava(tssl: Callable[..., Ran], work: Path, tmp_path: Path) -
 
 
 @pytest.mark.lava
-@pytest.mark.slow
 def test_lava_given_another_network(
     tssl: Callable[..., Ran], work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -811,7 +809,6 @@ def test_lava_given_another_network(
 
 
 @pytest.mark.lava
-@pytest.mark.slow
 def test_no_loihi_2_here(tssl: Callable[..., Ran], work: Path, tmp_path: Path) -> None:
     ran = tssl(
         "run", work / "rows.net", "--backend", "loihi2", "--data", "rows", "--samples", 1,

@@ -133,6 +133,8 @@ def train(output: Output, recipe: str | None, resume: Path | None, **options: An
     """
     if (recipe is None) == (resume is None):
         raise click.UsageError("give either a RECIPE or --resume DIR")
+    if resume is not None and options["out"] is not None:
+        raise click.UsageError("a run goes on in its own folder: give --resume without --out")
     from tssl.workflow import train as workflow
 
     environment = workflow.Environment(

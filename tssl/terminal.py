@@ -1,14 +1,15 @@
 """What the command line shows: live bars on stderr, tables on stdout."""
 
 import json
+import math
+import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import (
@@ -20,16 +21,17 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+
+from tssl.tables import show_table
 
 if TYPE_CHECKING:
     from tssl.trainer.run_directory import EpochMetrics
     from tssl.trainer.run_directory import Progress as TrainProgress
 
+_STDERR = 2
+_STOPPING = b"stopping after this batch; press Ctrl-C again to stop at once\n"
 _WIDE = 160
 """Columns where nobody watches: a file or pipe should not get folded cells."""
-
-_VERDICTS = {"PASS": "[green]PASS[/]", "FAIL": "[bold red]FAIL[/]", "SKIPPED": "[yellow]SKIPPED[/]"}
 
 
 class Output:
@@ -55,21 +57,16 @@ class Output:
 
     def document(self, document: Mapping[str, Any]) -> None:
         """Write the one JSON document."""
-        self.results.file.write(json.dumps(document, indent=2, default=_plain) + "\n")
+        text = json.dumps(_plain(document), indent=2, allow_nan=False)
+        self.results.file.write(text + "\n")
 
     def line(self, text: str) -> None:
         """Write a line of results."""
         self.results.print(escape(text), soft_wrap=True)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """Write a table; numbers are aligned to the right."""
-        table = Table(title=escape(title), title_justify="left", box=box.SIMPLE)
-        for index, column in enumerate(columns):
-            numeric = all(isinstance(row[index], int | float) for row in rows)
-            table.add_column(column, justify="right" if numeric else "left", overflow="fold")
-        for row in rows:
-            table.add_row(*map(_cell, row))
-        self.results.print(table)
+        """Write a table of results."""
+        show_table(self.results, title, columns, rows)
 
     @contextmanager
     def bar(self, title: str, total: int) -> Iterator[Any]:
@@ -149,7 +146,9 @@ class TrainingBar:
         if self._stop:
             raise KeyboardInterrupt
         self._stop = True
-        self._output.say("stopping after this batch; press Ctrl-C again to stop at once")
+        if not self._output.quiet:  # past all buffers: they may be in use just now
+            with suppress(OSError):
+                os.write(_STDERR, _STOPPING)
 
 
 def show_layers(output: Output, layers: Sequence[Mapping[str, Any]]) -> None:
@@ -209,13 +208,13 @@ def _bar(console: Console) -> Progress:
     )
 
 
-def _cell(value: object) -> str:
-    if isinstance(value, str) and value in _VERDICTS:
-        return _VERDICTS[value]
-    return escape(str(value))
-
-
 def _plain(value: object) -> object:
-    """Turn numpy numbers into Python's."""
-    item = getattr(value, "item", None)
-    return item() if callable(item) else str(value)
+    """Return Python's own JSON data: numpy's numbers converted, null for what is no number."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, str | int | float) else str(value)

@@ -27,6 +27,7 @@ HEADROOM = 2.0
 """The current must stay this factor away from wrapping on calibration data."""
 
 _ATTEMPTS = 20
+_FAR = 16
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -110,7 +111,11 @@ class _Fitter:
         scale = self._largest_scale()
         for _ in range(_ATTEMPTS):
             layer = self._layer(scale)
-            ranges = observe(layer, train, self.spec.time_steps, input_range)
+            try:
+                ranges = observe(layer, train, self.spec.time_steps, input_range)
+            except RangeError:  # the sums overflow 32 bits, so 24 by far
+                scale /= _FAR
+                continue
             excess = ranges.current * HEADROOM / STATE_LIMIT
             if excess <= 1:
                 return LayerReport(layer=layer, scale=scale, ranges=ranges)

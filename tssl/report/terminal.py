@@ -1,101 +1,92 @@
-"""Tables for a terminal."""
+"""Results and costs for a terminal."""
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from tssl.costs import CostReport, Quantity
 from tssl.report.units import amount, band, count
 from tssl.results import RunResult
+from tssl.tables import show_table
 
 
 def show_result(result: RunResult, console: Console) -> None:
     """Write what was run and how much of it was right."""
     accuracy = result.accuracy
-    table = Table(
-        title=escape(f"{result.network} on {result.data}"), title_justify="left", box=box.SIMPLE
-    )
-    for name in ("backend", "samples", "time steps", "accuracy"):
-        table.add_column(name)
-    table.add_row(
-        escape(result.backend),
+    row = [
+        result.backend,
         count(result.counts.samples),
         count(result.counts.time_steps),
         "no labels" if accuracy is None else f"{accuracy:.2%}",
-    )
-    console.print(table)
+    ]
+    columns = ["backend", "samples", "time steps", "accuracy"]
+    show_table(console, f"{result.network} on {result.data}", columns, [row])
 
 
 def show_costs(report: CostReport, console: Console) -> None:
     """Write energy, time, cores and every assumption, each number with its kind."""
-    console.print(_summary(report))
-    console.print(_layers(report))
+    _show_summary(report, console)
+    _show_layers(report, console)
+    _show_figures(report, console)
     _show_assumptions(report, console)
     for reason in report.refusals:
         console.print(f"Not given: {escape(reason)}")
 
 
-def _summary(report: CostReport) -> Table:
-    table = Table(
-        title=escape(f"{report.network} on {report.title}, per inference"),
-        caption=escape(f"Operating point: {report.operating_point}"),
-        title_justify="left",
-        box=box.SIMPLE,
-        caption_justify="left",
-    )
-    for name in ("", "value", "band", "kind"):
-        table.add_column(name)
-    for part, quantity in report.by_part.items():
-        _add(table, f"energy, {part}", quantity)
+def _show_summary(report: CostReport, console: Console) -> None:
+    rows = [_row(f"energy, {part}", quantity) for part, quantity in report.by_part.items()]
     if "io" not in report.by_part:
-        table.add_row("energy, io", "not included", "", "")
-    _add(table, "energy", report.total)
-    _add(table, "latency", report.latency)
-    _add(table, "time step", report.step_time)
-    _add(table, "throughput, stream", report.throughput)
-    _add(table, "static energy, stream", report.static_in_stream)
-    return table
+        rows.append(["energy, io", "not included", "", ""])
+    rows += [
+        _row("energy", report.total),
+        _row("latency", report.latency),
+        _row("time step", report.step_time),
+        _row("throughput, stream", report.throughput),
+        _row("static energy, stream", report.static_in_stream),
+    ]
+    title = f"{report.network} on {report.title}, per inference"
+    show_table(console, title, ["", "value", "band", "kind"], rows)
+    console.print(f"Operating point: {escape(report.operating_point)}\n", soft_wrap=True)
 
 
-def _add(table: Table, name: str, quantity: Quantity) -> None:
-    table.add_row(name, amount(quantity.value, quantity.unit), band(quantity), quantity.kind)
+def _row(name: str, quantity: Quantity) -> list[str]:
+    return [name, amount(quantity.value, quantity.unit), band(quantity), quantity.kind]
 
 
-def _layers(report: CostReport) -> Table:
-    table = Table(
-        title=f"Layers, {report.cores} cores (cores: derived by rule)",
-        title_justify="left",
-        box=box.SIMPLE,
-    )
-    for name in ("layer", "neurons", "cores", "fullest", "dynamic energy", "band"):
-        table.add_column(name)
+def _show_layers(report: CostReport, console: Console) -> None:
     energy = report.by_layer
-    for layer in report.mapping:
-        dynamic = energy[layer.layer]
-        table.add_row(
-            escape(layer.layer),
+    rows = [
+        [
+            layer.layer,
             count(layer.neurons),
             count(layer.cores),
             f"{layer.bound_by} {layer.utilisation:.0%}",
-            amount(dynamic.value, "J"),
-            band(dynamic),
-        )
-    return table
+            amount(energy[layer.layer].value, "J"),
+            band(energy[layer.layer]),
+        ]
+        for layer in report.mapping
+    ]
+    columns = ["layer", "neurons", "cores", "fullest", "dynamic energy", "band"]
+    show_table(console, f"Layers, {report.cores} cores (derived by rule)", columns, rows)
+
+
+def _show_figures(report: CostReport, console: Console) -> None:
+    rows = [
+        [
+            entry.statement,
+            amount(entry.quantity.value, entry.quantity.unit),
+            band(entry.quantity),
+            entry.kind,
+        ]
+        for entry in report.assumptions
+        if entry.quantity is not None
+    ]
+    show_table(console, "Figures behind the estimate", ["figure", "value", "band", "kind"], rows)
 
 
 def _show_assumptions(report: CostReport, console: Console) -> None:
-    """Write a figure a line, and every other assumption as a sentence."""
-    figures = Table(title="Figures behind the estimate", title_justify="left", box=box.SIMPLE)
-    for name in ("figure", "value", "band", "kind"):
-        figures.add_column(name)
-    stated = [entry for entry in report.assumptions if entry.quantity is None]
+    console.print("[bold]Assumptions[/]")
     for entry in report.assumptions:
-        if entry.quantity is not None:
-            value = amount(entry.quantity.value, entry.quantity.unit)
-            figures.add_row(escape(entry.statement), value, band(entry.quantity), entry.kind)
-    console.print(figures)
-    console.print("Assumptions")
-    for entry in stated:
-        console.print(f"- {escape(entry.statement)} [dim]({entry.kind}: {escape(entry.source)})[/]")
+        if entry.quantity is None:
+            source = escape(f"({entry.kind}: {entry.source})")
+            console.print(f"- {escape(entry.statement)} [dim]{source}[/]")
     console.print("The source of every figure: `tssl profiles show`, --json or --html.")

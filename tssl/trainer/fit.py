@@ -197,7 +197,8 @@ class Fit:
         kept = f"the last good weights are in {self.run.last}" if self.progress.epoch else "none"
         raise TrainingError(
             f"epoch {self.progress.epoch + 1}, batch {self.progress.batch + 1}: "
-            f"the {what} is {value}; lower training.lr (now {self.recipe.training.lr}); kept: {kept}"
+            f"the {what} is {value}; lower training.lr "
+            f"(now {self.recipe.training.lr}); kept: {kept}"
         )
 
     def _finish_epoch(self) -> EpochMetrics:

@@ -114,7 +114,8 @@ def encode(network: ChipNetwork, dataset: Dataset, samples: int | None = None) -
             f"data set {dataset.name} has samples of shape {dataset.shape}; "
             f"network {network.name} takes {network.input.shape}"
         )
-    return network.as_train(network.encoding.integers(dataset.inputs[:samples]))
+    integers = network.encoding.integers(dataset.inputs[:samples])
+    return network.as_train(integers.reshape(len(integers), *network.input.shape))
 
 
 def completed(choice: InputChoice, net: Path) -> InputChoice:
@@ -151,7 +152,7 @@ def _from_file(network: ChipNetwork, choice: InputChoice, path: Path) -> Inputs:
         raise DataError(f"{path}: cannot be read as a .npy file: {error}") from error
     if not isinstance(values, np.ndarray):
         raise DataError(f"{path}: holds several arrays; one .npy array is expected")
-    train = network.as_train(values[: choice.samples])
+    train = network.as_train(values[: choice.samples] if values.ndim else values)
     if train.shape[1] == 0:
         raise DataError(f"{path}: holds no samples")
     own_steps = len(train) if len(train) > 1 else None

@@ -67,6 +67,11 @@ def proof_table(proof: dict[str, Any] | None) -> dict[str, Any] | None:
         for stage in proof["stages"]
         for row in stage["rows"]
     ]  # fmt: skip
+    rows += [
+        [stage["witness"], stage["skipped"], "", "", "", "", "SKIPPED"]
+        for stage in proof["stages"]
+        if stage["skipped"]
+    ]
     columns = ["witness", "layer", "quantity", "compared", "sum", "differences", "verdict"]
     statement = (
         "At export the engine was compared with independent implementations of the same "
