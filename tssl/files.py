@@ -16,7 +16,15 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["make_directory", "read_json", "read_toml", "write_json", "write_text", "written"]
+__all__ = [
+    "make_directory",
+    "read_json",
+    "read_toml",
+    "remove",
+    "write_json",
+    "write_text",
+    "written",
+]
 
 
 @contextmanager
@@ -56,6 +64,20 @@ def make_directory(path: Path) -> None:
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+
+
+def remove(path: Path) -> None:
+    """Remove a file if it is there.
+
+    Raises
+    ------
+    OutputError
+        When it cannot be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
     except OSError as error:
         raise _cannot_write(path, error) from error
 

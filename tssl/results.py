@@ -24,7 +24,7 @@ from tssl.chip import (
     Train,
 )
 from tssl.errors import DataError
-from tssl.files import read_json, write_json, written
+from tssl.files import read_json, remove, write_json, written
 
 SCHEMA_VERSION = 1
 _ARRAYS = "result.npz"
@@ -201,7 +201,7 @@ class RunResult:
         return float(np.mean(self.predictions == self.labels))
 
     def save(self, directory: Path) -> None:
-        """Write ``result.npz`` and ``result.json``."""
+        """Write ``result.npz`` and, last, ``result.json``: without it there is no result."""
         arrays: dict[str, Any] = {
             "output_spikes": self.output_spikes,
             "spike_counts": self.spike_counts,
@@ -212,6 +212,7 @@ class RunResult:
         for name, value in asdict(self.counts).items():
             if isinstance(value, np.ndarray):
                 arrays[f"counts.{name}"] = value
+        remove(directory / _DOCUMENT)
         with written(directory / _ARRAYS) as path, path.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
         write_json(directory / _DOCUMENT, self.document())

@@ -186,3 +186,9 @@ def test_agreement_with_the_float_network(rng, layers, rate):
         agreement = (chip.trains[name] == expected).mean()
         print(f"{name}: {agreement:.4f} of the bits agree")  # noqa: T201 - shown on failure
         assert agreement > rate
+
+
+def test_threshold_that_rounds_to_zero_is_refused(rng):
+    trained = with_weights(tiny(rng, threshold=1e-5), dense1=[[1.0, -0.49]])
+    with pytest.raises(RangeError, match=r"layer dense1: threshold 1e-05 rounds to zero"):
+        quantized(trained, np.array([[1, 0]]))

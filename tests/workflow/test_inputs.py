@@ -165,3 +165,11 @@ def test_an_exported_network_completes_the_choice(exported: ExportOutcome) -> No
     assert completed(InputChoice(seed=1), exported.path).data is None
     file = Path("x.npy")
     assert completed(InputChoice(file=file), exported.path).data is None
+
+
+def test_a_sequence_of_one_step_is_a_sequence(tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    np.save(path, np.ones((3, 1, 16), np.int64))
+    assert load_inputs(network(), InputChoice(file=path)).time_steps == 1
+    with pytest.raises(ConfigError, match="holds 1 time steps"):
+        load_inputs(network(), InputChoice(file=path, steps=4))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.trainer import tiny
-from tssl.errors import CheckpointError, ConfigError, DataError
+from tssl.errors import CheckpointError, ConfigError, DataError, TrainingError
 from tssl.workflow import train as workflow
 from tssl.workflow.recipes import recipe_path, shipped_recipes
 from tssl.workflow.train import Environment
@@ -116,3 +116,16 @@ def test_recipes() -> None:
 
 def test_recipe_by_path(recipe: str) -> None:
     assert recipe_path(recipe) == Path(recipe)
+
+
+def test_a_run_that_saved_nothing_leaves_its_folder_free(
+    recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "tssl.trainer.fit.loss_of", lambda output, *_, **__: output.sum() * float("nan")
+    )
+    for _ in range(2):  # the second attempt is not refused
+        fit = workflow.start(recipe, [], tmp_path / "run", CPU)
+        with pytest.raises(TrainingError, match="epoch 1, batch 1"):
+            workflow.train(fit, tiny.Watcher())
+    assert not (tmp_path / "run" / "recipe.toml").exists()

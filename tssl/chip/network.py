@@ -123,6 +123,11 @@ class ChipNetwork:
             for layer in self.layers
         )
 
+    @property
+    def static_shapes(self) -> set[Shape]:
+        """Shapes of a sample that stays the same at every step: as a map, or flat."""
+        return {self.input.shape, (self.input.neurons,)}
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 over everything that decides a spike."""
@@ -154,7 +159,7 @@ class ChipNetwork:
                 f"network inputs must be whole numbers of 32 bits; these {values.dtype} are not all"
             )
         integers = messages.astype(np.int64)
-        shapes = {self.input.shape, (self.input.neurons,)}
+        shapes = self.static_shapes
         if integers.shape[1:] in shapes:
             return integers.reshape(1, len(integers), self.input.neurons)
         if integers.ndim > 1 and integers.shape[2:] in shapes:

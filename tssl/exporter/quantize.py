@@ -133,10 +133,17 @@ class _Fitter:
 
     def _layer(self, scale: float) -> Layer:
         weight = self._weight(scale)
+        threshold = round(scale * self.stage.threshold)
+        if threshold < 1:
+            raise RangeError(
+                f"layer {self.stage.name}: threshold {self.stage.threshold:g} rounds to zero "
+                f"beside weights of up to {np.abs(self.stage.weight).max():.3g}; train it with a "
+                "larger threshold"
+            )
         neuron = CubaNeuron(
             current_decay=round(DECAY_ONE / self.spec.tau_s),
             voltage_decay=round(DECAY_ONE / self.spec.tau_m),
-            threshold=round(scale * self.stage.threshold),
+            threshold=threshold,
         )
         name, source = self.stage.name, self.source
         if not self.stage.is_conv:

@@ -12,7 +12,7 @@ from torch import nn
 
 from tssl.checkpoint import FORMAT_VERSION, Checkpoint, load_tensors, save_tensors
 from tssl.errors import CheckpointError, ConfigError
-from tssl.files import make_directory, write_text, written
+from tssl.files import make_directory, remove, write_text, written
 from tssl.spec import Recipe, load_recipe
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -141,6 +141,11 @@ class RunDirectory:
         self.check_free()
         make_directory(self.path)
         self.save_recipe(recipe)
+
+    def free_if_empty(self) -> None:
+        """Take the recipe away from a run that saved nothing, so that it can be started anew."""
+        if not self.state.exists():
+            remove(self.recipe)
 
     def save_recipe(self, recipe: Recipe) -> None:
         """Write the resolved recipe."""

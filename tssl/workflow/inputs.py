@@ -155,7 +155,8 @@ def _from_file(network: ChipNetwork, choice: InputChoice, path: Path) -> Inputs:
     train = network.as_train(values[: choice.samples] if values.ndim else values)
     if train.shape[1] == 0:
         raise DataError(f"{path}: holds no samples")
-    own_steps = len(train) if len(train) > 1 else None
+    is_sequence = values.ndim > 1 and values.shape[1:] not in network.static_shapes
+    own_steps = len(train) if is_sequence else None
     if own_steps is not None and choice.steps not in (None, own_steps):
         raise ConfigError(f"--steps {choice.steps}: {path} holds {own_steps} time steps")
     steps = own_steps or _steps(network, choice)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tssl import datasets
-from tssl.errors import ConfigError
+from tssl.errors import ConfigError, TrainingError
 from tssl.spec import Recipe, load_recipe
 from tssl.trainer.fit import Fit, Watcher, choose_device
 from tssl.trainer.run_directory import EpochMetrics, RunDirectory
@@ -117,8 +117,18 @@ def resume(directory: Path, overrides: Sequence[str], environment: Environment) 
 
 
 def train(fit: Fit, watcher: Watcher) -> TrainOutcome:
-    """Train until the last epoch or until the watcher stops it."""
-    finished = fit.fit(watcher)
+    """Train until the last epoch or until the watcher stops it.
+
+    Raises
+    ------
+    TrainingError
+        When training cannot go on. A folder in which nothing was saved is free again.
+    """
+    try:
+        finished = fit.fit(watcher)
+    except TrainingError:
+        fit.run.free_if_empty()
+        raise
     rows = tuple(fit.progress.metrics)
     return TrainOutcome(
         directory=fit.run.path,
