@@ -60,7 +60,7 @@ def test_data_set() -> None:
     assert inputs.labels is not None
     assert inputs.labels.tolist() == [0, 1, 2, 0]
     assert inputs.time_steps == 7
-    assert inputs.text == "rows, test split, 4 samples"
+    assert inputs.text == "rows, test split"
     train = load_inputs(network(), InputChoice(data="rows", split="train"))
     assert train.samples == 60
     assert not np.array_equal(train.train[:, :4], inputs.train)

@@ -141,7 +141,7 @@ def _from_data_set(network: ChipNetwork, choice: InputChoice, name: str) -> Inpu
         train=train,
         time_steps=_steps(network, choice),
         labels=dataset.labels[: choice.samples],
-        text=f"{name}, {choice.split} split, {train.shape[1]} samples",
+        text=f"{name}, {choice.split} split",
     )
 
 
@@ -174,7 +174,7 @@ def _random(network: ChipNetwork, choice: InputChoice) -> Inputs:
         values = rng.integers(low, high + 1, (steps, samples, network.input.neurons))
     else:
         values = (rng.random((steps, samples, network.input.neurons)) < 0.3).astype(np.int64)
-    text = f"random input, seed {seed}, {samples} samples"
+    text = f"random input, seed {seed}"
     return Inputs(train=values, time_steps=steps, labels=None, text=text)
 
 
