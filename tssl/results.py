@@ -24,6 +24,7 @@ from tssl.chip import (
     Train,
 )
 from tssl.errors import DataError
+from tssl.events import reached_neurons, synapses_of
 from tssl.files import read_json, remove, write_json, written
 
 SCHEMA_VERSION = 1
@@ -313,7 +314,12 @@ def _reached(layer: Layer, source: Train, fired: SpikeArray) -> BoolArray:
     if isinstance(layer, DenseLayer) and layer.delay is not None:
         # a static input reaches the later steps' neurons only when it is spelt out
         source = np.broadcast_to(source, (len(fired), *source.shape[1:]))
-    reached = layer.reached(source)
+    synapses = synapses_of(layer)
+    if synapses is None:
+        reached = layer.reached(source)
+    else:
+        sample_first = np.ascontiguousarray(source.transpose(1, 0, 2))
+        reached = reached_neurons(synapses.present, sample_first).transpose(1, 0, 2) != 0
     if isinstance(layer, RecurrentLayer):
         own = np.zeros(fired.shape, np.bool_)
         present = (layer.recurrent_weight != 0).astype(np.int64)
