@@ -284,12 +284,17 @@ def test_files_of_lava_dl(name, block, shapes):
     ("name", "message"),
     [
         ("gts/pilotnet_sdnn/network.net", "neuron type 'SDNN'"),
-        ("gts/ntidigits/ntidigits.net", "type 'average' is not supported"),
     ],
 )
 def test_files_of_lava_dl_that_are_not_for_us(name, message):
     with pytest.raises(UnsupportedLayerError, match=message):
         netx.read(lava_file(name))
+
+
+def test_a_read_out_at_the_end_is_only_a_note():
+    """lava-dl writes ``average`` behind the last layer and cannot load it."""
+    network = netx.read(lava_file("gts/ntidigits/ntidigits.net"))
+    assert [layer.output_shape for layer in network.layers] == [(256,), (256,), (242,)]
 
 
 Change = Callable[[h5py.File], None]
@@ -484,6 +489,8 @@ MALFORMED = [
     (put("layer/1/neuron/messageBits", 8), UnsupportedLayerError, "layer/1", "messageBits"),
     (put("layer/1/type", "pool"), UnsupportedLayerError, "layer/1", "'pool'", "Lava cannot load"),
     (put("layer/2/type", "average"), UnsupportedLayerError, "layer/2", "'average'"),
+    (weight_of(1, 1 << 31, index=(0, 0, 0, 0)), UnsupportedLayerError, "conv1", "2147483648"),
+    (weight_of(3, -(1 << 31)), UnsupportedLayerError, "dense2", "2147483648", "32 bits"),
     (
         put("layer/2/type", "softmax"),
         UnsupportedLayerError,

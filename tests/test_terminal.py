@@ -94,31 +94,36 @@ def test_verdicts_are_coloured_unless_told_not_to(
 
 def test_proof_shows_every_witness(capsys: pytest.CaptureFixture[str]) -> None:
     row = {"layer": "dense1", "quantity": "spikes", "compared": 1000, "left": 7, "right": 6}
+    quiet = {**row, "layer": "dense2", "left": 0, "right": 0, "differences": 0}
+    size = {"samples": 3, "time_steps": 5, "skipped": ""}
     stages = [
-        {"witness": "trainer", "skipped": "", "rows": [{**row, "differences": 0}]},
-        {"witness": "liar", "skipped": "", "rows": [{**row, "differences": 3}]},
-        {"witness": "Lava", "skipped": "not installed", "rows": []},
+        {**size, "witness": "trainer", "verdict": "PASS", "rows": [{**row, "differences": 0}]},
+        {**size, "witness": "liar", "verdict": "FAIL", "rows": [{**row, "differences": 3}, quiet]},
+        {**size, "witness": "Lava", "verdict": "SKIPPED", "rows": [], "skipped": "not installed"},
     ]
     show_proof(output(), {"network": "net", "verdict": "FAIL", "stages": stages})
     shown = capsys.readouterr().out
     assert "Proof of net: FAIL" in shown
-    verdicts = {line.split()[0]: line.split()[-1] for line in shown.splitlines() if line.strip()}
-    assert verdicts["trainer"] == "PASS"
-    assert verdicts["liar"] == "FAIL"
-    assert verdicts["Lava"] == "SKIPPED"
-    assert "not installed" in shown
+    assert "engine against trainer, 3 sample(s), 5 steps: PASS" in shown
+    assert "engine against liar, 3 sample(s), 5 steps: FAIL" in shown
+    assert "engine against Lava: SKIPPED: not installed" in shown
+    layers = [line.split() for line in shown.splitlines() if line.strip().startswith("dense")]
+    assert [(cells[0], cells[-1]) for cells in layers] == [
+        ("dense1", "PASS"), ("dense1", "FAIL"), ("dense2", "silent"),
+    ]  # fmt: skip
 
 
 def test_quantization_table(capsys: pytest.CaptureFixture[str]) -> None:
     row: dict[str, Any] = {
         "layer": "dense1", "scale": 12.34, "weight_bits": 8, "threshold": 77,
-        "current_headroom_bits": 1.5, "voltage_headroom_bits": 0.25, "can_wrap": True,
+        "smallest_weight": -254, "largest_weight": 120, "largest_current": 4321,
+        "largest_voltage": 987, "current_headroom_bits": 1.5, "voltage_headroom_bits": 0.25,
+        "can_wrap": True,
     }  # fmt: skip
     show_layers(output(), [row, {**row, "can_wrap": False}])
     shown = capsys.readouterr().out
-    assert "12.3" in shown
-    assert "beyond calibration data" in shown
-    assert "never" in shown
+    for part in ("12.3", "-254..120", "4321", "987", "beyond calibration data", "never"):
+        assert part in shown
 
 
 def test_training_bar_leaves_one_line_per_epoch(capsys: pytest.CaptureFixture[str]) -> None:
@@ -142,7 +147,7 @@ def test_training_bar_on_a_terminal() -> None:
             samples=20,
         )
         bar._bar.refresh()
-    for part in ("epoch 2/3", "20/100", "loss 0.2500", "accuracy 25.00%", "rate 25.0%", "40 samp"):
+    for part in ("epoch 2/3", "120/300", "loss 0.2500", "accuracy 25.00%", "rate 25.0%", "40 samp"):
         assert part in stream.getvalue()
 
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import click
 
 from tssl import __version__
-from tssl.errors import TsslError
+from tssl.errors import BackendError, TsslError
 from tssl.terminal import Output, TrainingBar, show_layers, show_proof
 
 INTERRUPTED = 130
@@ -46,6 +46,14 @@ def run_command(arguments: list[str]) -> int:
         return _fail(message, error.exit_code, arguments)
     except (KeyboardInterrupt, click.Abort):
         return _fail("interrupted", INTERRUPTED, arguments)
+    except MemoryError as error:
+        return _fail(f"not enough memory: {error}; use fewer samples or steps", 2, arguments)
+    except ModuleNotFoundError as error:
+        name = error.name or "tssl"
+        if name in ("tssl", *sys.stdlib_module_names) or "." in name:
+            raise  # not a package that could be installed
+        message = f"{name} is not installed; pip install {name}"
+        return _fail(message, BackendError.exit_code, arguments)
     except (BrokenPipeError, SystemExit):  # click and rich exit so when the reader has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # no second complaint
         return 0
@@ -77,11 +85,12 @@ def _input_options(command: Command) -> Command:
     """Add the options that choose what a network is fed."""
     options = [
         click.option("--data", metavar="NAME", help="Data set, see `tssl data list`."),
-        click.option("--split", type=click.Choice(["train", "test"]), default="test"),
+        click.option(
+            "--split", type=click.Choice(["train", "test"]), default="test", show_default=True
+        ),
         click.option("--input", "file", type=FILE, help="Whole numbers in a .npy file."),
-        click.option("--samples", type=int, help="Only the first so many samples."),
-        click.option("--steps", type=int, help="Time steps per sample."),
-        click.option("--seed", type=int, help="Of random inputs."),
+        click.option("--samples", type=int, help="Only the first so many samples [all]."),
+        click.option("--steps", type=int, help="Time steps per sample [the network's own, or 16]."),
         click.option("--data-dir", type=FOLDER, help="Where to look for data files first."),
     ]
     return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
@@ -89,7 +98,11 @@ def _input_options(command: Command) -> Command:
 
 def _lava_options(command: Command) -> Command:
     """Add the options of the backends that start Lava."""
-    timeout = click.option("--timeout", type=float, help="Seconds that Lava may take.")
+    timeout = click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, max=1e9, min_open=True),
+        help="Seconds that Lava may take [no limit while it moves].",
+    )
     python = click.option(
         "--lava-python", envvar=_LAVA_PYTHON, help=f"Interpreter with Lava [{_LAVA_PYTHON}]."
     )
@@ -131,8 +144,8 @@ def train(output: Output, recipe: str | None, resume: Path | None, **options: An
       tssl train fashion-mnist-mlp --epochs 5 --set encoding.resolution=15
       tssl train --resume runs/digits
     """
-    if (recipe is None) == (resume is None):
-        raise click.UsageError("give either a RECIPE or --resume DIR")
+    if recipe is None and resume is None:
+        raise click.UsageError("give a RECIPE or --resume DIR")
     if resume is not None and options["out"] is not None:
         raise click.UsageError("a run goes on in its own folder: give --resume without --out")
     from tssl.workflow import train as workflow
@@ -142,7 +155,9 @@ def train(output: Output, recipe: str | None, resume: Path | None, **options: An
     )
     overrides = [*options["overrides"], *_flag_overrides(options)]
     if resume is not None:
-        fit = workflow.resume(resume, overrides, environment)
+        fit = workflow.resume(resume, recipe, overrides, environment)
+        if fit.is_finished:
+            output.say(f"{resume}: all epochs are done; --epochs N trains on")
     else:
         fit = workflow.start(str(recipe), overrides, options["out"], environment)
     with TrainingBar(output, epochs=fit.recipe.training.epochs, samples=len(fit.train)) as bar:
@@ -160,7 +175,7 @@ def _print_training(output: Output, outcome: Any) -> None:  # noqa: ANN401 - Tra
         output.document(outcome.document())
     elif outcome.best is not None:
         output.line(
-            f"{outcome.directory}: {len(outcome.metrics)} epochs; chosen on held-out samples: "
+            f"{outcome.directory}: {len(outcome.metrics)} epoch(s); chosen on held-out samples: "
             f"epoch {outcome.best.epoch}, test accuracy {outcome.best.test_accuracy:.2%}"
         )
     if not outcome.finished:
@@ -218,6 +233,8 @@ def export(output: Output, run: Path, target: str, path: Path | None, **options:
         rows,
     )
     show_proof(output, document["proof"])
+    if document["proof"]["verdict"] != "PASS":
+        output.line("Lava was not heard: run `tssl lava install`, then `tssl verify` on the file")
     output.line(
         f"{outcome.path}: accuracy float {outcome.float_accuracy:.2%}, "
         f"chip {outcome.chip_accuracy:.2%} ({outcome.samples} test samples)"
@@ -245,25 +262,27 @@ def run(output: Output, net: Path, backend: str, out: Path | None, **options: An
     from tssl.workflow.inputs import InputChoice, load_inputs
 
     python, timeout = options.pop("lava_python"), options.pop("timeout")
+    network = netx.read(net)
     if options["data"] is None and options["file"] is None:
         raise click.UsageError("give --data NAME or --input FILE.npy")
-    network = netx.read(net)
     inputs = load_inputs(network, InputChoice(on_download=output.download, **options))
     chosen = workflow.BackendOptions(python=python, timeout=timeout).backend(backend, net)
+    folder = out or net.with_name(f"{net.stem}-{backend}")
+    workflow.prepare_folder(folder)
     with output.bar(f"{backend}", inputs.samples) as progress:
         result = workflow.run_network(network, inputs, chosen, progress)
-    folder = out or net.with_name(f"{net.stem}-{backend}")
     workflow.save_result(result, net, folder)
     if output.as_json:
         output.document({**result.document(), "directory": str(folder)})
         return
     show_result(result, output.results)
-    output.line(f"{folder}: result.npz, result.json")
+    output.line(f"{folder}: result.npz, result.json, network.net")
 
 
 @cli.command()
 @click.argument("net", type=FILE)
 @_input_options
+@click.option("--seed", type=int, help="Take random input, from this seed.")
 @_lava_options
 @_common
 def verify(output: Output, net: Path, **options: Any) -> None:  # noqa: ANN401
@@ -290,8 +309,9 @@ def verify(output: Output, net: Path, **options: Any) -> None:  # noqa: ANN401
         output.document(proof.document())
     else:
         show_proof(output, proof.document())
-    if proof.failed is not None:
-        output.say(f"first difference: {proof.failed.difference}")
+    if proof.problem is not None:
+        if not output.as_json:
+            output.line(proof.problem)
         raise click.exceptions.Exit(4)
 
 
@@ -380,7 +400,12 @@ def profiles() -> None:
 @profiles.command("list")
 @_common
 def profiles_list(output: Output) -> None:
-    """List the shipped profiles."""
+    """List the shipped profiles.
+
+    \b
+    Example:
+      tssl profiles list
+    """
     from tssl.hw_profiles import load_profile, profile_names
 
     rows = [[name, load_profile(name).chip.title] for name in profile_names()]
@@ -394,7 +419,12 @@ def profiles_list(output: Output) -> None:
 @click.argument("name")
 @_common
 def profiles_show(output: Output, name: str) -> None:
-    """Show every figure of profile NAME with its kind and source."""
+    """Show every figure of profile NAME with its kind and source.
+
+    \b
+    Example:
+      tssl profiles show loihi2
+    """
     from tssl.hw_profiles import load_profile
 
     document = load_profile(name).model_dump(mode="json", by_alias=True)
@@ -416,7 +446,12 @@ def profiles_show(output: Output, name: str) -> None:
 @click.argument("file", type=FILE)
 @_common
 def profiles_check(output: Output, file: Path) -> None:
-    """Check the profile in FILE."""
+    """Check the profile in FILE.
+
+    \b
+    Example:
+      tssl profiles check mychip.toml
+    """
     from tssl.hw_profiles import load_profile
 
     profile = load_profile(file)
@@ -427,17 +462,27 @@ def profiles_check(output: Output, file: Path) -> None:
 
 
 @cli.command()
+@click.argument("name", required=False)
 @_common
-def recipes(output: Output) -> None:
-    """List the shipped recipes.
+def recipes(output: Output, name: str | None) -> None:
+    """List the shipped recipes, or print recipe NAME with every default spelled out.
 
     \b
-    Example:
+    Examples:
       tssl recipes
+      tssl recipes digits > mine.toml
     """
     from tssl.spec import load_recipe
-    from tssl.workflow.recipes import shipped_recipes
+    from tssl.workflow.recipes import recipe_path, shipped_recipes
 
+    if name is not None:
+        recipe = load_recipe(recipe_path(name))
+        tables = recipe.model_dump(mode="json", exclude_none=True)
+        if output.as_json:
+            output.document({"schema_version": 1, "recipe": tables})
+        else:
+            output.line(recipe.to_toml().rstrip())
+        return
     loaded = {name: load_recipe(path) for name, path in shipped_recipes().items()}
     if output.as_json:
         descriptions = {name: recipe.description for name, recipe in loaded.items()}
@@ -461,7 +506,12 @@ def data() -> None:
 @click.option("--data-dir", type=FOLDER, help="Where to look for data files first.")
 @_common
 def data_list(output: Output, data_dir: Path | None) -> None:
-    """List the data sets and where they are."""
+    """List the data sets and where they are.
+
+    \b
+    Example:
+      tssl data list
+    """
     from tssl import datasets
 
     found = [datasets.describe(name, data_dir=data_dir) for name in datasets.DATASETS]
@@ -477,7 +527,12 @@ def data_list(output: Output, data_dir: Path | None) -> None:
 @click.option("--data-dir", type=FOLDER, help="Where to look for data files first.")
 @_common
 def data_fetch(output: Output, name: str, data_dir: Path | None) -> None:
-    """Load data set NAME, downloading what is missing, and check it."""
+    """Load data set NAME, downloading what is missing, and check it.
+
+    \b
+    Example:
+      tssl data fetch mnist
+    """
     from tssl import datasets
 
     loaded = [
@@ -530,7 +585,12 @@ def lava() -> None:
 @click.option("--lava-python", envvar=_LAVA_PYTHON, help=f"Interpreter with Lava [{_LAVA_PYTHON}].")
 @_common
 def lava_install(output: Output, lava_python: str | None) -> None:
-    """Put Lava beside tssl, against the word of its own metadata."""
+    """Put Lava beside tssl, against the word of its own metadata.
+
+    \b
+    Example:
+      tssl lava install
+    """
     from tssl.errors import BackendUnavailableError
     from tssl.lava_runtime.install import install
     from tssl.lava_runtime.lava_sim import check

@@ -136,6 +136,14 @@ class Assumption:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """A chip that cannot run the network, and why; it gets no price."""
+
+    profile: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class CostReport:
     """Energy and time per inference of one network on one chip.
 
@@ -152,15 +160,13 @@ class CostReport:
     latency
         From the first input step to the last output step of a sample alone on the chip.
     step_time
-        Mean time step in a stream of samples.
+        Mean time step in a stream of samples, one after another as fast as the chip can reset.
     throughput
-        Inferences per second in such a stream, one after another without a gap.
+        Inferences per second in such a stream.
     static_in_stream
         Static energy per inference in such a stream; an alternative, not part of ``energy``.
     operating_point
         Voltage, mode and number of chips, in words.
-    refusals
-        Why a figure that one might expect is not given.
     """
 
     profile: str
@@ -176,7 +182,6 @@ class CostReport:
     static_in_stream: Quantity
     operating_point: str
     assumptions: tuple[Assumption, ...]
-    refusals: tuple[str, ...] = ()
 
     @property
     def cores(self) -> int:

@@ -101,7 +101,8 @@ class Synapses:
     def fits(self, largest_input: int) -> bool:
         """Return whether no sum over inputs of that magnitude can leave 32 bits."""
         largest = int(np.abs(self.weight.astype(np.int64)).max())
-        fan_in = self.weight[0].size * self.group_inputs
+        groups = len(self.weight) // self.group_inputs
+        fan_in = self.weight[0].size * groups // self.output_shape[2] * self.group_inputs
         return largest <= _LARGEST_WEIGHT and largest * fan_in * largest_input <= _LARGEST_SUM
 
     @property
@@ -155,7 +156,7 @@ def run_events(layer: Layer, synapses: Synapses, train: Array, time_steps: int) 
     Equal to ``layer.run``. The guard is exact: sums are bounded beforehand, and every
     activation is looked at while running.
     """
-    if not synapses.fits(int(np.abs(train).max(initial=0))):
+    if not (synapses.fits(int(np.abs(train).max(initial=0))) and _bias_fits(layer)):
         return None
     fired = _nothing_fired(len(train), time_steps, layer.neurons)
     largest = _run(
@@ -177,12 +178,16 @@ def run_sums(layer: Layer, sums: Array, time_steps: int) -> Fired | None:
 
     None when the integers might leave 32 bits.
     """
-    if int(np.abs(sums).max(initial=0)) > _LARGEST_ACTIVATION:
+    if int(np.abs(sums).max(initial=0)) > _LARGEST_ACTIVATION or not _bias_fits(layer):
         return None
     fired = _nothing_fired(len(sums), time_steps, layer.neurons)
     bias = (layer.bias << BIAS_SHIFT).astype(np.int32)
     _run_sums(sums.astype(np.int32), bias, *_constants(layer), *fired)
     return fired
+
+
+def _bias_fits(layer: Layer) -> bool:
+    return int(np.abs(layer.bias).max(initial=0)) <= _LARGEST_ACTIVATION
 
 
 def _nothing_fired(samples: int, time_steps: int, neurons: int) -> Fired:

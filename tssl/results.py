@@ -16,7 +16,6 @@ from tssl.chip import (
     INPUT,
     BoolArray,
     ChipNetwork,
-    DenseLayer,
     IntArray,
     Layer,
     RecurrentLayer,
@@ -24,7 +23,7 @@ from tssl.chip import (
     Train,
 )
 from tssl.errors import DataError
-from tssl.events import reached_neurons, synapses_of
+from tssl.events import Synapses, reached_neurons, synapses_of
 from tssl.files import read_json, remove, write_json, written
 
 SCHEMA_VERSION = 1
@@ -33,7 +32,7 @@ _DOCUMENT = "result.json"
 _DAMAGE = (  # what numpy and zipfile raise on damaged archives, beside what is missing in them
     OSError,
     ValueError,
-    KeyError,
+    LookupError,
     TypeError,
     EOFError,
     AttributeError,
@@ -103,38 +102,54 @@ class OpCounts:
         return len(self.input_spikes)
 
 
-def count_operations(network: ChipNetwork, train: IntArray, recording: Recording) -> OpCounts:
-    """Count what a chip would do, from spikes alone and so equally for every backend.
+class OperationCounter:
+    """Counts what a chip would do, from spikes alone and so equally for every backend."""
 
-    Parameters
-    ----------
-    train
-        The network's input, ``(time or 1, samples, inputs)``.
-    recording
-        Spikes of all layers.
-    """
-    time_steps = len(recording.trains[network.output.name])
-    sources: dict[str, Train] = {INPUT: recording.trains.get(INPUT, train), **recording.trains}
-    operations, active, spikes = [], [], []
-    for layer in network.layers:
-        source, fired = sources[layer.source], recording.trains[layer.name]
-        driven = _per_step(source != 0, layer.fan_out(), time_steps)
-        if isinstance(layer, RecurrentLayer):
-            own_fan_out = (layer.recurrent_weight != 0).sum(axis=0)
-            driven[1:] += _per_step(fired[:-1], own_fan_out, time_steps - 1)
-        operations.append(driven)
-        active.append((_reached(layer, source, fired) | (fired != 0)).sum(axis=(1, 2)))
-        spikes.append(fired.sum(axis=(1, 2), dtype=np.int64))
-    input_spikes = (sources[INPUT] != 0).sum(axis=(1, 2))
-    return OpCounts(
-        samples=train.shape[1],
-        layers=tuple(layer.name for layer in network.layers),
-        neurons=np.array([layer.neurons for layer in network.layers]),
-        synaptic_operations=np.array(operations),
-        active_updates=np.array(active),
-        spikes=np.array(spikes),
-        input_spikes=np.broadcast_to(input_spikes, (time_steps,)).copy(),
-    )
+    def __init__(self, network: ChipNetwork) -> None:
+        self._network = network
+        self._fan_outs = [layer.fan_out() for layer in network.layers]
+        self._synapses = [_present(layer) for layer in network.layers]
+
+    def count(self, train: IntArray, recording: Recording) -> OpCounts:
+        """Return the operations of some samples.
+
+        Parameters
+        ----------
+        train
+            The network's input, ``(time or 1, samples, inputs)``.
+        recording
+            Spikes of all layers.
+        """
+        network = self._network
+        time_steps = len(recording.trains[network.output.name])
+        sources: dict[str, Train] = {
+            INPUT: recording.trains.get(INPUT, train),
+            **recording.trains,
+        }
+        operations, active, spikes = [], [], []
+        for layer, fan_out, synapses in zip(
+            network.layers, self._fan_outs, self._synapses, strict=True
+        ):
+            source, fired = sources[layer.source], recording.trains[layer.name]
+            operations.append(_driven(layer, source, fired, fan_out))
+            reached = _reached(layer, synapses, source, fired)
+            active.append((reached | (fired != 0)).sum(axis=(1, 2)))
+            spikes.append(fired.sum(axis=(1, 2), dtype=np.int64))
+        input_spikes = (sources[INPUT] != 0).sum(axis=(1, 2))
+        return OpCounts(
+            samples=train.shape[1],
+            layers=tuple(layer.name for layer in network.layers),
+            neurons=np.array([layer.neurons for layer in network.layers]),
+            synaptic_operations=np.array(operations),
+            active_updates=np.array(active),
+            spikes=np.array(spikes),
+            input_spikes=np.broadcast_to(input_spikes, (time_steps,)).copy(),
+        )
+
+
+def count_operations(network: ChipNetwork, train: IntArray, recording: Recording) -> OpCounts:
+    """Count the operations of some samples; see :meth:`OperationCounter.count`."""
+    return OperationCounter(network).count(train, recording)
 
 
 def read_out(output_spikes: SpikeArray, output_voltage: NDArray[np.generic]) -> IntArray:
@@ -200,6 +215,11 @@ class RunResult:
         if self.labels is None:
             return None
         return float(np.mean(self.predictions == self.labels))
+
+    @staticmethod
+    def files(directory: Path) -> tuple[Path, Path]:
+        """Return the paths that :meth:`save` writes."""
+        return directory / _ARRAYS, directory / _DOCUMENT
 
     def save(self, directory: Path) -> None:
         """Write ``result.npz`` and, last, ``result.json``: without it there is no result."""
@@ -279,8 +299,9 @@ def collect(
     """
     counts: OpCounts | None = None
     spikes, totals, predictions = [], [], []
+    counter = OperationCounter(network)
     for train, recording in chunks:
-        part = count_operations(network, train, recording)
+        part = counter.count(train, recording)
         counts = part if counts is None else counts + part
         output = recording.trains[network.output.name].transpose(1, 0, 2)
         spikes.append(output)
@@ -309,17 +330,29 @@ def _layer_totals(network: ChipNetwork, recording: Recording) -> IntArray:
     return np.stack(totals, axis=1)
 
 
-def _reached(layer: Layer, source: Train, fired: SpikeArray) -> BoolArray:
-    """Return which neurons receive a spike at each step, from the layer itself included."""
-    if isinstance(layer, DenseLayer) and layer.delay is not None:
-        # a static input reaches the later steps' neurons only when it is spelt out
-        source = np.broadcast_to(source, (len(fired), *source.shape[1:]))
+def _present(layer: Layer) -> Synapses | None:
     synapses = synapses_of(layer)
-    if synapses is None:
-        reached = layer.reached(source)
-    else:
+    return None if synapses is None else synapses.present
+
+
+def _driven(layer: Layer, source: Train, fired: SpikeArray, fan_out: IntArray) -> IntArray:
+    """Return the synaptic operations of each step, those of recurrent synapses included."""
+    driven = _per_step(source != 0, fan_out, len(fired))
+    if isinstance(layer, RecurrentLayer):
+        own_fan_out = (layer.recurrent_weight != 0).sum(axis=0)
+        driven[1:] += _per_step(fired[:-1], own_fan_out, len(fired) - 1)
+    return driven
+
+
+def _reached(
+    layer: Layer, synapses: Synapses | None, source: Train, fired: SpikeArray
+) -> BoolArray:
+    """Return which neurons receive a spike at each step, from the layer itself included."""
+    if synapses is not None:
         sample_first = np.ascontiguousarray(source.transpose(1, 0, 2))
-        reached = reached_neurons(synapses.present, sample_first).transpose(1, 0, 2) != 0
+        return np.asarray(reached_neurons(synapses, sample_first).transpose(1, 0, 2) != 0)
+    # a static input reaches the later steps' neurons through delays only when it is spelt out
+    reached = layer.reached(np.broadcast_to(source, (len(fired), *source.shape[1:])))
     if isinstance(layer, RecurrentLayer):
         own = np.zeros(fired.shape, np.bool_)
         present = (layer.recurrent_weight != 0).astype(np.int64)

@@ -112,7 +112,8 @@ class TrainingBar:
     def batch_done(self, progress: "TrainProgress", *, samples: int) -> None:
         """Move the bar."""
         if self._task is None:
-            self._task = self._bar.add_task("", total=self._samples, note="")
+            total = self._epochs * self._samples
+            self._task = self._bar.add_task("", total=total, note="")
         note = (
             f"loss {progress.loss_sum / samples:.4f}  accuracy {progress.correct / samples:.2%}  "
             f"firing rate {progress.rate_sum / progress.batch:.1%}  "
@@ -121,15 +122,12 @@ class TrainingBar:
         self._bar.update(
             self._task,
             description=f"epoch {progress.epoch + 1}/{self._epochs}",
-            completed=samples,
+            completed=progress.epoch * self._samples + samples,
             note=note,
         )
 
     def epoch_done(self, metrics: "EpochMetrics") -> None:
         """Leave one line for the epoch."""
-        if self._task is not None:
-            self._bar.remove_task(self._task)
-            self._task = None
         self._output.say(
             f"epoch {metrics.epoch}/{self._epochs}  loss {metrics.loss:.4f}  "
             f"accuracy: train {metrics.train_accuracy:.2%}, "
@@ -155,14 +153,28 @@ def show_layers(output: Output, layers: Sequence[Mapping[str, Any]]) -> None:
     """Write what quantization did."""
     output.table(
         "Quantization",
-        ["layer", "scale", "weight bits", "threshold", "head-room u", "head-room v", "can wrap"],
+        [
+            "layer",
+            "scale",
+            "weights",
+            "bits",
+            "threshold",
+            "largest u",
+            "head-room u",
+            "largest v",
+            "head-room v",
+            "u can wrap",
+        ],
         [
             [
                 row["layer"],
                 f"{row['scale']:.1f}",
+                f"{row['smallest_weight']}..{row['largest_weight']}",
                 row["weight_bits"],
                 row["threshold"],
+                row["largest_current"],
                 f"{row['current_headroom_bits']:.1f} bits",
+                row["largest_voltage"],
                 f"{row['voltage_headroom_bits']:.1f} bits",
                 "beyond calibration data" if row["can_wrap"] else "never",
             ]
@@ -173,25 +185,36 @@ def show_layers(output: Output, layers: Sequence[Mapping[str, Any]]) -> None:
 
 def show_proof(output: Output, proof: Mapping[str, Any]) -> None:
     """Write the PASS/FAIL table, one row per witness and layer."""
-    rows: list[list[object]] = []
+    columns = ["layer", "quantity", "compared", "engine", "witness", "differ", "verdict"]
     for stage in proof["stages"]:
         if stage["skipped"]:
-            rows.append([stage["witness"], stage["skipped"], "", "", "", "", "SKIPPED"])
-        for row in stage["rows"]:
-            verdict = "PASS" if row["differences"] == 0 else "FAIL"
-            rows.append(
-                [
-                    stage["witness"],
-                    f"{row['layer']}, {row['quantity']}",
-                    f"{row['compared']:,}",
-                    f"{row['left']:,}",
-                    f"{row['right']:,}",
-                    f"{row['differences']:,}",
-                    verdict,
-                ]
-            )
-    columns = ["engine against", "layer", "compared", "engine", "witness", "differ", "verdict"]
-    output.table(f"Proof of {proof['network']}: {proof['verdict']}", columns, rows)
+            output.line(f"engine against {stage['witness']}: SKIPPED: {stage['skipped']}")
+            continue
+        rows: list[list[object]] = [
+            [
+                row["layer"],
+                row["quantity"],
+                f"{row['compared']:,}",
+                f"{row['left']:,}",
+                f"{row['right']:,}",
+                f"{row['differences']:,}",
+                _verdict(row),
+            ]
+            for row in stage["rows"]
+        ]
+        title = (
+            f"engine against {stage['witness']}, {stage['samples']} sample(s), "
+            f"{stage['time_steps']} steps: {stage['verdict']}"
+        )
+        output.table(title, columns, rows)
+    output.line(f"Proof of {proof['network']}: {proof['verdict']}")
+
+
+def _verdict(row: Mapping[str, Any]) -> str:
+    """Judge a layer; one that never fired passes nothing."""
+    if row["differences"]:
+        return "FAIL"
+    return "PASS" if row["left"] else "silent"
 
 
 def _bar(console: Console) -> Progress:

@@ -13,7 +13,7 @@ from tssl.chip import STATE_LIMIT, CubaNeuron
 from tssl.errors import RangeError
 from tssl.exporter import Quantized, quantize
 from tssl.exporter.lower import lower
-from tssl.exporter.quantize import HEADROOM
+from tssl.exporter.quantization import HEADROOM
 from tssl.lava_runtime.engine import run_chunk
 from tssl.trainer.network import SpikingNetwork
 

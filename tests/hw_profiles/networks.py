@@ -1,4 +1,4 @@
-"""Networks of known size for the tests of mapping and cost; their weights are all one."""
+"""Networks of known size for the tests of mapping and cost; no two inputs have equal weights."""
 
 from itertools import pairwise
 
@@ -10,13 +10,18 @@ from tssl.results import OpCounts
 NEURON = CubaNeuron(current_decay=4096, voltage_decay=1024, threshold=64)
 
 
+def distinct(outputs, inputs):
+    """Return dense weights of which no two columns are equal."""
+    return np.tile(np.arange(1, inputs + 1), (outputs, 1))
+
+
 def dense(*sizes, name="dense"):
     """Return a chain of dense layers, sizes[0] being the inputs."""
     layers = [
         DenseLayer(
             name=f"dense{index}",
             source="input" if index == 1 else f"dense{index - 1}",
-            weight=np.ones((outputs, inputs), np.int64),
+            weight=distinct(outputs, inputs),
             neuron=NEURON,
         )
         for index, (inputs, outputs) in enumerate(pairwise(sizes), 1)

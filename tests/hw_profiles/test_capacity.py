@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from tests.hw_profiles.networks import NEURON, dense, pilotnet
+from tests.hw_profiles.networks import NEURON, dense, distinct, pilotnet
 from tssl.chip import ChipNetwork, ConvLayer, DenseLayer, InputLayer, RecurrentLayer
 from tssl.errors import CapacityError
 from tssl.hw_profiles import load_profile, map_to_cores
+from tssl.hw_profiles.capacity import relies_on_shared_lists
 
 LOIHI2 = load_profile("loihi2")
 
@@ -78,15 +79,16 @@ def test_large_kernels_are_split_by_output_channels():
 
 
 def test_delays_and_recurrence_cost_memory():
-    weight = np.ones((100, 300), np.int64)
+    weight = distinct(100, 300)
+    delay = np.full((100, 300), 3)
     plain = DenseLayer(name="d", source="input", weight=weight, neuron=NEURON)
-    slow = DenseLayer(name="d", source="input", weight=weight, neuron=NEURON, delay=weight)
+    slow = DenseLayer(name="d", source="input", weight=weight, neuron=NEURON, delay=delay)
     recurrent = RecurrentLayer(
         name="d",
         source="input",
         weight=weight,
         neuron=NEURON,
-        recurrent_weight=np.ones((100, 100), np.int64),
+        recurrent_weight=-distinct(100, 100),
     )
     (base,) = map_to_cores(LOIHI2, alone(plain, (300,)))
     (delayed,) = map_to_cores(LOIHI2, alone(slow, (300,)))
@@ -126,3 +128,39 @@ def test_flat_input_neurons_take_cores():
     block = InputLayer(shape=(5000,), neuron=NEURON)
     mapped = map_to_cores(LOIHI2, ChipNetwork(name="n", input=block, layers=network.layers))
     assert [(layer.layer, layer.cores) for layer in mapped] == [("input", 2), ("dense1", 1)]
+
+
+def pooled(groups, size, outputs=2, **fields):
+    """Return a layer whose inputs are equal in groups, as after merging a pool into it."""
+    weight = np.repeat(distinct(outputs, groups), size, axis=1)
+    layer = DenseLayer(name="dense1", source="input", weight=weight, neuron=NEURON, **fields)
+    return alone(layer, (groups * size,))
+
+
+def test_inputs_with_equal_weights_share_a_synapse_list():
+    (mapped,) = map_to_cores(LOIHI2, pooled(784, 4, 128))
+    assert mapped.cores == 3  # as 784 inputs, not 3,136
+    assert mapped.utilisation == pytest.approx(784 * 14 / 12000)
+
+
+def test_shared_lists_save_input_axons_too():
+    loihi1 = load_profile("loihi1")
+    (mapped,) = map_to_cores(loihi1, pooled(4096, 4))
+    assert (mapped.bound_by, mapped.utilisation) == ("input axons", 1.0)
+    with pytest.raises(CapacityError, match="input axons for 4097"):
+        map_to_cores(loihi1, pooled(4097, 4))
+
+
+def test_equal_weights_with_unequal_delays_share_nothing():
+    delay = np.tile(np.arange(40) % 4, (50, 1))
+    same = map_to_cores(LOIHI2, pooled(10, 4, 50))[0].utilisation
+    assert same == pytest.approx(10 * 16 / 12000)
+    differing = map_to_cores(LOIHI2, pooled(10, 4, 50, delay=delay))[0].utilisation
+    assert differing == pytest.approx(40 * 21 / 12000)  # 20.25 + 6 bits
+
+
+def test_reliance_on_shared_lists_is_noticed_only_where_it_matters():
+    assert relies_on_shared_lists(LOIHI2, pooled(784, 4, 128))
+    assert not relies_on_shared_lists(LOIHI2, dense(784, 128))
+    assert not relies_on_shared_lists(LOIHI2, pilotnet())
+    assert not relies_on_shared_lists(LOIHI2, pooled(1, 2, 4000))  # neurons bind either way

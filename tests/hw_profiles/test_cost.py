@@ -1,6 +1,7 @@
 """Energy and time by hand, and against what was measured on Loihi 1 and 2."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -118,12 +119,50 @@ def test_every_price_and_every_rule_is_listed():
 def test_a_stream_on_loihi2_must_reset_at_powers_of_two():
     network = dense(4, 3)
     done = counts(network, operations=[6], active=[2], spikes=[1], time_steps=5)
-    text = [item.statement for item in report("loihi2", network, done).assumptions]
-    assert any("resets every 5 steps; it can do so only every 8" in line for line in text)
-    assert not any("resets" in item.statement for item in by_hand("loihi2").assumptions)
-    assert not any(
-        "resets" in item.statement for item in report("loihi1", network, done).assumptions
-    )
+    (line,) = resets(report("loihi2", network, done))
+    assert "a sample takes 8 steps, not 5" in line
+    assert "The 3 idle steps" in line
+    assert resets(by_hand("loihi2")) == resets(report("loihi1", network, done)) == []
+
+
+def resets(costs):
+    return [item.statement for item in costs.assumptions if "resets" in item.statement]
+
+
+def test_idle_steps_until_the_reset_are_part_of_a_stream():
+    network = dense(4, 3)
+    done = counts(network, operations=[1000], active=[2], spikes=[1], time_steps=5)
+    costs = report("loihi2", network, done)
+    period = 5 * 1.02e-6 + 3 * 200e-9  # 5.7 microseconds
+    assert costs.throughput.value == pytest.approx(1 / period)
+    assert costs.step_time.value == pytest.approx(period / 8)
+    power = load_profile("loihi2").energy.static_power_per_chip.value
+    assert costs.static_in_stream.value == pytest.approx(power * period)
+    assert costs.latency.value == pytest.approx(5 * 1.02e-6 + 200e-9)  # no reset, no idling
+    assert "3 of them idle" in costs.throughput.source
+    free = report("loihi1", network, done)
+    assert 1 / free.throughput.value == pytest.approx(5 * (1000 * 3.5e-9 + 465e-9))
+    assert "idle" not in free.throughput.source
+
+
+def test_deeper_layers_work_in_the_idle_steps():
+    network = dense(4, 3, 3)
+    done = counts(network, operations=[1000, 1000], active=[2, 2], spikes=[1, 1], time_steps=5)
+    costs = report("loihi2", network, done)
+    # steps 1 to 5 and 2 to 6 of 8: six with work, two without
+    assert 1 / costs.throughput.value == pytest.approx(6 * 1.02e-6 + 2 * 200e-9)
+
+
+def test_shared_synapse_lists_are_an_assumption_where_they_matter():
+    def shares(network):
+        done = counts(network, operations=[6], active=[2], spikes=[1])
+        items = report("loihi2", network, done).assumptions
+        return [item.kind for item in items if "share a synapse list" in item.statement]
+
+    plain = dense(784, 128)
+    layer = replace(plain.layers[0], weight=np.repeat(plain.layers[0].weight, 4, axis=1))
+    assert shares(replace(plain, input=InputLayer(shape=(3136,)), layers=(layer,))) == ["estimate"]
+    assert shares(plain) == []
 
 
 def test_counts_of_another_network_are_refused():

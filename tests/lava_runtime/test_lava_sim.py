@@ -1,6 +1,8 @@
 """Lava's own simulator against our engine, spike for spike; and every way it can fail."""
 
+import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from tssl.errors import (
     BackendTimeoutError,
     BackendUnavailableError,
     DataError,
+    OutputError,
     UnsupportedLayerError,
 )
 from tssl.lava_runtime import lava_sim
@@ -108,6 +111,39 @@ def test_files_of_lava_dl(rng, name, steps, low, high, silent):
     train = rng.integers(low, high, (1, 4, network.input.neurons))
     recording = run_all(LavaSim(net_path=path), network, train, steps)
     assert_same(network, train, steps, recording, silent=silent)
+
+
+def ntidigits() -> tuple[Path, ChipNetwork, IntArray]:
+    """Axonal delays up to 62 steps, and an ``average`` at the end that Lava cannot load."""
+    path = lava_file("gts/ntidigits/ntidigits.net")
+    stored = np.load(lava_file("gts/ntidigits/input.npy"))  # (inputs, time)
+    return path, netx.read(path), stored.T[:, None].astype(np.int64)
+
+
+@pytest.mark.lava
+@pytest.mark.slow
+def test_delays_of_a_file_of_lava_dl():
+    path, network, train = ntidigits()
+    steps = 150
+    parts = np.concatenate([train[:steps], train[steps : 2 * steps]], axis=1)
+    assert_same(network, parts, steps, run_all(LavaSim(net_path=path), network, parts, steps))
+
+
+def test_stored_output_of_ntidigits():
+    """lava-dl's truth is the engine, late by a step per layer and one more."""
+    _, network, train = ntidigits()
+    late = len(network.layers) + 1
+    stored = np.load(lava_file("gts/ntidigits/output.npy")).T
+    ours = run_chunk(network, train, len(train)).trains[network.output.name][:, 0]
+    assert not stored[:late].any()
+    assert stored[late:].sum() > 20_000
+    places = np.argwhere(stored[late:] != ours[:-late])
+    if len(places):
+        step, neuron = places[0]
+        pytest.fail(
+            f"layer {network.output.name}, neuron {neuron}, step {step}: "
+            f"{ours[step, neuron]} against {stored[step + late, neuron]}"
+        )
 
 
 @pytest.mark.lava
@@ -315,6 +351,101 @@ def test_worker_ends_when_its_parent_is_killed(rng, traces):
         traces.look()
         assert traces.memory
         parent.kill()
+
+
+# --- no space -----------------------------------------------------------------------------
+
+STEPS_OF_A_JOB = {
+    "folder": (lava_sim.tempfile, "mkdtemp"),
+    "input": (np, "save"),
+    "file of others": (lava_sim.shutil, "copyfile"),
+    "settings": (lava_sim.Path, "write_text"),
+    "worker": (lava_sim, "_worker_copy"),
+}
+
+
+@pytest.mark.parametrize("step", STEPS_OF_A_JOB)
+def test_full_disk_while_a_job_is_set_up(rng, traces, tmp_path, monkeypatch, step):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    network = dense_net(rng)
+    netx.write(tmp_path / "a.net", network)
+    backend = LavaSim(net_path=tmp_path / "a.net")
+    monkeypatch.setattr(*STEPS_OF_A_JOB[step], full)
+    with pytest.raises(OutputError, match="No space left on device; ") as caught:
+        run_all(backend, network, np.zeros((1, 1, 9), int), 3)
+    assert str(caught.value).startswith(f"{traces.folder}: ")
+    if step in ("folder", "worker"):
+        with pytest.raises(OutputError, match="No space left on device; "):
+            check()
+
+
+@pytest.fixture
+def small_files() -> Iterator[Callable[[int], None]]:
+    """A function that limits the size of files, in this process and those it starts."""
+    old = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, old[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, old)
+
+
+def test_files_that_may_not_grow(rng, traces, small_files):
+    network, train = dense_net(rng), rng.integers(0, 9, (50, 100, 9))
+    small_files(60_000)
+    with pytest.raises(OutputError, match="scratch files cannot be written"):
+        run_all(LavaSim(), network, train, 50)
+
+
+@pytest.mark.lava
+def test_a_worker_that_finds_no_space(rng, traces, small_files):
+    """The input fits, what Lava records of 5000 samples does not."""
+    network, train = dense_net(rng), rng.integers(0, 9, (1, 5000, 9))
+    small_files(200_000)
+    with pytest.raises(OutputError, match="File too large; "):
+        run_all(LavaSim(), network, train, 10)
+
+
+def shell(path: Path, *lines: str) -> str:
+    path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
+    path.chmod(0o755)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "lines", "error", "message"),
+    [
+        ("full", ["exit 74"], OutputError, "No space left"),
+        ("bus", ["kill -BUS $$"], OutputError, "No space left"),
+        ("folder gone", ['rm -r "$2"', "exit 3"], BackendError, "ended with code 3: no message"),
+        (
+            "reported",
+            ["""echo '{"kind": "space", "message": "Full", "traceback": ""}' > error.json"""],
+            OutputError,
+            "cannot be written: Full;",
+        ),
+        (
+            "other",
+            ["""echo '{"kind": "failed", "message": "OSError", "traceback": ""}' > error.json"""],
+            BackendError,
+            "Lava failed: OSError",
+        ),
+    ],
+)
+def test_how_a_worker_ends(rng, traces, tmp_path, kind, lines, error, message):
+    python = shell(tmp_path / "python", "ulimit -c 0", *lines)
+    with pytest.raises(error, match=message) as caught:
+        run_all(LavaSim(python=python), dense_net(rng), np.zeros((1, 1, 9), int), 3)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.lava
+def test_a_wrapper_that_stays_the_parent(rng, traces, tmp_path):
+    """The worker's parent is the shell; it must not be taken for a dead tssl."""
+    python = shell(tmp_path / "python", f'"{sys.executable}" "$@"', "exit $?")
+    network = dense_net(rng)
+    train = rng.integers(0, 12, (40, 60, 9))  # long enough for the watchdog to look
+    recording = run_all(LavaSim(python=python), network, train, 40)
+    assert_same(network, train, 40, recording, silent="c")
 
 
 # --- what is missing ---------------------------------------------------------------------

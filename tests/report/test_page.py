@@ -1,12 +1,12 @@
 """The page holds everything, loads nothing and trusts no name."""
 
 import re
-from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
 from tests.report.samples import PROOF, costs, result
+from tssl.costs import Refusal
 from tssl.hw_profiles import profile_names
 from tssl.report import render_page
 from tssl.report.page import firing_rates
@@ -83,8 +83,10 @@ def test_a_run_without_labels_or_reports_has_a_page():
 
 def test_refusals_are_shown():
     _, run = result()
-    report = replace(costs(), refusals=("no energy is published",))
-    assert "Not given: no energy is published" in render_page(run, [report])
+    refused = [Refusal(profile="loihi1", reason="spikes <carry> 15, at most 1")]
+    text = render_page(run, [costs()], refused=refused)
+    assert "<b>Not priced:</b> loihi1: spikes &lt;carry&gt; 15, at most 1" in text
+    assert "Not priced" not in page()
 
 
 def test_firing_rates_by_hand():

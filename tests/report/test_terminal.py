@@ -1,11 +1,11 @@
 """Tables for people: every number with its kind; names are text, not markup."""
 
 import io
-from dataclasses import replace
 
 from rich.console import Console
 
 from tests.report.samples import costs, result
+from tssl.costs import Refusal
 from tssl.report import show_costs, show_result
 
 
@@ -23,8 +23,7 @@ def test_result_shows_accuracy():
 
 
 def test_costs_show_parts_layers_and_assumptions():
-    report = replace(costs("[red]net[/red]"), refusals=("nobody knows",))
-    text = shown(show_costs, report)
+    text = shown(show_costs, costs("[red]net[/red]"))
     for words in (
         "[red]net[/red] on Intel Loihi 2",
         "energy, dynamic",
@@ -35,7 +34,6 @@ def test_costs_show_parts_layers_and_assumptions():
         "one chip at its nominal voltage",
         "energy: synaptic operation",
         "11.8 to 59.0 pJ",
-        "Not given: nobody knows",
     ):
         assert words in text
     for line in text.splitlines():
@@ -47,3 +45,19 @@ def test_a_narrow_terminal_loses_no_figure():
     console = Console(file=io.StringIO(), width=60)
     show_costs(costs(), console)
     assert "23.6" in console.file.getvalue()
+
+
+def test_a_chip_that_cannot_run_it_is_not_priced():
+    text = shown(show_costs, Refusal(profile="loihi1", reason="spikes [carry] " + 50 * "much "))
+    assert text.startswith("Not priced: loihi1: spikes [carry] much")
+    assert len(text.strip().splitlines()) == 1
+
+
+def test_an_assumption_is_one_line_in_a_file():
+    console = Console(file=io.StringIO(), width=80)
+    report = costs()
+    show_costs(report, console)
+    lines = console.file.getvalue().splitlines()
+    for item in report.assumptions:
+        if item.quantity is None:
+            assert f"- {item.statement} ({item.kind}: {item.source})" in lines

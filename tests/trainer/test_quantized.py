@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from tests.exporter.networks import LIMITS, checkpoint, conv, dense, pool
 from tssl.checkpoint import Checkpoint
 from tssl.chip import ChipNetwork, ConvLayer, CubaNeuron, IntArray, Layer
-from tssl.exporter import quantize
+from tssl.exporter import Quantized, quantization, quantize
+from tssl.exporter import lower as lowering
 from tssl.lava_runtime.compare import compare, first_difference
 from tssl.lava_runtime.engine import run_chunk
+from tssl.results import Recording
 from tssl.trainer.quantized import run_quantized
 
 CNN = [conv(4, 3), pool(2), conv(5, (2, 3)), pool((2, 1)), dense(12), dense(5)]
@@ -21,14 +23,22 @@ STEPS = 6
 
 def exported(
     rng: np.random.Generator, layers: list, shape: tuple[int, int, int], **network: float
-) -> tuple[Checkpoint, ChipNetwork, IntArray]:
+) -> tuple[Checkpoint, Quantized, IntArray]:
     trained = checkpoint(rng, layers, shape, spread=1.6, time_steps=STEPS, **network)
     train = rng.integers(-4, 17, (1, 6, int(np.prod(shape))))
-    return trained, quantize(trained, LIMITS, train, (-4, 16)).network, train
+    return trained, quantize(trained, LIMITS, train, (-4, 16)), train
 
 
-def assert_same(trained: Checkpoint, chip: ChipNetwork, train: IntArray) -> None:
-    ours, theirs = run_quantized(trained, chip, train), run_chunk(chip, train, STEPS)
+def witness(trained: Checkpoint, result: Quantized, train: IntArray) -> Recording:
+    scales = {report.layer.name: report.scale for report in result.reports}
+    chunks = list(run_quantized(trained, scales, LIMITS.largest_weight, train))
+    assert len(chunks) == 1
+    return chunks[0][1]
+
+
+def assert_same(trained: Checkpoint, result: Quantized, train: IntArray) -> None:
+    chip = result.network
+    ours, theirs = witness(trained, result, train), run_chunk(chip, train, STEPS)
     assert first_difference(chip, ours, theirs) is None
     assert all(row.equal for row in compare(chip, ours, theirs))
     for name, spikes in theirs.trains.items():
@@ -40,10 +50,10 @@ def assert_same(trained: Checkpoint, chip: ChipNetwork, train: IntArray) -> None
 @pytest.mark.parametrize("taus", [{}, {"tau_s": 2.3, "tau_m": 7.7}, {"tau_s": 1.0}], ids=str)
 def test_random_networks(rng, shape, taus):
     """Every spike of every layer, and the final potentials; odd sizes drop edges."""
-    trained, chip, train = exported(rng, CNN, shape, **taus)
-    spikes = run_chunk(chip, train, STEPS).trains
-    assert all(0 < spikes[layer.name].mean() < 1 for layer in chip.layers)
-    assert_same(trained, chip, train)
+    trained, result, train = exported(rng, CNN, shape, **taus)
+    spikes = run_chunk(result.network, train, STEPS).trains
+    assert all(0 < spikes[layer.name].mean() < 1 for layer in result.network.layers)
+    assert_same(trained, result, train)
 
 
 @settings(max_examples=25)
@@ -80,11 +90,19 @@ def test_other_chains(rng, layers):
 
 def test_state_that_wraps_and_saturates(rng):
     """Far beyond what an export allows, both must still compute the same garbage."""
-    trained, chip, train = exported(rng, CNN, (1, 14, 12))
-    slow = CubaNeuron(current_decay=40, voltage_decay=40, threshold=3000)
-    layers = (replace(chip.layers[0], neuron=slow), *chip.layers[1:])
-    wild = replace(chip, layers=layers)
-    assert_same(trained, wild, train * 400)
+    trained, result, train = exported(rng, CNN, (1, 14, 12), tau_s=90.0, tau_m=90.0)
+    assert_same(trained, result, train * 400)
+
+
+def test_chunks_cover_all_samples(rng, monkeypatch):
+    trained, result, train = exported(rng, CNN, (1, 14, 12))
+    whole = witness(trained, result, train)
+    monkeypatch.setattr("tssl.trainer.quantized._CHUNK_BYTES", 1)
+    scales = {report.layer.name: report.scale for report in result.reports}
+    chunks = list(run_quantized(trained, scales, LIMITS.largest_weight, train))
+    assert [part.shape[1] for part, _ in chunks] == [1] * 6
+    joined = np.concatenate([recording.trains["dense6"] for _, recording in chunks], axis=1)
+    np.testing.assert_array_equal(joined, whole.trains["dense6"])
 
 
 def lighter(layer: Layer, spikes: IntArray, train: IntArray, tap: tuple[int, int]) -> Layer:
@@ -109,24 +127,48 @@ def damaged(chip: ChipNetwork, position: int, train: IntArray, tap: tuple[int, i
 
 
 @pytest.mark.parametrize(
-    ("position", "tap"), [(1, (0, 0)), (1, (1, 1)), (1, (3, 5)), (2, (0, 0))], ids=str
+    ("position", "tap"),
+    [(0, (1, 1)), (1, (0, 0)), (1, (1, 1)), (1, (3, 5)), (2, (0, 0)), (3, (0, 0))],
+    ids=str,
 )
-def test_one_weight_of_a_merged_layer_is_noticed(rng, position, tap):
-    """The merged weights of a window must all be the same one."""
-    trained, chip, train = exported(rng, CNN, (1, 14, 12))
-    wrong = damaged(chip, position, train, tap)
-    ours, theirs = run_quantized(trained, wrong, train), run_chunk(wrong, train, STEPS)
+def test_one_wrong_weight_is_noticed(rng, position, tap):
+    trained, result, train = exported(rng, CNN, (1, 14, 12))
+    wrong = damaged(result.network, position, train, tap)
+    ours, theirs = witness(trained, result, train), run_chunk(wrong, train, STEPS)
     difference = first_difference(wrong, ours, theirs)
     assert difference is not None
     assert difference.layer == wrong.layers[position].name
 
 
-@pytest.mark.parametrize("position", [0, 1, 2, 3])
-def test_one_weight_changed_after_the_export_is_noticed(rng, position):
-    """PyTorch runs what was exported, the engine a file that was tampered with."""
-    trained, chip, train = exported(rng, CNN, (1, 14, 12))
-    wrong = damaged(chip, position, train, (1, 1))
-    ours, theirs = run_quantized(trained, chip, train), run_chunk(wrong, train, STEPS)
-    difference = first_difference(chip, ours, theirs)
-    assert difference is not None
-    assert difference.layer == chip.layers[position].name
+def negated(stage):
+    return replace(stage, weight=-stage.weight)
+
+
+def shuffled(stage):
+    order = np.random.default_rng(0).permutation(stage.weight.size)
+    return replace(stage, weight=stage.weight.reshape(-1)[order].reshape(stage.weight.shape))
+
+
+def less_excitable(stage):
+    return replace(stage, threshold=stage.threshold * 1.5)
+
+
+@pytest.mark.parametrize("mistake", [negated, shuffled, less_excitable])
+def test_a_mistake_in_lowering_is_noticed(rng, monkeypatch, mistake):
+    monkeypatch.setattr(
+        quantization, "lower", lambda trained: [mistake(s) for s in lowering.lower(trained)]
+    )
+    trained, result, train = exported(rng, CNN, (1, 14, 12))
+    ours, theirs = witness(trained, result, train), run_chunk(result.network, train, STEPS)
+    assert first_difference(result.network, ours, theirs) is not None
+
+
+@pytest.mark.parametrize("name", ["current_decay", "voltage_decay", "threshold"])
+def test_a_mistake_in_the_neurons_is_noticed(rng, monkeypatch, name):
+    def mistaken(**fields):
+        return CubaNeuron(**{**fields, name: fields[name] + fields[name] // 3})
+
+    monkeypatch.setattr(quantization, "CubaNeuron", mistaken)
+    trained, result, train = exported(rng, CNN, (1, 14, 12))
+    ours, theirs = witness(trained, result, train), run_chunk(result.network, train, STEPS)
+    assert first_difference(result.network, ours, theirs) is not None

@@ -2,16 +2,20 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 
+from tssl.errors import OutputError
+from tssl.lava_runtime import lava_sim
 from tssl.workflow import doctor
 from tssl.workflow.doctor import Finding, diagnose
 
 
 @pytest.fixture(autouse=True)
 def lava_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "check", lambda _: None)
+    monkeypatch.setattr(lava_sim, "check", lambda _: None)
 
 
 def finding(subject: str, python: str | None = None) -> Finding:
@@ -38,11 +42,38 @@ def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_missing_lava_is_no_illness(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr(doctor, "check", lambda python: asked.append(python) or "no lava")
+    monkeypatch.setattr(lava_sim, "check", lambda python: asked.append(python) or "no lava")
     found = finding("Lava", "some-python")
     assert asked == ["some-python"]
     assert (found.ok, found.detail, found.fix) == (False, "no lava", "tssl lava install")
     assert diagnose(None).healthy
+
+
+def test_without_a_package_that_the_backends_need() -> None:
+    """``None`` in ``sys.modules`` makes Python raise as if the package were not there."""
+    code = (
+        "import sys; sys.modules['h5py'] = None\n"
+        "from tssl.workflow.doctor import diagnose\n"
+        "(found,) = [f for f in diagnose(None).findings if f.subject == 'Lava']\n"
+        "print(found.ok, found.detail, found.fix, sep='|')\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True
+    )
+    assert ran.stdout.strip() == (
+        "False|cannot be looked for: h5py is not installed|pip install h5py"
+    )
+
+
+def test_scratch_folder_that_lava_cannot_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(_: str | None) -> None:
+        raise OutputError("/tmp: scratch files cannot be written: No space left on device")
+
+    monkeypatch.setattr(lava_sim, "check", check)
+    found = finding("Lava")
+    assert not found.ok
+    assert "No space left" in found.detail
+    assert "scratch folder" in found.fix
 
 
 def test_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Exporting: what is written, and that nothing is when the proof or the target says no."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ import numpy as np
 import pytest
 
 from tssl import netx
+from tssl.chip import IntArray
 from tssl.errors import (
+    BackendUnavailableError,
     CheckpointError,
     ConfigError,
     OutputError,
@@ -39,7 +42,7 @@ def test_outcome(exported: ExportOutcome) -> None:
     assert document["schema_version"] == 1
     assert [layer["layer"] for layer in document["layers"]] == ["dense1", "dense2"]
     assert document["cores"] == sum(row.cores for row in exported.mapping) >= 2
-    assert document["proof"]["verdict"] == "PASS"
+    assert document["proof"]["verdict"] == "PASS without Lava"
     trainer, lava = document["proof"]["stages"]
     assert trainer["witness"] == "quantized trainer"
     assert all(row["differences"] == 0 for row in trainer["rows"])
@@ -75,10 +78,10 @@ def test_failed_proof_writes_nothing(
 ) -> None:
     honest = workflow.run_quantized
 
-    def dishonest(*arguments: Any) -> Recording:
-        recording = honest(*arguments)
-        recording.trains["dense2"][4, 1, 2] ^= 1
-        return recording
+    def dishonest(*arguments: Any) -> Iterator[tuple[IntArray, Recording]]:
+        for train, recording in honest(*arguments):
+            recording.trains["dense2"][4, 1, 2] ^= 1
+            yield train, recording
 
     monkeypatch.setattr(workflow, "run_quantized", dishonest)
     with pytest.raises(
@@ -117,15 +120,27 @@ def test_unreadable_back_is_removed(
     assert not list(tmp_path.iterdir())
 
 
-def test_missing_lava_is_said_in_the_proof(trained: Path, tmp_path: Path) -> None:
+def test_missing_lava_is_said_in_the_proof(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*_: Any) -> Any:
+        raise BackendUnavailableError("no Lava here")
+
+    monkeypatch.setattr(workflow, "lava_stage", missing)
+    options = ExportOptions(proof_samples=2, samples=5)
+    outcome = export(trained, "loihi2", tmp_path / "x.net", options, done)
+    stage = outcome.proof.stages[1]
+    assert (stage.verdict, stage.skipped) == ("SKIPPED", "no Lava here")
+    assert outcome.proof.document()["verdict"] == "PASS without Lava"
+
+
+def test_an_interpreter_that_was_named_must_work(trained: Path, tmp_path: Path) -> None:
     options = ExportOptions(
         proof_samples=2, samples=5, backend=BackendOptions(python=str(tmp_path / "no-python"))
     )
-    outcome = export(trained, "loihi2", tmp_path / "x.net", options, done)
-    stage = outcome.proof.stages[1]
-    assert stage.verdict == "SKIPPED"
-    assert "no-python" in stage.skipped
-    assert outcome.proof.document()["verdict"] == "PASS"
+    with pytest.raises(BackendUnavailableError, match="no-python"):
+        export(trained, "loihi2", tmp_path / "x.net", options, done)
+    assert not list(tmp_path.iterdir())
 
 
 def test_wrong_arguments(trained: Path, tmp_path: Path) -> None:

@@ -61,7 +61,8 @@ def test_one_spike_fails_the_proof_and_is_named(exported: ExportOutcome) -> None
     assert difference.neuron == 7
     assert difference.left == recording.trains["dense1"][2, 1, 7] == 1 - difference.right
     proof = Proof(network="n", digest="d", stages=(stage,))
-    assert proof.failed is stage
+    assert proof.problem is not None
+    assert proof.problem.startswith("engine and liar differ: layer dense1, neuron 7")
     document = json.loads(json.dumps(proof.document()))
     assert document["verdict"] == document["stages"][0]["verdict"] == "FAIL"
     assert document["stages"][0]["difference"]["neuron"] == 7
@@ -83,7 +84,8 @@ def test_skipped_stage_neither_passes_nor_fails() -> None:
     skipped = Stage(witness="Lava", samples=0, time_steps=0, skipped="not installed")
     proof = Proof(network="n", digest="d", stages=(skipped,))
     assert skipped.verdict == proof.document()["stages"][0]["verdict"] == "SKIPPED"
-    assert proof.failed is None
+    assert proof.problem is None
+    assert proof.verdict == "PASS without Lava"
 
 
 class Witness:
@@ -145,9 +147,9 @@ def test_verify_names_the_difference(
 ) -> None:
     patched(monkeypatch, Witness(layer="dense2", step=3, sample=2, neuron=1))
     proof = verify(exported.path, InputChoice(samples=4), BackendOptions(), lambda _: None)
-    assert proof.failed is not None
-    text = str(proof.failed.difference)
-    assert text.startswith("layer dense2, neuron 1, step 3, sample 2: spikes ")
+    text = str(proof.problem)
+    place = "layer dense2, neuron 1, step 3, sample 2: spikes "
+    assert text.startswith(f"engine and Lava CPU simulator differ: {place}")
     assert text[-len("0 against 1") :] in ("0 against 1", "1 against 0")
 
 
@@ -155,3 +157,14 @@ def test_verify_without_lava(exported: ExportOutcome, tmp_path: Path) -> None:
     options = BackendOptions(python=str(tmp_path / "no-python"))
     with pytest.raises(BackendUnavailableError, match="no-python"):
         workflow.verify(exported.path, InputChoice(samples=1), options, lambda _: None)
+
+
+def test_silence_proves_nothing(exported: ExportOutcome) -> None:
+    network = exported.network
+    nothing = np.zeros((1, 3, network.input.neurons), np.int64)
+    chunks = [(nothing, run_chunk(network, nothing, 4))]
+    stage = compare_chunks(network, "anyone", chunks, 4)
+    assert stage.verdict == "SILENT"
+    proof = Proof(network="n", digest="d", stages=(stage,))
+    assert proof.verdict == "SILENT"
+    assert "no neuron fired in 3 sample(s)" in str(proof.problem)

@@ -2,15 +2,21 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tssl.errors import ConfigError
+import tssl.hw_profiles
+from tssl import netx
+from tssl.costs import CostReport, Refusal
+from tssl.errors import CapacityError, ConfigError, DataError, RangeError
 from tssl.lava_runtime.engine import Engine
 from tssl.workflow.export import ExportOutcome
 from tssl.workflow.inputs import InputChoice, load_inputs
 from tssl.workflow.report import proof_table, report
 from tssl.workflow.run import run_network, save_result
+
+LOIHI2 = Path(tssl.hw_profiles.__file__).parent / "loihi2.toml"
 
 
 @pytest.fixture
@@ -22,12 +28,13 @@ def folder(exported: ExportOutcome, tmp_path: Path) -> Path:
 
 
 def test_one_entry_per_profile(folder: Path) -> None:
-    document = report(folder, ["loihi2", "loihi1"], None).document()
+    document = report(folder, ["loihi2", "loihi2"], None).document()
     json.dumps(document, default=str)
     assert document["schema_version"] == 1
-    assert len(document["profiles"]) == 2
+    assert [cost["profile"] for cost in document["profiles"]] == ["loihi2", "loihi2"]
+    assert document["refused"] == []
     assert document["result"]["samples"] == 4
-    assert document["proof"]["verdict"] == "PASS"
+    assert document["proof"]["verdict"] == "PASS without Lava"
 
 
 def test_page(folder: Path, tmp_path: Path) -> None:
@@ -37,6 +44,74 @@ def test_page(folder: Path, tmp_path: Path) -> None:
     assert "quantized trainer" in text
     assert "not asked for" in text  # a witness that was not heard is not hidden
     assert "<script src" not in text
+
+
+def test_a_chip_that_cannot_run_it_is_not_priced(folder: Path, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    priced = report(folder, ["loihi1", "loihi2"], page)
+    reason = "input: spikes carry values up to 15, at most 1 is possible on Intel Loihi"
+    assert [type(cost) for cost in priced.costs] == [Refusal, CostReport]  # as asked for
+    document = json.loads(json.dumps(priced.document(), default=str))
+    assert [cost["profile"] for cost in document["profiles"]] == ["loihi2"]
+    (refused,) = document["refused"]
+    assert refused["profile"] == "loihi1"
+    assert refused["reason"].startswith(reason)
+    assert f"<b>Not priced:</b> loihi1: {reason}" in page.read_text()
+
+
+def test_a_network_too_large_for_one_chip_is_priced_on_the_others(
+    folder: Path, tmp_path: Path
+) -> None:
+    small = tmp_path / "small.toml"
+    text = LOIHI2.read_text()
+    assert "low = 120, high = 128" in text
+    text = text.replace("low = 120, high = 128", "low = 1, high = 1")
+    small.write_text(text.replace("cores_per_chip = { value = 128", "cores_per_chip = { value = 1"))
+    priced = report(folder, [str(small), "loihi2"], None)
+    assert [refusal.profile for refusal in priced.refused] == ["small"]
+    assert "needs 2 cores" in priced.refused[0].reason
+    with pytest.raises(CapacityError, match="needs 2 cores"):
+        report(folder, [str(small), "loihi1"], None)
+
+
+def test_all_chips_refuse(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(RangeError, match="input: spikes carry values up to 15") as caught:
+        report(folder, ["loihi1", "loihi1"], tmp_path / "report.html")
+    assert caught.value.exit_code == 3
+    assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize("span", [3, "0..15", [0], [0, "15"], [0, 1.5]])
+def test_a_damaged_input_range(folder: Path, span: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(netx, "read_notes", lambda _: {"input_range": span})
+    with pytest.raises(DataError, match="input range stored with the network is damaged"):
+        report(folder, ["loihi2"], None)
+
+
+def test_a_network_of_others_has_no_notes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(netx, "read_notes", lambda _: {})
+    assert len(report(folder, ["loihi1", "loihi2"], None).priced) == 2
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {},
+        {"stages": 3},
+        {"verdict": "PASS", "stages": 3},
+        {"verdict": "PASS", "stages": [3]},
+        {"verdict": "PASS", "stages": [{}]},
+        {"verdict": "PASS", "stages": [{"witness": "w", "skipped": "", "rows": [{}]}]},
+        {"verdict": "PASS", "stages": [{"witness": "w", "rows": []}]},
+        ["PASS"],
+    ],
+)
+def test_a_damaged_proof(folder: Path, stored: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DataError, match="proof stored with the network is damaged"):
+        proof_table(stored)
+    monkeypatch.setattr(netx, "read_notes", lambda _: {"proof": stored})
+    with pytest.raises(DataError, match="export the network again"):
+        report(folder, ["loihi2"], None)
 
 
 def test_nothing_is_written_when_a_profile_is_unknown(folder: Path, tmp_path: Path) -> None:
@@ -49,7 +124,7 @@ def test_proof_table(exported: ExportOutcome) -> None:
     assert proof_table(None) is None
     table = proof_table(exported.proof.document())
     assert table is not None
-    assert table["statement"].endswith("PASS.")
+    assert table["statement"].endswith("PASS without Lava.")
     assert all(len(row) == len(table["columns"]) for row in table["rows"])
     assert [row[-1] for row in table["rows"]] == ["PASS", "PASS", "PASS", "SKIPPED"]
     stored = exported.proof.document()

@@ -74,7 +74,7 @@ def test_second_run_in_the_same_folder(recipe: str, tmp_path: Path) -> None:
 def test_resume(recipe: str, tmp_path: Path) -> None:
     run = tmp_path / "run"
     workflow.train(workflow.start(recipe, [], run, CPU), tiny.Watcher(stop_after=7))
-    fit = workflow.resume(run, [], CPU)
+    fit = workflow.resume(run, None, [], CPU)
     assert (fit.progress.epoch, fit.progress.batch) == (1, 1)
     outcome = workflow.train(fit, tiny.Watcher())
     assert outcome.finished
@@ -84,9 +84,9 @@ def test_resume(recipe: str, tmp_path: Path) -> None:
 def test_resume_with_more_epochs_is_remembered(recipe: str, tmp_path: Path) -> None:
     run = tmp_path / "run"
     workflow.train(workflow.start(recipe, [], run, CPU), tiny.Watcher())
-    outcome = workflow.train(workflow.resume(run, ["training.epochs=4"], CPU), tiny.Watcher())
+    outcome = workflow.train(workflow.resume(run, None, ["training.epochs=4"], CPU), tiny.Watcher())
     assert [row.epoch for row in outcome.metrics] == [1, 2, 3, 4]
-    assert workflow.resume(run, [], CPU).recipe.training.epochs == 4
+    assert workflow.resume(run, None, [], CPU).recipe.training.epochs == 4
 
 
 @pytest.mark.parametrize("change", ["training.lr=1", "network.tau_m=4", "data.name=digits"])
@@ -95,13 +95,13 @@ def test_resume_with_another_recipe(recipe: str, tmp_path: Path, change: str) ->
     workflow.train(workflow.start(recipe, [], run, CPU), tiny.Watcher(stop_after=1))
     before = (run / "recipe.toml").read_text()
     with pytest.raises(ConfigError, match="only --epochs may change"):
-        workflow.resume(run, [change], CPU)
+        workflow.resume(run, None, [change], CPU)
     assert (run / "recipe.toml").read_text() == before
 
 
 def test_resume_where_nothing_is(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="holds no run"):
-        workflow.resume(tmp_path, [], CPU)
+        workflow.resume(tmp_path, None, [], CPU)
 
 
 def test_recipes() -> None:
@@ -129,3 +129,24 @@ def test_a_run_that_saved_nothing_leaves_its_folder_free(
         with pytest.raises(TrainingError, match="epoch 1, batch 1"):
             workflow.train(fit, tiny.Watcher())
     assert not (tmp_path / "run" / "recipe.toml").exists()
+
+
+def test_resume_may_name_its_recipe(recipe: str, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    workflow.train(workflow.start(recipe, [], run, CPU), tiny.Watcher(stop_after=7))
+    fit = workflow.resume(run, recipe, [], CPU)
+    assert (fit.progress.epoch, fit.progress.batch) != (0, 0)
+    with pytest.raises(ConfigError, match="only --epochs may change"):
+        workflow.resume(run, "digits", [], CPU)
+
+
+def test_a_state_of_another_run_is_refused(recipe: str, tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 2)):
+        fit = workflow.start(recipe, [f"training.seed={seed}"], tmp_path / name, CPU)
+        workflow.train(fit, tiny.Watcher(stop_after=3))
+    (tmp_path / "a" / "state.safetensors").replace(tmp_path / "b" / "state.safetensors")
+    with pytest.raises(CheckpointError, match="belongs to another recipe"):
+        workflow.resume(tmp_path / "b", None, [], CPU)
+    (tmp_path / "b" / "recipe.toml").unlink()
+    with pytest.raises(ConfigError, match="already holds a run"):
+        workflow.start(recipe, [], tmp_path / "b", CPU)

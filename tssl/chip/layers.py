@@ -109,7 +109,8 @@ class Layer(ABC):
     def weight_bits(self) -> int:
         """Bits per weight, sign included; even weights spend none on the lowest bit."""
         step = 1 if (self.weight % 2).any() else 2
-        return int(np.abs(self.weight).max() // step).bit_length() + 1
+        smallest, largest = int(self.weight.min()), int(self.weight.max())
+        return max(largest // step, -smallest // step - 1, 0).bit_length() + 1
 
     def _store(self, weight_dimensions: int) -> None:
         """Keep read-only copies of the arrays and check what every layer must fulfil."""

@@ -68,7 +68,7 @@ def exact_product(rows: IntArray, weight: IntArray) -> IntArray:
     the largest ``|input|``; above 2**53 the product is computed in integers.
     """
     largest = int(np.abs(rows).max(initial=0))
-    bound = largest * int(np.abs(weight).sum(axis=1).max(initial=0))
+    bound = largest * float(np.abs(weight.astype(np.float64)).sum(axis=1).max(initial=0))
     if bound >= FLOAT64_EXACT:
         return rows @ weight.T
     kind = np.float32 if bound < FLOAT32_EXACT else np.float64

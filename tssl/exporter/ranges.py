@@ -52,7 +52,7 @@ class Ranges:
     @property
     def can_wrap(self) -> bool:
         """Whether some input, however unlikely, could wrap the current."""
-        return self.current_bound > STATE_LIMIT
+        return self.current_bound >= STATE_LIMIT  # the lower end of the range is open
 
 
 def observe(layer: Layer, train: Train, time_steps: int, input_range: tuple[int, int]) -> Ranges:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from tssl.chip import ChipNetwork
 from tssl.costs import Assumption, Kind
+from tssl.hw_profiles.capacity import relies_on_shared_lists
 from tssl.hw_profiles.profile import Figure, Profile
 
 _ALWAYS: tuple[tuple[str, Kind, str], ...] = (
@@ -65,11 +66,20 @@ def assumptions(profile: Profile, network: ChipNetwork, time_steps: int) -> Iter
             kind="estimate",
             source="input and output are not included",
         )
-    interval = 1 << (time_steps - 1).bit_length()
-    if profile.chip.reset_interval == "power of two" and interval != time_steps:
+    if relies_on_shared_lists(profile, network):
         yield Assumption(
-            statement=f"The chip resets every {time_steps} steps; it can do so only every "
-            f"{interval}, which makes a stream {interval / time_steps:.2g} times slower.",
+            statement="Inputs with equal weights share a synapse list; Intel's compiler is not "
+            "known to do it.",
+            kind="estimate",
+            source="a spike message names core and axon, so several neurons can address one axon",
+        )
+    interval = profile.chip.steps_between_resets(time_steps)
+    if interval != time_steps:
+        yield Assumption(
+            statement=f"In a stream a sample takes {interval} steps, not {time_steps}: the chip "
+            f"resets only at powers of two. The {interval - time_steps} idle steps last as long as "
+            "the shortest step and are in the stream's throughput, mean time step and static "
+            "energy.",
             kind="architectural",
             source="lava-dl, netx/mnist/run.ipynb: reset intervals are powers of two",
         )

@@ -3,7 +3,10 @@
 The rule is simple and blind to placement: a core holds one layer, never two.
 
 - Dense layers: the fewest cores over which the neurons spread evenly so that neurons,
-  synaptic memory and input axons fit. Every core listens to all inputs.
+  synaptic memory and input axons fit. Every core listens to all inputs. Inputs with equal
+  weights share an input axon and its synapse list, since a spike message names core and axon:
+  the inputs of a pool that was merged into a dense layer are equal in groups. Intel's compiler
+  is not known to do so.
 - Convolutions: kernels are stored once per core. A core holds whole columns of the map, a
   power of two of them; when the kernels do not fit, output channels are split first.
 
@@ -13,9 +16,21 @@ of PilotNet (59 cores) and for the MNIST MLP (5); one core too few for Oxford (4
 """
 
 from dataclasses import dataclass
+from hashlib import blake2b
 from math import ceil, prod
 
-from tssl.chip import INPUT, ChipNetwork, ConvLayer, DenseLayer, Layer, RecurrentLayer, Shape
+import numpy as np
+
+from tssl.chip import (
+    INPUT,
+    ChipNetwork,
+    ConvLayer,
+    DenseLayer,
+    IntArray,
+    Layer,
+    RecurrentLayer,
+    Shape,
+)
 from tssl.costs import LayerMapping, Resource
 from tssl.errors import CapacityError
 from tssl.hw_profiles.profile import Profile
@@ -36,7 +51,12 @@ class _Need:
     amounts: dict[Resource, int]
 
     def fits(self, limits: dict[Resource, int]) -> bool:
-        return all(amount <= limits[resource] for resource, amount in self.amounts.items())
+        return self.fullest(limits)[1] <= 1
+
+    def fullest(self, limits: dict[Resource, int]) -> tuple[Resource, float]:
+        shares = {resource: amount / limits[resource] for resource, amount in self.amounts.items()}
+        tightest = max(shares, key=lambda resource: shares[resource])
+        return tightest, shares[tightest]
 
 
 def map_to_cores(profile: Profile, network: ChipNetwork) -> list[LayerMapping]:
@@ -60,6 +80,16 @@ def map_to_cores(profile: Profile, network: ChipNetwork) -> list[LayerMapping]:
     return mappings
 
 
+def relies_on_shared_lists(profile: Profile, network: ChipNetwork) -> bool:
+    """Return whether the mapping would differ if every input had a synapse list of its own."""
+    limits = _limits(profile)
+    for layer in network.layers:
+        shared, own = (_layer_need(profile, layer, share=share) for share in (True, False))
+        if (shared.cores, shared.fullest(limits)) != (own.cores, own.fullest(limits)):
+            return True
+    return False
+
+
 def _limits(profile: Profile) -> dict[Resource, int]:
     figures = profile.figures
     return {
@@ -69,14 +99,29 @@ def _limits(profile: Profile) -> dict[Resource, int]:
     }
 
 
-def _layer_need(profile: Profile, layer: Layer) -> _Need:
+def _layer_need(profile: Profile, layer: Layer, *, share: bool = True) -> _Need:
     if isinstance(layer, ConvLayer):
         return _conv_need(profile, layer)
     bits = profile.figures.weight_bits.value + profile.figures.synapse_overhead_bits.value
     if isinstance(layer, DenseLayer) and layer.delay is not None:
         bits += profile.limits.max_delay.bit_length()
-    axons = layer.inputs + (layer.neurons if isinstance(layer, RecurrentLayer) else 0)
+    synapses = _synapse_lists(layer)
+    axons = _distinct(synapses) if share else len(synapses)
     return _even_split(profile, layer.neurons, axons, bits)
+
+
+def _synapse_lists(layer: Layer) -> IntArray:
+    """Return what each source neuron has stored on the cores of a dense layer, one per row."""
+    stored = layer.weight
+    if isinstance(layer, RecurrentLayer):
+        stored = np.hstack([stored, layer.recurrent_weight])
+    if isinstance(layer, DenseLayer) and layer.delay is not None:
+        stored = np.vstack([stored, layer.delay])
+    return np.ascontiguousarray(stored.T)
+
+
+def _distinct(rows: IntArray) -> int:
+    return len({blake2b(row.data, digest_size=16).digest() for row in rows})
 
 
 def _even_split(profile: Profile, neurons: int, axons: int, bits: float) -> _Need:
@@ -142,9 +187,8 @@ def _input_need(profile: Profile, shape: Shape) -> _Need:
 
 def _mapping(profile: Profile, layer: str, neurons: int, need: _Need) -> LayerMapping:
     limits = _limits(profile)
-    shares = {resource: amount / limits[resource] for resource, amount in need.amounts.items()}
-    tightest = max(shares, key=lambda resource: shares[resource])
-    if shares[tightest] > 1:
+    tightest, share = need.fullest(limits)
+    if share > 1:
         raise CapacityError(
             f"layer {layer}: needs {tightest} for {need.amounts[tightest]} per core even when "
             f"spread over {need.cores} cores, a core of {profile.chip.title} has "
@@ -155,7 +199,7 @@ def _mapping(profile: Profile, layer: str, neurons: int, need: _Need) -> LayerMa
         neurons=neurons,
         cores=need.cores,
         bound_by=tightest,
-        utilisation=shares[tightest],
+        utilisation=share,
     )
 
 

@@ -60,14 +60,18 @@ def estimate(
     -----
     ``energy`` and ``latency`` are those of a sample alone on the chip: its last output
     leaves ``depth`` steps after its last input. ``throughput`` and ``step_time`` are those
-    of a stream, in which all layers work at once, each on its own part of the stream.
+    of a stream, in which all layers work at once, each on its own part of the stream. Where
+    the chip resets only at some intervals, the idle steps until then belong to the stream.
     """
     work = _work(network, counts, mapping)
-    alone, stream = _latency(profile.time, work), _period(profile.time, work)
+    interval = profile.chip.steps_between_resets(counts.time_steps)
+    alone, stream = _latency(profile.time, work), _period(profile.time, work, interval)
     kind = weakest(figure.kind for _, figure in profile.time if isinstance(figure, Figure))
     static_power = profile.energy.static_power_per_chip
     latency = _quantity(alone, "s", kind, "sum of all steps of a sample alone on the chip")
-    source = "steps in a stream, all layers at work"
+    source = f"{interval} steps of a sample in a stream, all layers at work"
+    if interval != counts.time_steps:
+        source += f", {interval - counts.time_steps} of them idle until the reset"
     return CostReport(
         profile=profile.name,
         title=profile.chip.title,
@@ -77,7 +81,7 @@ def estimate(
         mapping=tuple(mapping),
         energy=(*_dynamic(profile, work), _static(static_power, latency)),
         latency=latency,
-        step_time=_quantity(stream / counts.time_steps, "s", kind, f"mean of the {source}"),
+        step_time=_quantity(stream / interval, "s", kind, f"mean of the {source}"),
         throughput=_quantity(
             1 / stream[[0, 2, 1]], "1/s", kind, f"one over the sum of the {source}"
         ),
@@ -180,9 +184,12 @@ def _latency(time: Time, work: list[_Work]) -> FloatArray:
     return np.asarray(_step_time(time, slowest).sum(axis=1))
 
 
-def _period(time: Time, work: list[_Work]) -> FloatArray:
-    """Return the time between samples of a gapless stream: value, low, high."""
-    loads = [np.roll(_core_time(time, layer), layer.depth, axis=1) for layer in work]
+def _period(time: Time, work: list[_Work], interval: int) -> FloatArray:
+    """Return the time between samples that follow every ``interval`` steps: value, low, high."""
+    idle = np.zeros((3, interval - len(work[0].operations)))
+    loads = [
+        np.roll(np.hstack([_core_time(time, layer), idle]), layer.depth, axis=1) for layer in work
+    ]
     return np.asarray(_step_time(time, np.max(loads, axis=0)).sum(axis=1))
 
 

@@ -109,6 +109,10 @@ class Chip(_Section):
     energy_model: Literal["marginal", "all_in"]
     reset_interval: Literal["any", "power of two"]
 
+    def steps_between_resets(self, time_steps: int) -> int:
+        """Return the shortest interval on offer that holds a sample of so many steps."""
+        return time_steps if self.reset_interval == "any" else 1 << (time_steps - 1).bit_length()
+
 
 class Limits(_Section):
     """What the fields, a core and the chip hold.

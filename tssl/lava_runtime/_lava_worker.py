@@ -11,6 +11,7 @@ In FOLDER: ``job.json`` and ``input.npy`` ``(time or 1, samples, inputs)``. Out 
 """
 
 import dataclasses
+import errno
 import functools
 import importlib.metadata
 import importlib.util
@@ -18,6 +19,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -42,6 +44,11 @@ WATCH_SECONDS = 0.2
 """Time between looks at Lava's processes."""
 REPORTING = threading.Lock()
 """Taken for good by the thread that reports a failure."""
+PARENT = os.getppid()
+"""Who started us: tssl, or a wrapper script around the interpreter."""
+NO_SPACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+FULL = 74
+"""Exit code when there is no space even for ``error.json``."""
 
 
 class LavaProcessError(RuntimeError):
@@ -216,7 +223,6 @@ class Job:
     input_message_bits: int
     input_shape: list[int] | None
     hardware: bool
-    parent: int
 
     def moment(self, step: int, transport: int) -> Moment | None:
         """Return sample and step that neurons ``transport`` layers in see, if any."""
@@ -472,7 +478,7 @@ class Simulation:
         self.network.run(condition, run_cfg=self.configuration)
         self.status[PHASE] = RUNNING
         if self.watchdog is None:
-            self.watchdog = Watchdog(self.job, self.folder, self.network.runtime)
+            self.watchdog = Watchdog(self.folder, self.network.runtime)
             self.watchdog.start()
         if not await_answer(self.network.runtime):
             raise self.watchdog.failure()
@@ -521,30 +527,34 @@ class Watchdog(threading.Thread):
     Lava itself would wait for ever, in a run as well as in reading or setting a variable.
     """
 
-    def __init__(self, job: Job, folder: Path, runtime: Foreign) -> None:
+    def __init__(self, folder: Path, runtime: Foreign) -> None:
         super().__init__(daemon=True)
-        self.job, self.folder = job, folder
+        self.folder = folder
         self.actors = runtime._messaging_infrastructure.actors
         self.disarmed = threading.Event()
 
     def run(self) -> None:
         """Look at all processes again and again, until disarmed."""
         while not self.disarmed.wait(WATCH_SECONDS):
-            if os.getppid() != self.job.parent:
+            if os.getppid() != PARENT:
                 end_children()
                 shutil.rmtree(self.folder, ignore_errors=True)
                 os._exit(1)
             if not all(actor.is_alive() for actor in self.actors):
                 report_and_exit(self.folder, self.failure())
 
-    def failure(self) -> LavaProcessError:
+    def failure(self) -> Exception:
         """Return why a process of Lava has ended."""
         self.disarmed.wait(WATCH_SECONDS)  # one that raised may be just writing down why
         for actor in self.actors:
             if actor.exception:
                 error, details = actor.exception
+                if out_of_space(error):
+                    return OSError(error.errno, error.strerror)
                 return LavaProcessError(describe(error), details)
         code = next((actor.exitcode for actor in self.actors if actor.exitcode), 0)
+        if code == -signal.SIGBUS:  # a mapped file that cannot grow
+            return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         hint = "; it was killed, perhaps for want of memory" if code < 0 else ""
         return LavaProcessError(f"a process of Lava ended with code {code}{hint}", "")
 
@@ -585,12 +595,19 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
+def out_of_space(error: BaseException) -> bool:
+    """Return whether a file could not grow."""
+    return isinstance(error, OSError) and error.errno in NO_SPACE
+
+
 def kind_of(error: BaseException) -> str:
-    """Classify a failure: something ``missing``, no ``hardware``, or Lava ``failed``."""
+    """Classify a failure: ``missing``, no ``hardware``, no ``space``, or Lava ``failed``."""
     if isinstance(error, HardwareError):
         return "hardware"
     if isinstance(error, NameError) and "CLoihiProcessModel" in str(error):
         return "hardware"  # Loihi2HwCfg without Intel's extension
+    if out_of_space(error):
+        return "space"
     return "missing" if isinstance(error, ImportError) else "failed"
 
 
@@ -603,12 +620,18 @@ def report_and_exit(folder: Path, error: BaseException) -> None:
     message = str(error) if hasattr(error, "details") else describe(error)
     if isinstance(error, HardwareError):
         message = str(error)
+    if isinstance(error, OSError) and out_of_space(error):
+        message = error.strerror or message
     document = {"kind": kind_of(error), "message": message, "traceback": details}
     temporary = folder / "error.json.part"
-    temporary.write_text(json.dumps(document), encoding="utf-8")
-    temporary.replace(folder / "error.json")
+    code = 1
+    try:
+        temporary.write_text(json.dumps(document), encoding="utf-8")
+        temporary.replace(folder / "error.json")
+    except OSError as failure:
+        code = FULL if out_of_space(failure) else 1
     end_children()
-    os._exit(1)
+    os._exit(code)
 
 
 def main(folder: Path) -> None:

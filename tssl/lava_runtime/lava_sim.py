@@ -1,6 +1,7 @@
 """Lava's CPU simulator, run in a process of its own that is watched and cleaned up."""
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -24,6 +25,8 @@ from tssl.errors import (
     BackendTimeoutError,
     BackendUnavailableError,
     DataError,
+    OutputError,
+    TsslError,
     UnsupportedLayerError,
 )
 from tssl.lava_runtime.backend import Progress
@@ -38,6 +41,8 @@ _SYNAPSES_PER_SECOND = 1e6
 """A pessimistic rate of Lava's convolutions, only used to decide when it hangs."""
 _EXIT_SECONDS = 15.0
 _CHECK_SECONDS = 60.0
+_FULL = 74
+"""Exit code of a worker that had no space left to say so."""
 _LONGEST_FOLDER = 64
 """Python puts a socket in it, whose whole path may have about a hundred characters."""
 _INT32 = np.iinfo(np.int32)
@@ -100,8 +105,13 @@ def check(python: str | None = None) -> str | None:
     ----------
     python
         Path of the interpreter; None for the one that runs tssl.
+
+    Raises
+    ------
+    OutputError
+        When the scratch folder cannot be written.
     """
-    with tempfile.TemporaryDirectory(prefix="tssl-lava-") as name:
+    with _scratch(), tempfile.TemporaryDirectory(prefix="tssl-lava-") as name:
         command = [python or sys.executable, str(_worker_copy(Path(name))), "--check"]
         try:
             result = subprocess.run(
@@ -134,6 +144,8 @@ def run_worker(
     ------
     BackendUnavailableError, BackendError, BackendTimeoutError
         When Lava is missing, failed, or no longer moves.
+    OutputError
+        When the scratch folder cannot be written.
     """
     _check_input(network, train)
     bytes_per_sample = time_steps * sum(layer.neurons for layer in network.layers)
@@ -193,14 +205,15 @@ class _Worker:
         self._samples = train.shape[1]
         self._deadline = deadline
         self._patience = _STEP_SECONDS + _synapses(network) / _SYNAPSES_PER_SECOND
-        self._folder = Path(tempfile.mkdtemp(prefix="tssl-lava-"))
         self._process: subprocess.Popen[bytes] | None = None
-        try:
-            self._write_job(settings, train, time_steps)
-            self._start(settings.python or sys.executable)
-        except BaseException:
-            self._clean_up()
-            raise
+        with _scratch():
+            self._folder = Path(tempfile.mkdtemp(prefix="tssl-lava-"))
+            try:
+                self._write_job(settings, train, time_steps)
+                self._start(settings.python or sys.executable)
+            except BaseException:
+                self._clean_up()
+                raise
 
     def __enter__(self) -> "_Worker":
         return self
@@ -232,7 +245,6 @@ class _Worker:
             "input_message_bits": 0 if binary else 32,
             "input_shape": first.input_shape[::-1] if isinstance(first, ConvLayer) else None,
             "hardware": settings.hardware,
-            "parent": os.getpid(),
         }
         np.save(folder / "input.npy", train.astype(np.int32))
         np.save(folder / "status.npy", np.zeros(3, np.int64))
@@ -245,8 +257,8 @@ class _Worker:
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         if len(str(self._folder)) < _LONGEST_FOLDER:
             environment["TMPDIR"] = str(self._folder)  # what a killed worker leaves goes with it
-        try:
-            with (self._folder / "log").open("wb") as log:
+        with (self._folder / "log").open("wb") as log:
+            try:
                 self._process = subprocess.Popen(
                     command,
                     cwd=self._folder,
@@ -256,10 +268,10 @@ class _Worker:
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
-        except OSError as error:
-            raise BackendUnavailableError(
-                f"{python}: cannot be started: {error.strerror}; {_INSTALL}"
-            ) from error
+            except OSError as error:
+                raise BackendUnavailableError(
+                    f"{python}: cannot be started: {error.strerror}; {_INSTALL}"
+                ) from error
 
     def finished_samples(self) -> Iterator[int]:
         """Yield the growing number of finished samples, up to all of them.
@@ -268,6 +280,8 @@ class _Worker:
         ------
         BackendUnavailableError, BackendError, BackendTimeoutError
             When the worker reports a failure, dies, or no longer moves.
+        OutputError
+            When the worker found the scratch folder full.
         """
         seen: tuple[int, ...] = ()
         finished, moved = 0, time.monotonic()
@@ -330,17 +344,21 @@ class _Worker:
                 "another engine for the same network: --backend engine"
             )
 
-    def _failure(self) -> BackendError:
+    def _failure(self) -> TsslError:
         """Return the error that says why the worker ended early."""
         path = self._folder / "error.json"
         if path.exists():
             return _error(json.loads(path.read_text(encoding="utf-8")))
         code = self._process.returncode if self._process is not None else None
-        log = (self._folder / "log").read_text(encoding="utf-8", errors="replace")
+        log = ""
+        with contextlib.suppress(OSError):  # whoever removed the folder took it along
+            log = (self._folder / "log").read_text(encoding="utf-8", errors="replace")
         if _last_line(log).startswith(("ImportError", "ModuleNotFoundError")):
             return BackendUnavailableError(
                 f"Lava cannot be imported: {_last_line(log)}; {_INSTALL}"
             )
+        if code in (_FULL, -signal.SIGBUS):  # a mapped file that cannot grow ends in SIGBUS
+            return _unwritable(os.strerror(errno.ENOSPC))
         if code is not None and code < 0:
             return BackendError(
                 f"Lava's process was killed by {signal.Signals(-code).name}; "
@@ -387,9 +405,28 @@ def _members(session: int) -> dict[int, bytes]:
     return members
 
 
-def _error(document: dict[str, Any]) -> BackendError:
+@contextlib.contextmanager
+def _scratch() -> Iterator[None]:
+    """Turn what fails while a job is set up into an error about the scratch folder."""
+    try:
+        yield
+    except OSError as error:
+        raise _unwritable(error.strerror or str(error)) from error
+
+
+def _unwritable(reason: str) -> OutputError:
+    folder = tempfile.tempdir or "no folder found"
+    return OutputError(
+        f"{folder}: scratch files cannot be written: {reason}; "
+        "free space there, or set TMPDIR to another folder"
+    )
+
+
+def _error(document: dict[str, Any]) -> TsslError:
     """Turn a worker's ``error.json`` into the error to raise."""
     message = document["message"]
+    if document["kind"] == "space":
+        return _unwritable(message)
     if document["kind"] == "missing":
         return BackendUnavailableError(f"Lava cannot be imported: {message}; {_INSTALL}")
     if document["kind"] == "hardware":

@@ -40,6 +40,8 @@ from tssl.netx.rules import (
 )
 
 _INT64 = float(1 << 63)
+_WEIGHT_LIMIT = 1 << 31  # Lava keeps weights in int32
+_READ_OUT = "average"  # lava-dl writes it last, as a note to itself, and cannot load it
 _DAMAGE = (  # what h5py and numpy raise on damaged files, beside what we refuse ourselves
     RangeError,
     TypeError,
@@ -104,9 +106,10 @@ def _network(path: Path, file: h5py.File, document: dict[str, Any]) -> ChipNetwo
     where = "layer"
     try:
         reader = _ChainReader(path)
-        for position, entry in enumerate(_entries(path, file)):
+        entries = _entries(path, file)
+        for position, entry in enumerate(entries):
             where = f"layer/{position}"
-            reader.add(position, entry)
+            reader.add(position, entry, last=position == len(entries) - 1)
         where = "layer"
         return ChipNetwork(
             name=str(document.get("name", path.stem)),
@@ -156,9 +159,11 @@ class _ChainReader:
         self._shape: Shape | None = None
         self._input: InputLayer | None = None
 
-    def add(self, position: int, entry: h5py.Group) -> None:
+    def add(self, position: int, entry: h5py.Group, *, last: bool) -> None:
         """Read one entry of the file."""
         kind = self._text(entry, "type")
+        if kind == _READ_OUT and last and self.layers:
+            return
         if kind == "input" and position:
             raise UnsupportedLayerError(f"layer/{position}: an input behind other layers")
         if kind == "flatten":
@@ -191,8 +196,8 @@ class _ChainReader:
             "name": str(entry.attrs.get(NAME, fallback)),
             "source": self.layers[-1].name if self.layers else INPUT,
             "neuron": self._neuron(entry) if "neuron" in entry or kind == "conv" else INTEGRATOR,
-            "weight": self._array(entry, "weight"),
         }
+        fields["weight"] = self._weight(entry, "weight", fields["name"])
         layer = _READERS[kind](self, entry, fields)
         self._check_shape(entry, layer)
         self.layers.append(layer)
@@ -215,7 +220,7 @@ class _ChainReader:
             )
         self._check_flat(fields["name"])
         fields["weight"] = weight = self._matrix(entry, fields["weight"])
-        own = self._array(entry, "weight_rec").reshape(len(weight), -1)
+        own = self._weight(entry, "weight_rec", fields["name"]).reshape(len(weight), -1)
         check_recurrent_storage(fields["name"], weight, own)
         return RecurrentLayer(recurrent_weight=own, bias=self._bias(entry, len(weight)), **fields)
 
@@ -261,6 +266,15 @@ class _ChainReader:
                 f"{self.path}: key '{entry.name}/shape' is {stored}, "
                 f"but the layer computes {layer.output_shape}"
             )
+
+    def _weight(self, entry: h5py.Group, key: str, name: str) -> IntArray:
+        weight = self._array(entry, key)
+        largest = int(np.abs(weight).max())
+        if largest >= _WEIGHT_LIMIT:
+            raise UnsupportedLayerError(
+                f"layer {name}: a weight of magnitude {largest}; Lava keeps weights in 32 bits"
+            )
+        return weight
 
     def _matrix(self, entry: h5py.Group, weight: IntArray) -> IntArray:
         if weight.ndim == 1:

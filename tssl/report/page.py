@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from tssl.costs import CostReport, Quantity
+from tssl.costs import CostReport, Quantity, Refusal
 from tssl.report.units import amount, band, count
 from tssl.results import RunResult
 
@@ -26,7 +26,10 @@ class Bar(NamedTuple):
 
 
 def render_page(
-    result: RunResult, reports: Sequence[CostReport], proof: Mapping[str, Any] | None = None
+    result: RunResult,
+    reports: Sequence[CostReport],
+    proof: Mapping[str, Any] | None = None,
+    refused: Sequence[Refusal] = (),
 ) -> str:
     """Return a self-contained HTML page: no script, no font, no picture from elsewhere.
 
@@ -37,6 +40,8 @@ def render_page(
     proof
         A table that shows that chip and simulation agree: ``"statement"`` (one sentence),
         ``"columns"`` (names) and ``"rows"`` (lists of cells); all three may be absent.
+    refused
+        Chips that cannot run the network.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -52,6 +57,7 @@ def render_page(
         rates=firing_rates(result),
         reports=[_view(report) for report in reports],
         proof=proof,
+        refused=refused,
     )
 
 

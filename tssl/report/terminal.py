@@ -3,7 +3,7 @@
 from rich.console import Console
 from rich.markup import escape
 
-from tssl.costs import CostReport, Quantity
+from tssl.costs import CostReport, Quantity, Refusal
 from tssl.report.units import amount, band, count
 from tssl.results import RunResult
 from tssl.tables import show_table
@@ -22,14 +22,19 @@ def show_result(result: RunResult, console: Console) -> None:
     show_table(console, f"{result.network} on {result.data}", columns, [row])
 
 
-def show_costs(report: CostReport, console: Console) -> None:
-    """Write energy, time, cores and every assumption, each number with its kind."""
+def show_costs(report: CostReport | Refusal, console: Console) -> None:
+    """Write energy, time, cores and every assumption, each number with its kind.
+
+    Of a chip that cannot run the network, write why.
+    """
+    if isinstance(report, Refusal):
+        text = escape(f"{report.profile}: {report.reason}")
+        console.print(f"[bold]Not priced:[/] {text}\n", soft_wrap=True)
+        return
     _show_summary(report, console)
     _show_layers(report, console)
     _show_figures(report, console)
     _show_assumptions(report, console)
-    for reason in report.refusals:
-        console.print(f"Not given: {escape(reason)}")
 
 
 def _show_summary(report: CostReport, console: Console) -> None:
@@ -88,5 +93,6 @@ def _show_assumptions(report: CostReport, console: Console) -> None:
     for entry in report.assumptions:
         if entry.quantity is None:
             source = escape(f"({entry.kind}: {entry.source})")
-            console.print(f"- {escape(entry.statement)} [dim]{source}[/]")
-    console.print("The source of every figure: `tssl profiles show`, --json or --html.")
+            console.print(f"- {escape(entry.statement)} [dim]{source}[/]", soft_wrap=True)
+    text = "The source of every figure: `tssl profiles show`, --json or --html."
+    console.print(text, soft_wrap=True)

@@ -21,8 +21,6 @@ from tssl.trainer.loss import loss_of
 from tssl.trainer.network import Forward, SpikingNetwork
 from tssl.trainer.run_directory import EpochMetrics, Progress, RunDirectory
 
-_EVALUATION_BATCH = 500
-
 
 class Watcher(Protocol):
     """Sees training go on, and may end it."""
@@ -101,7 +99,7 @@ def evaluate(network: SpikingNetwork, samples: Samples) -> Accuracy:
     if not len(samples):
         return Accuracy(float("nan"), float("nan"))
     spikes = psp = 0
-    for inputs, labels in samples.batches(np.arange(len(samples)), _EVALUATION_BATCH):
+    for inputs, labels in samples.batches(np.arange(len(samples)), network.evaluation_batch):
         forward = network(inputs)
         spikes += _correct(forward, labels)
         psp += int((forward.output.psp.sum(dim=0).argmax(dim=1) == labels).sum())
@@ -135,12 +133,17 @@ class Fit:
         self.optimizer = make_optimizer(self.network, recipe.training)
         self.train, self.validation = self._split(train, device)
         self.test = self._samples(test, np.arange(len(test.labels)), device)
-        self.progress = run.load_state(self.network, self.optimizer)
+        self.progress = run.load_state(recipe, self.network, self.optimizer)
 
     @property
     def batches(self) -> int:
         """Batches of an epoch."""
         return -(-len(self.train) // self.recipe.training.batch_size)
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all epochs are done."""
+        return self.progress.epoch >= self.recipe.training.epochs
 
     def fit(self, watcher: Watcher) -> bool:
         """Train until the last epoch or until the watcher stops it.
@@ -155,9 +158,9 @@ class Fit:
         TrainingError
             When the loss or its gradient is not a finite number.
         """
-        while self.progress.epoch < self.recipe.training.epochs:
+        while not self.is_finished:
             if not self._train_epoch(watcher):
-                self.run.save_state(self.network, self.optimizer, self.progress)
+                self.run.save_state(self.recipe, self.network, self.optimizer, self.progress)
                 return False
             watcher.epoch_done(self._finish_epoch())
         return True
@@ -218,7 +221,7 @@ class Fit:
         progress.finish_epoch(metrics)
         self.run.save_checkpoint(self._checkpoint(metrics), is_best=progress.best == metrics)
         self.run.save_metrics(progress)
-        self.run.save_state(self.network, self.optimizer, progress)
+        self.run.save_state(self.recipe, self.network, self.optimizer, progress)
         return metrics
 
     def _checkpoint(self, metrics: EpochMetrics) -> Checkpoint:

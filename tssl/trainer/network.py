@@ -13,6 +13,8 @@ from tssl.spec import ConvSpec, DenseSpec, NetworkSpec, PoolSpec, Recipe
 from tssl.trainer.neuron import Trace, psp, static_psp
 from tssl.trainer.rules import Rule, get_rule
 
+_EVALUATION_BYTES = 512 << 20
+
 
 class Forward(NamedTuple):
     """Result of a forward pass."""
@@ -43,6 +45,9 @@ class SpikingNetwork(nn.Module):
         super().__init__()
         self.network: NetworkSpec = recipe.network
         self.rule: Rule = get_rule(recipe.training.rule)
+        neurons = sum(int(np.prod(shape)) for shape in self.network.shapes(input_shape))
+        per_sample = 8 * 4 * self.network.time_steps * neurons  # some eight float32 tensors
+        self.evaluation_batch = max(1, min(500, _EVALUATION_BYTES // per_sample))
         self.weights = nn.ParameterDict()
         layers = dict(zip(self.network.layer_names, self.network.layers, strict=True))
         for name, shape in weight_shapes(recipe, input_shape).items():

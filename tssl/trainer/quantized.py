@@ -1,9 +1,11 @@
 """The quantized network in PyTorch, layer by layer as it was *trained*, pools included.
 
-A second, independent statement of what the exported integers mean: it shares no arithmetic
-with ``tssl.chip`` and undoes the merging of pools, so that an export can be proven against it.
+A second, independent statement of what an export should compute. From the export it takes
+nothing but each layer's scale; weights, thresholds and decays come from the checkpoint, pools
+stay pools, and no arithmetic is shared with ``tssl.exporter`` or ``tssl.chip``.
 """
 
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -13,21 +15,39 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tssl.checkpoint import Checkpoint
-from tssl.chip import ChipNetwork, ConvLayer, IntArray, Layer
+from tssl.chip import IntArray
 from tssl.results import Recording
 from tssl.spec import ConvSpec, DenseSpec, PoolSpec
 
 _SHIFT = 64.0
 _LIMIT = 8388608.0
 _DECAY = 4096.0
+_GRID = 2.0
+"""Weights of both signs are even on Loihi."""
+
+_CHUNK_BYTES = 256 << 20
 
 
-@torch.no_grad()
-def run_quantized(checkpoint: Checkpoint, chip: ChipNetwork, train: IntArray) -> Recording:
-    """Run the trained layers with the integers of their exported network.
+class _Integers(NamedTuple):
+    """What a layer's numbers become on the chip."""
+
+    weight: Tensor
+    threshold: float
+    current_decay: float
+    voltage_decay: float
+
+
+def run_quantized(
+    checkpoint: Checkpoint, scales: Mapping[str, float], largest_weight: int, train: IntArray
+) -> Iterator[tuple[IntArray, Recording]]:
+    """Run the trained layers in the chip's integers, in chunks of bounded memory.
 
     Parameters
     ----------
+    scales
+        Integers per unit of the trained network, by layer name.
+    largest_weight
+        Weights are clipped to plus or minus this.
     train
         Encoded samples, ``(1, samples, inputs)``.
 
@@ -36,68 +56,83 @@ def run_quantized(checkpoint: Checkpoint, chip: ChipNetwork, train: IntArray) ->
     All numbers are integers held in float64, where they are exact: |u| < 2^24, times a
     12-bit decay, stays far below 2^53.
     """
+    layers = _integers(checkpoint, scales, largest_weight)
+    neurons = sum(int(np.prod(shape)) for shape in checkpoint.recipe.network.shapes(
+        checkpoint.input_shape
+    ))  # fmt: skip
+    per_sample = 4 * 8 * checkpoint.recipe.network.time_steps * (neurons + train.shape[2])
+    size = max(1, _CHUNK_BYTES // per_sample)
+    for first in range(0, train.shape[1], size):
+        part = train[:, first : first + size]
+        yield part, _run(checkpoint, layers, part)
+
+
+def _integers(
+    checkpoint: Checkpoint, scales: Mapping[str, float], largest_weight: int
+) -> dict[str, _Integers]:
+    """Quantize every layer from the checkpoint; a pool's gain goes into the layer behind it."""
     network = checkpoint.recipe.network
-    layers = {layer.name: layer for layer in chip.layers}
-    signal = torch.from_numpy(train).double().reshape(1, -1, *checkpoint.input_shape)
+    layers: dict[str, _Integers] = {}
+    gain = 1.0
+    for name, spec in zip(network.layer_names, network.layers, strict=True):
+        if isinstance(spec, PoolSpec):
+            gain *= spec.gain
+            continue
+        unit = 1.0 if layers else checkpoint.encoding.quantum
+        weight = torch.from_numpy(np.array(checkpoint.weights[name], np.float64))
+        weight = weight * gain * unit * (1 / network.tau_s) * scales[name]
+        layers[name] = _Integers(
+            weight=(torch.round(weight / _GRID) * _GRID).clamp(-largest_weight, largest_weight),
+            threshold=round(scales[name] * (spec.threshold or network.threshold)),
+            current_decay=round(_DECAY / network.tau_s),
+            voltage_decay=round(_DECAY / network.tau_m),
+        )
+        gain = 1.0
+    return layers
+
+
+@torch.no_grad()
+def _run(checkpoint: Checkpoint, layers: Mapping[str, _Integers], train: IntArray) -> Recording:
+    network = checkpoint.recipe.network
+    signal = torch.from_numpy(np.ascontiguousarray(train)).double()
+    signal = signal.reshape(1, -1, *checkpoint.input_shape)
     signal = signal.expand(network.time_steps, *signal.shape[1:])
     trains: dict[str, NDArray[np.uint8]] = {}
     voltage = signal[0]
-    pooled = _Pooled(signal, window=(1, 1), maps=tuple(signal.shape[2:]))
     for name, spec in zip(network.layer_names, network.layers, strict=True):
         if isinstance(spec, PoolSpec):
-            pooled = _pool(pooled, spec)
+            sums = F.avg_pool2d(signal.flatten(0, 1), spec.kernel, divisor_override=1)
+            signal = sums.unflatten(0, signal.shape[:2])
             continue
-        signal, voltage = _neurons(_weighted(pooled, layers[name], spec), layers[name])
+        signal, voltage = _neurons(_weighted(signal, layers[name].weight, spec), layers[name], spec)
         trains[name] = signal.flatten(2).numpy().astype(np.uint8)
-        pooled = _Pooled(signal, window=(1, 1), maps=tuple(signal.shape[2:]))
     return Recording(trains, voltage.flatten(1).numpy().astype(np.int64))
 
 
-class _Pooled(NamedTuple):
-    """A signal ``(time, batch, ...)`` and the pools it went through since the last neurons."""
-
-    signal: Tensor
-    window: tuple[int, int]
-    maps: tuple[int, ...]
-    """Shape of one step before those pools."""
-
-
-def _pool(before: _Pooled, spec: PoolSpec) -> _Pooled:
-    sums = F.avg_pool2d(before.signal.flatten(0, 1), spec.kernel, divisor_override=1)
-    window = (before.window[0] * spec.kernel[0], before.window[1] * spec.kernel[1])
-    return _Pooled(sums.unflatten(0, before.signal.shape[:2]), window, before.maps)
-
-
-def _weighted(pooled: _Pooled, layer: Layer, spec: ConvSpec | DenseSpec) -> Tensor:
-    """Weight pooled spikes with the layer's own weights, taken out of the merged ones."""
-    weight = torch.tensor(layer.weight, dtype=torch.float64)
-    folded = pooled.signal.flatten(0, 1)
-    rows, columns = pooled.window
+def _weighted(signal: Tensor, weight: Tensor, spec: ConvSpec | DenseSpec) -> Tensor:
+    """Weight spikes, or sums of spikes, ``(time, batch, ...)``."""
+    folded = signal.flatten(0, 1)
     if isinstance(spec, ConvSpec):
-        kernel = weight[:, :, ::rows, ::columns]
-        result = F.conv2d(folded, kernel, stride=spec.stride, padding=spec.padding)
+        result = F.conv2d(folded, weight, stride=spec.stride, padding=spec.padding)
     else:
-        if pooled.window != (1, 1):
-            height, width = folded.shape[2:]
-            maps = weight.reshape(len(weight), *pooled.maps)
-            weight = maps[:, :, : height * rows : rows, : width * columns : columns].flatten(1)
         result = F.linear(folded.flatten(1), weight)
-    return result.unflatten(0, pooled.signal.shape[:2])
+    return result.unflatten(0, signal.shape[:2])
 
 
-def _neurons(activation: Tensor, layer: Layer) -> tuple[Tensor, Tensor]:
+def _neurons(
+    activation: Tensor, layer: _Integers, spec: ConvSpec | DenseSpec
+) -> tuple[Tensor, Tensor]:
     """Run CUBA neurons on weighted sums ``(time, batch, ...)``; return spikes and potential."""
-    neuron = layer.neuron
-    if isinstance(layer, ConvLayer):  # Lava's convolution hands over 24 bits
+    if isinstance(spec, ConvSpec):  # Lava's convolution hands over 24 bits
         activation = torch.remainder(activation + _LIMIT, 2 * _LIMIT) - _LIMIT
     current, voltage = torch.zeros_like(activation[0]), torch.zeros_like(activation[0])
     spikes = []
     for arriving in activation:
-        current = torch.trunc(current * (_DECAY - neuron.current_decay) / _DECAY)
+        current = torch.trunc(current * (_DECAY - layer.current_decay) / _DECAY)
         current = _wrap(current + _SHIFT * arriving)
-        voltage = torch.trunc(voltage * (_DECAY - neuron.voltage_decay) / _DECAY) + current
+        voltage = torch.trunc(voltage * (_DECAY - layer.voltage_decay) / _DECAY) + current
         voltage = voltage.clamp(1 - _LIMIT, _LIMIT - 1)
-        fired = voltage > _SHIFT * neuron.threshold
+        fired = voltage > _SHIFT * layer.threshold
         voltage = voltage.masked_fill(fired, 0.0)
         spikes.append(fired.double())
     return torch.stack(spikes), voltage

@@ -128,9 +128,9 @@ class RunDirectory:
         Raises
         ------
         ConfigError
-            When it already holds one.
+            When it already holds one, or a part of one.
         """
-        if self.recipe.exists():
+        if any(path.exists() for path in (self.recipe, self.state, self.best, self.last)):
             raise ConfigError(
                 f"{self.path}: already holds a run; go on with --resume {self.path} "
                 "or choose another folder with --out"
@@ -174,7 +174,11 @@ class RunDirectory:
                 temporary.write_bytes(self.last.read_bytes())
 
     def save_state(
-        self, network: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress
+        self,
+        recipe: Recipe,
+        network: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        progress: Progress,
     ) -> None:
         """Write everything needed to go on bit for bit."""
         tensors: dict[str, Any] = {}
@@ -186,21 +190,30 @@ class RunDirectory:
             for key in _MOMENTS:
                 if key in moments:
                     tensors[f"{key}:{name}"] = moments[key].cpu().numpy()
-        document = {"format_version": FORMAT_VERSION, "steps": steps, **asdict(progress)}
+        document = {
+            "format_version": FORMAT_VERSION,
+            "recipe": identity(recipe),
+            "steps": steps,
+            **asdict(progress),
+        }
         save_tensors(self.state, tensors, document)
 
-    def load_state(self, network: nn.Module, optimizer: torch.optim.Optimizer) -> Progress:
+    def load_state(
+        self, recipe: Recipe, network: nn.Module, optimizer: torch.optim.Optimizer
+    ) -> Progress:
         """Restore weights and optimiser; a run that never got to save starts anew.
 
         Raises
         ------
         CheckpointError
-            When the state is damaged or belongs to another network.
+            When the state is damaged or belongs to another recipe.
         """
         if not self.state.exists():
             return Progress()
         tensors, document = load_tensors(self.state)
         del document["format_version"]
+        if document.pop("recipe", None) != identity(recipe):
+            raise CheckpointError(f"{self.state}: belongs to another recipe than {self.recipe}")
         steps = document.pop("steps", 0)
         try:
             with torch.no_grad():
@@ -217,6 +230,13 @@ class RunDirectory:
             raise CheckpointError(
                 f"{self.state}: does not belong to this recipe: {error}"
             ) from error
+
+
+def identity(recipe: Recipe) -> dict[str, Any]:
+    """Return all of a recipe that must not change within a run, as JSON data."""
+    tables = recipe.model_dump(mode="json", exclude_none=True)
+    del tables["training"]["epochs"]
+    return tables
 
 
 def _checked(progress: Progress) -> Progress:

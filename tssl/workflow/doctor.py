@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tssl import datasets
-from tssl.lava_runtime.lava_sim import check
+from tssl.errors import OutputError
 
 _PACKAGES = ("torch", "numpy", "h5py", "safetensors", "pydantic", "scikit-learn")
 _SHARED_MEMORY = Path("/dev/shm")
@@ -86,7 +86,17 @@ def _package(name: str) -> Finding:
 
 
 def _lava(python: str | None) -> Finding:
-    problem = check(python)
+    try:  # the runtime needs packages that may be what is missing here
+        from tssl.lava_runtime.lava_sim import check
+
+        problem = check(python)
+    except ModuleNotFoundError as error:
+        fix = f"pip install {error.name}"
+        detail = f"cannot be looked for: {error.name} is not installed"
+        return Finding(subject="Lava", ok=False, detail=detail, fix=fix, required=False)
+    except OutputError as error:
+        fix = "free space in the scratch folder"
+        return Finding(subject="Lava", ok=False, detail=str(error), fix=fix, required=False)
     return Finding(
         subject="Lava",
         ok=problem is None,

@@ -1,6 +1,5 @@
 """Turn a trained network into a proven ``.net`` file."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,6 +93,8 @@ def layer_document(report: LayerReport) -> dict[str, Any]:
         "layer": report.layer.name,
         "scale": report.scale,
         "weight_bits": report.layer.weight_bits,
+        "smallest_weight": int(report.layer.weight.min()),
+        "largest_weight": int(report.layer.weight.max()),
         "threshold": report.layer.neuron.threshold,
         "largest_current": report.ranges.current,
         "largest_voltage": report.ranges.voltage,
@@ -139,7 +140,7 @@ def export(
     input_range = int(low), int(high)
     quantized = _quantized(checkpoint, profile, train, input_range)
     mapping = map_to_cores(profile, quantized.network)
-    proof = _prove(checkpoint, quantized.network, test, options, progress)
+    proof = _prove(checkpoint, quantized, profile, test, options, progress)
     outcome = ExportOutcome(
         path=path,
         profile=profile,
@@ -183,38 +184,44 @@ def _quantized(
 
 def _prove(
     checkpoint: Checkpoint,
-    network: ChipNetwork,
+    quantized: Quantized,
+    profile: Profile,
     test: Dataset,
     options: ExportOptions,
     progress: Progress,
 ) -> Proof:
+    network = quantized.network
     inputs = Inputs(
         train=encode(network, test, options.proof_samples),
         time_steps=checkpoint.recipe.network.time_steps,
         labels=None,
         text="proof",
     )
-    trainer = [(inputs.train, run_quantized(checkpoint, network, inputs.train))]
-    stages = [compare_chunks(network, "quantized trainer", trainer, inputs.time_steps)]
-    stages += _lava(network, inputs, options, progress)
+    scales = {report.layer.name: report.scale for report in quantized.reports}
+    trainer = run_quantized(checkpoint, scales, profile.limits.largest_weight, inputs.train)
+    stages = [
+        compare_chunks(network, "quantized trainer", trainer, inputs.time_steps),
+        _lava(network, inputs, options, progress),
+    ]
     proof = Proof(network=network.name, digest=network.digest, stages=tuple(stages))
-    if proof.failed is not None:
-        raise VerificationError(
-            f"engine and {proof.failed.witness} differ: {proof.failed.difference}; "
-            "nothing was written"
-        )
+    if proof.problem is not None:
+        raise VerificationError(f"{proof.problem}; nothing was written")
     return proof
 
 
 def _lava(
     network: ChipNetwork, inputs: Inputs, options: ExportOptions, progress: Progress
-) -> Iterator[Stage]:
+) -> Stage:
+    """Ask Lava; it may be missing, unless an interpreter that has it was named."""
     try:
-        if not options.lava:
-            raise BackendUnavailableError("not asked for")
-        yield lava_stage(network, inputs, options.backend.backend("sim", None), progress)
+        if options.lava:
+            return lava_stage(network, inputs, options.backend.backend("sim", None), progress)
+        reason = "not asked for"
     except BackendUnavailableError as error:
-        yield Stage(witness="Lava CPU simulator", samples=0, time_steps=0, skipped=str(error))
+        if options.backend.python is not None:
+            raise
+        reason = str(error)
+    return Stage(witness="Lava CPU simulator", samples=0, time_steps=0, skipped=reason)
 
 
 def _chip_accuracy(network: ChipNetwork, test: Dataset, samples: int) -> float:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -127,8 +128,8 @@ def completed(choice: InputChoice, net: Path) -> InputChoice:
     name, span = notes.get("data"), notes.get("input_range")
     if choice.data is None and choice.file is None and choice.seed is None:
         choice = replace(choice, data=name if isinstance(name, str) else None)
-    if isinstance(span, list) and len(span) == 2:
-        choice = replace(choice, input_range=(int(span[0]), int(span[1])))
+    if isinstance(span, list) and len(span) == 2 and all(isinstance(end, int) for end in span):
+        choice = replace(choice, input_range=(span[0], span[1]))
     return choice
 
 
@@ -148,8 +149,10 @@ def _from_data_set(network: ChipNetwork, choice: InputChoice, name: str) -> Inpu
 def _from_file(network: ChipNetwork, choice: InputChoice, path: Path) -> Inputs:
     try:
         values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read as a .npy file: {error}") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (ValueError, EOFError, BadZipFile) as error:
+        raise DataError(f"{path}: is not a .npy file of numbers") from error
     if not isinstance(values, np.ndarray):
         raise DataError(f"{path}: holds several arrays; one .npy array is expected")
     train = network.as_train(values[: choice.samples] if values.ndim else values)

@@ -15,7 +15,7 @@ from tssl.lava_runtime.compare import (
     compare,
     first_difference,
 )
-from tssl.lava_runtime.engine import run_chunk
+from tssl.lava_runtime.engine import Compiled
 from tssl.results import Recording
 from tssl.workflow.inputs import InputChoice, Inputs, completed, load_inputs
 from tssl.workflow.run import BackendOptions
@@ -48,10 +48,24 @@ class Stage:
 
     @property
     def verdict(self) -> str:
-        """PASS, FAIL or SKIPPED."""
+        """PASS, FAIL, SKIPPED, or SILENT when all numbers compared were zero."""
         if self.skipped:
             return "SKIPPED"
-        return "PASS" if all(row.equal for row in self.rows) else "FAIL"
+        if not all(row.equal for row in self.rows):
+            return "FAIL"
+        return "PASS" if any(row.left for row in self.rows) else "SILENT"
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong, in a sentence; None when it passed or was skipped."""
+        if self.verdict == "FAIL":
+            return f"engine and {self.witness} differ: {self.difference}"
+        if self.verdict == "SILENT":
+            return (
+                f"nothing was proven: no neuron fired in {self.samples} sample(s) of "
+                f"{self.time_steps} steps; use other input, or train a network that fires"
+            )
+        return None
 
     def document(self) -> dict[str, Any]:
         """Return the stage as JSON data."""
@@ -68,9 +82,17 @@ class Proof:
     stages: tuple[Stage, ...]
 
     @property
-    def failed(self) -> Stage | None:
-        """The first stage that failed, or None."""
-        return next((stage for stage in self.stages if stage.verdict == "FAIL"), None)
+    def problem(self) -> str | None:
+        """What is wrong with the first stage that did not pass, or None."""
+        return next((stage.problem for stage in self.stages if stage.problem), None)
+
+    @property
+    def verdict(self) -> str:
+        """PASS only when every witness was heard and agrees."""
+        verdicts = {stage.verdict for stage in self.stages}
+        if verdicts & {"FAIL", "SILENT"}:
+            return "FAIL" if "FAIL" in verdicts else "SILENT"
+        return "PASS without Lava" if "SKIPPED" in verdicts else "PASS"
 
     def document(self) -> dict[str, Any]:
         """Return the proof as JSON data."""
@@ -78,7 +100,7 @@ class Proof:
             "schema_version": 1,
             "network": self.network,
             "digest": self.digest,
-            "verdict": "PASS" if self.failed is None else "FAIL",
+            "verdict": self.verdict,
             "stages": [stage.document() for stage in self.stages],
         }
 
@@ -93,8 +115,9 @@ def compare_chunks(
     rows: tuple[Comparison, ...] = ()
     difference: Difference | None = None
     samples = 0
+    engine = Compiled(network)
     for train, theirs in chunks:
-        ours = run_chunk(network, train, time_steps)
+        ours = engine.run(train, time_steps)
         rows = accumulate(rows, compare(network, ours, theirs))
         if difference is None:
             difference = first_difference(network, ours, theirs, first_sample=samples)

@@ -1,14 +1,16 @@
 """Price a result on hardware profiles."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tssl import netx
-from tssl.costs import CostReport
+from tssl.chip import ChipNetwork
+from tssl.costs import CostReport, Refusal
+from tssl.errors import DataError, TargetError
 from tssl.files import write_text
-from tssl.hw_profiles import estimate, load_profile, map_to_cores
+from tssl.hw_profiles import Profile, check_limits, estimate, load_profile, map_to_cores
 from tssl.report import render_page
 from tssl.results import RunResult
 from tssl.workflow.run import load_result
@@ -16,18 +18,35 @@ from tssl.workflow.run import load_result
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Report:
-    """A result and what it costs on each profile."""
+    """A result and what it costs on each profile.
+
+    Parameters
+    ----------
+    costs
+        One per profile, in the order asked for.
+    """
 
     result: RunResult
-    costs: tuple[CostReport, ...]
+    costs: tuple[CostReport | Refusal, ...]
     proof: dict[str, Any] | None
+
+    @property
+    def priced(self) -> tuple[CostReport, ...]:
+        """Costs on the chips that can run the network."""
+        return tuple(cost for cost in self.costs if isinstance(cost, CostReport))
+
+    @property
+    def refused(self) -> tuple[Refusal, ...]:
+        """The chips that cannot."""
+        return tuple(cost for cost in self.costs if isinstance(cost, Refusal))
 
     def document(self) -> dict[str, Any]:
         """Return the report as JSON data."""
         return {
             "schema_version": 1,
             "result": self.result.document(),
-            "profiles": [cost.document() for cost in self.costs],
+            "profiles": [cost.document() for cost in self.priced],
+            "refused": [asdict(refusal) for refusal in self.refused],
             "proof": self.proof,
         }
 
@@ -35,46 +54,107 @@ class Report:
 def report(directory: Path, profiles: Sequence[str], html: Path | None) -> Report:
     """Estimate energy and latency, and write the page when ``html`` is given.
 
+    A chip that cannot run the network is reported as such beside the prices of the others.
+
     Raises
     ------
     ConfigError
         When a profile is unknown or wrong.
-    CapacityError
-        When the network does not fit a profile's chip.
+    TargetError
+        When none of the chips can run the network: what the first one lacks.
     DataError
-        When the result is damaged.
+        When the result or what is stored with its network is damaged.
     """
     loaded = [load_profile(name) for name in profiles]
     result, network, net = load_result(directory)
-    costs = tuple(
-        estimate(profile, network, result.counts, map_to_cores(profile, network))
-        for profile in loaded
-    )
-    proof = netx.read_notes(net).get("proof")
-    outcome = Report(result=result, costs=costs, proof=proof if isinstance(proof, dict) else None)
+    notes = netx.read_notes(net)
+    proof = notes.get("proof")
+    table = proof_table(proof)
+    costs = _costs(loaded, network, result, _input_range(notes))
+    outcome = Report(result=result, costs=costs, proof=proof)
     if html is not None:
-        write_text(html, render_page(result, costs, proof_table(outcome.proof)))
+        write_text(html, render_page(result, outcome.priced, table, outcome.refused))
     return outcome
 
 
 def proof_table(proof: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return a stored proof as the table that the page shows."""
+    """Return a stored proof as the table that the page shows.
+
+    Raises
+    ------
+    DataError
+        When it is not what an export stores.
+    """
     if proof is None:
         return None
+    try:
+        statement = (
+            "At export the engine was compared with independent implementations of the same "
+            f"integers: {proof['verdict']}."
+        )
+        rows = _proof_rows(proof["stages"])
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            f"the proof stored with the network is damaged: {error!r}; export the network again"
+        ) from error
+    columns = ["witness", "layer", "quantity", "compared", "sum", "differences", "verdict"]
+    return {"statement": statement, "columns": columns, "rows": rows}
+
+
+def _costs(
+    profiles: Sequence[Profile],
+    network: ChipNetwork,
+    result: RunResult,
+    input_range: tuple[int, int] | None,
+) -> tuple[CostReport | Refusal, ...]:
+    costs = [_cost(profile, network, result, input_range) for profile in profiles]
+    errors = [cost for cost in costs if isinstance(cost, TargetError)]
+    if errors and len(errors) == len(costs):
+        raise errors[0]
+    return tuple(
+        Refusal(profile=profile.name, reason=str(cost)) if isinstance(cost, TargetError) else cost
+        for profile, cost in zip(profiles, costs, strict=True)
+    )
+
+
+def _cost(
+    profile: Profile,
+    network: ChipNetwork,
+    result: RunResult,
+    input_range: tuple[int, int] | None,
+) -> CostReport | TargetError:
+    """Return what the network costs on a chip, or why it cannot run there."""
+    try:
+        check_limits(profile, network, input_range)
+        mapping = map_to_cores(profile, network)
+    except TargetError as error:
+        return error
+    return estimate(profile, network, result.counts, mapping)
+
+
+def _input_range(notes: dict[str, Any]) -> tuple[int, int] | None:
+    """Return the integers that the exporter said can enter, or None when it did not."""
+    stored = notes.get("input_range")
+    if stored is None:
+        return None
+    match stored:
+        case [int(low), int(high)]:
+            return low, high
+    raise DataError(
+        f"the input range stored with the network is damaged: {stored!r}; export the network again"
+    )
+
+
+def _proof_rows(stages: list[dict[str, Any]]) -> list[list[Any]]:
     rows = [
         [stage["witness"], row["layer"], row["quantity"], row["compared"], row["left"],
          row["differences"], "PASS" if row["differences"] == 0 else "FAIL"]
-        for stage in proof["stages"]
+        for stage in stages
         for row in stage["rows"]
     ]  # fmt: skip
     rows += [
         [stage["witness"], stage["skipped"], "", "", "", "", "SKIPPED"]
-        for stage in proof["stages"]
+        for stage in stages
         if stage["skipped"]
     ]
-    columns = ["witness", "layer", "quantity", "compared", "sum", "differences", "verdict"]
-    statement = (
-        "At export the engine was compared with independent implementations of the same "
-        f"integers: {proof['verdict']}."
-    )
-    return {"statement": statement, "columns": columns, "rows": rows}
+    return rows

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tssl import netx
 from tssl.chip import ChipNetwork
-from tssl.errors import DataError
-from tssl.files import written
+from tssl.errors import ConfigError, DataError, OutputError
+from tssl.files import make_directory, remove, written
 from tssl.lava_runtime import Backend, Progress, get_backend
 from tssl.results import RunResult, collect
 from tssl.workflow.inputs import Inputs
@@ -61,11 +61,37 @@ def run_network(
     )
 
 
+def prepare_folder(directory: Path) -> None:
+    """Create the folder of a result before the run, so that a wrong one is noticed early.
+
+    Raises
+    ------
+    ConfigError
+        When it is the folder of a training run.
+    OutputError
+        When it cannot be created.
+    """
+    if (directory / "recipe.toml").exists():
+        raise ConfigError(f"{directory}: is the folder of a training run; choose another --out")
+    make_directory(directory)
+
+
 def save_result(result: RunResult, net: Path, directory: Path) -> None:
-    """Write the result and a copy of its network, so that the folder stands alone."""
-    result.save(directory)
-    with written(directory / NETWORK_FILE) as temporary:
-        shutil.copyfile(net, temporary)
+    """Write a copy of the network and the result, so that the folder stands alone.
+
+    Raises
+    ------
+    OutputError
+        When something cannot be written; the folder then holds no result.
+    """
+    try:
+        with written(directory / NETWORK_FILE) as temporary:
+            shutil.copyfile(net, temporary)
+        result.save(directory)
+    except OutputError:
+        for path in (*result.files(directory), directory / NETWORK_FILE):
+            remove(path)
+        raise
 
 
 def load_result(directory: Path) -> tuple[RunResult, ChipNetwork, Path]:

@@ -9,7 +9,7 @@ from tssl import datasets
 from tssl.errors import ConfigError, TrainingError
 from tssl.spec import Recipe, load_recipe
 from tssl.trainer.fit import Fit, Watcher, choose_device
-from tssl.trainer.run_directory import EpochMetrics, RunDirectory
+from tssl.trainer.run_directory import EpochMetrics, RunDirectory, identity
 from tssl.workflow.recipes import recipe_path
 
 
@@ -90,8 +90,15 @@ def start(recipe: str, overrides: Sequence[str], out: Path | None, environment: 
     return fit
 
 
-def resume(directory: Path, overrides: Sequence[str], environment: Environment) -> Fit:
+def resume(
+    directory: Path, recipe: str | None, overrides: Sequence[str], environment: Environment
+) -> Fit:
     """Prepare to go on with a run; only ``training.epochs`` may be changed.
+
+    Parameters
+    ----------
+    recipe
+        When given, it must be the one that the run was started with.
 
     Raises
     ------
@@ -102,11 +109,8 @@ def resume(directory: Path, overrides: Sequence[str], environment: Environment) 
     """
     run = RunDirectory(directory)
     stored = run.load_recipe()
-    changed = load_recipe(run.recipe, overrides)
-    same = changed.model_copy(
-        update={"training": changed.training.model_copy(update={"epochs": stored.training.epochs})}
-    )
-    if same != stored:
+    changed = load_recipe(run.recipe if recipe is None else recipe_path(recipe), overrides)
+    if identity(changed) != identity(stored):
         raise ConfigError(
             f"--resume {directory}: only --epochs may change; start a new run for anything else"
         )

@@ -67,7 +67,7 @@ def quantize(
     ----------
     calibration
         Encoded training samples, ``(1, samples, inputs)``; they decide the scale of layers
-        whose synaptic current would come near its wrap.
+        whose synaptic current would come near its wrap, or whose potential would saturate.
     input_range
         Smallest and largest integer that can enter.
 
@@ -107,7 +107,7 @@ class _Fitter:
         self.spec = checkpoint.recipe.network
 
     def fit(self, train: Train, input_range: tuple[int, int]) -> LayerReport:
-        """Return the layer at the largest scale whose current keeps its head-room."""
+        """Return the layer at the largest scale whose state stays below its limits."""
         scale = self._largest_scale()
         for _ in range(_ATTEMPTS):
             layer = self._layer(scale)
@@ -116,11 +116,11 @@ class _Fitter:
             except RangeError:  # the sums overflow 32 bits, so 24 by far
                 scale /= _FAR
                 continue
-            excess = ranges.current * HEADROOM / STATE_LIMIT
+            excess = max(ranges.current * HEADROOM, ranges.voltage) / STATE_LIMIT
             if excess <= 1:
                 return LayerReport(layer=layer, scale=scale, ranges=ranges)
             scale *= 0.99 / excess
-        raise RangeError(f"layer {self.stage.name}: no scale keeps its current from wrapping")
+        raise RangeError(f"layer {self.stage.name}: no scale keeps its state in 24 bits")
 
     def _largest_scale(self) -> float:
         largest = float(np.abs(self.stage.weight).max())

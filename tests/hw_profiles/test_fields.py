@@ -1,0 +1,105 @@
+"""Numbers that a chip has no room for are refused with layer, number and limit."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.hw_profiles.networks import NEURON, dense
+from tssl.chip import (
+    INTEGRATOR,
+    ChipNetwork,
+    ConvLayer,
+    CubaNeuron,
+    DenseLayer,
+    InputLayer,
+    RecurrentLayer,
+)
+from tssl.errors import RangeError
+from tssl.hw_profiles import check_limits, load_profile, profile_names
+
+LOIHI1, LOIHI2 = load_profile("loihi1"), load_profile("loihi2")
+
+
+def alone(layer):
+    return ChipNetwork(name="one", input=InputLayer(shape=layer.input_shape), layers=(layer,))
+
+
+def weights(*values):
+    return alone(DenseLayer(name="d", source="input", weight=[values], neuron=NEURON))
+
+
+def threshold(value):
+    return CubaNeuron(current_decay=1, voltage_decay=2, threshold=value)
+
+
+def shorter_delays(limit):
+    """Return a profile whose synapses hold less delay than Lava's."""
+    field = LOIHI2.figures.max_delay.model_copy(update={"value": float(limit)})
+    figures = LOIHI2.figures.model_copy(update={"max_delay": field})
+    return LOIHI2.model_copy(update={"figures": figures})
+
+
+def refusal(network, profile=LOIHI2, input_range=None):
+    with pytest.raises(RangeError) as caught:
+        check_limits(profile, network, input_range)
+    assert caught.value.exit_code == 3
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", profile_names())
+@pytest.mark.parametrize("row", [(-256, 254), (0, 255), (-255, 0), (1, 2), (0, 0)])
+def test_weights_that_exist(name, row):
+    check_limits(load_profile(name), weights(*row), None)
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ((-258, 254), "layer d: weight -258, only -256..254"),
+        ((-2, 255), "layer d: weight 255, only -256..254"),
+        ((0, 256), "layer d: weight 256, only -255..255"),
+        ((-256, 0), "layer d: weight -256, only -255..255"),
+    ],
+)
+def test_weights_beyond_their_field(row, words):
+    assert words in refusal(weights(*row))
+    kernel = np.array(row).reshape(1, 1, 1, 2)
+    conv = ConvLayer(name="d", source="input", weight=kernel, neuron=NEURON, map_shape=(1, 1, 2))
+    assert words in refusal(alone(conv))
+    recurrent = RecurrentLayer(
+        name="d", source="input", weight=[[1], [1]], neuron=NEURON, recurrent_weight=[row, row]
+    )
+    assert words.replace("weight", "recurrent weight") in refusal(alone(recurrent))
+
+
+def test_thresholds():
+    layer = weights(1, 2).layers[0]
+    check_limits(LOIHI2, alone(replace(layer, neuron=threshold(131071))), None)
+    text = refusal(alone(replace(layer, neuron=threshold(131072))))
+    assert "layer d: threshold 131072, at most 131071" in text
+    assert "Intel Loihi 2" in text
+    check_limits(LOIHI2, alone(replace(layer, neuron=INTEGRATOR)), None)  # it never fires
+    block = InputLayer(shape=(2,), neuron=threshold(200000))
+    assert "layer input: threshold 200000" in refusal(replace(alone(layer), input=block))
+
+
+def test_delays():
+    weight = np.array([[1, -1]])
+    layer = DenseLayer(
+        name="d", source="input", weight=weight, neuron=NEURON, delay=np.array([[0, 9]])
+    )
+    check_limits(LOIHI2, alone(layer), None)
+    check_limits(shorter_delays(9), alone(layer), None)
+    assert "layer d: delay 9, at most 8" in refusal(alone(layer), shorter_delays(8))
+
+
+def test_graded_input():
+    network = dense(4, 3)
+    check_limits(LOIHI1, network, None)
+    check_limits(LOIHI1, network, (0, 1))
+    check_limits(LOIHI2, network, (-(2**31) + 1, 2**31 - 1))
+    assert "input: spikes carry values up to 15, at most 1" in refusal(network, LOIHI1, (0, 15))
+    assert "up to -3, at most 1" in refusal(network, LOIHI1, (-3, 2))
+    block = InputLayer(shape=(4,), neuron=NEURON)  # there the integers are biases
+    check_limits(LOIHI1, replace(network, input=block), (0, 15))

@@ -1,0 +1,49 @@
+"""Every shipped recipe can be exported for Loihi 2."""
+
+import numpy as np
+import pytest
+import torch
+
+from tssl import datasets
+from tssl.checkpoint import Checkpoint
+from tssl.exporter import quantize
+from tssl.hw_profiles import check_limits, load_profile, map_to_cores
+from tssl.spec import load_recipe
+from tssl.trainer.fit import chip_encoding
+from tssl.trainer.network import SpikingNetwork
+from tssl.workflow.recipes import shipped_recipes
+
+RECIPES = shipped_recipes()
+
+
+def untrained(name):
+    """Return a checkpoint with initial weights, and what its data set says of itself."""
+    recipe = load_recipe(RECIPES[name])
+    data = datasets.describe(recipe.data.name)
+    network = SpikingNetwork(recipe, data.shape, torch.Generator().manual_seed(1))
+    checkpoint = Checkpoint(
+        recipe=recipe,
+        input_shape=data.shape,
+        encoding=chip_encoding(recipe.encoding, data.full_scale),
+        weights=network.numpy_weights(),
+        provenance={},
+    )
+    return checkpoint, data
+
+
+def test_there_are_recipes():
+    assert "fashion-mnist-cnn" in RECIPES
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_shipped_recipe_fits_loihi2(name, rng):
+    profile = load_profile("loihi2")
+    checkpoint, data = untrained(name)
+    low, high = checkpoint.encoding.integers(np.array([0, data.full_scale])).tolist()
+    pixels = rng.integers(0, data.full_scale + 1, (3, *data.shape))
+    calibration = checkpoint.encoding.integers(pixels).reshape(1, 3, -1)
+    network = quantize(checkpoint, profile.limits, calibration, (low, high)).network
+    check_limits(profile, network, (low, high))
+    mapping = map_to_cores(profile, network)
+    assert len(mapping) == len(network.layers)
+    assert 0 < sum(layer.cores for layer in mapping) <= 128
