@@ -297,8 +297,7 @@ def _run(
 ) -> int:  # fmt: skip
     height, width, channels = output_shape
     neurons = height * width * channels
-    pixels = rows.shape[0] * columns.shape[0] * height * width
-    is_dense = pixels == 1 and weight.shape[1] == 1 and weight.shape[2] == channels
+    is_dense = _is_dense(weight, rows, columns, output_shape)
     peaks = np.zeros(train.shape[0], np.int32)
     for sample in numba.prange(train.shape[0]):
         sums = np.zeros((height, width * channels), np.int32)
@@ -342,6 +341,7 @@ def _reach(
     output_shape: tuple[int, int, int], reached: Array,
 ) -> None:  # fmt: skip
     height, width, channels = output_shape
+    is_dense = _is_dense(weight, rows, columns, output_shape)
     for sample in numba.prange(train.shape[0]):
         marks = np.zeros((height, width * channels), np.uint8)
         flat = marks.reshape(height * width * channels)
@@ -349,8 +349,20 @@ def _reach(
         for step in range(train.shape[1]):
             marks[:] = 0
             found = active[: _find(train[sample, step], active)]
-            _mark(found, weight, rows, columns, group_inputs, channels, marks)
+            if is_dense:
+                _mark_rows(found, weight, flat)
+            else:
+                _mark(found, weight, rows, columns, group_inputs, channels, marks)
             _store(flat, channels, reached[sample, step])
+
+
+@_compiled
+def _is_dense(
+    weight: Array, rows: Array, columns: Array, output_shape: tuple[int, int, int]
+) -> bool:
+    """Return whether every input reaches all outputs through one row of weights."""
+    pixels = rows.shape[0] * columns.shape[0] * output_shape[0] * output_shape[1]
+    return pixels == 1 and weight.shape[1] == 1 and weight.shape[2] == output_shape[2]
 
 
 @_compiled
@@ -421,6 +433,19 @@ def _scatter(
                     _add_scaled(value, source, target)
                 k += 1
             i += 1
+
+
+@_compiled
+def _mark_rows(active: Array, weight: Array, marks: Array) -> None:
+    """Mark the neurons of a dense layer that active inputs reach, until all are marked."""
+    for k in range(active.shape[0]):
+        row = weight[active[k], 0]
+        everywhere = np.uint8(1)
+        for n in range(marks.shape[0]):
+            marks[n] |= row[n]
+            everywhere &= marks[n]
+        if everywhere:
+            break
 
 
 @_compiled
