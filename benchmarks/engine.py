@@ -17,7 +17,7 @@ from tssl.lava_runtime.lava_sim import LavaSim
 SIZES = (784, 400, 400, 10)
 TIME_STEPS = 5
 LAVA_SAMPLES = (50, 350)
-ENGINE_SAMPLES = 5000
+ENGINE_SAMPLES = 40_000
 
 
 def network(rng: np.random.Generator) -> ChipNetwork:

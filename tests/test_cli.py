@@ -803,8 +803,8 @@ def test_lava_given_another_network(
     ran = tssl("verify", work / "rows.net", "--samples", 10)
     assert ran.status == VERIFICATION, ran.err
     assert re.search(
-        r"first difference: layer dense1, neuron \d+, step \d+, sample \d+: spikes 0 against 1",
-        ran.err,
+        r"differ: layer dense1, neuron \d+, step \d+, sample \d+: spikes 0 against 1",
+        ran.out,
     )
 
 

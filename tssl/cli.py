@@ -268,10 +268,10 @@ def run(output: Output, net: Path, backend: str, out: Path | None, **options: An
     inputs = load_inputs(network, InputChoice(on_download=output.download, **options))
     chosen = workflow.BackendOptions(python=python, timeout=timeout).backend(backend, net)
     folder = out or net.with_name(f"{net.stem}-{backend}")
-    workflow.prepare_folder(folder)
-    with output.bar(f"{backend}", inputs.samples) as progress:
-        result = workflow.run_network(network, inputs, chosen, progress)
-    workflow.save_result(result, net, folder)
+    with workflow.result_folder(folder):
+        with output.bar(f"{backend}", inputs.samples) as progress:
+            result = workflow.run_network(network, inputs, chosen, progress)
+        workflow.save_result(result, net, folder)
     if output.as_json:
         output.document({**result.document(), "directory": str(folder)})
         return

@@ -2,7 +2,8 @@
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,8 +62,11 @@ def run_network(
     )
 
 
-def prepare_folder(directory: Path) -> None:
+@contextmanager
+def result_folder(directory: Path) -> Iterator[None]:
     """Create the folder of a result before the run, so that a wrong one is noticed early.
+
+    A folder created for a run that fails is removed again.
 
     Raises
     ------
@@ -73,7 +77,15 @@ def prepare_folder(directory: Path) -> None:
     """
     if (directory / "recipe.toml").exists():
         raise ConfigError(f"{directory}: is the folder of a training run; choose another --out")
+    is_new = not directory.exists()
     make_directory(directory)
+    try:
+        yield
+    except BaseException:
+        if is_new:
+            with suppress(OSError):  # it is not empty
+                directory.rmdir()
+        raise
 
 
 def save_result(result: RunResult, net: Path, directory: Path) -> None:
