@@ -56,5 +56,6 @@ clean: ## remove the environment, caches and build results; keeps runs/
 	@touch $@
 
 .venv/dev: .venv/base
+	@echo "pip may now list the pins of lava-dl that are ignored on purpose; that is no error."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	@touch $@

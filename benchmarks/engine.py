@@ -21,7 +21,7 @@ ENGINE_SAMPLES = 40_000
 
 
 def network(rng: np.random.Generator) -> ChipNetwork:
-    """Return 784-400-400-10 with random weights, firing about as a trained one does (20, 12, 5 %)."""
+    """Return 784-400-400-10 with random weights that fires about as a trained one does."""
     layers, source = [], "input"
     for index, (inputs, neurons) in enumerate(pairwise(SIZES), start=1):
         weight = rng.integers(-60, 61, (neurons, inputs)) * 2
