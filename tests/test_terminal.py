@@ -138,6 +138,15 @@ def test_training_bar_leaves_one_line_per_epoch(capsys: pytest.CaptureFixture[st
     assert captured.err.count("\n") == 1
 
 
+def test_long_epochs_show_signs_of_life(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tssl.terminal._SECONDS_BETWEEN_LINES", 0.0)
+    with TrainingBar(output(), epochs=3, samples=100) as bar:
+        bar.batch_done(Progress(batch=1, loss_sum=5.0, correct=5, seconds=0.5), samples=20)
+    assert capsys.readouterr().err.startswith("epoch 1/3, 20/100 samples  loss 0.2500")
+
+
 def test_training_bar_on_a_terminal() -> None:
     shown, stream = output(), io.StringIO()
     shown.progress = Console(file=stream, force_terminal=True, width=200)

@@ -5,6 +5,7 @@ import math
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 _STDERR = 2
 _STOPPING = b"stopping after this batch; press Ctrl-C again to stop at once\n"
+_SECONDS_BETWEEN_LINES = 30.0
+"""Between signs of life where there is no terminal to show a bar."""
+
 _WIDE = 160
 """Columns where nobody watches: a file or pipe should not get folded cells."""
 
@@ -93,6 +97,7 @@ class TrainingBar:
         self._bar = _bar(output.progress)
         self._task: TaskID | None = None
         self._stop = False
+        self._next_line = time.monotonic() + _SECONDS_BETWEEN_LINES
         self._previous: Any = None
 
     def __enter__(self) -> "TrainingBar":
@@ -119,9 +124,13 @@ class TrainingBar:
             f"firing rate {progress.rate_sum / progress.batch:.1%}  "
             f"{samples / max(progress.seconds, 1e-9):,.0f} samples/s"
         )
+        where = f"epoch {progress.epoch + 1}/{self._epochs}"
+        if not self._output.progress.is_terminal and time.monotonic() > self._next_line:
+            self._next_line = time.monotonic() + _SECONDS_BETWEEN_LINES
+            self._output.say(f"{where}, {samples}/{self._samples} samples  {note}")
         self._bar.update(
             self._task,
-            description=f"epoch {progress.epoch + 1}/{self._epochs}",
+            description=where,
             completed=progress.epoch * self._samples + samples,
             note=note,
         )
