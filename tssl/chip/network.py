@@ -130,7 +130,11 @@ class ChipNetwork:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 over everything that decides a spike."""
+        """SHA-256 over everything in the network that decides a spike.
+
+        Input and number of steps are the caller's, so ``encoding`` and ``time_steps`` are not
+        part of it.
+        """
         state = hashlib.sha256(repr((self.input.shape, self.input.neuron)).encode())
         for layer in self.layers:
             state.update(_layer_bytes(layer))
