@@ -68,8 +68,9 @@ class Fired(NamedTuple):
     spikes: Array
     """``(samples, time, neurons)``, uint8, in (C, H, W) order."""
     current: Array
+    """Synaptic current after the last step, ``(samples, neurons)``."""
     voltage: Array
-    """After the last step, ``(samples, neurons)``."""
+    """Membrane potential after the last step, ``(samples, neurons)``."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
