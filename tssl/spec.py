@@ -31,6 +31,7 @@ Number = Annotated[float, Field(strict=True)]
 Above0 = Annotated[Number, Field(gt=0)]
 AtLeast0 = Annotated[Number, Field(ge=0)]
 TimeConstant = Annotated[Number, Field(ge=1.0, le=4096.0)]
+Share = Annotated[Number, Field(ge=0, lt=1)]
 Positive = Annotated[int, Field(gt=0, strict=True)]
 NonNegative = Annotated[int, Field(ge=0, strict=True)]
 Pair = tuple[Positive, Positive]
@@ -70,12 +71,20 @@ class EncodingSpec(_Strict):
 
 
 class DenseSpec(_Strict):
-    """All-to-all layer of spiking neurons; it flattens its input in (C, H, W) order."""
+    """All-to-all layer of spiking neurons; it flattens its input in (C, H, W) order.
+
+    Parameters
+    ----------
+    dropout
+        Share of the neurons whose output is taken away in training, for all time steps of a
+        sample; the others are raised in proportion.
+    """
 
     type: Literal["dense"]
     neurons: Positive
     threshold: Above0 | None = None
     weight_scale: Above0 = 1.0
+    dropout: Share = 0.0
 
 
 class ConvSpec(_Strict):
@@ -86,13 +95,24 @@ class ConvSpec(_Strict):
     kernel: Pair
     stride: Pair = (1, 1)
     padding: NonNegativePair = (0, 0)
+    dilation: Pair = (1, 1)
+    groups: Positive = 1
     threshold: Above0 | None = None
     weight_scale: Above0 = 1.0
+    dropout: Share = 0.0
 
     @model_validator(mode="before")
     @classmethod
     def _square(cls, values: Any) -> Any:  # noqa: ANN401 - whatever the TOML holds
-        return _with_pairs(values, ("kernel", "stride", "padding"))
+        return _with_pairs(values, ("kernel", "stride", "padding", "dilation"))
+
+    @model_validator(mode="after")
+    def _check_groups(self) -> "ConvSpec":
+        if self.channels % self.groups:
+            raise ValueError(
+                f"channels = {self.channels} cannot be divided into groups = {self.groups}"
+            )
+        return self
 
 
 class PoolSpec(_Strict):
@@ -104,6 +124,7 @@ class PoolSpec(_Strict):
     type: Literal["pool"]
     kernel: Pair
     gain: Above0 = 1.1
+    dropout: Share = 0.0
 
     @model_validator(mode="before")
     @classmethod
@@ -171,7 +192,14 @@ class TrainingSpec(_Strict):
     Parameters
     ----------
     rule
-        Learning rule, see ``tssl.trainer.RULES``.
+        Learning rule, see ``tssl.trainer.rules.RULES``.
+    reset_term
+        What the rule tssl-bp makes of the reset after a spike: ``official`` as the official
+        code, ``chain`` as the chain rule gives, or ``none``.
+    warm_up
+        When the rule tssl-bp takes a surrogate gradient: ``neuron`` for neurons that did not
+        fire recently, as the official code; ``layer`` for whole layers of which fewer than a
+        tenth fire at a step, as it did when the paper came out; ``none`` never.
     loss
         ``kernel`` compares post-synaptic potentials with a desired one, ``count`` their
         sums with ``desired_count`` and ``undesired_count``, ``softmax`` is cross-entropy
@@ -188,6 +216,8 @@ class TrainingSpec(_Strict):
     """
 
     rule: str = "tssl-bp"
+    reset_term: Literal["official", "chain", "none"] = "official"
+    warm_up: Literal["neuron", "layer", "none"] = "neuron"
     loss: Literal["kernel", "count", "softmax"] = "kernel"
     target_filter: Literal["once", "twice"] = "twice"
     desired_count: AtLeast0 = 5.0

@@ -13,7 +13,7 @@ from tssl.trainer import network as network_module
 from tssl.trainer.fit import make_optimizer, optimizer_step
 from tssl.trainer.loss import loss_of
 from tssl.trainer.network import SpikingNetwork
-from tssl.trainer.neuron import Trace
+from tssl.trainer.neuron import Activity, Neurons, Trace, over_time
 
 OWN = Path(__file__).parents[1] / "golden"
 SHARED = Path(__file__).parents[3] / "shared" / "golden"
@@ -116,16 +116,23 @@ def layer_table(layer: dict[str, Any]) -> dict[str, Any]:
 
 
 def record(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[Any, ...]]:
-    """Keep every layer's current, trace and potential, with their gradients."""
+    """Keep every layer's current, trace and potential, with their gradients.
+
+    Pools and the time course of constant inputs are kept apart from the neurons, to see what
+    is between them.
+    """
     seen: list[tuple[Any, ...]] = []
     rule, pool = golden.network.rule, network_module.sum_pool
 
-    def recording_rule(current: torch.Tensor, **constants: float) -> Trace:
+    def recording_rule(current: torch.Tensor, neurons: Neurons, activity: Activity) -> Trace:
+        current = over_time(current, neurons)
         current.retain_grad()
-        trace = rule(current, **constants)
+        trace = rule(current, neurons._replace(constant_steps=0, pool=None, record=True), activity)
         trace.psp.retain_grad()
         seen.append((trace.psp, current, trace))
-        return trace
+        if neurons.pool is None:
+            return trace
+        return trace._replace(psp=recording_pool(trace.psp, neurons.pool))
 
     def recording_pool(*arguments: Any) -> torch.Tensor:
         pooled = pool(*arguments)

@@ -75,7 +75,7 @@ def chip_encoding(spec: EncodingSpec, full_scale: int) -> Encoding:
 def make_optimizer(network: SpikingNetwork, training: TrainingSpec) -> torch.optim.Optimizer:
     """Return AdamW with the recipe's settings."""
     return torch.optim.AdamW(
-        network.parameters(), lr=training.lr, weight_decay=training.weight_decay
+        network.parameters(), lr=training.lr, weight_decay=training.weight_decay, fused=True
     )
 
 
@@ -190,7 +190,7 @@ class Fit:
         progress.batch += 1
         progress.loss_sum += value * (len(labels) if training.loss == "softmax" else 1)
         progress.correct += _correct(forward, labels)
-        rates = [float(spikes.mean()) for spikes in forward.spikes.values()]
+        rates = [float(layer.spikes) / layer.neuron_steps for layer in forward.activity.values()]
         progress.rate_sum += sum(rates) / len(rates)
         progress.seconds += time.perf_counter() - started
 

@@ -1,5 +1,7 @@
 """The three losses of TSSL-BP on the output's post-synaptic potentials."""
 
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -45,11 +47,17 @@ def kernel(output: Tensor, labels: Tensor, *, tau_s: float, filters: int = 2) ->
     loss
         Summed over time, batch and classes, as in the official code.
     """
-    wanted = desired_spikes(len(output)).to(output)
+    wanted = _desired_psp(len(output), tau_s, filters).to(output)
+    target = F.one_hot(labels, output.shape[2]) * wanted[:, None, None]
+    return 0.5 * (output - target).square().sum()
+
+
+@lru_cache
+def _desired_psp(time_steps: int, tau_s: float, filters: int) -> Tensor:
+    wanted = desired_spikes(time_steps).double()
     for _ in range(filters):
         wanted = psp(wanted, tau_s=tau_s)
-    target = F.one_hot(labels, output.shape[2]).to(output) * wanted[:, None, None]
-    return 0.5 * (output - target).square().sum()
+    return wanted
 
 
 def count(output: Tensor, labels: Tensor, *, desired: float, undesired: float) -> Tensor:

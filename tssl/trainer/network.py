@@ -4,13 +4,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tssl.checkpoint import weight_shapes
-from tssl.spec import ConvSpec, DenseSpec, NetworkSpec, PoolSpec, Recipe
-from tssl.trainer.neuron import Trace, psp, static_psp
+from tssl.spec import LayerSpec, NetworkSpec, PoolSpec, Recipe
+from tssl.trainer.linear import weighted
+from tssl.trainer.neuron import Activity, Neurons, Trace, psp, sum_pool
 from tssl.trainer.rules import Rule, get_rule
 
 _EVALUATION_BYTES = 512 << 20
@@ -21,12 +21,26 @@ class Forward(NamedTuple):
 
     output: Trace
     """Of the last layer, each ``(time, batch, classes)``."""
-    spikes: dict[str, Tensor]
-    """Of every spiking layer by name, ``(time, batch, *features)``."""
+    activity: dict[str, Activity]
+    """Of every spiking layer by name; the backward pass adds to it."""
+    traces: dict[str, Trace]
+    """Of every spiking layer by name; complete if all were to be recorded."""
+
+
+class _Stage(NamedTuple):
+    """A layer, and a pool that is done together with its neurons."""
+
+    name: str
+    layer: LayerSpec
+    pool: PoolSpec | None
+
+    @property
+    def dropout(self) -> float:
+        return self.layer.dropout if self.pool is None else self.pool.dropout
 
 
 class SpikingNetwork(nn.Module):
-    """A network of TSSL-BP neurons as its recipe describes it.
+    """A network of spiking neurons as its recipe describes it.
 
     Parameters
     ----------
@@ -44,10 +58,13 @@ class SpikingNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.network: NetworkSpec = recipe.network
-        self.rule: Rule = get_rule(recipe.training.rule)
+        self.rule: Rule = get_rule(recipe.training)
+        self.noise = torch.Generator()
+        """Source of dropout masks; whoever trains seeds it for every batch."""
         neurons = sum(int(np.prod(shape)) for shape in self.network.shapes(input_shape))
         per_sample = 8 * 4 * self.network.time_steps * neurons  # some eight float32 tensors
         self.evaluation_batch = max(1, min(500, _EVALUATION_BYTES // per_sample))
+        self._stages = _stages(self.network)
         self.weights = nn.ParameterDict()
         layers = dict(zip(self.network.layer_names, self.network.layers, strict=True))
         for name, shape in weight_shapes(recipe, input_shape).items():
@@ -56,36 +73,44 @@ class SpikingNetwork(nn.Module):
                 continue
             self.weights[name] = nn.Parameter(initial_weight(shape, generator) * layer.weight_scale)
 
-    def forward(self, inputs: Tensor) -> Forward:
+    def forward(self, inputs: Tensor, *, record_all: bool = False) -> Forward:
         """Run the network from rest.
 
         Parameters
         ----------
         inputs
             ``(batch, C, H, W)`` for an input that stays the same, or ``(time, batch, C, H, W)``.
+        record_all
+            Whether to keep spikes and potentials of all layers and not just of the last.
         """
-        spikes: dict[str, Tensor] = {}
-        trace = None
-        static = inputs.dim() == 4
-        signal = inputs[None] if static else psp(inputs, tau_s=self.network.tau_s)
-        for name, layer in zip(self.network.layer_names, self.network.layers, strict=True):
-            if isinstance(layer, PoolSpec):
-                signal = sum_pool(signal, layer)
+        result = Forward(Trace(inputs, inputs, inputs), {}, {})
+        constant = self.network.time_steps if inputs.dim() == 4 else 0
+        signal = inputs[None] if constant else psp(inputs, tau_s=self.network.tau_s)
+        for stage in self._stages:
+            if isinstance(stage.layer, PoolSpec):
+                signal = self._drop(sum_pool(signal, stage.layer), stage.dropout)
                 continue
-            current = self._weighted(name, layer, signal)
-            if static:  # weighted once, then it follows its time course
-                current, static = self._over_time(current), False
-            trace = self.rule(
-                current,
+            current = weighted(signal, self.weights[stage.name], stage.layer)
+            neurons = Neurons(
                 tau_m=self.network.tau_m,
                 tau_s=self.network.tau_s,
-                threshold=layer.threshold or self.network.threshold,
+                threshold=stage.layer.threshold or self.network.threshold,
+                constant_steps=constant,  # weighted once, then it follows its time course
+                pool=stage.pool,
+                record=record_all or stage is self._stages[-1],
             )
-            spikes[name] = trace.spikes
-            signal = trace.psp
-        if trace is None:
-            raise ValueError("a network needs at least one spiking layer")
-        return Forward(trace, spikes)
+            constant = 0
+            activity = result.activity[stage.name] = Activity()
+            trace = result.traces[stage.name] = self.rule(current, neurons, activity)
+            signal = self._drop(trace.psp, stage.dropout)
+        return result._replace(output=trace)
+
+    def _drop(self, signal: Tensor, share: float) -> Tensor:
+        """Silence a share of the neurons over all time, while training."""
+        if not share or not self.training:
+            return signal
+        kept = torch.rand(signal.shape[1:], generator=self.noise) >= share
+        return signal * (kept / (1 - share)).to(signal)
 
     def load_weights(self, weights: dict[str, NDArray[np.generic]]) -> None:
         """Replace all weights, keeping dtype and device."""
@@ -97,20 +122,18 @@ class SpikingNetwork(nn.Module):
         """Return copies of all weights by layer name."""
         return {name: weight.detach().cpu().numpy().copy() for name, weight in self.weights.items()}
 
-    def _weighted(self, name: str, layer: DenseSpec | ConvSpec, signal: Tensor) -> Tensor:
-        """Apply the weights to potentials ``(time, batch, ...)`` in one call over all steps."""
-        folded = signal.flatten(0, 1)
-        weight = self.weights[name]
-        if isinstance(layer, DenseSpec):
-            weighted = F.linear(folded.flatten(1), weight)
-        else:
-            weighted = F.conv2d(folded, weight, stride=layer.stride, padding=layer.padding)
-        return weighted.unflatten(0, signal.shape[:2])
 
-    def _over_time(self, current: Tensor) -> Tensor:
-        """Return the current ``(time, ...)`` of a constant input from its weighted sum."""
-        response = static_psp(self.network.time_steps, tau_s=self.network.tau_s, like=current)
-        return current * response.reshape(-1, *[1] * (current.dim() - 1))
+def _stages(network: NetworkSpec) -> list[_Stage]:
+    """Pair layers with the pools behind them; other pools stay stages of their own."""
+    stages: list[_Stage] = []
+    for name, layer in zip(network.layer_names, network.layers, strict=True):
+        last = stages[-1] if stages else None
+        joins = last and not isinstance(last.layer, PoolSpec) and last.pool is None
+        if isinstance(layer, PoolSpec) and last and joins and not last.layer.dropout:
+            stages[-1] = last._replace(pool=layer)
+        else:
+            stages.append(_Stage(name, layer, None))
+    return stages
 
 
 def initial_weight(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
@@ -119,9 +142,3 @@ def initial_weight(shape: tuple[int, ...], generator: torch.Generator) -> Tensor
     if len(shape) == 2:
         return torch.randn(shape, generator=generator) * (2 / fan_in) ** 0.5
     return (torch.rand(shape, generator=generator) * 2 - 1) / fan_in**0.5
-
-
-def sum_pool(signal: Tensor, layer: PoolSpec) -> Tensor:
-    """Add up non-overlapping windows of ``(time, batch, C, H, W)`` and multiply by the gain."""
-    pooled = F.avg_pool2d(signal.flatten(0, 1), layer.kernel, divisor_override=1)
-    return (pooled * layer.gain).unflatten(0, signal.shape[:2])

@@ -1,20 +1,54 @@
 """The TSSL-BP neuron in floating point: pure functions over time, time first."""
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from tssl.spec import PoolSpec
+
+
+class Neurons(NamedTuple):
+    """A layer of equal neurons, with what surrounds them between two linear maps."""
+
+    tau_m: float
+    tau_s: float
+    """Time constants of membrane and synapse in time steps."""
+    threshold: float
+    """A potential equal to it does not fire."""
+    constant_steps: int = 0
+    """When above 0, the current is the weighted sum ``(1, batch, *features)`` of an input that
+    stays the same for so many steps; otherwise it has its own time axis."""
+    pool: PoolSpec | None = None
+    """Pooling of the post-synaptic potentials, if any."""
+    record: bool = False
+    """Whether spikes and potentials are wanted, and not just what the next layer needs."""
+
+
+@dataclass
+class Activity:
+    """What a layer did in one forward and backward pass; filled as they run.
+
+    Tensors without axes, so that nothing waits for a GPU until somebody looks.
+    """
+
+    neuron_steps: int = 0
+    spikes: Tensor | int = 0
+    fallbacks: Tensor | int = 0
+    """Neuron-steps whose error came from the surrogate instead of spike times."""
 
 
 class Trace(NamedTuple):
     """What spiking neurons did, each ``(time, batch, *features)``."""
 
     psp: Tensor
-    """Post-synaptic potential of their spikes."""
+    """Post-synaptic potential of their spikes, pooled if the layer is."""
     spikes: Tensor
-    """0 or 1."""
+    """0 or 1; has no elements unless recorded."""
     voltage: Tensor
-    """Membrane potential before a possible reset."""
+    """Membrane potential before a possible reset; has no elements unless recorded."""
 
 
 def psp(x: Tensor, *, tau_s: float) -> Tensor:
@@ -90,3 +124,19 @@ def lif_forward(current: Tensor, *, tau_m: float, tau_s: float, threshold: float
         spikes.append(fired)
     spike_train = torch.stack(spikes)
     return Trace(psp(spike_train, tau_s=tau_s), spike_train, torch.stack(voltages))
+
+
+def over_time(current: Tensor, neurons: Neurons) -> Tensor:
+    """Return the current ``(time, ...)`` of a constant input from its weighted sum."""
+    if not neurons.constant_steps:
+        return current
+    response = static_psp(neurons.constant_steps, tau_s=neurons.tau_s, like=current)
+    return current * response.reshape(-1, *[1] * (current.dim() - 1))
+
+
+def sum_pool(signal: Tensor, pool: PoolSpec | None) -> Tensor:
+    """Add up non-overlapping windows of ``(time, batch, C, H, W)`` and multiply by the gain."""
+    if pool is None:
+        return signal
+    pooled = F.avg_pool2d(signal.flatten(0, 1), pool.kernel, divisor_override=1)
+    return (pooled * pool.gain).unflatten(0, signal.shape[:2])

@@ -1,0 +1,389 @@
+"""The recurrences of a layer as compiled loops: forward and backward in one pass each.
+
+Everything that happens between two linear maps is done while a block of neurons is in the
+cache: the time course of a constant input, the membrane, spikes, the synapse filter and the
+pool. Only the current has to be kept for the backward pass; it computes the membrane again,
+with the same roundings. Single precision; the definition in any precision is
+:mod:`tssl.trainer.recurrence`.
+
+A layer's neurons lie in memory as ``(time, groups * rows * width)``. Without a pool a group is
+any block. With one it holds the image rows of one row of windows, channels innermost, so that
+each window's partners are whole runs of memory.
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+__all__ = ["Constants", "Window", "backward", "forward"]
+
+Array = NDArray[np.float32]
+
+_BLOCK_BYTES = 256 << 10
+"""What the backward pass holds of a block in three arrays; stays in the second-level cache."""
+
+_PARTS_PER_THREAD = 4
+"""Finer than the threads, so that one that is held up does not keep the others waiting."""
+
+_ZERO, _ONE, _STEEPEST = np.float32(0), np.float32(1), np.float32(8)
+_INVERSE_WIDTH = np.float32(5)
+"""Of the surrogate: 1 / 0.2."""
+_BACK = np.float32(np.exp(-4.0))
+"""Undoes the move by 1/2 in the exponent, to the eighth power."""
+
+
+class Window(NamedTuple):
+    """Where a layer's neurons lie in memory, and which are pooled."""
+
+    block: int
+    """Neurons of a group."""
+    rows: int
+    """Image rows of a group; 1 without a pool."""
+    columns: int
+    """Width of a pooling window; 1 without a pool."""
+    channels: int
+    """Neurons side by side at one pixel; the whole block without a pool."""
+    gain: float
+
+
+class Constants(NamedTuple):
+    """Numbers of the neuron and its rule."""
+
+    tau_m: float
+    tau_s: float
+    threshold: float
+    spike_time: bool
+    """Slope at spikes 1/δ from the spike's time; otherwise the surrogate's everywhere."""
+    reset: float
+    """Factor of u D in the error of a spike."""
+    fallback_below: float
+    """Post-synaptic potential below which the surrogate takes over."""
+
+
+def plain_window(time_steps: int) -> Window:
+    """Return blocks that fit the cache, for a layer without a pool."""
+    block = max(64, _BLOCK_BYTES // (3 * 4 * (time_steps + 1)) // 64 * 64)
+    return Window(block, 1, 1, block, 1.0)
+
+
+def forward(
+    current: Array,
+    response: Array,
+    constants: Constants,
+    window: Window,
+    psp: Array,
+    spikes: Array,
+    voltage: Array,
+) -> int:
+    """Run the neurons from rest.
+
+    Parameters
+    ----------
+    current
+        ``(time, neurons)``, or ``(1, neurons)`` for a constant input.
+    response
+        ``(time,)``, factor of the current at each step.
+    psp
+        Filled: potentials ``(time, pooled neurons)``.
+    spikes, voltage
+        Filled when they are ``(time, neurons)``; empty when nobody wants them.
+
+    Returns
+    -------
+    spikes
+        How many there were.
+    """
+    return int(_forward(current, response, constants, window, _threads(), psp, spikes, voltage))
+
+
+def backward(
+    current: Array,
+    response: Array,
+    gradient: Array,
+    constants: Constants,
+    window: Window,
+    error: Array,
+) -> int:
+    """Turn the error at the potentials into the error at the current.
+
+    Parameters
+    ----------
+    current, response
+        As in :func:`forward`.
+    gradient
+        ``(time, pooled neurons)``.
+    error
+        Filled: like ``current``.
+
+    Returns
+    -------
+    fallbacks
+        Neuron-steps at which the surrogate took over.
+    """
+    return int(_backward(current, response, gradient, constants, window, _threads(), error))
+
+
+def _threads() -> int:
+    """Use as many threads as PyTorch does; return in how many parts to cut the work."""
+    wanted = torch.get_num_threads()
+    threads = min(wanted, numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+    numba.set_num_threads(threads)
+    if torch.get_num_threads() != wanted:  # the two share OpenMP, and numba's start changes it
+        torch.set_num_threads(wanted)
+    return _PARTS_PER_THREAD * threads
+
+
+# error_model="numpy" lets a division by zero give infinity, as in PyTorch. Without fastmath
+# the compiler neither reorders nor fuses operations: both passes and the eager code agree.
+_compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
+_compiled_parallel = numba.njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+
+
+@_compiled
+def _membrane(
+    arriving: Array, response: np.float32, leak: np.float32, threshold: np.float32,
+    v: Array, fired: Array, u: Array,
+) -> None:  # fmt: skip
+    """Advance the membrane by one step; ``v`` is after the reset, ``u`` before it."""
+    for j in range(v.size):
+        before_reset = leak * v[j] + arriving[j] * response
+        fires = before_reset > threshold
+        v[j] = _ZERO if fires else before_reset
+        fired[j] = _ONE if fires else _ZERO
+        u[j] = before_reset
+
+
+@_compiled
+def _surrogate(u: Array, threshold: np.float32, slope: Array) -> None:
+    """Take the derivative of the sigmoid of width 0.2, clipped at 8 widths.
+
+    It is even, so one exponential of a number in -8...0 will do: that of an eighth, moved to
+    -1/2...1/2, by its series up to the seventh power (the next term is 1e-7), then to the
+    eighth power. A call of the library's would be one per neuron, not sixteen at a time.
+    """
+    for j in range(u.size):
+        distance = abs((threshold - u[j]) * _INVERSE_WIDTH)
+        y = np.float32(0.5) - np.float32(0.125) * min(distance, np.float32(8))
+        z = np.float32(1 / 5040)
+        z = z * y + np.float32(1 / 720)
+        z = z * y + np.float32(1 / 120)
+        z = z * y + np.float32(1 / 24)
+        z = z * y + np.float32(1 / 6)
+        z = z * y + np.float32(1 / 2)
+        z = z * y + _ONE
+        z = z * y + _ONE
+        z = z * z
+        z = z * z
+        z = z * z * _BACK
+        slope[j] = _INVERSE_WIDTH * z / ((_ONE + z) * (_ONE + z))
+
+
+@_compiled
+def _pool(fired: Array, window: Window, pooled: Array) -> None:
+    """Add up the spikes of each window, ``(rows * width)`` to ``(width / columns)``."""
+    if window.rows * window.columns == 1:
+        pooled[:] = fired
+        return
+    channels, columns = window.channels, window.columns
+    pixels = fired.size // (window.rows * channels)
+    pooled[:] = _ZERO
+    for row in range(window.rows):
+        for pixel in range(pixels):
+            source = fired[(row * pixels + pixel) * channels :]
+            target = pooled[pixel // columns * channels :]
+            for c in range(channels):
+                target[c] += source[c]
+
+
+@_compiled
+def _spread(pooled: Array, window: Window, error: Array) -> None:
+    """Give each neuron of a window the window's value, the adjoint of :func:`_pool`."""
+    if window.rows * window.columns == 1:
+        error[:] = pooled
+        return
+    channels, columns = window.channels, window.columns
+    pixels = error.size // (window.rows * channels)
+    for row in range(window.rows):
+        for pixel in range(pixels):
+            target = error[(row * pixels + pixel) * channels :]
+            source = pooled[pixel // columns * channels :]
+            for c in range(channels):
+                target[c] = source[c]
+
+
+@_compiled_parallel
+def _forward(
+    current: Array, response: Array, constants: Constants, window: Window, parts: int,
+    psp: Array, spikes: Array, voltage: Array,
+) -> int:  # fmt: skip
+    groups = (current.shape[1] + window.block - 1) // window.block
+    counts = np.zeros(parts, np.int64)
+    for part in numba.prange(parts):
+        scratch = np.empty((5, window.block), np.float32)
+        for group in range(part * groups // parts, (part + 1) * groups // parts):
+            counts[part] += _forward_group(
+                current, response, constants, window, group * window.block, scratch,
+                psp, spikes, voltage,
+            )  # fmt: skip
+    return counts.sum()
+
+
+@_compiled_parallel
+def _backward(
+    current: Array, response: Array, gradient: Array, constants: Constants, window: Window,
+    parts: int, error: Array,
+) -> int:  # fmt: skip
+    groups = (current.shape[1] + window.block - 1) // window.block
+    counts = np.zeros(parts, np.int64)
+    for part in numba.prange(parts):
+        history = np.empty((3, response.size + 1, window.block), np.float32)
+        scratch = np.empty((5, window.block), np.float32)
+        for group in range(part * groups // parts, (part + 1) * groups // parts):
+            first = group * window.block
+            _replay(current, response, constants, first, history, scratch)
+            counts[part] += _backward_group(
+                response, gradient, constants, window, first, history, scratch, error
+            )
+    return counts.sum()
+
+
+@_compiled
+def _forward_group(
+    current: Array, response: Array, constants: Constants, window: Window, first: int,
+    scratch: Array, psp: Array, spikes: Array, voltage: Array,
+) -> int:  # fmt: skip
+    """Run one group of neurons over all steps; return its spikes."""
+    leak, threshold = np.float32(1 - 1 / constants.tau_m), np.float32(constants.threshold)
+    keep = np.float32(1 - 1 / constants.tau_s)
+    add = np.float32(window.gain / constants.tau_s)
+    size, shrink = min(window.block, current.shape[1] - first), window.rows * window.columns
+    v, fired, u = scratch[0, :size], scratch[1, :size], scratch[2, :size]
+    a, pooled = scratch[3, : size // shrink], scratch[4, : size // shrink]
+    v[:] = _ZERO
+    a[:] = _ZERO
+    count = 0
+    for t in range(response.size):
+        arriving = current[min(t, current.shape[0] - 1), first : first + size]
+        _membrane(arriving, response[t], leak, threshold, v, fired, u)
+        _pool(fired, window, pooled)
+        out = psp[t, first // shrink :]
+        for j in range(a.size):
+            a[j] = keep * a[j] + add * pooled[j]
+            out[j] = a[j]
+        if spikes.size:
+            spikes[t, first : first + size] = fired
+            voltage[t, first : first + size] = u
+        count += _count(fired)
+    return count
+
+
+@_compiled
+def _replay(
+    current: Array, response: Array, constants: Constants, first: int,
+    history: Array, scratch: Array,
+) -> None:  # fmt: skip
+    """Fill ``history`` with u, s and a of one group, a row of zeros before the first step."""
+    leak, threshold = np.float32(1 - 1 / constants.tau_m), np.float32(constants.threshold)
+    keep, add = np.float32(1 - 1 / constants.tau_s), np.float32(1 / constants.tau_s)
+    size = min(history.shape[2], current.shape[1] - first)
+    v = scratch[0, :size]
+    v[:] = _ZERO
+    history[:, 0] = _ZERO
+    for t in range(response.size):
+        arriving = current[min(t, current.shape[0] - 1), first : first + size]
+        # rows are taken from the whole array: only then does numba know them to be contiguous
+        u, fired = history[0, t + 1, :size], history[1, t + 1, :size]
+        before, after = history[2, t, :size], history[2, t + 1, :size]
+        _membrane(arriving, response[t], leak, threshold, v, fired, u)
+        for j in range(size):
+            after[j] = keep * before[j] + add * fired[j]
+
+
+@_compiled
+def _backward_group(
+    response: Array, gradient: Array, constants: Constants, window: Window, first: int,
+    history: Array, scratch: Array, error: Array,
+) -> int:  # fmt: skip
+    """Take the error of one group back through all steps; return the fallbacks."""
+    threshold = np.float32(constants.threshold)
+    keep = np.float32(1 - 1 / constants.tau_s)
+    add = np.float32(window.gain / constants.tau_s)
+    size, shrink = min(window.block, error.shape[1] - first), window.rows * window.columns
+    carry, slope, spread = scratch[0, :size], scratch[1, :size], scratch[2, :size]
+    filtered = scratch[3, : size // shrink]
+    carry[:] = _ZERO
+    filtered[:] = _ZERO
+    count = 0
+    for t in range(response.size - 1, -1, -1):
+        coming = gradient[t, first // shrink :]
+        for j in range(filtered.size):
+            filtered[j] = keep * filtered[j] + add * coming[j]
+        _spread(filtered, window, spread)
+        before, u = history[0, t, :size], history[0, t + 1, :size]
+        fired_before, fired = history[1, t, :size], history[1, t + 1, :size]
+        _carry(before, u, fired_before, fired, spread, constants, slope, carry)
+        below, a = np.float32(constants.fallback_below), history[2, t + 1, :size]
+        count += _fall_back(u, a, spread, carry, below, threshold, slope)
+        if error.shape[0] == response.size:
+            error[t, first : first + size] = slope
+        else:
+            _add_up(slope, response[t], t == response.size - 1, error[0, first : first + size])
+    return count
+
+
+@_compiled
+def _add_up(error: Array, response: np.float32, is_first: bool, total: Array) -> None:
+    """Collect the error of a constant input, beginning anew with the last step."""
+    if is_first:
+        total[:] = _ZERO
+    for j in range(error.size):
+        total[j] += response * error[j]
+
+
+@_compiled
+def _count(fired: Array) -> int:
+    count = 0
+    for j in range(fired.size):
+        count += np.int32(fired[j])
+    return count
+
+
+@_compiled
+def _carry(
+    before: Array, u: Array, fired_before: Array, fired: Array, filtered: Array,
+    constants: Constants, slope: Array, carry: Array,
+) -> None:  # fmt: skip
+    """Take D one step back in time; ``slope`` is scratch."""
+    leak, reset = np.float32(1 - 1 / constants.tau_m), np.float32(constants.reset)
+    if constants.spike_time:
+        for j in range(u.size):
+            steep = _ONE / (u[j] - before[j] * (_ONE - fired_before[j]))
+            steep = min(max(steep, _ZERO), _STEEPEST)
+            slope[j] = steep if fired[j] > _ZERO else _ZERO
+    else:
+        _surrogate(u, np.float32(constants.threshold), slope)
+    for j in range(u.size):
+        at_spike = slope[j] * (filtered[j] + u[j] * carry[j] * reset)
+        carry[j] = at_spike + leak * carry[j] * (_ONE - fired[j])
+
+
+@_compiled
+def _fall_back(
+    u: Array, a: Array, filtered: Array, carry: Array, below: np.float32,
+    threshold: np.float32, error: Array,
+) -> int:  # fmt: skip
+    """Choose between D and the surrogate; return how often it was the latter."""
+    if below <= _ZERO:
+        error[:] = carry
+        return 0
+    _surrogate(u, threshold, error)
+    count = 0
+    for j in range(u.size):
+        surrogate, by_time = filtered[j] * error[j], carry[j]
+        error[j] = surrogate if a[j] < below else by_time
+    for j in range(u.size):
+        count += np.int32(a[j] < below)
+    return count

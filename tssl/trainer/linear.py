@@ -1,0 +1,89 @@
+"""Weighted sums of all time steps in one call, by the fastest of PyTorch's kernels."""
+
+from functools import lru_cache
+from typing import Any
+
+import llvmlite.binding
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tssl.spec import ConvSpec, DenseSpec
+
+_FEW_OUTPUTS = 64
+"""Below this, all kernels take the same time and PyTorch's own has the least overhead."""
+
+
+def weighted(signal: Tensor, weight: Tensor, layer: DenseSpec | ConvSpec) -> Tensor:
+    """Apply weights to ``(time, batch, ...)``.
+
+    Images are kept channels last in memory, which is fastest for convolutions and lets pools
+    work on whole runs of channels.
+    """
+    folded = signal.flatten(0, 1)
+    if isinstance(layer, DenseSpec):
+        result = _dense(folded.flatten(1), weight)
+    else:
+        folded = folded.contiguous(memory_format=torch.channels_last)
+        result = F.conv2d(
+            folded, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups
+        )
+    return result.unflatten(0, signal.shape[:2])
+
+
+def _dense(rows: Tensor, weight: Tensor) -> Tensor:
+    if prefers_onednn(rows) and weight.shape[0] >= _FEW_OUTPUTS:
+        product: Tensor = _OneDnnProduct.apply(rows, weight)
+        return product
+    return F.linear(rows, weight)
+
+
+def prefers_onednn(rows: Tensor) -> bool:
+    """Return whether products of these go through oneDNN instead of MKL.
+
+    MKL leaves AVX-512 alone on AMD's processors, oneDNN does not. Decided by the processor's
+    name and not by a stop-watch, so that a resumed run computes the same bits.
+    """
+    return rows.device.type == "cpu" and rows.dtype == torch.float32 and _is_amd_with_avx512()
+
+
+@lru_cache(maxsize=1)
+def _is_amd_with_avx512() -> bool:
+    return (
+        torch.backends.mkldnn.is_available()
+        and torch.backends.cpu.get_cpu_capability() == "AVX512"
+        and llvmlite.binding.get_host_cpu_name().startswith("znver")
+    )
+
+
+class _OneDnnProduct(torch.autograd.Function):
+    """``rows @ weight.T`` and its gradients through oneDNN."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, weight: Tensor) -> Tensor:  # noqa: ANN401
+        ctx.save_for_backward(rows, weight)
+        return _product(rows, weight)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:  # noqa: ANN401
+        rows, weight = ctx.saved_tensors
+        to_rows, to_weight = ctx.needs_input_grad
+        error = gradients[0]
+        return (
+            _product(error, weight.t()) if to_rows else None,
+            _product(error.t(), rows.t()) if to_weight else None,
+        )
+
+
+def _product(rows: Tensor, weight: Tensor) -> Tensor:
+    """Return ``rows @ weight.T`` as a 1 x 1 convolution, PyTorch's way to oneDNN's products.
+
+    Called by its own name, because ``conv2d`` would choose MKL for a single thread. Rows are
+    the pixels of one image ``(1, c, n, 1)``, channels last, which needs no copy.
+    """
+    count, features = rows.shape
+    image = rows.contiguous().view(1, count, 1, features).permute(0, 3, 1, 2)
+    result = torch.ops.aten.mkldnn_convolution(
+        image, weight[:, :, None, None], None, [0, 0], [1, 1], [1, 1], 1
+    )
+    return result[0, :, :, 0].t()

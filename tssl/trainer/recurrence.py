@@ -1,0 +1,244 @@
+"""One layer of neurons, forward by its equations and backward by a rule's.
+
+Every rule with errors that travel back through time neuron by neuron is a setting of the same
+recurrence; see :class:`Gradient`. Single precision on a CPU goes through
+:mod:`tssl.trainer.kernels`, anything else through the plain PyTorch code below.
+"""
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tssl.trainer import kernels
+from tssl.trainer.neuron import (
+    Activity,
+    Neurons,
+    Trace,
+    lif_forward,
+    over_time,
+    psp,
+    static_psp,
+    sum_pool,
+)
+
+__all__ = ["Gradient", "spiking"]
+
+_STEEPEST = 8.0
+"""Bound of 1/δ, the sensitivity of a spike time to the membrane potential."""
+
+_SURROGATE_WIDTH = 0.2
+_SURROGATE_CLIP = 8.0
+
+
+class Gradient(NamedTuple):
+    r"""How the error at the potentials becomes the error at the current.
+
+    With :math:`g = \partial L / \partial a`, :math:`r = 1 - 1/\tau_s` and
+    :math:`\lambda = 1 - 1/\tau_m`:
+
+    .. math::
+        A_t &= g_t/\tau_s + r A_{t+1} \\
+        D_t &= h_t (A_t + c\, u_t D_{t+1}) + \lambda (1 - s_t) D_{t+1} \\
+        e_t &= D_t \text{ where } a_t \ge b, \text{ else } A_t \sigma'(u_t)
+
+    where :math:`\sigma'(u) = z/(0.2 (1+z)^2)`, :math:`z = e^{\mathrm{clamp}((\vartheta -
+    u)/0.2, -8, 8)}`.
+    """
+
+    spike_time: bool
+    """h is :math:`s\\,\\mathrm{clamp}(1/\\delta, 0, 8)` with :math:`\\delta_t = u_t - v_{t-1}`;
+    otherwise :math:`\\sigma'(u)`."""
+    reset: float
+    """c, the part of the reset."""
+    fallback_below: float
+    """b; nothing is below 0."""
+    warm_rate: float = 0.0
+    """While fewer spikes per neuron and step than this, b is infinite for the whole layer."""
+
+    def settled(self, spikes: Tensor | int, neuron_steps: int) -> "Gradient":
+        """Return the gradient of a layer that fired so often in this pass."""
+        if self.warm_rate and float(spikes) < self.warm_rate * neuron_steps:
+            return self._replace(fallback_below=float("inf"))
+        return self
+
+
+def spiking(current: Tensor, neurons: Neurons, gradient: Gradient, activity: Activity) -> Trace:
+    """Run a layer of neurons; ``psp`` carries the gradient."""
+    activity.neuron_steps += (neurons.constant_steps or len(current)) * current[0].numel()
+    if _is_compiled(current, neurons):
+        return Trace(*_Compiled.apply(current, neurons, gradient, activity))
+    potential, spikes, voltage = _Plain.apply(
+        over_time(current, neurons), neurons, gradient, activity
+    )
+    if not neurons.record:
+        spikes = voltage = current.new_empty(0)
+    return Trace(sum_pool(potential, neurons.pool), spikes, voltage)
+
+
+class _Plain(torch.autograd.Function):
+    """The definition, step by step, in any precision on any device."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401 - torch's context has no public type
+        current: Tensor,
+        neurons: Neurons,
+        gradient: Gradient,
+        activity: Activity,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        trace = lif_forward(
+            current, tau_m=neurons.tau_m, tau_s=neurons.tau_s, threshold=neurons.threshold
+        )
+        count = trace.spikes.sum()
+        activity.spikes = activity.spikes + count
+        ctx.save_for_backward(trace.voltage)  # everything else follows from it
+        ctx.settings = neurons, gradient.settled(count, current.numel()), activity
+        ctx.mark_non_differentiable(trace.spikes, trace.voltage)
+        return trace.psp, trace.spikes, trace.voltage
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        (voltage,) = ctx.saved_tensors
+        neurons, gradient, activity = ctx.settings
+        spikes = (voltage > neurons.threshold).to(voltage.dtype)
+        surrogate = _surrogate(voltage, neurons.threshold)
+        slope = spikes * _spike_slope(voltage, spikes) if gradient.spike_time else surrogate
+        error, carry = _adjoint(gradients[0], voltage, slope, spikes, neurons, gradient.reset)
+        falls_back = psp(spikes, tau_s=neurons.tau_s) < gradient.fallback_below
+        activity.fallbacks = activity.fallbacks + falls_back.sum()
+        return torch.where(falls_back, error * surrogate, carry), None, None, None
+
+
+def _spike_slope(voltage: Tensor, spikes: Tensor) -> Tensor:
+    """Return clamp(1/δ, 0, 8); meaningful where there is a spike."""
+    before = torch.zeros_like(voltage)
+    before[1:] = (voltage * (1 - spikes))[:-1]
+    # clamp also catches an increment of exactly zero, which only happens without a spike
+    return (1 / (voltage - before)).clamp(0, _STEEPEST)
+
+
+def _adjoint(
+    gradient: Tensor, voltage: Tensor, slope: Tensor, spikes: Tensor, neurons: Neurons, reset: float
+) -> tuple[Tensor, Tensor]:
+    """Return A and D of :class:`Gradient`."""
+    filtered, carry = torch.zeros_like(gradient[0]), torch.zeros_like(gradient[0])
+    errors, carries = torch.empty_like(gradient), torch.empty_like(gradient)
+    leak = (1 - spikes) * (1 - 1 / neurons.tau_m)
+    for step in reversed(range(len(gradient))):
+        filtered = gradient[step] / neurons.tau_s + (1 - 1 / neurons.tau_s) * filtered
+        carry = slope[step] * (filtered + reset * voltage[step] * carry) + leak[step] * carry
+        errors[step], carries[step] = filtered, carry
+    return errors, carries
+
+
+def _surrogate(voltage: Tensor, threshold: float) -> Tensor:
+    """Return the derivative of a sigmoid of width 0.2 around the threshold."""
+    distance = (threshold - voltage) / _SURROGATE_WIDTH
+    z = distance.clamp(-_SURROGATE_CLIP, _SURROGATE_CLIP).exp()
+    return z / (_SURROGATE_WIDTH * (1 + z) ** 2)
+
+
+class _Compiled(torch.autograd.Function):
+    """The same through :mod:`tssl.trainer.kernels`, time course and pool included."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401
+        current: Tensor,
+        neurons: Neurons,
+        gradient: Gradient,
+        activity: Activity,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        steps, shape = neurons.constant_steps or len(current), current.shape[1:]
+        potential = _empty(current, steps, _pooled_shape(shape, neurons))
+        recorded = steps if neurons.record else 0
+        spikes, voltage = (_empty(current, recorded, shape) for _ in range(2))
+        call = _Call(current, neurons, gradient)
+        count = kernels.forward(
+            _flat(current), call.response, call.constants, call.window,
+            _flat(potential), _flat(spikes), _flat(voltage),
+        )  # fmt: skip
+        activity.spikes += count
+        ctx.save_for_backward(current)
+        settled = gradient.settled(count, steps * current[0].numel())
+        ctx.settings = _Call(current, neurons, settled), activity
+        ctx.mark_non_differentiable(spikes, voltage)
+        return potential, spikes, voltage
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        (current,) = ctx.saved_tensors
+        call, activity = ctx.settings
+        error = _empty(current, len(current), current.shape[1:])
+        activity.fallbacks += kernels.backward(
+            _flat(current), call.response, _flat(gradients[0]), call.constants, call.window,
+            _flat(error),
+        )  # fmt: skip
+        return error, None, None, None
+
+
+class _Call:
+    """What both kernels are told about a layer."""
+
+    def __init__(self, current: Tensor, neurons: Neurons, gradient: Gradient) -> None:
+        steps = neurons.constant_steps or len(current)
+        self.response = _response(steps, neurons.tau_s if neurons.constant_steps else None)
+        self.constants = kernels.Constants(
+            tau_m=float(neurons.tau_m),
+            tau_s=float(neurons.tau_s),
+            threshold=float(neurons.threshold),
+            spike_time=gradient.spike_time,
+            reset=gradient.reset,
+            fallback_below=gradient.fallback_below,
+        )
+        self.window = kernels.plain_window(steps)
+        if neurons.pool is not None:
+            (rows, columns), (_, channels, _, width) = neurons.pool.kernel, current.shape[1:]
+            block = rows * width * channels
+            gain = float(neurons.pool.gain)
+            self.window = kernels.Window(block, rows, columns, channels, gain)
+
+
+@lru_cache
+def _response(steps: int, tau_s: float | None) -> NDArray[Any]:
+    """Return the factors of the current over time; all one when it has its own time axis."""
+    ones = torch.ones(steps)
+    course = ones if tau_s is None else static_psp(steps, tau_s=tau_s, like=ones)
+    factors: NDArray[Any] = course.numpy()
+    return factors
+
+
+def _is_compiled(current: Tensor, neurons: Neurons) -> bool:
+    if current.device.type != "cpu" or current.dtype != torch.float32 or not current.numel():
+        return False
+    if neurons.pool is None:
+        return True
+    # incomplete windows at the edge would break the layout into whole groups
+    sizes = zip(current.shape[-2:], neurons.pool.kernel, strict=True)
+    return all(size % kernel == 0 for size, kernel in sizes)
+
+
+def _pooled_shape(shape: torch.Size, neurons: Neurons) -> tuple[int, ...]:
+    if neurons.pool is None:
+        return tuple(shape)
+    batch, channels, height, width = shape
+    return batch, channels, height // neurons.pool.kernel[0], width // neurons.pool.kernel[1]
+
+
+def _empty(like: Tensor, steps: int, shape: tuple[int, ...]) -> Tensor:
+    """Return an empty tensor ``(steps, *shape)``, channels last if it has images."""
+    if len(shape) != 4:
+        return like.new_empty((steps, *shape))
+    batch, channels, height, width = shape
+    return like.new_empty((steps, batch, height, width, channels)).permute(0, 1, 4, 2, 3)
+
+
+def _flat(tensor: Tensor) -> NDArray[Any]:
+    """Return a tensor ``(time, ...)`` as ``(time, neurons)``, channels last if it has images."""
+    if tensor.dim() == 5:
+        tensor = tensor.permute(0, 1, 3, 4, 2)
+    array: NDArray[Any] = tensor.detach().flatten(1).contiguous().numpy()
+    return array
