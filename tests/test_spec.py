@@ -170,7 +170,7 @@ def test_an_override_reaches_a_section_that_the_file_lacks(tmp_path):
         ("training.lrr=3", "unknown key 'training.lrr'; did you mean 'lr'?"),
         ("trainig.lr=3", "unknown key 'trainig'; did you mean 'training'?"),
         ("training.=3", "unknown key 'training.'; known keys: batch_size"),
-        (".=3", "unknown key ''; known keys: data"),
+        (".=3", "unknown key ''; known keys: augmentation"),
         ("name.x=3", "--set 'name.x=3': name is not a table"),
         ("network.layers.1.neurons=3", "--set 'network.layers.1.neurons=3': layers is not a table"),
         ("lr=0.1=2", "training.lr: must be a valid number (given: '0.1=2')"),

@@ -12,8 +12,10 @@ import pytest
 from rich.console import Console
 
 from tssl.terminal import Output, TrainingBar, show_layers, show_proof
-from tssl.trainer.run_directory import EpochMetrics, Progress
+from tssl.trainer.run_directory import EpochMetrics, LayerMetrics, Progress
 
+ACTIVITY = {"dense1": [100.0, 25.0, 0.0]}
+LAYERS = [LayerMetrics(epoch=1, layer="dense1", firing_rate=0.25, fallback_share=0.0)]
 METRICS = EpochMetrics(
     epoch=1, loss=0.5, train_accuracy=0.25, validation_accuracy=0.5, test_accuracy=0.75,
     test_accuracy_psp=0.7, firing_rate=0.1, seconds=2.0, samples_per_second=1234.5,
@@ -130,12 +132,27 @@ def test_training_bar_leaves_one_line_per_epoch(capsys: pytest.CaptureFixture[st
     with TrainingBar(output(), epochs=3, samples=100) as bar:
         for batch in range(1, 4):
             bar.batch_done(Progress(batch=batch, loss_sum=1.0, seconds=0.0), samples=10 * batch)
-        bar.epoch_done(METRICS)
+        bar.epoch_done(METRICS, LAYERS)
         assert not bar.stop_requested()
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("epoch 1/3  loss 0.5000  accuracy: train 25.00%")
     assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("rate", "said"),
+    [(0.0, "hardly fires"), (0.0005, "hardly fires"), (0.002, ""), (0.8, ""), (0.95, "saturated")],
+)
+def test_dead_and_saturated_layers_are_named(
+    rate: float, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layer = LayerMetrics(epoch=1, layer="conv3", firing_rate=rate, fallback_share=0.5)
+    with TrainingBar(output(), epochs=3, samples=100) as bar:
+        bar.epoch_done(METRICS, [*LAYERS, layer])
+    shown = capsys.readouterr().err
+    assert ("conv3" in shown) == bool(said)
+    assert said in shown
 
 
 def test_long_epochs_show_signs_of_life(
@@ -152,7 +169,7 @@ def test_training_bar_on_a_terminal() -> None:
     shown.progress = Console(file=stream, force_terminal=True, width=200)
     with TrainingBar(shown, epochs=3, samples=100) as bar:
         bar.batch_done(
-            Progress(epoch=1, batch=2, loss_sum=5.0, correct=5, rate_sum=0.5, seconds=0.5),
+            Progress(epoch=1, batch=2, loss_sum=5.0, correct=5, seconds=0.5, activity=ACTIVITY),
             samples=20,
         )
         bar._bar.refresh()
@@ -187,7 +204,7 @@ def test_ctrl_c_while_something_is_being_written() -> None:
     stream = io.TextIOWrapper(io.BufferedWriter(Interrupted()))
     shown.progress = Console(file=stream, highlight=False)
     with TrainingBar(shown, epochs=1, samples=1) as bar:
-        bar.epoch_done(METRICS)
+        bar.epoch_done(METRICS, LAYERS)
         assert bar.stop_requested()
 
 

@@ -134,6 +134,7 @@ def cli() -> None:
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe.")
 @click.option("--out", type=FOLDER, help="Folder of the run [runs/NAME].")
 @click.option("--resume", type=FOLDER, help="Go on with the run in this folder.")
+@click.option("--tensorboard", is_flag=True, help="Write RUN/tensorboard too.")
 @_common
 def train(output: Output, recipe: str | None, resume: Path | None, **options: Any) -> None:  # noqa: ANN401
     """Train the network of RECIPE: a name from `tssl recipes` or a TOML file.
@@ -143,6 +144,7 @@ def train(output: Output, recipe: str | None, resume: Path | None, **options: An
       tssl train digits
       tssl train fashion-mnist-mlp --epochs 5 --set encoding.resolution=15
       tssl train --resume runs/digits
+      torchrun --nproc-per-node 2 -m tssl train fashion-mnist-cnn
     """
     if recipe is None and resume is None:
         raise click.UsageError("give a RECIPE or --resume DIR")
@@ -150,6 +152,8 @@ def train(output: Output, recipe: str | None, resume: Path | None, **options: An
         raise click.UsageError("a run goes on in its own folder: give --resume without --out")
     from tssl.workflow import train as workflow
 
+    if not workflow.is_first_process():  # torchrun started several; one talks
+        output = Output(as_json=False, quiet=True)
     environment = workflow.Environment(
         data_dir=options["data_dir"], device=options["device"], on_download=output.download
     )
@@ -161,8 +165,9 @@ def train(output: Output, recipe: str | None, resume: Path | None, **options: An
     else:
         fit = workflow.start(str(recipe), overrides, options["out"], environment)
     with TrainingBar(output, epochs=fit.recipe.training.epochs, samples=len(fit.train)) as bar:
-        outcome = workflow.train(fit, bar)
-    _print_training(output, outcome)
+        outcome = workflow.train(fit, bar, tensorboard=options["tensorboard"])
+    if workflow.is_first_process():
+        _print_training(output, outcome)
 
 
 def _flag_overrides(options: dict[str, Any]) -> list[str]:
@@ -259,13 +264,14 @@ def run(output: Output, net: Path, backend: str, out: Path | None, **options: An
     from tssl import netx
     from tssl.report import show_result
     from tssl.workflow import run as workflow
-    from tssl.workflow.inputs import InputChoice, load_inputs
+    from tssl.workflow.inputs import InputChoice, completed, load_inputs
 
     python, timeout = options.pop("lava_python"), options.pop("timeout")
     network = netx.read(net)
     if options["data"] is None and options["file"] is None:
         raise click.UsageError("give --data NAME or --input FILE.npy")
-    inputs = load_inputs(network, InputChoice(on_download=output.download, **options))
+    choice = completed(InputChoice(on_download=output.download, **options), net)
+    inputs = load_inputs(network, choice)
     chosen = workflow.BackendOptions(python=python, timeout=timeout).backend(backend, net)
     folder = out or net.with_name(f"{net.stem}-{backend}")
     with workflow.result_folder(folder):

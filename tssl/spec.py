@@ -13,6 +13,7 @@ from tssl.errors import ConfigError
 from tssl.files import read_toml
 
 __all__ = [
+    "AugmentationSpec",
     "ConvSpec",
     "DataSpec",
     "DenseSpec",
@@ -45,9 +46,18 @@ class _Strict(BaseModel):
 
 
 class DataSpec(_Strict):
-    """Which data set the network is trained on."""
+    """Which data set the network is trained on.
+
+    Parameters
+    ----------
+    name
+        See ``tssl data list``.
+    bin_us
+        Events: microseconds of a time step; the data set's own when None.
+    """
 
     name: str
+    bin_us: Positive | None = None
 
 
 class EncodingSpec(_Strict):
@@ -135,6 +145,21 @@ class PoolSpec(_Strict):
 LayerSpec = Annotated[DenseSpec | ConvSpec | PoolSpec, Field(discriminator="type")]
 
 
+class AugmentationSpec(_Strict):
+    """How training pictures are varied from epoch to epoch.
+
+    Parameters
+    ----------
+    crop_padding
+        Pictures are moved by up to so many pixels each way; black moves in.
+    flip
+        Whether every second picture is mirrored left to right.
+    """
+
+    crop_padding: Annotated[NonNegative, Field(le=64)] = 0
+    flip: Annotated[bool, Field(strict=True)] = False
+
+
 class NetworkSpec(_Strict):
     """A chain of layers of TSSL-BP neurons.
 
@@ -211,8 +236,16 @@ class TrainingSpec(_Strict):
         Largest norm of the gradient of all weights together.
     weight_limit
         Weights are clamped to plus or minus this after every step.
+    lr_schedule
+        ``constant``; ``cosine`` falls to zero over all epochs; ``step`` multiplies by
+        ``lr_factor`` after every ``lr_step`` epochs.
     validation
         Share of the training set held out to choose the best epoch.
+    patience
+        Training ends after so many epochs without a better held-out accuracy; 0: never.
+    smallest_rate
+        Layers that fire less often than this, in spikes per neuron and step, start with larger
+        weights; 0 leaves the weights as they are.
     """
 
     rule: str = "tssl-bp"
@@ -228,8 +261,19 @@ class TrainingSpec(_Strict):
     weight_decay: AtLeast0 = 0.01
     clip_norm: Above0 = 1.0
     weight_limit: Above0 = 4.0
+    lr_schedule: Literal["constant", "cosine", "step"] = "constant"
+    lr_step: Positive = 30
+    lr_factor: Annotated[Above0, Field(le=1)] = 0.1
     validation: Annotated[AtLeast0, Field(le=0.5)] = 0.1
+    patience: NonNegative = 0
+    smallest_rate: Annotated[AtLeast0, Field(lt=0.5)] = 0.01
     seed: Annotated[NonNegative, Field(lt=1 << 63)] = 0
+
+    @model_validator(mode="after")
+    def _check_patience(self) -> "TrainingSpec":
+        if self.patience and not self.validation:
+            raise ValueError("patience needs held-out samples: set validation above 0")
+        return self
 
 
 class Recipe(_Strict):
@@ -239,6 +283,7 @@ class Recipe(_Strict):
     description: str = ""
     data: DataSpec
     encoding: EncodingSpec = EncodingSpec()
+    augmentation: AugmentationSpec = AugmentationSpec()
     network: NetworkSpec
     training: TrainingSpec = TrainingSpec()
 
@@ -260,6 +305,7 @@ class Recipe(_Strict):
 _SECTIONS: dict[str, type[BaseModel]] = {
     "data": DataSpec,
     "encoding": EncodingSpec,
+    "augmentation": AugmentationSpec,
     "network": NetworkSpec,
     "training": TrainingSpec,
 }

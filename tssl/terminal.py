@@ -26,11 +26,14 @@ from rich.progress import (
 from tssl.tables import show_table
 
 if TYPE_CHECKING:
-    from tssl.trainer.run_directory import EpochMetrics
+    from tssl.trainer.run_directory import EpochMetrics, LayerMetrics
     from tssl.trainer.run_directory import Progress as TrainProgress
 
 _STDERR = 2
 _STOPPING = b"stopping after this batch; press Ctrl-C again to stop at once\n"
+_DEAD, _SATURATED = 0.001, 0.9
+"""Firing rates of a layer beyond which training hardly goes on."""
+
 _SECONDS_BETWEEN_LINES = 30.0
 """Between signs of life where there is no terminal to show a bar."""
 
@@ -121,7 +124,7 @@ class TrainingBar:
             self._task = self._bar.add_task("", total=total, note="")
         note = (
             f"loss {progress.loss_sum / samples:.4f}  accuracy {progress.correct / samples:.2%}  "
-            f"firing rate {progress.rate_sum / progress.batch:.1%}  "
+            f"firing rate {progress.firing_rate:.1%}  "
             f"{samples / max(progress.seconds, 1e-9):,.0f} samples/s"
         )
         where = f"epoch {progress.epoch + 1}/{self._epochs}"
@@ -135,8 +138,8 @@ class TrainingBar:
             note=note,
         )
 
-    def epoch_done(self, metrics: "EpochMetrics") -> None:
-        """Leave one line for the epoch."""
+    def epoch_done(self, metrics: "EpochMetrics", layers: "list[LayerMetrics]") -> None:
+        """Leave one line for the epoch, and one for each layer that fires too little or much."""
         self._output.say(
             f"epoch {metrics.epoch}/{self._epochs}  loss {metrics.loss:.4f}  "
             f"accuracy: train {metrics.train_accuracy:.2%}, "
@@ -144,6 +147,17 @@ class TrainingBar:
             f"firing rate {metrics.firing_rate:.1%}  "
             f"{metrics.samples_per_second:,.0f} samples/s"
         )
+        for layer in layers:
+            if layer.firing_rate < _DEAD:
+                self._output.say(
+                    f"warning: layer {layer.layer} hardly fires ({layer.firing_rate:.2%} of its "
+                    "neurons at a step): raise its weight_scale or lower its threshold"
+                )
+            elif layer.firing_rate > _SATURATED:
+                self._output.say(
+                    f"warning: layer {layer.layer} is saturated ({layer.firing_rate:.2%} of its "
+                    "neurons fire at a step): lower its weight_scale or raise its threshold"
+                )
 
     def stop_requested(self) -> bool:
         """Return whether Ctrl-C was pressed."""

@@ -9,8 +9,8 @@ from tssl.checkpoint import Checkpoint
 from tssl.exporter import quantize
 from tssl.hw_profiles import check_limits, load_profile, map_to_cores
 from tssl.spec import load_recipe
-from tssl.trainer.fit import chip_encoding
 from tssl.trainer.network import SpikingNetwork
+from tssl.trainer.samples import chip_encoding
 from tssl.workflow.recipes import shipped_recipes
 
 RECIPES = shipped_recipes()

@@ -10,10 +10,10 @@ import torch
 
 from tssl.spec import recipe_from_tables
 from tssl.trainer import network as network_module
-from tssl.trainer.fit import make_optimizer, optimizer_step
 from tssl.trainer.loss import loss_of
 from tssl.trainer.network import SpikingNetwork
 from tssl.trainer.neuron import Activity, Neurons, Trace, over_time
+from tssl.trainer.optimization import make_optimizer, optimizer_step
 
 OWN = Path(__file__).parents[1] / "golden"
 SHARED = Path(__file__).parents[3] / "shared" / "golden"

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from tssl.spec import PoolSpec, Recipe, recipe_from_tables
-from tssl.trainer.network import SpikingNetwork, initial_weight, sum_pool
+from tssl.trainer.network import SpikingNetwork, initial_weight
+from tssl.trainer.neuron import sum_pool
 
 SHAPE = (2, 8, 6)
 LAYERS = [
@@ -39,17 +40,22 @@ def test_shapes() -> None:
     forward = network()(images())
     assert forward.output.psp.shape == (5, 4, 3)
     assert forward.output.spikes.shape == forward.output.voltage.shape == (5, 4, 3)
-    shapes = {name: tuple(spikes.shape) for name, spikes in forward.spikes.items()}
-    assert shapes == {"conv1": (5, 4, 4, 8, 6), "dense3": (5, 4, 9), "dense4": (5, 4, 3)}
+    shapes = {name: tuple(trace.psp.shape) for name, trace in forward.traces.items()}
+    assert shapes == {"conv1": (5, 4, 4, 4, 3), "dense3": (5, 4, 9), "dense4": (5, 4, 3)}
+    sizes = {name: layer.neuron_steps for name, layer in forward.activity.items()}
+    assert sizes == {"conv1": 5 * 4 * 4 * 8 * 6, "dense3": 5 * 4 * 9, "dense4": 5 * 4 * 3}
+    everything = network()(images(), record_all=True)
+    assert everything.traces["conv1"].spikes.shape == (5, 4, 4, 8, 6)
 
 
 def test_constant_input_equals_the_same_input_as_a_sequence() -> None:
     static = network().double()
     still = images().double()
-    once, repeated = static(still), static(still.expand(5, *still.shape))
-    for name, spikes in once.spikes.items():
-        assert 0 < spikes.mean() < 1, name
-        assert torch.equal(spikes, repeated.spikes[name])
+    once = static(still, record_all=True)
+    repeated = static(still.expand(5, *still.shape), record_all=True)
+    for name, trace in once.traces.items():
+        assert 0 < trace.spikes.mean() < 1, name
+        assert torch.equal(trace.spikes, repeated.traces[name].spikes)
     torch.testing.assert_close(once.output.psp, repeated.output.psp, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(once.output.voltage, repeated.output.voltage)
 
@@ -126,3 +132,62 @@ def test_every_weight_gets_a_gradient() -> None:
     for name, weight in trained.weights.items():
         assert weight.grad is not None, name
         assert weight.grad.any(), name
+
+
+DROPPED = [
+    {**LAYERS[0], "dropout": 0.5},
+    LAYERS[1],
+    {**LAYERS[2], "dropout": 0.25},
+    LAYERS[3],
+]
+
+
+def test_dropout_silences_a_neuron_over_all_time_and_raises_the_others() -> None:
+    dropping = network(layers=[{"type": "dense", "neurons": 400, "dropout": 0.25}, LAYERS[3]])
+    dropping.noise.manual_seed(1)
+    seen: list[torch.Tensor] = []
+    rule = dropping.rule
+
+    def ones(current: torch.Tensor, *arguments: Any) -> Any:
+        seen.append(current)
+        trace = rule(current, *arguments)
+        return trace._replace(psp=torch.ones_like(trace.psp))
+
+    dropping.rule = ones
+    with torch.no_grad():
+        dropping.weights["dense2"].copy_(torch.eye(3, 400))
+        dropping(images(500))
+    kept = seen[1][:, :, :3]
+    assert torch.equal(kept, kept[:1].expand_as(kept))
+    assert set(kept.unique().tolist()) == {0.0, float(torch.tensor(1 / 0.75))}
+    assert float((kept == 0).float().mean()) == pytest.approx(0.25, abs=0.03)
+
+
+def test_dropout_is_for_training_alone_and_follows_its_seed() -> None:
+    dropping, plain = network(layers=DROPPED), network()
+    results = []
+    for seed in (1, 1, 2):
+        dropping.noise.manual_seed(seed)
+        results.append(dropping(images()).output.voltage)
+    assert torch.equal(results[0], results[1])
+    assert not torch.equal(results[0], results[2])
+    dropping.eval()
+    torch.testing.assert_close(dropping(images()).output.voltage, plain(images()).output.voltage)
+
+
+def test_pools_that_follow_no_neurons_stay_their_own() -> None:
+    layers = [LAYERS[1], LAYERS[0], LAYERS[1], {"type": "pool", "kernel": [2, 1]}, LAYERS[3]]
+    forward = network(layers=layers)(images())
+    assert forward.traces["conv2"].psp.shape == (5, 4, 4, 2, 1)
+    assert forward.output.psp.shape == (5, 4, 3)
+
+
+@pytest.mark.parametrize("rule", ["tssl-bp", "surrogate", "surrogate-reset"])
+def test_the_recipe_names_the_rule(rule: str) -> None:
+    tables = recipe().model_dump()
+    tables["training"]["rule"] = rule
+    trained = SpikingNetwork(
+        recipe_from_tables(tables, "test"), SHAPE, torch.Generator().manual_seed(0)
+    )
+    trained(images()).output.psp.sum().backward()
+    assert all(weight.grad is not None for weight in trained.weights.values())

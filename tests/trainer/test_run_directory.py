@@ -11,7 +11,7 @@ import torch
 from tests.trainer import tiny
 from tssl.checkpoint import load_tensors, save_tensors
 from tssl.errors import CheckpointError, ConfigError
-from tssl.trainer.run_directory import EpochMetrics, Progress, RunDirectory
+from tssl.trainer.run_directory import EpochMetrics, LayerMetrics, Progress, RunDirectory
 
 
 def metrics(epoch: int, validation: float) -> EpochMetrics:
@@ -32,9 +32,13 @@ def test_best_is_the_last_when_nothing_is_held_out() -> None:
 
 
 def test_finishing_an_epoch_clears_its_sums() -> None:
-    progress = Progress(batch=7, loss_sum=3, correct=2, rate_sum=0.5, seconds=9)
+    progress = Progress(
+        batch=7, loss_sum=3, correct=2, seconds=9, activity={"dense1": [100.0, 25.0, 50.0]}
+    )
+    assert progress.firing_rates == {"dense1": 0.25}
     progress.finish_epoch(metrics(1, 0.5))
-    assert progress == Progress(epoch=1, metrics=[metrics(1, 0.5)])
+    layers = [LayerMetrics(epoch=1, layer="dense1", firing_rate=0.25, fallback_share=0.5)]
+    assert progress == Progress(epoch=1, metrics=[metrics(1, 0.5)], layers=layers)
 
 
 def test_metrics_file_has_one_line_per_epoch(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from tssl.datasets import Dataset, Description
 from tssl.spec import Recipe, recipe_from_tables
 from tssl.trainer.fit import Fit
-from tssl.trainer.run_directory import EpochMetrics, Progress, RunDirectory
+from tssl.trainer.run_directory import EpochMetrics, LayerMetrics, Progress, RunDirectory
 
 CLASSES = 3
 
@@ -43,13 +43,19 @@ def recipe(**training: Any) -> Recipe:
     return recipe_from_tables(tables, "tiny")
 
 
-def fit(directory: Path, of: Recipe | None = None, **sizes: int) -> Fit:
-    """Return a run in a folder; it goes on when the folder holds a state."""
+def prepare(directory: Path, of: Recipe) -> RunDirectory:
+    """Return the folder of a run, made if need be."""
     run = RunDirectory(directory)
-    if of is None:
-        of = recipe()
     if not run.recipe.exists():
         run.create(of)
+    return run
+
+
+def fit(directory: Path, of: Recipe | None = None, **sizes: int) -> Fit:
+    """Return a run in a folder; it goes on when the folder holds a state."""
+    if of is None:
+        of = recipe()
+    run = prepare(directory, of)
     return Fit(of, run, dataset(**sizes), dataset("test"), "cpu")
 
 
@@ -66,7 +72,8 @@ class Watcher:
         self.batches += 1
         self.seen.append(samples)
 
-    def epoch_done(self, metrics: EpochMetrics) -> None:
+    def epoch_done(self, metrics: EpochMetrics, layers: list[LayerMetrics]) -> None:
+        assert {layer.epoch for layer in layers} == {metrics.epoch}
         self.epochs.append(metrics)
 
     def stop_requested(self) -> bool:

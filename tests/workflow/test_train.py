@@ -31,7 +31,8 @@ def test_start_train_and_outcome(recipe: str, tmp_path: Path) -> None:
     assert document["epochs"] == document["best"]["epoch"] == 1
     names = {path.name for path in out.iterdir()}
     assert names == {
-        "recipe.toml", "metrics.csv", "best.safetensors", "last.safetensors", "state.safetensors",
+        "recipe.toml", "metrics.csv", "layers.csv", "learning-curve.png", "confusion.png",
+        "best.safetensors", "last.safetensors", "state.safetensors",
     }  # fmt: skip
 
 

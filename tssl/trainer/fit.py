@@ -1,10 +1,9 @@
 """The training loop."""
 
+import math
 import platform
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,14 +11,26 @@ from torch import Tensor
 
 from tssl import __version__
 from tssl.checkpoint import Checkpoint
-from tssl.chip import Encoding, IntArray
+from tssl.chip import IntArray
 from tssl.datasets import Dataset
 from tssl.errors import ConfigError, DataError, TrainingError
-from tssl.results import read_out
-from tssl.spec import EncodingSpec, Recipe, TrainingSpec
+from tssl.spec import Recipe
+from tssl.trainer.evaluation import Correct, correct, evaluate
 from tssl.trainer.loss import loss_of
+from tssl.trainer.memory import explained_shortage
 from tssl.trainer.network import Forward, SpikingNetwork
-from tssl.trainer.run_directory import EpochMetrics, Progress, RunDirectory
+from tssl.trainer.optimization import (
+    learning_rate,
+    make_optimizer,
+    optimizer_step,
+    set_learning_rate,
+)
+from tssl.trainer.parallel import Group, is_first_process
+from tssl.trainer.run_directory import EpochMetrics, LayerMetrics, Progress, RunDirectory
+from tssl.trainer.samples import Samples, augmented, chip_encoding
+from tssl.trainer.wake import wake_silent_layers
+
+_WAKING_SAMPLES = 100
 
 
 class Watcher(Protocol):
@@ -28,82 +39,11 @@ class Watcher(Protocol):
     def batch_done(self, progress: Progress, *, samples: int) -> None:
         """Take note of a batch; ``samples`` were seen in this epoch so far."""
 
-    def epoch_done(self, metrics: EpochMetrics) -> None:
+    def epoch_done(self, metrics: EpochMetrics, layers: list[LayerMetrics]) -> None:
         """Take note of an epoch, already on disk."""
 
     def stop_requested(self) -> bool:
         """Return whether to save and stop now."""
-
-
-class Accuracy(NamedTuple):
-    """Share of correct predictions under the two read-outs."""
-
-    spikes: float
-    psp: float
-
-
-@dataclass(frozen=True)
-class Samples:
-    """Part of a data set, with the table that encodes its pixels."""
-
-    dataset: Dataset
-    indices: IntArray
-    levels: Tensor
-    """Network input for every possible pixel value."""
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def batches(self, order: IntArray, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield inputs ``(batch, C, H, W)`` and labels ``(batch,)`` in the given order."""
-        for first in range(0, len(order), size):
-            chosen = self.indices[order[first : first + size]]
-            pixels = torch.from_numpy(self.dataset.inputs[chosen].astype(np.int64))
-            labels = torch.from_numpy(self.dataset.labels[chosen])
-            yield self.levels[pixels.to(self.levels.device)], labels.to(self.levels.device)
-
-
-def chip_encoding(spec: EncodingSpec, full_scale: int) -> Encoding:
-    """Return the integer encoding of a recipe for pixels in 0...full_scale."""
-    return Encoding(
-        offset=spec.mean * full_scale,
-        gain=spec.resolution / (spec.std * full_scale),
-        quantum=1 / spec.resolution,
-    )
-
-
-def make_optimizer(network: SpikingNetwork, training: TrainingSpec) -> torch.optim.Optimizer:
-    """Return AdamW with the recipe's settings."""
-    return torch.optim.AdamW(
-        network.parameters(), lr=training.lr, weight_decay=training.weight_decay, fused=True
-    )
-
-
-def optimizer_step(
-    network: SpikingNetwork, optimizer: torch.optim.Optimizer, loss: Tensor, training: TrainingSpec
-) -> float:
-    """Do backward, clip, AdamW and clamp; return the gradient's norm before clipping."""
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    norm = torch.nn.utils.clip_grad_norm_(network.parameters(), training.clip_norm)
-    optimizer.step()
-    with torch.no_grad():
-        for weight in network.parameters():
-            weight.clamp_(-training.weight_limit, training.weight_limit)
-    return float(norm)
-
-
-@torch.no_grad()
-def evaluate(network: SpikingNetwork, samples: Samples) -> Accuracy:
-    """Return the accuracy on all samples."""
-    if not len(samples):
-        return Accuracy(float("nan"), float("nan"))
-    spikes = psp = 0
-    for inputs, labels in samples.batches(np.arange(len(samples)), network.evaluation_batch):
-        forward = network(inputs)
-        spikes += _correct(forward, labels)
-        psp += int((forward.output.psp.sum(dim=0).argmax(dim=1) == labels).sum())
-    return Accuracy(spikes / len(samples), psp / len(samples))
 
 
 class Fit:
@@ -125,15 +65,21 @@ class Fit:
         self, recipe: Recipe, run: RunDirectory, train: Dataset, test: Dataset, device: str
     ) -> None:
         self.recipe, self.run = recipe, run
+        self.group = Group(device)
         self.encoding = chip_encoding(recipe.encoding, train.full_scale)
-        self.input_shape = _image_shape(train)
-        _check_classes(recipe, train)
+        self.input_shape = _sample_shape(train)
+        _check_data(recipe, train)
         generator = torch.Generator().manual_seed(recipe.training.seed)
+        device = self.group.device
         self.network = SpikingNetwork(recipe, self.input_shape, generator).to(device)
         self.optimizer = make_optimizer(self.network, recipe.training)
         self.train, self.validation = self._split(train, device)
-        self.test = self._samples(test, np.arange(len(test.labels)), device)
+        self.test = Samples.encoded(test, np.arange(len(test.labels)), self.encoding, device)
         self.progress = run.load_state(recipe, self.network, self.optimizer)
+        if self.progress == Progress():
+            first, _ = next(self.train.batches(np.arange(len(self.train)), _WAKING_SAMPLES))
+            wake_silent_layers(self.network, first, recipe.training.smallest_rate)
+        self.model = self.group.wrap(self.network)
 
     @property
     def batches(self) -> int:
@@ -142,8 +88,12 @@ class Fit:
 
     @property
     def is_finished(self) -> bool:
-        """Whether all epochs are done."""
-        return self.progress.epoch >= self.recipe.training.epochs
+        """Whether all epochs are done, or nothing got better for too long."""
+        training, progress = self.recipe.training, self.progress
+        if progress.epoch >= training.epochs:
+            return True
+        waited = progress.epoch - progress.best.epoch if progress.metrics else 0
+        return bool(training.patience) and waited >= training.patience
 
     def fit(self, watcher: Watcher) -> bool:
         """Train until the last epoch or until the watcher stops it.
@@ -156,73 +106,127 @@ class Fit:
         Raises
         ------
         TrainingError
-            When the loss or its gradient is not a finite number.
+            When the loss or its gradient is not a finite number, or memory runs out.
         """
         while not self.is_finished:
             if not self._train_epoch(watcher):
-                self.run.save_state(self.recipe, self.network, self.optimizer, self.progress)
+                self._save_state()
                 return False
-            watcher.epoch_done(self._finish_epoch())
+            metrics, layers = self._finish_epoch()
+            watcher.epoch_done(metrics, layers)
         return True
 
     def _train_epoch(self, watcher: Watcher) -> bool:
         training, progress = self.recipe.training, self.progress
-        order = np.random.default_rng((training.seed, 2, progress.epoch))
-        remaining = order.permutation(len(self.train))[progress.batch * training.batch_size :]
-        seen = len(self.train) - len(remaining)
-        for inputs, labels in self.train.batches(remaining, training.batch_size):
-            if watcher.stop_requested():
+        set_learning_rate(self.optimizer, learning_rate(training, progress.epoch))
+        order = np.random.default_rng((training.seed, 2, progress.epoch)).permutation(
+            len(self.train)
+        )
+        for first in range(progress.batch * training.batch_size, len(order), training.batch_size):
+            if self._stop_requested(watcher):
                 return False
-            self._train_batch(inputs, labels)
-            seen += len(labels)
-            watcher.batch_done(progress, samples=seen)
+            batch = order[first : first + training.batch_size]
+            with explained_shortage(self.network, self.input_shape, len(batch)):
+                self._train_batch(batch)
+            watcher.batch_done(progress, samples=first + len(batch))
         return True
 
-    def _train_batch(self, inputs: Tensor, labels: Tensor) -> None:
+    def _stop_requested(self, watcher: Watcher) -> bool:
+        return self.group.totals([watcher.stop_requested()])[0] > 0
+
+    def _train_batch(self, batch: IntArray) -> None:
         training, progress = self.recipe.training, self.progress
         started = time.perf_counter()
-        forward = self.network(inputs)
-        loss = loss_of(forward.output.psp, labels, training, tau_s=self.recipe.network.tau_s)
-        value = float(loss.detach())
+        inputs, labels = self._load(batch[self.group.share])
+        forward: Forward = self.model(inputs)
+        loss = self._loss(forward, labels) * (self._weight(len(labels), len(batch)))
+        value, right = self.group.totals([float(loss.detach()), correct(forward, labels)])
         self._check_finite("loss", value)
-        norm = optimizer_step(self.network, self.optimizer, loss, training)
+        # processes are averaged: their gradients must add up to that of the whole batch
+        norm = optimizer_step(self.network, self.optimizer, loss * self.group.size, training)
         self._check_finite("gradient's norm", norm)  # NaN potentials never fire: no NaN loss
         progress.batch += 1
-        progress.loss_sum += value * (len(labels) if training.loss == "softmax" else 1)
-        progress.correct += _correct(forward, labels)
-        rates = [float(layer.spikes) / layer.neuron_steps for layer in forward.activity.values()]
-        progress.rate_sum += sum(rates) / len(rates)
+        progress.loss_sum += value * (len(batch) if training.loss == "softmax" else 1)
+        progress.correct += int(right)
+        self._add_activity(forward)
         progress.seconds += time.perf_counter() - started
 
+    def _load(self, chosen: IntArray) -> tuple[Tensor, Tensor]:
+        """Return a batch; everything random in it follows from the place in the run."""
+        progress = self.progress
+        place = (progress.epoch, progress.batch, self.group.rank)
+        pixels, labels = self.train.pixels(chosen)
+        rng = np.random.default_rng((self.recipe.training.seed, 3, *place))
+        pixels = augmented(pixels, self.recipe.augmentation, rng)
+        self.network.noise.manual_seed(int(rng.integers(1 << 62)))
+        return self.train.encode(pixels), torch.from_numpy(labels).to(self.group.device)
+
+    def _loss(self, forward: Forward, labels: Tensor) -> Tensor:
+        output = forward.output.psp
+        if not len(labels):  # a process may go without samples in the last batch
+            return output.sum()
+        return loss_of(output, labels, self.recipe.training, tau_s=self.recipe.network.tau_s)
+
+    def _weight(self, own: int, all_samples: int) -> float:
+        """Return this process's share in a loss that is a mean; sums just add up."""
+        return own / all_samples if self.recipe.training.loss == "softmax" else 1.0
+
+    def _add_activity(self, forward: Forward) -> None:
+        for name, layer in forward.activity.items():
+            new = self.group.totals(
+                [float(layer.neuron_steps), float(layer.spikes), float(layer.fallbacks)]
+            )
+            sums = self.progress.activity.setdefault(name, [0.0, 0.0, 0.0])
+            sums[:] = (old + more for old, more in zip(sums, new, strict=True))
+
     def _check_finite(self, what: str, value: float) -> None:
-        if np.isfinite(value):
+        if math.isfinite(value):
             return
         kept = f"the last good weights are in {self.run.last}" if self.progress.epoch else "none"
         raise TrainingError(
             f"epoch {self.progress.epoch + 1}, batch {self.progress.batch + 1}: "
-            f"the {what} is {value}; lower training.lr "
+            f"the {what} is {value}{self._culprit()}; lower training.lr "
             f"(now {self.recipe.training.lr}); kept: {kept}"
         )
 
-    def _finish_epoch(self) -> EpochMetrics:
+    def _culprit(self) -> str:
+        """Name the first layer with a weight or gradient that is not finite."""
+        for name, weight in self.network.weights.items():
+            for tensor, what in ((weight, "weights"), (weight.grad, "gradient")):
+                if tensor is not None and not bool(tensor.isfinite().all()):
+                    return f" (first in the {what} of layer {name})"
+        return ""
+
+    def _finish_epoch(self) -> tuple[EpochMetrics, list[LayerMetrics]]:
         progress = self.progress
-        test = evaluate(self.network, self.test)
+        validation, test = self._evaluate(self.validation), self._evaluate(self.test)
         metrics = EpochMetrics(
             epoch=progress.epoch + 1,
             loss=progress.loss_sum / len(self.train),
             train_accuracy=progress.correct / len(self.train),
-            validation_accuracy=evaluate(self.network, self.validation).spikes,
-            test_accuracy=test.spikes,
-            test_accuracy_psp=test.psp,
-            firing_rate=progress.rate_sum / self.batches,
+            validation_accuracy=_share(validation.spikes, len(self.validation)),
+            test_accuracy=_share(test.spikes, len(self.test)),
+            test_accuracy_psp=_share(test.psp, len(self.test)),
+            firing_rate=progress.firing_rate,
             seconds=progress.seconds,
             samples_per_second=len(self.train) / max(progress.seconds, 1e-9),
         )
+        layers = progress.layer_metrics()
         progress.finish_epoch(metrics)
-        self.run.save_checkpoint(self._checkpoint(metrics), is_best=progress.best == metrics)
-        self.run.save_metrics(progress)
-        self.run.save_state(self.recipe, self.network, self.optimizer, progress)
-        return metrics
+        if is_first_process():
+            self.run.save_checkpoint(self._checkpoint(metrics), is_best=progress.best == metrics)
+            self.run.save_metrics(progress)
+        self._save_state()
+        return metrics, layers
+
+    def _evaluate(self, samples: Samples) -> Correct:
+        own = evaluate(self.network, samples, self.group.share)
+        return Correct(*(int(total) for total in self.group.totals(own)))
+
+    def _save_state(self) -> None:
+        if is_first_process():
+            self.run.save_state(self.recipe, self.network, self.optimizer, self.progress)
+        self.group.barrier()
 
     def _checkpoint(self, metrics: EpochMetrics) -> Checkpoint:
         provenance = {
@@ -247,26 +251,11 @@ class Fit:
         training = self.recipe.training
         order = np.random.default_rng((training.seed, 1)).permutation(len(dataset.labels))
         held_out = round(len(order) * training.validation)
-        parts = np.sort(order[held_out:]), np.sort(order[:held_out])
-        train, validation = (self._samples(dataset, part, device) for part in parts)
+        train, validation = (
+            Samples.encoded(dataset, np.sort(part), self.encoding, device)
+            for part in (order[held_out:], order[:held_out])
+        )
         return train, validation
-
-    def _samples(self, dataset: Dataset, indices: IntArray, device: str) -> Samples:
-        return _samples(dataset, indices, self.encoding, device)
-
-
-def float_accuracy(checkpoint: Checkpoint, dataset: Dataset, samples: int) -> float:
-    """Return the accuracy of a trained network in floating point, by the project's read-out.
-
-    Parameters
-    ----------
-    samples
-        Only the first so many are used.
-    """
-    network = SpikingNetwork(checkpoint.recipe, checkpoint.input_shape, torch.Generator())
-    network.load_weights(checkpoint.weights)
-    indices = np.arange(min(samples, len(dataset.labels)))
-    return evaluate(network, _samples(dataset, indices, checkpoint.encoding, "cpu")).spikes
 
 
 def choose_device(name: str) -> str:
@@ -284,20 +273,17 @@ def choose_device(name: str) -> str:
     return name
 
 
-def _correct(forward: Forward, labels: Tensor) -> int:
-    """Count correct predictions by the project's read-out."""
-    spikes = forward.output.spikes.detach().transpose(0, 1).cpu().numpy().astype(np.uint8)
-    voltage = forward.output.voltage[-1].detach().cpu().numpy()
-    return int((read_out(spikes, voltage) == labels.cpu().numpy()).sum())
+def _share(count: int, samples: int) -> float:
+    return count / samples if samples else math.nan
 
 
-def _image_shape(dataset: Dataset) -> tuple[int, int, int]:
-    channels, height, width = dataset.inputs.shape[1:]
+def _sample_shape(dataset: Dataset) -> tuple[int, int, int]:
+    channels, height, width = dataset.shape
     return channels, height, width
 
 
-def _check_classes(recipe: Recipe, dataset: Dataset) -> None:
-    outputs = int(np.prod(recipe.network.shapes(_image_shape(dataset))[-1]))
+def _check_data(recipe: Recipe, dataset: Dataset) -> None:
+    outputs = int(np.prod(recipe.network.shapes(_sample_shape(dataset))[-1]))
     if outputs != dataset.classes:
         raise ConfigError(
             f"network.layers: the last layer has {outputs} neurons, but data set "
@@ -305,9 +291,3 @@ def _check_classes(recipe: Recipe, dataset: Dataset) -> None:
         )
     if len(dataset.labels) < 2:
         raise DataError(f"data set {dataset.name}: too few samples to train on")
-
-
-def _samples(dataset: Dataset, indices: IntArray, encoding: Encoding, device: str) -> Samples:
-    pixels = np.arange(dataset.full_scale + 1)
-    levels = encoding.integers(pixels) * encoding.quantum
-    return Samples(dataset, indices, torch.from_numpy(levels).float().to(device))

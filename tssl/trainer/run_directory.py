@@ -50,6 +50,24 @@ class EpochMetrics:
     samples_per_second: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class LayerMetrics:
+    """One line of ``layers.csv``: a layer in an epoch, while the weights were changing.
+
+    Parameters
+    ----------
+    firing_rate
+        Spikes per neuron and step.
+    fallback_share
+        Share of neuron-steps whose error came from the surrogate of the rule tssl-bp.
+    """
+
+    epoch: int
+    layer: str
+    firing_rate: float
+    fallback_share: float
+
+
 @dataclass(kw_only=True)
 class Progress:
     """How far a run has come; what is not in the weights.
@@ -60,25 +78,53 @@ class Progress:
         Epochs finished.
     batch
         Batches finished in the epoch under way.
-    loss_sum, correct, rate_sum, seconds
+    loss_sum, correct, seconds
         Sums over the batches of that epoch.
+    activity
+        Likewise, by layer: neuron-steps, spikes and fallbacks.
     metrics
         One entry per finished epoch.
+    layers
+        One entry per finished epoch and layer.
     """
 
     epoch: int = 0
     batch: int = 0
     loss_sum: float = 0.0
     correct: int = 0
-    rate_sum: float = 0.0
     seconds: float = 0.0
+    activity: dict[str, list[float]] = field(default_factory=dict)
     metrics: list[EpochMetrics] = field(default_factory=list)
+    layers: list[LayerMetrics] = field(default_factory=list)
+
+    @property
+    def firing_rates(self) -> dict[str, float]:
+        """Spikes per neuron and step of every layer, in the epoch under way."""
+        return {name: spikes / steps for name, (steps, spikes, _) in self.activity.items()}
+
+    @property
+    def firing_rate(self) -> float:
+        """Mean of :attr:`firing_rates`."""
+        return sum(self.firing_rates.values()) / max(len(self.activity), 1)
+
+    def layer_metrics(self) -> list[LayerMetrics]:
+        """Return the lines of the epoch under way."""
+        return [
+            LayerMetrics(
+                epoch=self.epoch + 1,
+                layer=name,
+                firing_rate=spikes / steps,
+                fallback_share=fallbacks / steps,
+            )
+            for name, (steps, spikes, fallbacks) in self.activity.items()
+        ]
 
     def finish_epoch(self, metrics: EpochMetrics) -> None:
         """Start the sums of the next epoch."""
         self.metrics.append(metrics)
+        self.layers.extend(self.layer_metrics())
         self.epoch, self.batch = self.epoch + 1, 0
-        self.loss_sum, self.correct, self.rate_sum, self.seconds = 0.0, 0, 0.0, 0.0
+        self.loss_sum, self.correct, self.seconds, self.activity = 0.0, 0, 0.0, {}
 
     @property
     def best(self) -> EpochMetrics:
@@ -108,6 +154,11 @@ class RunDirectory:
         return self.path / "metrics.csv"
 
     @property
+    def layers(self) -> Path:
+        """One line per epoch and layer."""
+        return self.path / "layers.csv"
+
+    @property
     def best(self) -> Path:
         """Weights of the epoch that was best on held-out samples."""
         return self.path / "best.safetensors"
@@ -116,6 +167,16 @@ class RunDirectory:
     def last(self) -> Path:
         """Weights of the last finished epoch."""
         return self.path / "last.safetensors"
+
+    @property
+    def learning_curve(self) -> Path:
+        """Loss and accuracies over the epochs, a picture."""
+        return self.path / "learning-curve.png"
+
+    @property
+    def confusion(self) -> Path:
+        """What the best weights take for what on the test set, a picture."""
+        return self.path / "confusion.png"
 
     @property
     def state(self) -> Path:
@@ -158,13 +219,17 @@ class RunDirectory:
         return load_recipe(self.recipe)
 
     def save_metrics(self, progress: Progress) -> None:
-        """Write ``metrics.csv`` from all finished epochs."""
-        buffer = io.StringIO()
-        names = [column.name for column in fields(EpochMetrics)]
-        writer = csv.DictWriter(buffer, names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in progress.metrics)
-        write_text(self.metrics, buffer.getvalue())
+        """Write ``metrics.csv`` and ``layers.csv`` from all finished epochs."""
+        for path, kind, rows in (
+            (self.metrics, EpochMetrics, progress.metrics),
+            (self.layers, LayerMetrics, progress.layers),
+        ):
+            buffer = io.StringIO()
+            names = [column.name for column in fields(kind)]
+            writer = csv.DictWriter(buffer, names, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(asdict(row) for row in rows)
+            write_text(path, buffer.getvalue())
 
     def save_checkpoint(self, checkpoint: Checkpoint, *, is_best: bool) -> None:
         """Write ``last.safetensors``, and ``best.safetensors`` when it is."""
@@ -225,7 +290,8 @@ class RunDirectory:
                             **{key: _like(parameter, tensors[f"{key}:{name}"]) for key in _MOMENTS},
                         }
             rows = [EpochMetrics(**row) for row in document.pop("metrics")]
-            return _checked(Progress(metrics=rows, **document))
+            layers = [LayerMetrics(**row) for row in document.pop("layers")]
+            return _checked(Progress(metrics=rows, layers=layers, **document))
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"{self.state}: does not belong to this recipe: {error}"
@@ -235,7 +301,8 @@ class RunDirectory:
 def identity(recipe: Recipe) -> dict[str, Any]:
     """Return all of a recipe that must not change within a run, as JSON data."""
     tables = recipe.model_dump(mode="json", exclude_none=True)
-    del tables["training"]["epochs"]
+    if recipe.training.lr_schedule != "cosine":  # it is stretched over all epochs
+        del tables["training"]["epochs"]
     return tables
 
 
@@ -245,6 +312,9 @@ def _checked(progress: Progress) -> Progress:
     for name, value in counts.items():
         if not isinstance(value, int) or value < 0:
             raise ValueError(f"{name} = {value!r} is not a count")
+    for name, sums in progress.activity.items():
+        if len(sums) != 3 or not sums[0] > 0:
+            raise ValueError(f"activity of {name} = {sums!r}")
     if progress.epoch != len(progress.metrics):
         raise ValueError(f"epoch = {progress.epoch}, but metrics of {len(progress.metrics)}")
     return progress

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tssl import __version__, datasets, netx
+from tssl import __version__, netx
 from tssl.checkpoint import Checkpoint
 from tssl.chip import ChipNetwork
 from tssl.costs import LayerMapping
@@ -17,14 +17,17 @@ from tssl.files import write_json
 from tssl.hw_profiles import Profile, load_profile, map_to_cores
 from tssl.lava_runtime import Progress
 from tssl.lava_runtime.engine import Engine
-from tssl.trainer.fit import float_accuracy
+from tssl.trainer.evaluation import float_accuracy
 from tssl.trainer.quantized import run_quantized
 from tssl.trainer.run_directory import RunDirectory
-from tssl.workflow.inputs import Inputs, encode
+from tssl.workflow.data import frames_of, load_splits
+from tssl.workflow.inputs import Inputs, encode, encoded
 from tssl.workflow.proof import Proof, Stage, compare_chunks, lava_stage
 from tssl.workflow.run import BackendOptions, run_network
 
 CALIBRATION_SAMPLES = 512
+CALIBRATION_FRAMES = 2560
+"""Of events, however long a sample: in deeper layers as much memory as that many pictures."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,10 +135,7 @@ def export(
     path = output or source.parent / f"{checkpoint.recipe.name}-{profile.name}.net"
     if path.suffix != ".net":
         raise ConfigError(f"{path}: the name of an exported network must end in .net")
-    train, test = (
-        datasets.load(checkpoint.recipe.data.name, split, data_dir=options.data_dir)
-        for split in datasets.SPLITS
-    )
+    train, test = load_splits(checkpoint.recipe, options.data_dir)
     low, high = checkpoint.encoding.integers(np.array([0, train.full_scale]))
     input_range = int(low), int(high)
     quantized = _quantized(checkpoint, profile, train, input_range)
@@ -177,8 +177,10 @@ def checkpoint_file(run: Path) -> Path:
 def _quantized(
     checkpoint: Checkpoint, profile: Profile, train: Dataset, input_range: tuple[int, int]
 ) -> Quantized:
-    pixels = train.inputs[:CALIBRATION_SAMPLES]
-    integers = checkpoint.encoding.integers(pixels).reshape(1, len(pixels), -1)
+    samples = CALIBRATION_SAMPLES
+    if train.time_steps:
+        samples = -(-CALIBRATION_FRAMES // train.time_steps)
+    integers = encoded(checkpoint.encoding, train, samples)
     return quantize(checkpoint, profile.limits, integers, input_range)
 
 
@@ -236,10 +238,12 @@ def _chip_accuracy(network: ChipNetwork, test: Dataset, samples: int) -> float:
 
 
 def _write(outcome: ExportOutcome, checkpoint: Checkpoint) -> None:
+    frames = frames_of(checkpoint.recipe)
     notes = {
         "tssl": __version__,
         "target": outcome.profile.name,
         "data": checkpoint.recipe.data.name,
+        "bin_us": None if frames is None else frames.bin_us,
         "input_range": outcome.input_range,
         "recipe": checkpoint.recipe.model_dump(mode="json", exclude_none=True),
         "training": checkpoint.provenance,

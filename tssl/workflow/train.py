@@ -6,10 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from tssl import datasets
-from tssl.errors import ConfigError, TrainingError
+from tssl.checkpoint import Checkpoint
+from tssl.errors import BackendUnavailableError, ConfigError, TrainingError
 from tssl.spec import Recipe, load_recipe
+from tssl.trainer.evaluation import confusion
+from tssl.trainer.figures import confusion_matrix, learning_curve, save_figure
 from tssl.trainer.fit import Fit, Watcher, choose_device
-from tssl.trainer.run_directory import EpochMetrics, RunDirectory, identity
+from tssl.trainer.parallel import is_first_process
+from tssl.trainer.run_directory import EpochMetrics, LayerMetrics, RunDirectory, identity
+from tssl.trainer.tensorboard import TensorBoard
+from tssl.workflow.data import load_splits
 from tssl.workflow.recipes import recipe_path
 
 
@@ -84,9 +90,11 @@ def start(recipe: str, overrides: Sequence[str], out: Path | None, environment: 
     """
     loaded = load_recipe(recipe_path(recipe), overrides)
     run = RunDirectory(out or Path("runs") / loaded.name)
-    run.check_free()
+    if is_first_process():
+        run.check_free()
     fit = _fit(loaded, run, environment)
-    run.create(loaded)
+    if is_first_process():
+        run.create(loaded)
     return fit
 
 
@@ -115,25 +123,32 @@ def resume(
             f"--resume {directory}: only --epochs may change; start a new run for anything else"
         )
     fit = _fit(changed, run, environment)
-    if changed != stored:
+    if changed != stored and is_first_process():
         run.save_recipe(changed)
     return fit
 
 
-def train(fit: Fit, watcher: Watcher) -> TrainOutcome:
-    """Train until the last epoch or until the watcher stops it.
+def train(fit: Fit, watcher: Watcher, *, tensorboard: bool = False) -> TrainOutcome:
+    """Train until the last epoch or until the watcher stops it, and draw how it went.
 
     Raises
     ------
     TrainingError
         When training cannot go on. A folder in which nothing was saved is free again.
+    BackendUnavailableError
+        When TensorBoard is wanted and not installed.
     """
     try:
+        if tensorboard and is_first_process():
+            board = TensorBoard(fit.run.path, finished_epochs=fit.progress.epoch)
+            watcher = _Both(watcher, board)
         finished = fit.fit(watcher)
-    except TrainingError:
+    except (TrainingError, BackendUnavailableError):
         fit.run.free_if_empty()
         raise
     rows = tuple(fit.progress.metrics)
+    if rows and is_first_process():
+        _draw(fit)
     return TrainOutcome(
         directory=fit.run.path,
         recipe=fit.recipe,
@@ -143,15 +158,27 @@ def train(fit: Fit, watcher: Watcher) -> TrainOutcome:
     )
 
 
+class _Both:
+    """A watcher that passes finished epochs on to TensorBoard."""
+
+    def __init__(self, watcher: Watcher, board: TensorBoard) -> None:
+        self.batch_done, self.stop_requested = watcher.batch_done, watcher.stop_requested
+        self._watcher, self._board = watcher, board
+
+    def epoch_done(self, metrics: EpochMetrics, layers: list[LayerMetrics]) -> None:
+        self._watcher.epoch_done(metrics, layers)
+        self._board.epoch_done(metrics, layers)
+
+
+def _draw(fit: Fit) -> None:
+    save_figure(learning_curve(fit.progress.metrics), fit.run.learning_curve)
+    best = fit.progress.best
+    title = f"epoch {best.epoch}: {best.test_accuracy:.2%} of the test set"
+    counts = confusion(Checkpoint.load(fit.run.best), fit.test)
+    save_figure(confusion_matrix(counts, title), fit.run.confusion)
+
+
 def _fit(recipe: Recipe, run: RunDirectory, environment: Environment) -> Fit:
     device = choose_device(environment.device)
-    train_split, test_split = (
-        datasets.load(
-            recipe.data.name,
-            split,
-            data_dir=environment.data_dir,
-            progress=environment.on_download,
-        )
-        for split in datasets.SPLITS
-    )
+    train_split, test_split = load_splits(recipe, environment.data_dir, environment.on_download)
     return Fit(recipe, run, train_split, test_split, device)

@@ -1,0 +1,67 @@
+"""Products through oneDNN against PyTorch's own."""
+
+import pytest
+import torch
+
+from tssl.spec import ConvSpec, DenseSpec
+from tssl.trainer import linear
+from tssl.trainer.linear import weighted
+
+
+def dense(neurons: int) -> DenseSpec:
+    return DenseSpec(type="dense", neurons=neurons)
+
+
+@pytest.mark.parametrize("onednn", [True, False])
+@pytest.mark.parametrize("shape", [(5, 3, 20), (1, 4, 2, 3, 4)])
+def test_dense_layer_and_its_gradients(
+    onednn: bool, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Against float64; images are flattened in (C, H, W) order."""
+    if onednn and not torch.backends.mkldnn.is_available():
+        pytest.skip("this PyTorch has no oneDNN")
+    monkeypatch.setattr(linear, "prefers_onednn", lambda rows: onednn)
+    generator = torch.Generator().manual_seed(0)
+    signal = torch.randn(shape, generator=generator)
+    features = signal[0, 0].numel()
+    weight = torch.randn(70, features, generator=generator)
+    coming = torch.randn(*shape[:2], 70, generator=generator)
+    results = []
+    for dtype in (torch.float32, torch.float64):
+        a, w = (t.to(dtype, copy=True).requires_grad_() for t in (signal, weight))
+        if dtype == torch.float64:
+            result = torch.einsum("tbf,nf->tbn", a.flatten(2), w)
+        else:
+            result = weighted(a, w, dense(70))
+        result.backward(coming.to(dtype))
+        results.append((result.detach(), a.grad, w.grad))
+    for ours, theirs in zip(*results, strict=True):
+        assert ours is not None
+        assert theirs is not None
+        torch.testing.assert_close(ours.double(), theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"kernel": 3, "padding": 1},
+        {"kernel": [3, 2], "stride": [2, 1]},
+        {"kernel": 3, "dilation": 2},
+        {"kernel": 3, "groups": 2},
+    ],
+)
+def test_convolution_over_all_steps_is_that_of_each(settings: dict[str, object]) -> None:
+    spec = ConvSpec.model_validate({"type": "conv", "channels": 6, **settings})
+    generator = torch.Generator().manual_seed(0)
+    signal = torch.randn(3, 2, 4, 9, 8, generator=generator)
+    weight = torch.randn(6, 4 // spec.groups, *spec.kernel, generator=generator)
+    together = weighted(signal, weight, spec)
+    for step, result in zip(signal, together, strict=True):
+        alone = torch.nn.functional.conv2d(
+            step, weight, None, spec.stride, spec.padding, spec.dilation, spec.groups
+        )
+        torch.testing.assert_close(result, alone, rtol=1e-5, atol=1e-5)
+
+
+def test_double_precision_stays_with_pytorch() -> None:
+    assert not linear.prefers_onednn(torch.zeros(2, 2, dtype=torch.float64))

@@ -1,0 +1,67 @@
+"""Running out of memory ends with a batch size that fits."""
+
+import pytest
+import torch
+
+from tests.trainer.test_network import SHAPE, images, network
+from tssl.errors import TrainingError
+from tssl.trainer import memory
+from tssl.trainer.memory import bytes_per_sample, explained_shortage
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        torch.OutOfMemoryError("CUDA out of memory"),
+    ],
+)
+def test_shortage_names_a_batch_size(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    per_sample = bytes_per_sample(network(), SHAPE)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 10 * per_sample)
+    with (
+        pytest.raises(TrainingError, match=r"batch_size = 500: .*--batch-size 8$"),
+        explained_shortage(network(), SHAPE, 500),
+    ):
+        raise error
+
+
+def test_a_suggestion_is_smaller_and_at_least_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for free, batch, suggested in ((0, 500, 1), (1 << 60, 500, 250), (1 << 60, 1, 1)):
+        monkeypatch.setattr(memory, "free_bytes", lambda device, free=free: free)
+        with (
+            pytest.raises(TrainingError, match=f"--batch-size {suggested}$"),
+            explained_shortage(network(), SHAPE, batch),
+        ):
+            raise MemoryError
+
+
+def test_other_errors_pass() -> None:
+    with pytest.raises(RuntimeError, match="shape"), explained_shortage(network(), SHAPE, 5):
+        raise RuntimeError("shapes do not match")
+
+
+def test_a_real_shortage_is_recognised() -> None:
+    with pytest.raises(TrainingError), explained_shortage(network(), SHAPE, 5):
+        torch.empty(1 << 60)
+
+
+def test_estimate_is_near_what_the_backward_pass_keeps() -> None:
+    """Within 1.3 times, weights not counted."""
+    kept: dict[int, int] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    small = network()
+    weights = {weight.untyped_storage().data_ptr() for weight in small.parameters()}
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        small(images(50))
+    total = sum(size for pointer, size in kept.items() if pointer not in weights)
+    assert total <= 1.3 * 50 * bytes_per_sample(small, SHAPE)
+
+
+def test_free_memory_of_this_machine() -> None:
+    assert memory.free_bytes(torch.device("cpu")) > 1 << 20

@@ -1,0 +1,138 @@
+"""Compiled loops against the plain code: the same spikes, the same errors to rounding."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tssl.spec import PoolSpec
+from tssl.trainer import recurrence
+from tssl.trainer.neuron import Activity, Neurons, Trace
+from tssl.trainer.recurrence import Gradient, spiking
+
+RULES = {
+    "tssl-bp": Gradient(spike_time=True, reset=0.2, fallback_below=1 / 12),
+    "no fallback": Gradient(spike_time=True, reset=-0.8, fallback_below=0.0),
+    "surrogate": Gradient(spike_time=False, reset=-0.8, fallback_below=0.0),
+}
+POOLS = [None, (2, 2), (1, 3), (4, 6)]
+
+
+def currents(*shape: int, channels_last: bool = False) -> Tensor:
+    values = torch.randn(shape, generator=torch.Generator().manual_seed(3)) * 0.8 + 0.3
+    if channels_last:
+        values = values.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        values = values.unflatten(0, shape[:2])
+    return values
+
+
+def neurons(**changes: Any) -> Neurons:
+    return Neurons(tau_m=5.0, tau_s=3.0, threshold=1.0)._replace(**changes)
+
+
+def both(
+    values: Tensor, layer: Neurons, gradient: Gradient, monkeypatch: pytest.MonkeyPatch
+) -> list[tuple[Trace, Tensor, Activity]]:
+    """Run compiled and plain with the same error coming in."""
+    results = []
+    for compiled in (True, False):
+        if not compiled:
+            monkeypatch.setattr(recurrence, "_is_compiled", lambda *_: False)
+        given, activity = values.clone(memory_format=torch.preserve_format), Activity()
+        given.requires_grad_()
+        trace = spiking(given, layer, gradient, activity)
+        generator = torch.Generator().manual_seed(4)
+        trace.psp.backward(torch.randn(trace.psp.shape, generator=generator))
+        assert given.grad is not None
+        results.append((trace, given.grad, activity))
+    return results
+
+
+def assert_same(results: list[tuple[Trace, Tensor, Activity]]) -> None:
+    (compiled, error, activity), (plain, reference, counted) = results
+    assert compiled.psp.shape == plain.psp.shape
+    assert torch.equal(compiled.spikes, plain.spikes)
+    assert torch.equal(compiled.voltage, plain.voltage)
+    assert int(activity.spikes) == int(counted.spikes) > 0
+    assert int(activity.fallbacks) == int(counted.fallbacks)
+    assert activity.neuron_steps == counted.neuron_steps
+    torch.testing.assert_close(compiled.psp, plain.psp, rtol=1e-6, atol=1e-6)
+    scale = float(reference.abs().max())
+    assert scale > 0
+    torch.testing.assert_close(error, reference, rtol=0, atol=3e-6 * scale)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("steps", [1, 2, 5, 30, 100])
+def test_dense_layers(rule: str, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """701 neurons: no multiple of any vector's or block's length."""
+    layer = neurons(record=True)
+    assert_same(both(currents(steps, 3, 701), layer, RULES[rule], monkeypatch))
+
+
+@pytest.mark.parametrize("constant", [0, 5, 12])
+@pytest.mark.parametrize("kernel", POOLS)
+@pytest.mark.parametrize("channels_last", [True, False])
+@pytest.mark.parametrize("channels", [1, 5, 32])
+def test_images(
+    constant: int,
+    kernel: tuple[int, int] | None,
+    channels_last: bool,
+    channels: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pool = None if kernel is None else PoolSpec(type="pool", kernel=kernel, gain=1.1)
+    layer = neurons(constant_steps=constant, pool=pool, record=True)
+    steps = 1 if constant else 5
+    values = currents(steps, 2, channels, 8, 6, channels_last=channels_last)
+    assert_same(both(values, layer, RULES["tssl-bp"], monkeypatch))
+
+
+def test_a_pool_that_leaves_an_edge_goes_the_plain_way() -> None:
+    layer = neurons(pool=PoolSpec(type="pool", kernel=(2, 2)))
+    values = currents(5, 2, 3, 5, 7).requires_grad_()
+    trace = spiking(values, layer, RULES["tssl-bp"], Activity())
+    assert trace.psp.shape == (5, 2, 3, 2, 3)
+    trace.psp.sum().backward()
+    assert values.grad is not None
+
+
+def test_nothing_is_recorded_unless_wanted() -> None:
+    for dtype in (torch.float32, torch.float64):
+        trace = spiking(currents(5, 2, 9).to(dtype), neurons(), RULES["tssl-bp"], Activity())
+        assert trace.spikes.numel() == trace.voltage.numel() == 0
+        assert trace.psp.any()
+
+
+def test_result_does_not_depend_on_threads() -> None:
+    """The trainer's resumed runs must not depend on how busy the machine is."""
+    values, errors = currents(5, 8, 3000), []
+    before = torch.get_num_threads()
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        given = values.clone().requires_grad_()
+        spiking(given, neurons(), RULES["tssl-bp"], Activity()).psp.square().sum().backward()
+        assert torch.get_num_threads() == threads
+        errors.append(given.grad)
+    torch.set_num_threads(before)
+    assert torch.equal(*errors)
+
+
+def test_only_the_current_is_kept_for_the_backward_pass() -> None:
+    kept: list[Tensor] = []
+
+    def pack(tensor: Tensor) -> Tensor:
+        kept.append(tensor)
+        return tensor
+
+    values = currents(1, 4, 50).requires_grad_()
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        spiking(values, neurons(constant_steps=30), RULES["tssl-bp"], Activity())
+    assert [tensor.shape for tensor in kept] == [(1, 4, 50)]
+
+
+def test_silent_and_bursting_neurons_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = torch.stack([torch.full((2, 64), level) for level in (0.0, 5.0, -5.0, 1.0, 1.2)])
+    layer = neurons(record=True)
+    assert_same(both(values, layer, RULES["tssl-bp"], monkeypatch))

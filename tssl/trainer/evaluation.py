@@ -1,0 +1,79 @@
+"""How well a network classifies, by the project's read-out and by the official code's."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tssl.checkpoint import Checkpoint
+from tssl.chip import IntArray
+from tssl.datasets import Dataset
+from tssl.results import read_out
+from tssl.trainer.network import Forward, SpikingNetwork
+from tssl.trainer.samples import Samples
+
+
+class Correct(NamedTuple):
+    """How many predictions were right under the two read-outs."""
+
+    spikes: int
+    psp: int
+
+
+@torch.no_grad()
+def evaluate(network: SpikingNetwork, samples: Samples, part: slice = slice(None)) -> Correct:
+    """Count correct predictions among (a part of) the samples."""
+    network.eval()
+    spikes = psp = 0
+    order = np.arange(len(samples))[part]
+    for inputs, labels in samples.batches(order, network.evaluation_batch):
+        forward = network(inputs)
+        spikes += correct(forward, labels)
+        psp += int((forward.output.psp.sum(dim=0).argmax(dim=1) == labels).sum())
+    network.train()
+    return Correct(spikes, psp)
+
+
+@torch.no_grad()
+def confusion(checkpoint: Checkpoint, samples: Samples) -> IntArray:
+    """Return how often each class (row) was taken for each class (column)."""
+    network = trained_network(checkpoint).to(samples.levels.device).eval()
+    classes = samples.dataset.classes
+    counts = np.zeros((classes, classes), np.int64)
+    for inputs, labels in samples.batches(np.arange(len(samples)), network.evaluation_batch):
+        np.add.at(counts, (labels.cpu().numpy(), predictions(network(inputs))), 1)
+    return counts
+
+
+def trained_network(checkpoint: Checkpoint) -> SpikingNetwork:
+    """Return the network of a checkpoint with its weights."""
+    network = SpikingNetwork(checkpoint.recipe, checkpoint.input_shape, torch.Generator())
+    network.load_weights(checkpoint.weights)
+    return network
+
+
+def predictions(forward: Forward) -> IntArray:
+    """Return the predicted classes ``(batch,)`` by the project's read-out."""
+    spikes = forward.output.spikes.detach().transpose(0, 1).cpu().numpy().astype(np.uint8)
+    voltage = forward.output.voltage[-1].detach().cpu().numpy()
+    return read_out(spikes, voltage)
+
+
+def correct(forward: Forward, labels: Tensor) -> int:
+    """Count correct predictions by the project's read-out."""
+    return int((predictions(forward) == labels.cpu().numpy()).sum())
+
+
+def float_accuracy(checkpoint: Checkpoint, dataset: Dataset, samples: int) -> float:
+    """Return the accuracy of a trained network in floating point, by the project's read-out.
+
+    Parameters
+    ----------
+    samples
+        Only the first so many are used.
+    """
+    network = trained_network(checkpoint)
+    indices = np.arange(min(samples, len(dataset.labels)))
+    first = Samples.encoded(dataset, indices, checkpoint.encoding, "cpu")
+    return evaluate(network, first).spikes / len(indices)

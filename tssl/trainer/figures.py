@@ -1,0 +1,53 @@
+"""Pictures of a run: how it learnt, and what it mistakes for what."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tssl.chip import IntArray
+from tssl.files import written
+from tssl.trainer.run_directory import EpochMetrics
+
+
+def learning_curve(metrics: Sequence[EpochMetrics]) -> Figure:
+    """Draw loss and accuracies over the epochs."""
+    epochs = [row.epoch for row in metrics]
+    figure = Figure(figsize=(8, 3.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot(epochs, [row.loss for row in metrics], color="black", marker=".")
+    left.set(xlabel="epoch", ylabel="loss per training sample", ylim=(0, None))
+    for name, label in (
+        ("train_accuracy", "training, while learning"),
+        ("validation_accuracy", "held-out"),
+        ("test_accuracy", "test"),
+    ):
+        right.plot(epochs, [100 * getattr(row, name) for row in metrics], marker=".", label=label)
+    right.set(xlabel="epoch", ylabel="accuracy in %")
+    right.legend()
+    return figure
+
+
+def confusion_matrix(counts: IntArray, title: str) -> Figure:
+    """Draw how often each class (row) was taken for each class (column)."""
+    classes = len(counts)
+    figure = Figure(figsize=(1.5 + 0.45 * classes,) * 2, layout="constrained")
+    axes = figure.subplots()
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Greys", vmin=0, vmax=1)
+    for row, column in np.ndindex(classes, classes):
+        if counts[row, column]:
+            color = "white" if shares[row, column] > 0.5 else "black"
+            text = str(counts[row, column])
+            axes.text(column, row, text, ha="center", va="center", color=color, size=8)
+    axes.set(
+        xlabel="predicted", ylabel="true", title=title, xticks=range(classes), yticks=range(classes)
+    )
+    return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a PNG file, whole or not at all."""
+    with written(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})

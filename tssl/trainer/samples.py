@@ -1,0 +1,85 @@
+"""Batches of network input from the integers of a data set."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tssl.chip import Encoding, IntArray
+from tssl.datasets import Dataset
+from tssl.spec import AugmentationSpec, EncodingSpec
+
+Pixels = NDArray[np.uint8]
+
+
+def chip_encoding(spec: EncodingSpec, full_scale: int) -> Encoding:
+    """Return the integer encoding of a recipe for pixels in 0...full_scale."""
+    return Encoding(
+        offset=spec.mean * full_scale,
+        gain=spec.resolution / (spec.std * full_scale),
+        quantum=1 / spec.resolution,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Part of a data set, with the table that encodes its pixels."""
+
+    dataset: Dataset
+    indices: IntArray
+    levels: Tensor
+    """Network input for every possible pixel value."""
+
+    @classmethod
+    def encoded(
+        cls, dataset: Dataset, indices: IntArray, encoding: Encoding, device: str
+    ) -> "Samples":
+        """Return samples that yield their batches on ``device``."""
+        levels = encoding.integers(np.arange(dataset.full_scale + 1)) * encoding.quantum
+        return cls(dataset, indices, torch.from_numpy(levels).float().to(device))
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def pixels(self, order: IntArray) -> tuple[Pixels, IntArray]:
+        """Return chosen samples as published ``(batch, ...)`` and their labels."""
+        chosen = self.indices[order]
+        return np.asarray(self.dataset.inputs[chosen]), self.dataset.labels[chosen]
+
+    def encode(self, pixels: Pixels) -> Tensor:
+        """Return network input ``(batch, C, H, W)``, or ``(time, batch, C, H, W)`` of events."""
+        given = torch.from_numpy(pixels).to(self.levels.device)
+        if given.dim() == 5:  # events, (batch, time, C, H, W)
+            given = given.transpose(0, 1)
+        return self.levels[given.int()]
+
+    def batches(self, order: IntArray, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield inputs as of :meth:`encode` and labels ``(batch,)`` in the given order."""
+        for first in range(0, len(order), size):
+            pixels, labels = self.pixels(order[first : first + size])
+            yield self.encode(pixels), torch.from_numpy(labels).to(self.levels.device)
+
+
+def augmented(pixels: Pixels, spec: AugmentationSpec, rng: np.random.Generator) -> Pixels:
+    """Move and mirror pictures ``(..., C, H, W)`` at random, one draw per sample (first axis)."""
+    if spec.crop_padding:
+        pixels = _moved(pixels, spec.crop_padding, rng)
+    if spec.flip:
+        mirrored = rng.random(len(pixels)) < 0.5
+        pixels = pixels.copy()
+        pixels[mirrored] = pixels[mirrored][..., ::-1]
+    return pixels
+
+
+def _moved(pixels: Pixels, padding: int, rng: np.random.Generator) -> Pixels:
+    around = [(0, 0)] * (pixels.ndim - 2) + [(padding, padding)] * 2
+    padded = np.pad(pixels, around)
+    height, width = pixels.shape[-2:]
+    moved = np.empty_like(pixels)
+    corners = rng.integers(0, 2 * padding + 1, (len(pixels), 2))
+    for sample, (top, left) in enumerate(corners):
+        moved[sample] = padded[sample, ..., top : top + height, left : left + width]
+    return moved
