@@ -101,6 +101,11 @@ class Checkpoint:
                 )
 
 
+def recurrent_name(layer: str) -> str:
+    """Return under which name the weights among a layer's own neurons are kept."""
+    return f"{layer}_recurrent"
+
+
 def weight_shapes(recipe: Recipe, input_shape: tuple[int, int, int]) -> dict[str, tuple[int, ...]]:
     """Return the shape of the weights of every layer that has some."""
     network = recipe.network
@@ -111,8 +116,10 @@ def weight_shapes(recipe: Recipe, input_shape: tuple[int, int, int]) -> dict[str
     ):
         if layer.type == "dense":
             shapes[name] = (layer.neurons, int(np.prod(incoming)))
+            if layer.recurrent:
+                shapes[recurrent_name(name)] = (layer.neurons, layer.neurons)
         elif layer.type == "conv":
-            shapes[name] = (layer.channels, incoming[0], *layer.kernel)
+            shapes[name] = (layer.channels, incoming[0] // layer.groups, *layer.kernel)
         incoming = outgoing
     return shapes
 

@@ -20,6 +20,7 @@ from tssl.terminal import Output, TrainingBar, show_layers, show_proof
 
 INTERRUPTED = 130
 _LAVA_PYTHON = "TSSL_LAVA_PYTHON"
+_MOST_IN_FULL = 2
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -150,9 +151,10 @@ def train(output: Output, recipe: str | None, resume: Path | None, **options: An
         raise click.UsageError("give a RECIPE or --resume DIR")
     if resume is not None and options["out"] is not None:
         raise click.UsageError("a run goes on in its own folder: give --resume without --out")
+    from tssl.trainer.parallel import is_first_process
     from tssl.workflow import train as workflow
 
-    if not workflow.is_first_process():  # torchrun started several; one talks
+    if not is_first_process():  # torchrun started several; one talks
         output = Output(as_json=False, quiet=True)
     environment = workflow.Environment(
         data_dir=options["data_dir"], device=options["device"], on_download=output.download
@@ -166,7 +168,7 @@ def train(output: Output, recipe: str | None, resume: Path | None, **options: An
         fit = workflow.start(str(recipe), overrides, options["out"], environment)
     with TrainingBar(output, epochs=fit.recipe.training.epochs, samples=len(fit.train)) as bar:
         outcome = workflow.train(fit, bar, tensorboard=options["tensorboard"])
-    if workflow.is_first_process():
+    if is_first_process():
         _print_training(output, outcome)
 
 
@@ -322,36 +324,62 @@ def verify(output: Output, net: Path, **options: Any) -> None:  # noqa: ANN401
 
 
 @cli.command()
-@click.argument("result", type=FOLDER)
+@click.argument("results", type=FOLDER, nargs=-1, required=True, metavar="RESULT...")
 @click.option(
     "--profile",
     "profiles",
     multiple=True,
     required=True,
     metavar="NAME",
-    help="Hardware profile, may be repeated.",
+    help="Hardware profile, may be repeated; `all` for every shipped one.",
 )
 @click.option("--html", type=FILE, help="Also write one self-contained web page.")
+@click.option("--io", is_flag=True, help="Price input and output too, where the profile can.")
+@click.option(
+    "--placement",
+    type=click.Choice(["rule", "search"]),
+    default="rule",
+    show_default=True,
+    help="Cores on the mesh by a simple rule, or by search for short ways.",
+)
 @_common
-def report(output: Output, result: Path, profiles: tuple[str, ...], html: Path | None) -> None:
-    """Estimate energy and latency of RESULT, a folder written by `tssl run`.
+def report(output: Output, results: tuple[Path, ...], html: Path | None, **options: Any) -> None:  # noqa: ANN401
+    """Estimate energy and latency of each RESULT, a folder written by `tssl run`.
 
     \b
-    Example:
+    Examples:
       tssl report result --profile loihi2 --profile loihi1 --html report.html
+      tssl report mlp cnn --profile all --html report.html
     """
-    from tssl.report import show_costs, show_result
+    from tssl.hw_profiles import CostOptions
     from tssl.workflow import report as workflow
 
-    priced = workflow.report(result, profiles, html)
+    chosen = CostOptions(io=options["io"], search=options["placement"] == "search")
+    found = workflow.reports(results, options["profiles"], chosen)
+    if html is not None:
+        workflow.write_page(found, html)
     if output.as_json:
-        output.document(priced.document())
+        output.document(workflow.joined(found))
         return
-    show_result(priced.result, output.results)
-    for cost in priced.costs:
-        show_costs(cost, output.results)
+    _print_reports(output, found)
     if html is not None:
         output.line(f"{html}: open it in a browser")
+
+
+def _print_reports(output: Output, found: list[Any]) -> None:
+    """Write all costs side by side, and in full where there are few."""
+    from tssl.report import show_comparison, show_costs, show_result
+
+    for each in found:
+        show_result(each.result, output.results)
+    costs = [cost for each in found for cost in each.costs]
+    if len(costs) > 1:
+        show_comparison([each.sheet for each in found], output.results)
+    if len(costs) > _MOST_IN_FULL:
+        output.line("In full: --html or --json, or at most two profiles at a time.")
+        return
+    for cost in costs:
+        show_costs(cost, output.results)
 
 
 @cli.command()
@@ -440,7 +468,7 @@ def profiles_show(output: Output, name: str) -> None:
     rows = [
         [f"{section}.{key}", figure["value"], figure["unit"], figure["kind"], figure["source"]]
         for section, figures in document.items()
-        for key, figure in figures.items()
+        for key, figure in (figures or {}).items()
         if isinstance(figure, dict)
     ]
     output.table(

@@ -85,6 +85,8 @@ class DenseSpec(_Strict):
 
     Parameters
     ----------
+    recurrent
+        Whether the neurons also see each other's spikes, one step later.
     dropout
         Share of the neurons whose output is taken away in training, for all time steps of a
         sample; the others are raised in proportion.
@@ -92,6 +94,7 @@ class DenseSpec(_Strict):
 
     type: Literal["dense"]
     neurons: Positive
+    recurrent: Annotated[bool, Field(strict=True)] = False
     threshold: Above0 | None = None
     weight_scale: Above0 = 1.0
     dropout: Share = 0.0
@@ -432,9 +435,16 @@ def _output_shape(name: str, layer: LayerSpec, shape: tuple[int, ...]) -> tuple[
         return (layer.neurons,)
     padding = layer.padding if isinstance(layer, ConvSpec) else (0, 0)
     stride = layer.stride if isinstance(layer, ConvSpec) else layer.kernel
+    dilation = layer.dilation if isinstance(layer, ConvSpec) else (1, 1)
+    if isinstance(layer, ConvSpec) and shape[0] % layer.groups:
+        raise ConfigError(
+            f"network.layers: {name} has groups = {layer.groups}, which do not divide the "
+            f"{shape[0]} channels that reach it"
+        )
+    spans = [gap * (kernel - 1) + 1 for gap, kernel in zip(dilation, layer.kernel, strict=True)]
     sizes = tuple(
-        (size + 2 * pad - kernel) // step + 1
-        for size, pad, kernel, step in zip(shape[1:], padding, layer.kernel, stride, strict=True)
+        (size + 2 * pad - span) // step + 1
+        for size, pad, span, step in zip(shape[1:], padding, spans, stride, strict=True)
     )
     if min(sizes) < 1:
         raise ConfigError(

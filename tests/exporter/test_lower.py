@@ -173,8 +173,9 @@ def test_gains_are_folded(rng):
         [conv(3, 3), pool(2), conv(4, 2), pool(2, gain=0.9), dense(12), dense(5)],
         [conv(3, 3, padding=1), pool(3), conv(4, 2, stride=(2, 1)), dense(5)],
         [pool(2), pool(2), dense(9), dense(4)],
+        [conv(4, 3, padding=1), pool(2), conv(4, 2, dilation=2), dense(5)],
     ],
-    ids=["dense", "conv-pool", "stride", "pools"],
+    ids=["dense", "conv-pool", "stride", "pools", "dilation"],
 )
 @pytest.mark.parametrize("taus", [{}, {"tau_s": 1.0, "tau_m": 2.0}])
 def test_the_lowered_network_fires_the_same_spikes(rng, layers, taus):
@@ -184,12 +185,12 @@ def test_the_lowered_network_fires_the_same_spikes(rng, layers, taus):
     network = SpikingNetwork(trained.recipe, (1, 12, 12), torch.Generator()).double()
     network.load_weights(trained.weights)
     with torch.no_grad():
-        expected = network(torch.from_numpy(integers * QUANTUM)).spikes
+        expected = network(torch.from_numpy(integers * QUANTUM), record_all=True).traces
     found = filtered_run(lower(trained), integers, trained.recipe.network)
     assert found.keys() == expected.keys()
     for name, spikes in found.items():
         assert 0 < spikes.mean() < 1
-        assert np.array_equal(spikes, expected[name].flatten(2).numpy())
+        assert np.array_equal(spikes, expected[name].spikes.flatten(2).numpy())
 
 
 def filtered_run(

@@ -177,11 +177,11 @@ def test_agreement_with_the_float_network(rng, layers, rate):
     network = SpikingNetwork(trained.recipe, (1, 8, 8), torch.Generator()).double()
     network.load_weights(trained.weights)
     with torch.no_grad():
-        floats = network(torch.from_numpy(integers * QUANTUM))
+        floats = network(torch.from_numpy(integers * QUANTUM), record_all=True)
     result = quantized(trained, integers[:50])
     chip = run_chunk(result.network, integers.reshape(1, 200, 64), 5)
-    for name, spikes in floats.spikes.items():
-        expected = spikes.flatten(2).numpy()
+    for name, trace in floats.traces.items():
+        expected = trace.spikes.flatten(2).numpy()
         assert 0.02 < expected.mean() < 0.95, f"{name}: too few or many spikes to compare"
         agreement = (chip.trains[name] == expected).mean()
         print(f"{name}: {agreement:.4f} of the bits agree")  # noqa: T201 - shown on failure

@@ -12,7 +12,6 @@ from tssl.chip import (
     DenseLayer,
     Layer,
     RecurrentLayer,
-    cuba_run,
 )
 from tssl.exporter.ranges import Ranges, current_bound, observe
 
@@ -74,22 +73,19 @@ def test_bounds_by_hand():
     assert current_bound(keeper, 10, (0, 1)) == 3 * 64 * 10
 
 
-def test_recurrent_layers_are_not_calibrated():
-    layer = RecurrentLayer(
-        name="r", source="input", weight=np.ones((1, 1), int), neuron=SILENT,
-        recurrent_weight=np.ones((1, 1), int),
-    )  # fmt: skip
-    with pytest.raises(TypeError, match="layer r: only feed-forward"):
-        observe(layer, np.ones((1, 1, 1), int), 2, (0, 1))
-
-
 @st.composite
 def layers(draw: st.DrawFn) -> Layer:
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     neuron = CubaNeuron(current_decay=draw(st.integers(0, 4096)), voltage_decay=500, threshold=2000)
     largest = draw(st.sampled_from([3, 254]))
-    if draw(st.booleans()):
+    kind = draw(st.sampled_from(["dense", "recurrent", "conv"]))
+    if kind == "dense":
         return line(rng.integers(-largest, largest, (3, 8)).tolist(), neuron)
+    if kind == "recurrent":
+        return RecurrentLayer(
+            name="r", source="input", weight=rng.integers(-largest, largest, (3, 8)),
+            neuron=neuron, recurrent_weight=rng.integers(-largest, largest, (3, 3)),
+        )  # fmt: skip
     return ConvLayer(
         name="c", source="input", weight=rng.integers(-largest, largest, (2, 2, 2, 2)),
         neuron=neuron, map_shape=(2, 2, 2), padding=draw(st.sampled_from([(0, 0), (1, 0)])),
@@ -112,8 +108,7 @@ def test_no_input_exceeds_the_bound(layer, steps, span, seed):
         train[:, 4] = np.where(layer.weight[0] > 0, span[0], span[1])
     ranges: Ranges = observe(layer, train, steps, span)
     assert ranges.current <= ranges.current_bound
-    expected = cuba_run(layer.neuron, layer.activation(train, steps), layer.bias, steps)
-    assert np.array_equal(ranges.spikes, expected.spikes)
+    assert np.array_equal(ranges.spikes, layer.run(train, steps).spikes)
 
 
 @given(seed=st.integers(0, 2**32), steps=st.integers(1, 6))

@@ -191,3 +191,16 @@ def test_the_recipe_names_the_rule(rule: str) -> None:
     )
     trained(images()).output.psp.sum().backward()
     assert all(weight.grad is not None for weight in trained.weights.values())
+
+
+def test_recurrent_layer_has_weights_of_its_own() -> None:
+    layers = [*LAYERS[:2], {**LAYERS[2], "recurrent": True}, LAYERS[3]]
+    trained = network(layers=layers)
+    assert list(trained.weights) == ["conv1", "dense3", "dense3_recurrent", "dense4"]
+    assert trained.weights["dense3_recurrent"].shape == (9, 9)
+    trained(images()).output.psp.sum().backward()
+    assert all(weight.grad is not None for weight in trained.weights.values())
+    before = trained(images()).output.voltage
+    with torch.no_grad():
+        trained.weights["dense3_recurrent"].zero_()
+    assert not torch.equal(trained(images()).output.voltage, before)

@@ -56,6 +56,26 @@ def test_random_networks(rng, shape, taus):
     assert_same(trained, result, train)
 
 
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [dense(30, recurrent=True), dense(12, recurrent=True), dense(5)],
+        [conv(4, 3, dilation=2), pool(2), conv(6, 2, dilation=(2, 1), padding=2), dense(5)],
+        [conv(4, 3), conv(6, 3, groups=2), pool(2), conv(6, 2, groups=3), dense(5, recurrent=True)],
+    ],
+    ids=["recurrent", "dilation", "groups"],
+)
+@pytest.mark.parametrize("frames", [1, STEPS])
+def test_further_kinds_of_layer(rng, layers, frames):
+    """Constant input, and one that changes at every step."""
+    trained = checkpoint(rng, layers, (2, 14, 12), spread=2.5, time_steps=STEPS)
+    train = rng.integers(-4, 17, (frames, 6, 2 * 14 * 12))
+    result = quantize(trained, LIMITS, train, (-4, 16))
+    spikes = run_chunk(result.network, train, STEPS).trains
+    assert all(0 < spikes[layer.name].mean() < 1 for layer in result.network.layers)
+    assert_same(trained, result, train)
+
+
 @settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**32),

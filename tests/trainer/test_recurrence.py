@@ -136,3 +136,53 @@ def test_silent_and_bursting_neurons_agree(monkeypatch: pytest.MonkeyPatch) -> N
     values = torch.stack([torch.full((2, 64), level) for level in (0.0, 5.0, -5.0, 1.0, 1.2)])
     layer = neurons(record=True)
     assert_same(both(values, layer, RULES["tssl-bp"], monkeypatch))
+
+
+def naive_recurrent(
+    values: Tensor, feedback: Tensor, layer: Neurons, incoming: Tensor, rule: Gradient
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return spikes and both errors by running plain layers one step at a time.
+
+    Each step's own input is a leaf; the error at a potential is what arrives from above plus
+    what the next step's current passes back.
+    """
+    steps = len(values)
+    given = values.clone()
+    for _ in range(steps):  # after pass n, the first n + 1 steps are those of the recurrence
+        a = spiking(given, layer, rule, Activity()).psp
+        given = values.clone()
+        given[1:] += a[:-1] @ feedback.T
+    trace = spiking(given, layer, rule, Activity())
+    error, above = torch.zeros_like(values), incoming.clone()
+    for _ in range(steps):  # likewise backwards
+        leaf = given.clone().requires_grad_()
+        spiking(leaf, layer, rule, Activity()).psp.backward(above)
+        assert leaf.grad is not None
+        error = leaf.grad
+        above = incoming.clone()
+        above[:-1] += error[1:] @ feedback
+    own = sum(torch.outer(error[t, b], trace.psp[t - 1, b])
+              for t in range(1, steps) for b in range(values.shape[1]))  # fmt: skip
+    return trace.spikes, error, own
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_recurrent_layer_is_the_fixed_point_of_plain_ones(rule: str, dtype: torch.dtype) -> None:
+    values = currents(7, 3, 11).to(dtype)
+    generator = torch.Generator().manual_seed(9)
+    feedback = (torch.randn(11, 11, generator=generator) * 0.6).to(dtype)
+    incoming = torch.randn(7, 3, 11, generator=generator).to(dtype)
+    layer = neurons(record=True)
+    given, weight = values.clone().requires_grad_(), feedback.clone().requires_grad_()
+    trace = spiking(given, layer._replace(feedback=weight), RULES[rule], Activity())
+    trace.psp.backward(incoming)
+    spikes, error, own = naive_recurrent(values, feedback, layer, incoming, RULES[rule])
+    assert torch.equal(trace.spikes, spikes)
+    assert not torch.equal(spikes, spiking(values, layer, RULES[rule], Activity()).spikes)
+    tolerance = 1e-10 if dtype == torch.float64 else 1e-4
+    for ours, theirs in ((given.grad, error), (weight.grad, own)):
+        assert ours is not None
+        scale = float(theirs.abs().max())
+        assert scale > 0
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=tolerance * scale)

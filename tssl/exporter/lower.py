@@ -3,13 +3,14 @@
 Each pass is a pure function from stages to stages that leaves every spike unchanged.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tssl.checkpoint import Checkpoint
+from tssl.checkpoint import Checkpoint, recurrent_name
 from tssl.chip import Pair, Shape
 from tssl.errors import UnsupportedLayerError
 from tssl.spec import ConvSpec, NetworkSpec, PoolSpec
@@ -37,8 +38,10 @@ class NeuronStage:
         ``(neurons, inputs)``, or ``(O, C, kh, kw)`` for a convolution.
     threshold
         In units of the membrane potential.
-    stride, padding
+    stride, padding, dilation, groups
         Of a convolution.
+    recurrent
+        ``(neurons, neurons)`` among the neurons themselves, or None.
     """
 
     name: str
@@ -47,6 +50,9 @@ class NeuronStage:
     threshold: float
     stride: Pair = (1, 1)
     padding: Pair = (0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
+    recurrent: Floats | None = None
 
     @property
     def is_conv(self) -> bool:
@@ -71,7 +77,12 @@ def lower(checkpoint: Checkpoint) -> list[NeuronStage]:
     stages = merge_pools(stages_of(checkpoint))
     first = replace(stages[0], weight=stages[0].weight * checkpoint.encoding.quantum)
     gain = 1 / checkpoint.recipe.network.tau_s
-    return [replace(stage, weight=stage.weight * gain) for stage in [first, *stages[1:]]]
+    return [_scaled(stage, gain) for stage in [first, *stages[1:]]]
+
+
+def _scaled(stage: NeuronStage, gain: float) -> NeuronStage:
+    recurrent = None if stage.recurrent is None else stage.recurrent * gain
+    return replace(stage, weight=stage.weight * gain, recurrent=recurrent)
 
 
 def stages_of(checkpoint: Checkpoint) -> list[Stage]:
@@ -81,7 +92,7 @@ def stages_of(checkpoint: Checkpoint) -> list[Stage]:
     incoming: Shape = checkpoint.input_shape
     outgoing = network.shapes(checkpoint.input_shape)
     for index, name in enumerate(network.layer_names):
-        stages.append(_stage(network, index, name, incoming, checkpoint.weights.get(name)))
+        stages.append(_stage(network, index, name, incoming, checkpoint.weights))
         incoming = outgoing[index]
     return stages
 
@@ -119,11 +130,12 @@ def merge_pool(pool: PoolStage, stage: NeuronStage) -> NeuronStage:
                 f"its input {pool.input_shape}; use a size that {pool.kernel} divides, or no "
                 "padding"
             )
-        kernel = weight.repeat(rows, axis=2).repeat(columns, axis=3)
+        kernel = spread_kernel(weight, stage.dilation)
         return replace(
             stage,
             input_shape=pool.input_shape,
-            weight=kernel,
+            weight=kernel.repeat(rows, axis=2).repeat(columns, axis=3),
+            dilation=(1, 1),
             stride=(stage.stride[0] * rows, stage.stride[1] * columns),
             padding=(stage.padding[0] * rows, stage.padding[1] * columns),
         )
@@ -133,6 +145,15 @@ def merge_pool(pool: PoolStage, stage: NeuronStage) -> NeuronStage:
     repeated = maps.repeat(rows, axis=2).repeat(columns, axis=3)
     expanded[:, :, : repeated.shape[2], : repeated.shape[3]] = repeated
     return replace(stage, input_shape=pool.input_shape, weight=expanded.reshape(len(weight), -1))
+
+
+def spread_kernel(weight: Floats, dilation: Pair) -> Floats:
+    """Return the kernel with the gaps of its dilation as zeros."""
+    kernel = weight.shape[2:]
+    sizes = (gap * (size - 1) + 1 for gap, size in zip(dilation, kernel, strict=True))
+    spread = np.zeros((*weight.shape[:2], *sizes))
+    spread[:, :, :: dilation[0], :: dilation[1]] = weight
+    return spread
 
 
 def _joined(first: PoolStage, second: PoolStage) -> PoolStage:
@@ -148,7 +169,11 @@ def _joined(first: PoolStage, second: PoolStage) -> PoolStage:
 
 
 def _stage(
-    network: NetworkSpec, index: int, name: str, incoming: Shape, weight: NDArray[Any] | None
+    network: NetworkSpec,
+    index: int,
+    name: str,
+    incoming: Shape,
+    weights: Mapping[str, NDArray[Any]],
 ) -> Stage:
     spec = network.layers[index]
     if isinstance(spec, PoolSpec):
@@ -156,9 +181,18 @@ def _stage(
     stage = NeuronStage(
         name=name,
         input_shape=incoming,
-        weight=np.asarray(weight, np.float64),
+        weight=np.asarray(weights[name], np.float64),
         threshold=spec.threshold or network.threshold,
     )
     if isinstance(spec, ConvSpec):
-        return replace(stage, stride=spec.stride, padding=spec.padding)
+        return replace(
+            stage,
+            stride=spec.stride,
+            padding=spec.padding,
+            dilation=spec.dilation,
+            groups=spec.groups,
+        )
+    if spec.recurrent:
+        own = np.asarray(weights[recurrent_name(name)], np.float64)
+        return replace(stage, recurrent=own)
     return stage

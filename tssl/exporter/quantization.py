@@ -17,10 +17,11 @@ from tssl.chip import (
     InputLayer,
     IntArray,
     Layer,
+    RecurrentLayer,
     Train,
 )
 from tssl.errors import RangeError
-from tssl.exporter.lower import NeuronStage, lower
+from tssl.exporter.lower import Floats, NeuronStage, lower
 from tssl.exporter.ranges import Ranges, observe
 
 HEADROOM = 2.0
@@ -66,7 +67,7 @@ def quantize(
     Parameters
     ----------
     calibration
-        Encoded training samples, ``(1, samples, inputs)``; they decide the scale of layers
+        Encoded training samples, ``(time or 1, samples, inputs)``; they decide the scale of layers
         whose synaptic current would come near its wrap, or whose potential would saturate.
     input_range
         Smallest and largest integer that can enter.
@@ -124,6 +125,8 @@ class _Fitter:
 
     def _largest_scale(self) -> float:
         largest = float(np.abs(self.stage.weight).max())
+        if self.stage.recurrent is not None:
+            largest = max(largest, float(np.abs(self.stage.recurrent).max()))
         if largest == 0:
             raise RangeError(f"layer {self.stage.name}: all weights are zero; train it again")
         return min(
@@ -146,6 +149,11 @@ class _Fitter:
             threshold=threshold,
         )
         name, source = self.stage.name, self.source
+        if self.stage.recurrent is not None:
+            own = self._rounded(self.stage.recurrent, scale)
+            return RecurrentLayer(
+                name=name, source=source, weight=weight, recurrent_weight=own, neuron=neuron
+            )
         if not self.stage.is_conv:
             return DenseLayer(name=name, source=source, weight=weight, neuron=neuron)
         channels, height, width = self.stage.input_shape
@@ -157,18 +165,24 @@ class _Fitter:
             map_shape=(channels, height, width),
             stride=self.stage.stride,
             padding=self.stage.padding,
+            dilation=self.stage.dilation,
+            groups=self.stage.groups,
         )
 
-    def _weight(self, scale: float) -> IntArray:
+    def _rounded(self, weight: Floats, scale: float) -> IntArray:
         """Round to the chip's grid: with both signs, its lowest bit is the sign."""
         step = self.limits.weight_step
-        weight = np.rint(self.stage.weight * scale / step).astype(np.int64) * step
+        rounded = np.rint(weight * scale / step).astype(np.int64) * step
+        return rounded.clip(-self.limits.largest_weight, self.limits.largest_weight)
+
+    def _weight(self, scale: float) -> IntArray:
+        weight = self._rounded(self.stage.weight, scale)
         if not weight.any():
             raise RangeError(
                 f"layer {self.stage.name}: every weight rounds to zero at scale {scale:.3g}, the "
                 "largest at which its current does not wrap; use a smaller encoding.resolution"
             )
-        return weight.clip(-self.limits.largest_weight, self.limits.largest_weight)
+        return weight
 
 
 def _check_input(input_range: tuple[int, int], limits: ChipLimits) -> None:

@@ -12,6 +12,7 @@ from tssl.chip import (
     DenseLayer,
     IntArray,
     Layer,
+    RecurrentLayer,
     SpikeArray,
     Train,
     cuba_step,
@@ -56,7 +57,7 @@ class Ranges:
 
 
 def observe(layer: Layer, train: Train, time_steps: int, input_range: tuple[int, int]) -> Ranges:
-    """Run a feed-forward layer and return the extremes of its state.
+    """Run a layer and return the extremes of its state.
 
     Parameters
     ----------
@@ -68,14 +69,17 @@ def observe(layer: Layer, train: Train, time_steps: int, input_range: tuple[int,
     activation = _activation(layer, train, time_steps)
     activation = np.broadcast_to(activation, (time_steps, *activation.shape[1:]))
     state = layer.neuron.rest(activation.shape[1:])
-    spikes = np.empty(activation.shape, np.uint8)
+    spikes = np.zeros(activation.shape, np.uint8)
     largest_current = largest_voltage = 0
     for step in range(time_steps):
-        current = driven_current(layer.neuron, state, activation[step])
+        arriving = activation[step]
+        if isinstance(layer, RecurrentLayer) and step:
+            arriving = arriving + spikes[step - 1].astype(np.int64) @ layer.recurrent_weight.T
+        current = driven_current(layer.neuron, state, arriving)
         voltage = driven_voltage(layer.neuron, state, current, layer.bias)
         largest_current = max(largest_current, int(np.abs(current).max()))
         largest_voltage = max(largest_voltage, int(np.abs(voltage).max()))
-        spikes[step], state = cuba_step(layer.neuron, state, activation[step], layer.bias)
+        spikes[step], state = cuba_step(layer.neuron, state, arriving, layer.bias)
     return Ranges(
         current=largest_current,
         voltage=largest_voltage,
@@ -92,14 +96,22 @@ def current_bound(layer: Layer, time_steps: int, input_range: tuple[int, int]) -
     """
     weights = layer.weight.reshape(len(layer.weight), -1)
     low, high = input_range
-    upward = np.maximum(weights * low, weights * high).clip(0).sum(axis=1).max()
-    downward = np.minimum(weights * low, weights * high).clip(None, 0).sum(axis=1).min()
+    upward = np.maximum(weights * low, weights * high).clip(0).sum(axis=1)
+    downward = np.minimum(weights * low, weights * high).clip(None, 0).sum(axis=1)
+    if isinstance(layer, RecurrentLayer):
+        upward = upward + layer.recurrent_weight.clip(0).sum(axis=1)
+        downward = downward + layer.recurrent_weight.clip(None, 0).sum(axis=1)
     kept = 1 - layer.neuron.current_decay / DECAY_ONE
     steps = sum(kept**step for step in range(time_steps))
-    return int(np.ceil(max(upward, -downward) * (1 << ACTIVATION_SHIFT) * steps))
+    return int(np.ceil(max(upward.max(), -downward.min()) * (1 << ACTIVATION_SHIFT) * steps))
 
 
 def _activation(layer: Layer, train: Train, time_steps: int) -> IntArray:
     if isinstance(layer, ConvLayer | DenseLayer):
         return layer.activation(train, time_steps)
-    raise TypeError(f"layer {layer.name}: only feed-forward layers are calibrated")
+    if isinstance(layer, RecurrentLayer):
+        feed_forward = DenseLayer(
+            name=layer.name, source=layer.source, weight=layer.weight, neuron=layer.neuron
+        )
+        return feed_forward.activation(train, time_steps)
+    raise TypeError(f"layer {layer.name}: a {type(layer).__name__} is never exported")

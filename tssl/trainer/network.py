@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tssl.checkpoint import weight_shapes
+from tssl.checkpoint import recurrent_name, weight_shapes
 from tssl.spec import LayerSpec, NetworkSpec, PoolSpec, Recipe
 from tssl.trainer.linear import weighted
 from tssl.trainer.neuron import Activity, Neurons, Trace, psp, sum_pool
@@ -68,7 +68,7 @@ class SpikingNetwork(nn.Module):
         self.weights = nn.ParameterDict()
         layers = dict(zip(self.network.layer_names, self.network.layers, strict=True))
         for name, shape in weight_shapes(recipe, input_shape).items():
-            layer = layers[name]
+            layer = layers[name.removesuffix(recurrent_name(""))]
             if isinstance(layer, PoolSpec):
                 continue
             self.weights[name] = nn.Parameter(initial_weight(shape, generator) * layer.weight_scale)
@@ -97,6 +97,7 @@ class SpikingNetwork(nn.Module):
                 threshold=stage.layer.threshold or self.network.threshold,
                 constant_steps=constant,  # weighted once, then it follows its time course
                 pool=stage.pool,
+                feedback=self.weights.get(recurrent_name(stage.name)),
                 record=record_all or stage is self._stages[-1],
             )
             constant = 0

@@ -23,6 +23,8 @@ class Neurons(NamedTuple):
     stays the same for so many steps; otherwise it has its own time axis."""
     pool: PoolSpec | None = None
     """Pooling of the post-synaptic potentials, if any."""
+    feedback: Tensor | None = None
+    """Weights ``(neurons, neurons)`` of the neurons' own potentials, one step later."""
     record: bool = False
     """Whether spikes and potentials are wanted, and not just what the next layer needs."""
 

@@ -6,7 +6,7 @@ stay pools, and no arithmetic is shared with ``tssl.exporter`` or ``tssl.chip``.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tssl.checkpoint import Checkpoint
+from tssl.checkpoint import Checkpoint, recurrent_name
 from tssl.chip import IntArray
 from tssl.results import Recording
 from tssl.spec import ConvSpec, DenseSpec, PoolSpec
@@ -32,6 +32,7 @@ class _Integers(NamedTuple):
     """What a layer's numbers become on the chip."""
 
     weight: Tensor
+    recurrent: Tensor | None
     threshold: float
     current_decay: float
     voltage_decay: float
@@ -49,7 +50,7 @@ def run_quantized(
     largest_weight
         Weights are clipped to plus or minus this.
     train
-        Encoded samples, ``(1, samples, inputs)``.
+        Encoded samples, ``(1, samples, inputs)`` or ``(time, samples, inputs)``.
 
     Notes
     -----
@@ -79,10 +80,12 @@ def _integers(
             gain *= spec.gain
             continue
         unit = 1.0 if layers else checkpoint.encoding.quantum
-        weight = torch.from_numpy(np.array(checkpoint.weights[name], np.float64))
-        weight = weight * gain * unit * (1 / network.tau_s) * scales[name]
+        weight = checkpoint.weights[name].astype(np.float64) * gain * unit
+        own = checkpoint.weights.get(recurrent_name(name))
+        factors = 1 / network.tau_s, scales[name], largest_weight
         layers[name] = _Integers(
-            weight=(torch.round(weight / _GRID) * _GRID).clamp(-largest_weight, largest_weight),
+            weight=_on_grid(weight, *factors),
+            recurrent=None if own is None else _on_grid(own, *factors),
             threshold=round(scales[name] * (spec.threshold or network.threshold)),
             current_decay=round(_DECAY / network.tau_s),
             voltage_decay=round(_DECAY / network.tau_m),
@@ -91,12 +94,18 @@ def _integers(
     return layers
 
 
+def _on_grid(weight: NDArray[Any], gain: float, scale: float, largest: int) -> Tensor:
+    scaled = torch.from_numpy(weight.astype(np.float64)) * gain * scale
+    return (torch.round(scaled / _GRID) * _GRID).clamp(-largest, largest)
+
+
 @torch.no_grad()
 def _run(checkpoint: Checkpoint, layers: Mapping[str, _Integers], train: IntArray) -> Recording:
     network = checkpoint.recipe.network
     signal = torch.from_numpy(np.ascontiguousarray(train)).double()
-    signal = signal.reshape(1, -1, *checkpoint.input_shape)
-    signal = signal.expand(network.time_steps, *signal.shape[1:])
+    signal = signal.reshape(*train.shape[:2], *checkpoint.input_shape)
+    if len(signal) == 1:
+        signal = signal.expand(network.time_steps, *signal.shape[1:])
     trains: dict[str, NDArray[np.uint8]] = {}
     voltage = signal[0]
     for name, spec in zip(network.layer_names, network.layers, strict=True):
@@ -113,7 +122,9 @@ def _weighted(signal: Tensor, weight: Tensor, spec: ConvSpec | DenseSpec) -> Ten
     """Weight spikes, or sums of spikes, ``(time, batch, ...)``."""
     folded = signal.flatten(0, 1)
     if isinstance(spec, ConvSpec):
-        result = F.conv2d(folded, weight, stride=spec.stride, padding=spec.padding)
+        result = F.conv2d(
+            folded, weight, None, spec.stride, spec.padding, spec.dilation, spec.groups
+        )
     else:
         result = F.linear(folded.flatten(1), weight)
     return result.unflatten(0, signal.shape[:2])
@@ -126,8 +137,10 @@ def _neurons(
     if isinstance(spec, ConvSpec):  # Lava's convolution hands over 24 bits
         activation = torch.remainder(activation + _LIMIT, 2 * _LIMIT) - _LIMIT
     current, voltage = torch.zeros_like(activation[0]), torch.zeros_like(activation[0])
-    spikes = []
+    spikes: list[Tensor] = []
     for arriving in activation:
+        if layer.recurrent is not None and spikes:
+            arriving = arriving + F.linear(spikes[-1], layer.recurrent)
         current = torch.trunc(current * (_DECAY - layer.current_decay) / _DECAY)
         current = _wrap(current + _SHIFT * arriving)
         voltage = torch.trunc(voltage * (_DECAY - layer.voltage_decay) / _DECAY) + current

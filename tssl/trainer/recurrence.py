@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -70,9 +71,12 @@ def spiking(current: Tensor, neurons: Neurons, gradient: Gradient, activity: Act
     activity.neuron_steps += (neurons.constant_steps or len(current)) * current[0].numel()
     if _is_compiled(current, neurons):
         return Trace(*_Compiled.apply(current, neurons, gradient, activity))
-    potential, spikes, voltage = _Plain.apply(
-        over_time(current, neurons), neurons, gradient, activity
-    )
+    current = over_time(current, neurons)
+    if neurons.feedback is None:
+        result = _Plain.apply(current, neurons, gradient, activity)
+    else:
+        result = _Recurrent.apply(current, neurons.feedback, neurons, gradient, activity)
+    potential, spikes, voltage = result
     if not neurons.record:
         spikes = voltage = current.new_empty(0)
     return Trace(sum_pool(potential, neurons.pool), spikes, voltage)
@@ -110,6 +114,61 @@ class _Plain(torch.autograd.Function):
         falls_back = psp(spikes, tau_s=neurons.tau_s) < gradient.fallback_below
         activity.fallbacks = activity.fallbacks + falls_back.sum()
         return torch.where(falls_back, error * surrogate, carry), None, None, None
+
+
+class _Recurrent(torch.autograd.Function):
+    r"""Neurons ``(time, batch, neurons)`` that see each other's potentials one step later.
+
+    The current is :math:`I_t + R\,a_{t-1}`, so the error at the potentials is :math:`g_t +
+    R^\top e_{t+1}`, and :math:`\partial L/\partial R = \sum_t e_t a_{t-1}^\top`.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401
+        current: Tensor,
+        feedback: Tensor,
+        neurons: Neurons,
+        gradient: Gradient,
+        activity: Activity,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        potential, after_reset = torch.zeros_like(current[0]), torch.zeros_like(current[0])
+        potentials, fired, voltages = (torch.empty_like(current) for _ in range(3))
+        for t in range(len(current)):
+            arriving = current[t] + F.linear(potential, feedback)
+            voltages[t] = (1 - 1 / neurons.tau_m) * after_reset + arriving
+            fired[t] = voltages[t] > neurons.threshold
+            after_reset = voltages[t] * (1 - fired[t])
+            potential = (1 - 1 / neurons.tau_s) * potential + fired[t] / neurons.tau_s
+            potentials[t] = potential
+        count = fired.sum()
+        activity.spikes = activity.spikes + count
+        ctx.save_for_backward(voltages, potentials, feedback)
+        ctx.settings = neurons, gradient.settled(count, current.numel()), activity
+        ctx.mark_non_differentiable(fired, voltages)
+        return potentials, fired, voltages
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        voltage, potential, feedback = ctx.saved_tensors
+        neurons, gradient, activity = ctx.settings
+        spikes = (voltage > neurons.threshold).to(voltage.dtype)
+        surrogate = _surrogate(voltage, neurons.threshold)
+        slope = spikes * _spike_slope(voltage, spikes) if gradient.spike_time else surrogate
+        falls_back = potential < gradient.fallback_below
+        activity.fallbacks = activity.fallbacks + falls_back.sum()
+        filtered, carry = torch.zeros_like(voltage[0]), torch.zeros_like(voltage[0])
+        errors = torch.zeros_like(voltage)
+        for t in reversed(range(len(voltage))):
+            coming = gradients[0][t]
+            if t + 1 < len(voltage):
+                coming = coming + errors[t + 1] @ feedback
+            filtered = coming / neurons.tau_s + (1 - 1 / neurons.tau_s) * filtered
+            leak = (1 - spikes[t]) * (1 - 1 / neurons.tau_m)
+            carry = slope[t] * (filtered + gradient.reset * voltage[t] * carry) + leak * carry
+            errors[t] = torch.where(falls_back[t], filtered * surrogate[t], carry)
+        own = torch.einsum("tbi,tbj->ij", errors[1:], potential[:-1])
+        return errors, own, None, None, None
 
 
 def _spike_slope(voltage: Tensor, spikes: Tensor) -> Tensor:
@@ -212,7 +271,12 @@ def _response(steps: int, tau_s: float | None) -> NDArray[Any]:
 
 
 def _is_compiled(current: Tensor, neurons: Neurons) -> bool:
-    if current.device.type != "cpu" or current.dtype != torch.float32 or not current.numel():
+    if (
+        neurons.feedback is not None
+        or current.device.type != "cpu"
+        or current.dtype != torch.float32
+        or not current.numel()
+    ):
         return False
     if neurons.pool is None:
         return True

@@ -23,7 +23,8 @@ def wake_silent_layers(network: SpikingNetwork, inputs: Tensor, smallest_rate: f
     smallest_rate
         In spikes per neuron and step.
     """
-    for name, weight in network.weights.items():
+    for name in network(inputs).activity:
+        weight = network.weights[name]
         initial = weight.clone()
         for _ in range(_MOST_STEPS):
             if _rate(network, inputs, name) >= smallest_rate:

@@ -1,0 +1,312 @@
+"""Training steps side by side: ours, eager code, the method as published, and bare products.
+
+    python benchmarks/train.py [--quick]
+
+All variants run in one process, taking turns, so that a busy machine slows them alike; the
+table shows medians. A step is everything done per batch: forward, loss, backward, clip, AdamW,
+clamp. `published` is the algorithm of the official code written down plainly: time as the last
+axis, 3-D convolutions, a sum over all later steps at every step. `eager` is this package with
+its compiled loops and its choice of products switched off. `products` are the matrix products
+and convolutions of a step alone, in the fastest of PyTorch's kernels.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+from unittest.mock import patch
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tssl.spec import ConvSpec, DenseSpec, PoolSpec, Recipe, load_recipe
+from tssl.trainer import linear, recurrence
+from tssl.trainer.linear import weighted
+from tssl.trainer.loss import desired_spikes, loss_of
+from tssl.trainer.network import SpikingNetwork
+from tssl.trainer.neuron import Activity, Neurons
+from tssl.trainer.optimization import make_optimizer, optimizer_step
+from tssl.trainer.recurrence import Gradient, spiking
+from tssl.workflow.recipes import recipe_path
+
+SHAPE = (1, 28, 28)
+CASES = {"fashion-mnist-mlp": 100, "fashion-mnist-cnn": 50}
+ROUNDS, QUICK_ROUNDS = 15, 3
+Step = Callable[[], Any]
+
+
+class Published(torch.autograd.Function):
+    """The neuron and its rule with time last, summing over all later steps at each step."""
+
+    @staticmethod
+    def forward(ctx: Any, current: Tensor, tau_m: float, tau_s: float, threshold: float) -> Tensor:
+        steps = current.shape[-1]
+        v = torch.zeros_like(current[..., 0])
+        a = torch.zeros_like(v)
+        voltages, spikes, potentials, increments = [], [], [], []
+        for t in range(steps):
+            u = (1 - 1 / tau_m) * v + current[..., t]
+            s = (u > threshold).to(u.dtype)
+            increments.append(u - v)
+            v = u * (1 - s)
+            a = (1 - 1 / tau_s) * a + s / tau_s
+            voltages.append(u)
+            spikes.append(s)
+            potentials.append(a)
+        result = torch.stack(potentials, dim=-1)
+        ctx.save_for_backward(
+            torch.stack(voltages, -1), torch.stack(spikes, -1), result, torch.stack(increments, -1)
+        )
+        ctx.constants = tau_m, tau_s, threshold
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        voltage, spikes, potential, increment = ctx.saved_tensors
+        tau_m, tau_s, threshold = ctx.constants
+        gradient, steps = gradients[0], voltage.shape[-1]
+        kernel = [(1 / tau_s) * (1 - 1 / tau_s) ** lag for lag in range(steps)]
+        carry = torch.zeros_like(voltage[..., 0])
+        errors = torch.zeros_like(voltage)
+        for t in reversed(range(steps)):
+            slope = spikes[..., t] * torch.clamp(-1 / increment[..., t], -8, 0)
+            direct, by_time = torch.zeros_like(carry), torch.zeros_like(carry)
+            for later in range(t, steps):
+                direct = direct + kernel[later - t] * gradient[..., later]
+                change = -kernel[later - t] / tau_s * tau_s
+                by_time = by_time + slope * change * gradient[..., later]
+            by_time = by_time - slope * voltage[..., t] * carry / tau_m
+            carry = torch.where(spikes[..., t] > 0, by_time, (1 - 1 / tau_m) * carry)
+            z = torch.exp(torch.clamp((threshold - voltage[..., t]) / 0.2, -8, 8))
+            warming = potential[..., t] < 1 / (4 * tau_s)
+            errors[..., t] = torch.where(warming, direct * z / (0.2 * (1 + z) ** 2), carry)
+        return errors, None, None, None
+
+
+def published_step(network: SpikingNetwork, recipe: Recipe, x: Tensor, labels: Tensor) -> Step:
+    """Return a step of the method as published, on weights of its own."""
+    spec, training = recipe.network, recipe.training
+    weights = {name: w.detach().clone().requires_grad_() for name, w in network.weights.items()}
+    optimizer = torch.optim.AdamW(weights.values(), lr=training.lr)
+    layers = list(zip(spec.layer_names, spec.layers, strict=True))
+    frames = x[..., None].expand(*x.shape, spec.time_steps)
+
+    def filtered(train: Tensor) -> Tensor:
+        a, result = torch.zeros_like(train[..., 0]), []
+        for t in range(train.shape[-1]):
+            a = (1 - 1 / spec.tau_s) * a + train[..., t] / spec.tau_s
+            result.append(a)
+        return torch.stack(result, dim=-1)
+
+    def forward() -> Tensor:
+        signal = filtered(frames)
+        for name, layer in layers:
+            if isinstance(layer, PoolSpec):
+                window = (*layer.kernel, 1)
+                signal = F.avg_pool3d(signal, window, divisor_override=1) * layer.gain
+                continue
+            if isinstance(layer, ConvSpec):
+                kernel, padding = weights[name][..., None], (*layer.padding, 0)
+                current = F.conv3d(signal, kernel, padding=padding)
+            else:
+                flat = signal.flatten(1, -2) if signal.dim() == 5 else signal
+                current = F.linear(flat.transpose(1, 2), weights[name]).transpose(1, 2)
+            signal = Published.apply(
+                current, spec.tau_m, spec.tau_s, layer.threshold or spec.threshold
+            )
+        return signal
+
+    def step() -> None:
+        output = forward()
+        target = torch.zeros_like(output)
+        target[torch.arange(len(labels)), labels] = desired_spikes(spec.time_steps)
+        loss = 0.5 * (output - filtered(filtered(target))).square().sum()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights.values(), training.clip_norm)
+        optimizer.step()
+        with torch.no_grad():
+            for weight in weights.values():
+                weight.clamp_(-training.weight_limit, training.weight_limit)
+
+    return step
+
+
+def our_step(network: SpikingNetwork, recipe: Recipe, x: Tensor, labels: Tensor) -> Step:
+    """Return a step as `tssl train` does it."""
+    optimizer = make_optimizer(network, recipe.training)
+
+    def step() -> None:
+        output = network(x).output.psp
+        loss = loss_of(output, labels, recipe.training, tau_s=recipe.network.tau_s)
+        optimizer_step(network, optimizer, loss, recipe.training)
+
+    return step
+
+
+def eager(step: Step) -> Step:
+    """Return the step without compiled loops and without the choice of products."""
+
+    def run() -> None:
+        with (
+            patch.object(recurrence, "_is_compiled", lambda *_: False),
+            patch.object(linear, "prefers_onednn", lambda _: False),
+        ):
+            step()
+
+    return run
+
+
+def product_shapes(recipe: Recipe, batch: int) -> list[tuple[DenseSpec | ConvSpec, Tensor, Tensor]]:
+    """Return layer, input and weight of every product; a constant input is weighted once."""
+    network = SpikingNetwork(recipe, SHAPE, torch.Generator().manual_seed(0))
+    found, shape, steps = [], SHAPE, 1
+    sizes = recipe.network.shapes(SHAPE)
+    for name, layer, outgoing in zip(
+        recipe.network.layer_names, recipe.network.layers, sizes, strict=True
+    ):
+        if not isinstance(layer, PoolSpec):
+            signal = torch.rand(steps, batch, *shape)
+            found.append((layer, signal, network.weights[name].detach().clone()))
+            steps = recipe.network.time_steps
+        shape = outgoing
+    return found
+
+
+def products_step(recipe: Recipe, batch: int) -> Step:
+    """Return the products of a step: each forward, by input and by weight."""
+    cases = []
+    for position, (layer, signal, weight) in enumerate(product_shapes(recipe, batch)):
+        signal.requires_grad_(position > 0)  # nobody wants the error at the pixels
+        weight.requires_grad_()
+        cases.append((layer, signal, weight, torch.ones_like(weighted(signal, weight, layer))))
+
+    def step() -> None:
+        for layer, signal, weight, coming in cases:
+            weighted(signal, weight, layer).backward(coming)
+
+    return step
+
+
+def operations(recipe: Recipe, batch: int) -> float:
+    """Return floating-point operations of the products of a step, a multiply-add being two."""
+    total = 0.0
+    for position, (layer, signal, weight) in enumerate(product_shapes(recipe, batch)):
+        outputs = weighted(signal, weight, layer).numel()
+        passes = 3 if position else 2
+        total += passes * 2 * outputs * weight[0].numel()
+    return total
+
+
+def medians(steps: dict[str, Step], rounds: int) -> dict[str, float]:
+    """Return each step's median seconds, measured in turns."""
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for step in steps.values():
+        step()
+    for _ in range(rounds):
+        for name, step in steps.items():
+            started = time.perf_counter()
+            step()
+            seconds[name].append(time.perf_counter() - started)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def kept_bytes(network: SpikingNetwork, x: Tensor) -> int:
+    """Return what a forward pass keeps for the backward pass, weights apart."""
+    kept: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    own = {weight.untyped_storage().data_ptr() for weight in network.parameters()}
+    own.add(x.untyped_storage().data_ptr())
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        result = network(x)
+    del result
+    return sum(size for pointer, size in kept.items() if pointer not in own)
+
+
+def needed_bytes(recipe: Recipe, batch: int) -> int:
+    """Return what any exact backward pass needs: inputs of products, currents of neurons."""
+    total = 0
+    for position, (layer, signal, weight) in enumerate(product_shapes(recipe, batch)):
+        total += 4 * weighted(signal, weight, layer).numel()
+        total += 4 * signal.numel() if position else 0
+    return total
+
+
+def steps_table(rounds: int) -> None:
+    """Print the steps of the paper's two Fashion-MNIST networks."""
+    for name, batch in CASES.items():
+        recipe = load_recipe(recipe_path(name))
+        generator = torch.Generator().manual_seed(0)
+        x = torch.randn(batch, *SHAPE, generator=generator)
+        labels = torch.randint(10, (batch,), generator=generator)
+        networks = [
+            SpikingNetwork(recipe, SHAPE, torch.Generator().manual_seed(0)) for _ in range(3)
+        ]
+        steps = {
+            "ours": our_step(networks[0], recipe, x, labels),
+            "products": products_step(recipe, batch),
+            "eager": eager(our_step(networks[1], recipe, x, labels)),
+            "published": published_step(networks[2], recipe, x, labels),
+        }
+        seconds = medians(steps, rounds)
+        flop = operations(recipe, batch)
+        print(f"\n{name}, batch {batch}, {recipe.network.time_steps} steps")
+        for variant, value in seconds.items():
+            print(
+                f"  {variant:10} {1e3 * value:8.2f} ms  {seconds['published'] / value:5.1f} x  "
+                f"{batch / value:8,.0f} samples/s  {flop / value / 1e9:5.0f} GFLOP/s"
+            )
+        kept, needed = kept_bytes(networks[0], x), needed_bytes(recipe, batch)
+        print(
+            f"  kept for backward: {kept / batch / 1024:.0f} KiB per sample, "
+            f"{kept / needed:.2f} x what it needs"
+        )
+
+
+def recurrence_table(rounds: int) -> None:
+    """Print the neurons alone, 50 x 1024 of them, forward and backward."""
+    print("\n50 x 1024 neurons alone, forward and backward")
+    layer = Neurons(tau_m=5.0, tau_s=3.0, threshold=1.0)
+    gradient = Gradient(spike_time=True, reset=0.2, fallback_below=1 / 12)
+    for steps in (5, 10, 30, 100):
+        current = (torch.randn(steps, 50, 1024) * 0.7).requires_grad_()
+        last = current.detach().permute(1, 2, 0).contiguous().requires_grad_()
+
+        def ours(current: Tensor = current) -> None:
+            spiking(current, layer, gradient, Activity()).psp.sum().backward()
+
+        def published(last: Tensor = last) -> None:
+            Published.apply(last, 5.0, 3.0, 1.0).sum().backward()
+
+        seconds = medians(
+            {"ours": ours, "eager": eager(ours), "published": published}, max(3, rounds // 3)
+        )
+        shown = "  ".join(
+            f"{name} {1e3 * value:8.2f} ms ({seconds['published'] / value:.0f} x)"
+            for name, value in seconds.items()
+        )
+        print(f"  {steps:3} steps  {shown}")
+
+
+def main() -> None:
+    """Print all tables."""
+    parser = argparse.ArgumentParser(description="Training steps side by side.")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds")
+    rounds = QUICK_ROUNDS if parser.parse_args().quick else ROUNDS
+    print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads")
+    started = time.perf_counter()
+    spiking(torch.zeros(1, 1, 1), Neurons(5.0, 3.0, 1.0), Gradient(True, 0.2, 0.1), Activity())
+    print(f"first call of the compiled loops: {time.perf_counter() - started:.1f} s")
+    steps_table(rounds)
+    recurrence_table(rounds)
+
+
+if __name__ == "__main__":
+    main()
