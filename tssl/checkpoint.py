@@ -1,6 +1,7 @@
 """A trained network on disk: recipe, float32 weights and where they come from."""
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,23 @@ FORMAT_VERSION = 1
 Array = NDArray[Any]
 
 
+@dataclass(frozen=True, kw_only=True)
+class ChipPlan:
+    """The grid of integers that a network was trained on, so that an export must use it.
+
+    Parameters
+    ----------
+    scales
+        Integers per unit of the trained network, by layer.
+    weight_step, largest_weight
+        Weights are multiples of the one and at most the other.
+    """
+
+    scales: dict[str, float]
+    weight_step: int
+    largest_weight: int
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Checkpoint:
     """A trained network.
@@ -36,6 +54,8 @@ class Checkpoint:
         By layer name; dense ``(neurons, inputs)``, convolution ``(O, C, kh, kw)``.
     provenance
         Epoch, accuracies, versions, seed: JSON data for people.
+    plan
+        Of a network that was trained with the chip's integers, else None.
     """
 
     recipe: Recipe
@@ -43,6 +63,7 @@ class Checkpoint:
     encoding: Encoding
     weights: dict[str, Array]
     provenance: dict[str, Any]
+    plan: ChipPlan | None = None
 
     def save(self, path: Path) -> None:
         """Write the checkpoint as safetensors (no pickle)."""
@@ -52,6 +73,7 @@ class Checkpoint:
             "input_shape": self.input_shape,
             "encoding": asdict(self.encoding),
             "provenance": self.provenance,
+            "plan": None if self.plan is None else asdict(self.plan),
         }
         save_tensors(path, self.weights, document)
 
@@ -72,6 +94,7 @@ class Checkpoint:
                 encoding=_encoding(document["encoding"]),
                 weights=tensors,
                 provenance=dict(document["provenance"].items()),
+                plan=chip_plan(document.get("plan")),
             )
         except ConfigError as error:  # it names the file
             raise CheckpointError(str(error)) from error
@@ -157,6 +180,23 @@ def load_tensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
             f"{path}: format_version = {version}; this tssl reads {FORMAT_VERSION}; train again"
         )
     return tensors, document
+
+
+def chip_plan(values: Any) -> ChipPlan | None:  # noqa: ANN401 - unvalidated JSON
+    """Return the plan in a document, or None when there is none.
+
+    Raises
+    ------
+    ValueError, TypeError, AttributeError
+        When it is not one.
+    """
+    if values is None:
+        return None
+    plan = ChipPlan(**values)
+    numbers = [*plan.scales.values(), plan.weight_step, plan.largest_weight]
+    if not all(type(number) in (int, float) and 0 < number < math.inf for number in numbers):
+        raise ValueError(f"plan = {values}")
+    return plan
 
 
 def _image_shape(values: Any) -> tuple[int, int, int]:  # noqa: ANN401 - unvalidated JSON

@@ -213,7 +213,7 @@ def test_batches_of_an_epoch(tmp_path: Path) -> None:
 
 
 TRAIN = [
-    "train", "digits", "--epochs", "3", "--set", "batch_size=16", "--device", "cpu",
+    "train", "digits", "--epochs", "12", "--set", "batch_size=16", "--device", "cpu",
     "--set", "network.layers=[{\"type\": \"dense\", \"neurons\": 10}]", "--quiet",
 ]  # fmt: skip
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tssl.checkpoint import Checkpoint
+from tssl.checkpoint import Checkpoint, ChipPlan
 from tssl.chip import (
     DECAY_ONE,
     INPUT,
@@ -105,10 +105,12 @@ class _Fitter:
         self, stage: NeuronStage, source: str, checkpoint: Checkpoint, limits: ChipLimits
     ) -> None:
         self.stage, self.source, self.limits = stage, source, limits
-        self.spec = checkpoint.recipe.network
+        self.spec, self.plan = checkpoint.recipe.network, checkpoint.plan
 
     def fit(self, train: Train, input_range: tuple[int, int]) -> LayerReport:
         """Return the layer at the largest scale whose state stays below its limits."""
+        if self.plan is not None:
+            return self._planned(self.plan, train, input_range)
         scale = self._largest_scale()
         for _ in range(_ATTEMPTS):
             layer = self._layer(scale)
@@ -122,6 +124,20 @@ class _Fitter:
                 return LayerReport(layer=layer, scale=scale, ranges=ranges)
             scale *= 0.99 / excess
         raise RangeError(f"layer {self.stage.name}: no scale keeps its state in 24 bits")
+
+    def _planned(self, plan: ChipPlan, train: Train, input_range: tuple[int, int]) -> LayerReport:
+        """Return the layer on the grid that it was trained on, wraps and all."""
+        own = self.limits.weight_step, self.limits.largest_weight
+        if own != (plan.weight_step, plan.largest_weight):
+            raise RangeError(
+                f"layer {self.stage.name}: was trained on weights in steps of {plan.weight_step} "
+                f"up to {plan.largest_weight}; those of the target go in steps of {own[0]} up to "
+                f"{own[1]}; train it with --target"
+            )
+        scale = plan.scales[self.stage.name]
+        layer = self._layer(scale)
+        ranges = observe(layer, train, self.spec.time_steps, input_range)
+        return LayerReport(layer=layer, scale=scale, ranges=ranges)
 
     def _largest_scale(self) -> float:
         largest = float(np.abs(self.stage.weight).max())

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["Constants", "Window", "backward", "forward"]
+__all__ = ["Constants", "Window", "backward", "forward", "plain_window"]
 
 Array = NDArray[np.float32]
 
@@ -28,7 +28,7 @@ _BLOCK_BYTES = 256 << 10
 _PARTS_PER_THREAD = 4
 """Finer than the threads, so that one that is held up does not keep the others waiting."""
 
-_ZERO, _ONE, _STEEPEST = np.float32(0), np.float32(1), np.float32(8)
+ZERO, ONE, _STEEPEST = np.float32(0), np.float32(1), np.float32(8)
 _INVERSE_WIDTH = np.float32(5)
 """Of the surrogate: 1 / 0.2."""
 _BACK = np.float32(np.exp(-4.0))
@@ -96,7 +96,7 @@ def forward(
     spikes
         How many there were.
     """
-    return int(_forward(current, response, constants, window, _threads(), psp, spikes, voltage))
+    return int(_forward(current, response, constants, window, threads(), psp, spikes, voltage))
 
 
 def backward(
@@ -123,26 +123,26 @@ def backward(
     fallbacks
         Neuron-steps at which the surrogate took over.
     """
-    return int(_backward(current, response, gradient, constants, window, _threads(), error))
+    return int(_backward(current, response, gradient, constants, window, threads(), error))
 
 
-def _threads() -> int:
+def threads() -> int:
     """Use as many threads as PyTorch does; return in how many parts to cut the work."""
     wanted = torch.get_num_threads()
-    threads = min(wanted, numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
-    numba.set_num_threads(threads)
+    used = min(wanted, numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+    numba.set_num_threads(used)
     if torch.get_num_threads() != wanted:  # the two share OpenMP, and numba's start changes it
         torch.set_num_threads(wanted)
-    return _PARTS_PER_THREAD * threads
+    return _PARTS_PER_THREAD * used
 
 
 # error_model="numpy" lets a division by zero give infinity, as in PyTorch. Without fastmath
 # the compiler neither reorders nor fuses operations: both passes and the eager code agree.
-_compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
-_compiled_parallel = numba.njit(cache=True, nogil=True, error_model="numpy", parallel=True)
+compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
+compiled_parallel = numba.njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 
 
-@_compiled
+@compiled
 def _membrane(
     arriving: Array, response: np.float32, leak: np.float32, threshold: np.float32,
     v: Array, fired: Array, u: Array,
@@ -151,12 +151,12 @@ def _membrane(
     for j in range(v.size):
         before_reset = leak * v[j] + arriving[j] * response
         fires = before_reset > threshold
-        v[j] = _ZERO if fires else before_reset
-        fired[j] = _ONE if fires else _ZERO
+        v[j] = ZERO if fires else before_reset
+        fired[j] = ONE if fires else ZERO
         u[j] = before_reset
 
 
-@_compiled
+@compiled
 def _surrogate(u: Array, threshold: np.float32, slope: Array) -> None:
     """Take the derivative of the sigmoid of width 0.2, clipped at 8 widths.
 
@@ -173,23 +173,23 @@ def _surrogate(u: Array, threshold: np.float32, slope: Array) -> None:
         z = z * y + np.float32(1 / 24)
         z = z * y + np.float32(1 / 6)
         z = z * y + np.float32(1 / 2)
-        z = z * y + _ONE
-        z = z * y + _ONE
+        z = z * y + ONE
+        z = z * y + ONE
         z = z * z
         z = z * z
         z = z * z * _BACK
-        slope[j] = _INVERSE_WIDTH * z / ((_ONE + z) * (_ONE + z))
+        slope[j] = _INVERSE_WIDTH * z / ((ONE + z) * (ONE + z))
 
 
-@_compiled
-def _pool(fired: Array, window: Window, pooled: Array) -> None:
+@compiled
+def pool_spikes(fired: Array, window: Window, pooled: Array) -> None:
     """Add up the spikes of each window, ``(rows * width)`` to ``(width / columns)``."""
     if window.rows * window.columns == 1:
         pooled[:] = fired
         return
     channels, columns = window.channels, window.columns
     pixels = fired.size // (window.rows * channels)
-    pooled[:] = _ZERO
+    pooled[:] = ZERO
     for row in range(window.rows):
         for pixel in range(pixels):
             source = fired[(row * pixels + pixel) * channels :]
@@ -198,9 +198,9 @@ def _pool(fired: Array, window: Window, pooled: Array) -> None:
                 target[c] += source[c]
 
 
-@_compiled
+@compiled
 def _spread(pooled: Array, window: Window, error: Array) -> None:
-    """Give each neuron of a window the window's value, the adjoint of :func:`_pool`."""
+    """Give each neuron of a window the window's value, the adjoint of :func:`pool_spikes`."""
     if window.rows * window.columns == 1:
         error[:] = pooled
         return
@@ -214,7 +214,7 @@ def _spread(pooled: Array, window: Window, error: Array) -> None:
                 target[c] = source[c]
 
 
-@_compiled_parallel
+@compiled_parallel
 def _forward(
     current: Array, response: Array, constants: Constants, window: Window, parts: int,
     psp: Array, spikes: Array, voltage: Array,
@@ -231,7 +231,7 @@ def _forward(
     return counts.sum()
 
 
-@_compiled_parallel
+@compiled_parallel
 def _backward(
     current: Array, response: Array, gradient: Array, constants: Constants, window: Window,
     parts: int, error: Array,
@@ -244,13 +244,13 @@ def _backward(
         for group in range(part * groups // parts, (part + 1) * groups // parts):
             first = group * window.block
             _replay(current, response, constants, first, history, scratch)
-            counts[part] += _backward_group(
+            counts[part] += backward_group(
                 response, gradient, constants, window, first, history, scratch, error
             )
     return counts.sum()
 
 
-@_compiled
+@compiled
 def _forward_group(
     current: Array, response: Array, constants: Constants, window: Window, first: int,
     scratch: Array, psp: Array, spikes: Array, voltage: Array,
@@ -262,13 +262,13 @@ def _forward_group(
     size, shrink = min(window.block, current.shape[1] - first), window.rows * window.columns
     v, fired, u = scratch[0, :size], scratch[1, :size], scratch[2, :size]
     a, pooled = scratch[3, : size // shrink], scratch[4, : size // shrink]
-    v[:] = _ZERO
-    a[:] = _ZERO
+    v[:] = ZERO
+    a[:] = ZERO
     count = 0
     for t in range(response.size):
         arriving = current[min(t, current.shape[0] - 1), first : first + size]
         _membrane(arriving, response[t], leak, threshold, v, fired, u)
-        _pool(fired, window, pooled)
+        pool_spikes(fired, window, pooled)
         out = psp[t, first // shrink :]
         for j in range(a.size):
             a[j] = keep * a[j] + add * pooled[j]
@@ -276,11 +276,11 @@ def _forward_group(
         if spikes.size:
             spikes[t, first : first + size] = fired
             voltage[t, first : first + size] = u
-        count += _count(fired)
+        count += count_spikes(fired)
     return count
 
 
-@_compiled
+@compiled
 def _replay(
     current: Array, response: Array, constants: Constants, first: int,
     history: Array, scratch: Array,
@@ -290,8 +290,8 @@ def _replay(
     keep, add = np.float32(1 - 1 / constants.tau_s), np.float32(1 / constants.tau_s)
     size = min(history.shape[2], current.shape[1] - first)
     v = scratch[0, :size]
-    v[:] = _ZERO
-    history[:, 0] = _ZERO
+    v[:] = ZERO
+    history[:, 0] = ZERO
     for t in range(response.size):
         arriving = current[min(t, current.shape[0] - 1), first : first + size]
         # rows are taken from the whole array: only then does numba know them to be contiguous
@@ -302,8 +302,8 @@ def _replay(
             after[j] = keep * before[j] + add * fired[j]
 
 
-@_compiled
-def _backward_group(
+@compiled
+def backward_group(
     response: Array, gradient: Array, constants: Constants, window: Window, first: int,
     history: Array, scratch: Array, error: Array,
 ) -> int:  # fmt: skip
@@ -314,8 +314,8 @@ def _backward_group(
     size, shrink = min(window.block, error.shape[1] - first), window.rows * window.columns
     carry, slope, spread = scratch[0, :size], scratch[1, :size], scratch[2, :size]
     filtered = scratch[3, : size // shrink]
-    carry[:] = _ZERO
-    filtered[:] = _ZERO
+    carry[:] = ZERO
+    filtered[:] = ZERO
     count = 0
     for t in range(response.size - 1, -1, -1):
         coming = gradient[t, first // shrink :]
@@ -334,24 +334,24 @@ def _backward_group(
     return count
 
 
-@_compiled
+@compiled
 def _add_up(error: Array, response: np.float32, is_first: bool, total: Array) -> None:
     """Collect the error of a constant input, beginning anew with the last step."""
     if is_first:
-        total[:] = _ZERO
+        total[:] = ZERO
     for j in range(error.size):
         total[j] += response * error[j]
 
 
-@_compiled
-def _count(fired: Array) -> int:
+@compiled
+def count_spikes(fired: Array) -> int:
     count = 0
     for j in range(fired.size):
         count += np.int32(fired[j])
     return count
 
 
-@_compiled
+@compiled
 def _carry(
     before: Array, u: Array, fired_before: Array, fired: Array, filtered: Array,
     constants: Constants, slope: Array, carry: Array,
@@ -360,23 +360,23 @@ def _carry(
     leak, reset = np.float32(1 - 1 / constants.tau_m), np.float32(constants.reset)
     if constants.spike_time:
         for j in range(u.size):
-            steep = _ONE / (u[j] - before[j] * (_ONE - fired_before[j]))
-            steep = min(max(steep, _ZERO), _STEEPEST)
-            slope[j] = steep if fired[j] > _ZERO else _ZERO
+            steep = ONE / (u[j] - before[j] * (ONE - fired_before[j]))
+            steep = min(max(steep, ZERO), _STEEPEST)
+            slope[j] = steep if fired[j] > ZERO else ZERO
     else:
         _surrogate(u, np.float32(constants.threshold), slope)
     for j in range(u.size):
         at_spike = slope[j] * (filtered[j] + u[j] * carry[j] * reset)
-        carry[j] = at_spike + leak * carry[j] * (_ONE - fired[j])
+        carry[j] = at_spike + leak * carry[j] * (ONE - fired[j])
 
 
-@_compiled
+@compiled
 def _fall_back(
     u: Array, a: Array, filtered: Array, carry: Array, below: np.float32,
     threshold: np.float32, error: Array,
 ) -> int:  # fmt: skip
     """Choose between D and the surrogate; return how often it was the latter."""
-    if below <= _ZERO:
+    if below <= ZERO:
         error[:] = carry
         return 0
     _surrogate(u, threshold, error)

@@ -56,6 +56,31 @@ def _is_amd_with_avx512() -> bool:
     )
 
 
+def gradients(
+    error: Tensor, signal: Tensor, weight: Tensor, layer: DenseSpec | ConvSpec, *, to_signal: bool
+) -> tuple[Tensor | None, Tensor]:
+    """Return the errors at ``signal`` (if wanted) and ``weight`` of :func:`weighted`."""
+    folded, rows = error.flatten(0, 1), signal.flatten(0, 1)
+    if isinstance(layer, DenseSpec):
+        rows = rows.flatten(1)
+        product = _product if prefers_onednn(rows) else _plain_product
+        arriving = product(folded, weight.t()) if to_signal else None
+        to_weight = product(folded.t(), rows.t())
+    else:
+        transposed, output_padding = False, [0, 0]
+        arriving, to_weight, _ = torch.ops.aten.convolution_backward(
+            folded.contiguous(memory_format=torch.channels_last),
+            rows.contiguous(memory_format=torch.channels_last),
+            weight, None, layer.stride, layer.padding, layer.dilation, transposed,
+            output_padding, layer.groups, [to_signal, True, False],
+        )  # fmt: skip
+    return None if arriving is None else arriving.view_as(signal), to_weight
+
+
+def _plain_product(rows: Tensor, weight: Tensor) -> Tensor:
+    return rows @ weight.t()
+
+
 class _OneDnnProduct(torch.autograd.Function):
     """``rows @ weight.T`` and its gradients through oneDNN."""
 

@@ -7,10 +7,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tssl.checkpoint import recurrent_name, weight_shapes
-from tssl.spec import LayerSpec, NetworkSpec, PoolSpec, Recipe
+from tssl.checkpoint import ChipPlan, recurrent_name, weight_shapes
+from tssl.errors import ConfigError
+from tssl.spec import ConvSpec, DenseSpec, LayerSpec, NetworkSpec, PoolSpec, Recipe
+from tssl.trainer.chip_forward import ChipLayer, input_signal, pooled, run_layer
 from tssl.trainer.linear import weighted
 from tssl.trainer.neuron import Activity, Neurons, Trace, psp, sum_pool
+from tssl.trainer.recurrence import Gradient, RecurrenceRule
 from tssl.trainer.rules import Rule, get_rule
 
 _EVALUATION_BYTES = 512 << 20
@@ -51,12 +54,20 @@ class SpikingNetwork(nn.Module):
     generator
         Source of the initial weights. Dense weights are normal with variance 2 / fan-in,
         convolution weights uniform within 1 / sqrt(fan-in), as in the official code.
+    plan
+        Grid of the chip's integers to compute with; None for floating point.
     """
 
     def __init__(
-        self, recipe: Recipe, input_shape: tuple[int, int, int], generator: torch.Generator
+        self,
+        recipe: Recipe,
+        input_shape: tuple[int, int, int],
+        generator: torch.Generator,
+        plan: ChipPlan | None = None,
     ) -> None:
         super().__init__()
+        self.plan = plan
+        self._quantum = 1 / recipe.encoding.resolution
         self.network: NetworkSpec = recipe.network
         self.rule: Rule = get_rule(recipe.training)
         self.noise = torch.Generator()
@@ -83,6 +94,8 @@ class SpikingNetwork(nn.Module):
         record_all
             Whether to keep spikes and potentials of all layers and not just of the last.
         """
+        if self.plan is not None:
+            return self._on_chip(inputs, self.plan, record_all)
         result = Forward(Trace(inputs, inputs, inputs), {}, {})
         constant = self.network.time_steps if inputs.dim() == 4 else 0
         signal = inputs[None] if constant else psp(inputs, tau_s=self.network.tau_s)
@@ -91,20 +104,56 @@ class SpikingNetwork(nn.Module):
                 signal = self._drop(sum_pool(signal, stage.layer), stage.dropout)
                 continue
             current = weighted(signal, self.weights[stage.name], stage.layer)
-            neurons = Neurons(
-                tau_m=self.network.tau_m,
-                tau_s=self.network.tau_s,
-                threshold=stage.layer.threshold or self.network.threshold,
-                constant_steps=constant,  # weighted once, then it follows its time course
-                pool=stage.pool,
-                feedback=self.weights.get(recurrent_name(stage.name)),
-                record=record_all or stage is self._stages[-1],
-            )
+            neurons = self._neurons(stage, stage.layer, constant, record_all)
             constant = 0
             activity = result.activity[stage.name] = Activity()
             trace = result.traces[stage.name] = self.rule(current, neurons, activity)
             signal = self._drop(trace.psp, stage.dropout)
         return result._replace(output=trace)
+
+    def _on_chip(self, inputs: Tensor, plan: ChipPlan, record_all: bool) -> Forward:
+        """Run the network in the chip's integers; see :mod:`tssl.trainer.chip_forward`."""
+        result = Forward(Trace(inputs, inputs, inputs), {}, {})
+        constant = self.network.time_steps if inputs.dim() == 4 else 0
+        frames = inputs[None] if constant else inputs
+        potential = frames if constant else psp(inputs, tau_s=self.network.tau_s)
+        signal, quantum = input_signal(frames, potential, self._quantum), self._quantum
+        for stage in self._stages:
+            if isinstance(stage.layer, PoolSpec):
+                signal = pooled(signal, stage.layer)
+                continue
+            chip = ChipLayer(
+                layer=stage.layer,
+                neurons=self._neurons(stage, stage.layer, constant, record_all),
+                gradient=self._gradient(stage, stage.layer),
+                scale=plan.scales[stage.name],
+                plan=plan,
+                quantum=quantum,
+            )
+            activity = result.activity[stage.name] = Activity()
+            weight = self.weights[stage.name]
+            trace, signal = run_layer(signal, weight, chip, activity)
+            result.traces[stage.name] = trace
+            constant, quantum = 0, 1.0
+        return result._replace(output=trace)
+
+    def _neurons(
+        self, stage: _Stage, layer: DenseSpec | ConvSpec, constant: int, record_all: bool = False
+    ) -> Neurons:
+        return Neurons(
+            tau_m=self.network.tau_m,
+            tau_s=self.network.tau_s,
+            threshold=layer.threshold or self.network.threshold,
+            constant_steps=constant,  # weighted once, then it follows its time course
+            pool=stage.pool,
+            feedback=self.weights.get(recurrent_name(stage.name)),
+            record=record_all or stage is self._stages[-1],
+        )
+
+    def _gradient(self, stage: _Stage, layer: DenseSpec | ConvSpec) -> Gradient:
+        if not isinstance(self.rule, RecurrenceRule):
+            raise ConfigError("training.forward = 'chip' needs a rule that is a recurrence")
+        return self.rule.gradient(self._neurons(stage, layer, 0))
 
     def _drop(self, signal: Tensor, share: float) -> Tensor:
         """Silence a share of the neurons over all time, while training."""

@@ -1,5 +1,6 @@
 """The TSSL-BP neuron in floating point: pure functions over time, time first."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,6 +28,13 @@ class Neurons(NamedTuple):
     """Weights ``(neurons, neurons)`` of the neurons' own potentials, one step later."""
     record: bool = False
     """Whether spikes and potentials are wanted, and not just what the next layer needs."""
+
+    def pooled(self, shape: Sequence[int]) -> tuple[int, ...]:
+        """Return the shape ``(batch, *features)`` of the output for that of the neurons."""
+        if self.pool is None:
+            return tuple(shape)
+        batch, channels, height, width = shape
+        return batch, channels, height // self.pool.kernel[0], width // self.pool.kernel[1]
 
 
 @dataclass
@@ -134,6 +142,11 @@ def over_time(current: Tensor, neurons: Neurons) -> Tensor:
         return current
     response = static_psp(neurons.constant_steps, tau_s=neurons.tau_s, like=current)
     return current * response.reshape(-1, *[1] * (current.dim() - 1))
+
+
+def pool_fits(image: Sequence[int], pool: PoolSpec) -> bool:
+    """Return whether windows fill the image (H, W) without a rest at its edge."""
+    return all(size % kernel == 0 for size, kernel in zip(image, pool.kernel, strict=True))
 
 
 def sum_pool(signal: Tensor, pool: PoolSpec | None) -> Tensor:

@@ -5,6 +5,7 @@ recurrence; see :class:`Gradient`. Single precision on a CPU goes through
 :mod:`tssl.trainer.kernels`, anything else through the plain PyTorch code below.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -20,12 +21,13 @@ from tssl.trainer.neuron import (
     Trace,
     lif_forward,
     over_time,
+    pool_fits,
     psp,
     static_psp,
     sum_pool,
 )
 
-__all__ = ["Gradient", "spiking"]
+__all__ = ["Gradient", "RecurrenceRule", "spiking"]
 
 _STEEPEST = 8.0
 """Bound of 1/δ, the sensitivity of a spike time to the membrane potential."""
@@ -59,11 +61,39 @@ class Gradient(NamedTuple):
     warm_rate: float = 0.0
     """While fewer spikes per neuron and step than this, b is infinite for the whole layer."""
 
+    def constants(self, neurons: Neurons) -> kernels.Constants:
+        """Return what the kernels are told."""
+        return kernels.Constants(
+            tau_m=float(neurons.tau_m),
+            tau_s=float(neurons.tau_s),
+            threshold=float(neurons.threshold),
+            spike_time=self.spike_time,
+            reset=self.reset,
+            fallback_below=self.fallback_below,
+        )
+
     def settled(self, spikes: Tensor | int, neuron_steps: int) -> "Gradient":
         """Return the gradient of a layer that fired so often in this pass."""
         if self.warm_rate and float(spikes) < self.warm_rate * neuron_steps:
             return self._replace(fallback_below=float("inf"))
         return self
+
+
+class RecurrenceRule:
+    """A learning rule that is a setting of the recurrence.
+
+    Parameters
+    ----------
+    gradient
+        Gives the setting for a layer's neurons.
+    """
+
+    def __init__(self, gradient: Callable[[Neurons], Gradient]) -> None:
+        self.gradient = gradient
+
+    def __call__(self, current: Tensor, neurons: Neurons, activity: Activity) -> Trace:
+        """See :class:`tssl.trainer.rules.Rule`."""
+        return spiking(current, neurons, self.gradient(neurons), activity)
 
 
 def spiking(current: Tensor, neurons: Neurons, gradient: Gradient, activity: Activity) -> Trace:
@@ -212,13 +242,13 @@ class _Compiled(torch.autograd.Function):
         activity: Activity,
     ) -> tuple[Tensor, Tensor, Tensor]:
         steps, shape = neurons.constant_steps or len(current), current.shape[1:]
-        potential = _empty(current, steps, _pooled_shape(shape, neurons))
+        potential = empty(current, steps, neurons.pooled(shape))
         recorded = steps if neurons.record else 0
-        spikes, voltage = (_empty(current, recorded, shape) for _ in range(2))
+        spikes, voltage = (empty(current, recorded, shape) for _ in range(2))
         call = _Call(current, neurons, gradient)
         count = kernels.forward(
-            _flat(current), call.response, call.constants, call.window,
-            _flat(potential), _flat(spikes), _flat(voltage),
+            flat(current), call.response, call.constants, call.window,
+            flat(potential), flat(spikes), flat(voltage),
         )  # fmt: skip
         activity.spikes += count
         ctx.save_for_backward(current)
@@ -231,10 +261,10 @@ class _Compiled(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         (current,) = ctx.saved_tensors
         call, activity = ctx.settings
-        error = _empty(current, len(current), current.shape[1:])
+        error = empty(current, len(current), current.shape[1:])
         activity.fallbacks += kernels.backward(
-            _flat(current), call.response, _flat(gradients[0]), call.constants, call.window,
-            _flat(error),
+            flat(current), call.response, flat(gradients[0]), call.constants, call.window,
+            flat(error),
         )  # fmt: skip
         return error, None, None, None
 
@@ -244,25 +274,22 @@ class _Call:
 
     def __init__(self, current: Tensor, neurons: Neurons, gradient: Gradient) -> None:
         steps = neurons.constant_steps or len(current)
-        self.response = _response(steps, neurons.tau_s if neurons.constant_steps else None)
-        self.constants = kernels.Constants(
-            tau_m=float(neurons.tau_m),
-            tau_s=float(neurons.tau_s),
-            threshold=float(neurons.threshold),
-            spike_time=gradient.spike_time,
-            reset=gradient.reset,
-            fallback_below=gradient.fallback_below,
-        )
-        self.window = kernels.plain_window(steps)
-        if neurons.pool is not None:
-            (rows, columns), (_, channels, _, width) = neurons.pool.kernel, current.shape[1:]
-            block = rows * width * channels
-            gain = float(neurons.pool.gain)
-            self.window = kernels.Window(block, rows, columns, channels, gain)
+        self.response = constant_response(steps, neurons.tau_s if neurons.constant_steps else None)
+        self.constants = gradient.constants(neurons)
+        self.window = memory_window(current, steps, neurons)
+
+
+def memory_window(current: Tensor, steps: int, neurons: Neurons) -> kernels.Window:
+    """Return how the kernels walk through the neurons of a current ``(time, ...)``."""
+    if neurons.pool is None:
+        return kernels.plain_window(steps)
+    (rows, columns), (_, channels, _, width) = neurons.pool.kernel, current.shape[1:]
+    gain = float(neurons.pool.gain)
+    return kernels.Window(rows * width * channels, rows, columns, channels, gain)
 
 
 @lru_cache
-def _response(steps: int, tau_s: float | None) -> NDArray[Any]:
+def constant_response(steps: int, tau_s: float | None) -> NDArray[Any]:
     """Return the factors of the current over time; all one when it has its own time axis."""
     ones = torch.ones(steps)
     course = ones if tau_s is None else static_psp(steps, tau_s=tau_s, like=ones)
@@ -278,21 +305,10 @@ def _is_compiled(current: Tensor, neurons: Neurons) -> bool:
         or not current.numel()
     ):
         return False
-    if neurons.pool is None:
-        return True
-    # incomplete windows at the edge would break the layout into whole groups
-    sizes = zip(current.shape[-2:], neurons.pool.kernel, strict=True)
-    return all(size % kernel == 0 for size, kernel in sizes)
+    return neurons.pool is None or pool_fits(current.shape[-2:], neurons.pool)
 
 
-def _pooled_shape(shape: torch.Size, neurons: Neurons) -> tuple[int, ...]:
-    if neurons.pool is None:
-        return tuple(shape)
-    batch, channels, height, width = shape
-    return batch, channels, height // neurons.pool.kernel[0], width // neurons.pool.kernel[1]
-
-
-def _empty(like: Tensor, steps: int, shape: tuple[int, ...]) -> Tensor:
+def empty(like: Tensor, steps: int, shape: tuple[int, ...]) -> Tensor:
     """Return an empty tensor ``(steps, *shape)``, channels last if it has images."""
     if len(shape) != 4:
         return like.new_empty((steps, *shape))
@@ -300,7 +316,7 @@ def _empty(like: Tensor, steps: int, shape: tuple[int, ...]) -> Tensor:
     return like.new_empty((steps, batch, height, width, channels)).permute(0, 1, 4, 2, 3)
 
 
-def _flat(tensor: Tensor) -> NDArray[Any]:
+def flat(tensor: Tensor) -> NDArray[Any]:
     """Return a tensor ``(time, ...)`` as ``(time, neurons)``, channels last if it has images."""
     if tensor.dim() == 5:
         tensor = tensor.permute(0, 1, 3, 4, 2)

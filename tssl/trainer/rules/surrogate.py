@@ -1,21 +1,14 @@
 """Surrogate gradients: a spike counts as a steep sigmoid of the membrane potential."""
 
-from torch import Tensor
-
 from tssl.spec import TrainingSpec
-from tssl.trainer.neuron import Activity, Neurons, Trace
-from tssl.trainer.recurrence import Gradient, spiking
+from tssl.trainer.neuron import Neurons
+from tssl.trainer.recurrence import Gradient, RecurrenceRule
 from tssl.trainer.rules import Rule
 
 
 def detached(_: TrainingSpec) -> Rule:
     """Return the usual rule: the reset is taken for a constant."""
-
-    def rule(current: Tensor, neurons: Neurons, activity: Activity) -> Trace:
-        gradient = Gradient(spike_time=False, reset=0.0, fallback_below=0.0)
-        return spiking(current, neurons, gradient, activity)
-
-    return rule
+    return RecurrenceRule(lambda _: Gradient(spike_time=False, reset=0.0, fallback_below=0.0))
 
 
 def with_reset(_: TrainingSpec) -> Rule:
@@ -30,8 +23,7 @@ def with_reset(_: TrainingSpec) -> Rule:
        arXiv:2011.09964, 2020.
     """
 
-    def rule(current: Tensor, neurons: Neurons, activity: Activity) -> Trace:
-        gradient = Gradient(spike_time=False, reset=-(1 - 1 / neurons.tau_m), fallback_below=0.0)
-        return spiking(current, neurons, gradient, activity)
+    def gradient(neurons: Neurons) -> Gradient:
+        return Gradient(spike_time=False, reset=-(1 - 1 / neurons.tau_m), fallback_below=0.0)
 
-    return rule
+    return RecurrenceRule(gradient)

@@ -3,8 +3,8 @@
 from torch import Tensor
 
 from tssl.spec import TrainingSpec
-from tssl.trainer.neuron import Activity, Neurons, Trace
-from tssl.trainer.recurrence import Gradient, spiking
+from tssl.trainer.neuron import Activity, Neurons
+from tssl.trainer.recurrence import Gradient, RecurrenceRule
 from tssl.trainer.rules import Rule
 
 _WARM_RATE = 0.1
@@ -54,16 +54,15 @@ def tssl_bp(current: Tensor, *, tau_m: float, tau_s: float, threshold: float) ->
 def make_rule(training: TrainingSpec) -> Rule:
     """Return the rule with the recipe's ``reset_term`` and ``warm_up``."""
 
-    def rule(current: Tensor, neurons: Neurons, activity: Activity) -> Trace:
-        gradient = Gradient(
+    def gradient(neurons: Neurons) -> Gradient:
+        return Gradient(
             spike_time=True,
             reset=_reset(training, neurons),
             fallback_below=1 / (4 * neurons.tau_s) if training.warm_up == "neuron" else 0.0,
             warm_rate=_WARM_RATE if training.warm_up == "layer" else 0.0,
         )
-        return spiking(current, neurons, gradient, activity)
 
-    return rule
+    return RecurrenceRule(gradient)
 
 
 def _reset(training: TrainingSpec, neurons: Neurons) -> float:

@@ -1,0 +1,193 @@
+"""Training on the chip's integers: the forward pass is the chip's, TSSL-BP runs on its record.
+
+The weights stay in floating point and move by small steps; each forward pass rounds them to
+the chip's grid. The errors pass the rounding unchanged (straight-through). Spikes, potentials
+and predictions are those that the exported network will compute.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tssl.checkpoint import ChipPlan
+from tssl.errors import TrainingError
+from tssl.spec import ConvSpec, DenseSpec, NetworkSpec, PoolSpec
+from tssl.trainer import chip_kernels
+from tssl.trainer.linear import gradients, weighted
+from tssl.trainer.neuron import Activity, Neurons, Trace, pool_fits, sum_pool
+from tssl.trainer.recurrence import Gradient, constant_response, empty, flat, memory_window
+
+_DECAY_ONE = 4096
+_SHIFT = 64
+_EXACT = 1 << 24
+"""Whole numbers below this, and their sums, are exact in single precision."""
+
+
+class Signal(NamedTuple):
+    """What passes between layers, ``(time, batch, ...)``."""
+
+    psp: Tensor
+    """In trained units; the errors travel along it."""
+    counts: Tensor
+    """Spikes as the chip counts them, summed where a pool does."""
+    gain: float
+    """Of the pools passed, part of ``psp`` but not of ``counts``."""
+    largest: int
+    """Bound of the counts."""
+
+
+class ChipLayer(NamedTuple):
+    """A layer with weights and the grid of its integers."""
+
+    layer: DenseSpec | ConvSpec
+    neurons: Neurons
+    gradient: Gradient
+    scale: float
+    plan: ChipPlan
+    quantum: float
+    """What a count of one stands for, 1 for spikes."""
+
+    @property
+    def unit(self) -> float:
+        """Of the chip's potential, in those of the trained network."""
+        return 1 / (_SHIFT * self.scale)
+
+    @property
+    def constants(self) -> chip_kernels.ChipConstants:
+        """What the kernel is told."""
+        return chip_kernels.ChipConstants(
+            current_decay=round(_DECAY_ONE / self.neurons.tau_s),
+            voltage_decay=round(_DECAY_ONE / self.neurons.tau_m),
+            threshold=_SHIFT * round(self.scale * self.neurons.threshold),
+            wraps=isinstance(self.layer, ConvSpec),
+            tau_s=float(self.neurons.tau_s),
+        )
+
+    def weight_limit(self, gain: float) -> float:
+        """Return the magnitude beyond which weights all round to the same integer."""
+        return self.plan.largest_weight / (gain * self.quantum / self.neurons.tau_s * self.scale)
+
+    def rounded(self, weight: Tensor, gain: float) -> tuple[Tensor, Tensor]:
+        """Return the weights as integers, and those in trained units."""
+        integers, dequantized = torch.empty_like(weight), torch.empty_like(weight)
+        chip_kernels.round_weights(
+            _every(weight), gain, self.quantum, 1 / self.neurons.tau_s, self.scale,
+            self.plan.weight_step, self.plan.largest_weight, _every(integers),
+            _every(dequantized),
+        )  # fmt: skip
+        return integers, dequantized
+
+
+def input_signal(inputs: Tensor, psp: Tensor, quantum: float) -> Signal:
+    """Return the input of the first layer; ``inputs`` are whole multiples of ``quantum``."""
+    counts = torch.round(inputs / quantum)
+    return Signal(psp, counts, 1.0, int(counts.abs().max()) if counts.numel() else 0)
+
+
+def pooled(signal: Signal, pool: PoolSpec) -> Signal:
+    """Return the signal behind a pool of its own."""
+    return Signal(
+        sum_pool(signal.psp, pool),
+        sum_pool(signal.counts, pool.model_copy(update={"gain": 1.0})),
+        signal.gain * pool.gain,
+        signal.largest * pool.kernel[0] * pool.kernel[1],
+    )
+
+
+def run_layer(
+    signal: Signal, weight: Tensor, chip: ChipLayer, activity: Activity
+) -> tuple[Trace, Signal]:
+    """Run a layer on the chip's integers; the trace's potentials are whole numbers."""
+    psp, counts, fired, voltage = _Layer.apply(
+        signal.psp, weight, signal.counts, signal.gain, signal.largest, chip, activity
+    )
+    activity.neuron_steps += voltage.numel()
+    after = Signal(psp, counts, 1.0, 1)
+    pool = chip.neurons.pool
+    if pool is not None and pool_fits(voltage.shape[-2:], pool):  # the kernel has pooled
+        after = Signal(psp, counts, pool.gain, pool.kernel[0] * pool.kernel[1])
+    elif pool is not None:
+        after = pooled(after, pool)
+    recorded = (fired.to(psp.dtype), voltage) if chip.neurons.record else (psp[:0], psp[:0])
+    return Trace(after.psp, *recorded), after
+
+
+class _Layer(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401 - torch's context has no public type
+        psp: Tensor,
+        weight: Tensor,
+        counts: Tensor,
+        gain: float,
+        largest: int,
+        chip: ChipLayer,
+        activity: Activity,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        integers, dequantized = chip.rounded(weight, gain)
+        activation = _exact(counts, integers, largest, chip)
+        steps, shape = chip.neurons.constant_steps or len(counts), activation.shape[1:]
+        neurons = chip.neurons
+        if neurons.pool is not None and not pool_fits(shape[-2:], neurons.pool):
+            neurons = neurons._replace(pool=None)
+        window = memory_window(activation, steps, neurons)
+        pooled_shape = neurons.pooled(shape)
+        potential, sums = (empty(activation, steps, pooled_shape) for _ in range(2))
+        voltage = empty(activation, steps, shape)
+        fired = torch.empty_like(voltage, dtype=torch.uint8)
+        count = chip_kernels.chip_forward(
+            flat(activation), steps, chip.constants, window, flat(potential), flat(sums),
+            flat(fired), flat(voltage),
+        )  # fmt: skip
+        activity.spikes += count
+        ctx.save_for_backward(psp, dequantized, fired, voltage)
+        settled = chip.gradient.settled(count, voltage.numel())
+        ctx.settings = chip, settled, window, activity
+        ctx.mark_non_differentiable(sums, fired, voltage)
+        return potential, sums, fired, voltage
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        psp, dequantized, fired, voltage = ctx.saved_tensors
+        chip, gradient, window, activity = ctx.settings
+        error = empty(voltage, len(psp), voltage.shape[1:])
+        steps = len(voltage)
+        constant = chip.neurons.tau_s if chip.neurons.constant_steps else None
+        activity.fallbacks += chip_kernels.chip_backward(
+            flat(fired), flat(voltage), chip.unit, constant_response(steps, constant),
+            flat(grads[0]), gradient.constants(chip.neurons), window, flat(error),
+        )  # fmt: skip
+        to_psp, to_weight = gradients(
+            error, psp, dequantized, chip.layer, to_signal=ctx.needs_input_grad[0]
+        )
+        return to_psp, to_weight, None, None, None, None, None
+
+
+def _exact(counts: Tensor, integers: Tensor, largest: int, chip: ChipLayer) -> Tensor:
+    """Return the weighted sums, exact: in double precision where single might round."""
+    bound = chip.plan.largest_weight * largest * integers[0].numel()
+    if bound < _EXACT:
+        return weighted(counts, integers, chip.layer)
+    sums = weighted(counts.double(), integers.double(), chip.layer)
+    if float(sums.abs().max()) >= _EXACT:
+        raise TrainingError(
+            f"training.forward = 'chip': weighted sums of a {chip.layer.type} layer exceed 24 "
+            "bits; use a smaller encoding.resolution"
+        )
+    return sums.float()
+
+
+def _every(tensor: Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = tensor.detach().reshape(-1).numpy()
+    return array
+
+
+def plan_problem(network: NetworkSpec) -> str | None:
+    """Return why a network cannot be trained on the chip's integers, or None."""
+    for name, layer in zip(network.layer_names, network.layers, strict=True):
+        if isinstance(layer, DenseSpec) and layer.recurrent:
+            return f"layer {name} is recurrent"
+    return None

@@ -1,0 +1,240 @@
+"""The chip's neurons as compiled loops, and TSSL-BP on what they did.
+
+Forward in whole numbers, bit for bit as :mod:`tssl.chip.cuba`; backward the recurrence of
+:mod:`tssl.trainer.kernels` on the recorded potentials and spikes. Layout as there.
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from tssl.trainer.kernels import (
+    ONE,
+    ZERO,
+    Array,
+    Constants,
+    Window,
+    backward_group,
+    compiled,
+    compiled_parallel,
+    count_spikes,
+    pool_spikes,
+    threads,
+)
+
+__all__ = ["ChipConstants", "chip_backward", "chip_forward", "round_weights"]
+
+
+class ChipConstants(NamedTuple):
+    """Numbers of a CUBA neuron of the chip; see :mod:`tssl.chip.cuba`."""
+
+    current_decay: int
+    voltage_decay: int
+    threshold: int
+    """Of the 24-bit potential, the shift by 6 bits included."""
+    wraps: bool
+    """Whether the weighted sums arrive in 24 bits, as those of a convolution do."""
+    tau_s: float
+
+
+def chip_forward(
+    activation: Array,
+    time_steps: int,
+    constants: ChipConstants,
+    window: Window,
+    psp: Array,
+    counts: Array,
+    fired: NDArray[np.uint8],
+    voltage: Array,
+) -> int:
+    """Run the chip's neurons from rest on weighted sums.
+
+    Parameters
+    ----------
+    activation
+        ``(time or 1, neurons)``, whole numbers.
+    psp, counts
+        Filled: potentials, and sums of spikes by window, ``(time, pooled neurons)``.
+    fired, voltage
+        Filled: spikes, and membrane potential before the reset as whole numbers, ``(time,
+        neurons)``.
+
+    Returns
+    -------
+    spikes
+        How many there were.
+    """
+    return int(
+        _chip_forward(
+            activation, time_steps, constants, window, threads(), psp, counts, fired, voltage
+        )
+    )
+
+
+def chip_backward(
+    fired: NDArray[np.uint8],
+    voltage: Array,
+    unit: float,
+    response: Array,
+    gradient: Array,
+    constants: Constants,
+    window: Window,
+    error: Array,
+) -> int:
+    """Do :func:`backward` from what the chip's neurons did.
+
+    Parameters
+    ----------
+    unit
+        Of the recorded potential, in those of the trained network.
+    response
+        ``(time,)``, used when the input is constant: ``error`` then has one step.
+    """
+    return int(
+        _chip_backward(
+            fired, voltage, np.float32(unit), response, gradient, constants, window, threads(),
+            error,
+        )
+    )  # fmt: skip
+
+
+_LIMIT = 1 << 23
+"""Membrane potential and synaptic current have 24 bits."""
+
+
+@compiled
+def _decayed(state: int, decay: int) -> int:
+    """Multiply by 1 - decay/4096, rounding towards zero."""
+    product = state * (4096 - decay)
+    return (product + ((product >> 63) & 4095)) >> 12
+
+
+@compiled
+def _chip_step(
+    arriving: Array, constants: ChipConstants, u: NDArray[np.int64], v: NDArray[np.int64],
+    fired: Array, voltage: Array,
+) -> None:  # fmt: skip
+    """Advance CUBA neurons by one step; ``voltage`` gets the potential before the reset."""
+    for j in range(u.size):
+        activation = np.int64(arriving[j])
+        if constants.wraps:
+            activation = ((activation + _LIMIT) & (2 * _LIMIT - 1)) - _LIMIT
+        current = _decayed(u[j], constants.current_decay) + 64 * activation
+        current = current - 2 * _LIMIT if current > _LIMIT else current
+        current = current + 2 * _LIMIT if current <= -_LIMIT else current
+        potential = _decayed(v[j], constants.voltage_decay) + current
+        potential = min(max(potential, 1 - _LIMIT), _LIMIT - 1)
+        fires = potential > constants.threshold
+        u[j] = current
+        v[j] = 0 if fires else potential
+        fired[j] = ONE if fires else ZERO
+        voltage[j] = np.float32(potential)
+
+
+@compiled_parallel
+def _chip_forward(
+    activation: Array, steps: int, constants: ChipConstants, window: Window, parts: int,
+    psp: Array, counts: Array, fired: NDArray[np.uint8], voltage: Array,
+) -> int:  # fmt: skip
+    groups = (activation.shape[1] + window.block - 1) // window.block
+    totals = np.zeros(parts, np.int64)
+    for part in numba.prange(parts):
+        state = np.empty((2, window.block), np.int64)
+        scratch = np.empty((3, window.block), np.float32)
+        for group in range(part * groups // parts, (part + 1) * groups // parts):
+            totals[part] += _chip_forward_group(
+                activation, steps, constants, window, group * window.block, state, scratch,
+                psp, counts, fired, voltage,
+            )  # fmt: skip
+    return totals.sum()
+
+
+@compiled
+def _chip_forward_group(
+    activation: Array, steps: int, constants: ChipConstants, window: Window, first: int,
+    state: NDArray[np.int64], scratch: Array, psp: Array, counts: Array,
+    fired: NDArray[np.uint8], voltage: Array,
+) -> int:  # fmt: skip
+    keep = np.float32(1 - 1 / constants.tau_s)
+    add = np.float32(window.gain / constants.tau_s)
+    size, shrink = min(window.block, activation.shape[1] - first), window.rows * window.columns
+    u, v, spikes = state[0, :size], state[1, :size], scratch[0, :size]
+    a, pooled = scratch[1, : size // shrink], scratch[2, : size // shrink]
+    u[:] = 0
+    v[:] = 0
+    a[:] = ZERO
+    count = 0
+    for t in range(steps):
+        arriving = activation[min(t, activation.shape[0] - 1), first : first + size]
+        _chip_step(arriving, constants, u, v, spikes, voltage[t, first : first + size])
+        pool_spikes(spikes, window, pooled)
+        out, sums = psp[t, first // shrink :], counts[t, first // shrink :]
+        for j in range(a.size):
+            a[j] = keep * a[j] + add * pooled[j]
+            out[j] = a[j]
+            sums[j] = pooled[j]
+        bits = fired[t, first : first + size]
+        for j in range(size):
+            bits[j] = np.uint8(spikes[j])
+        count += count_spikes(spikes)
+    return count
+
+
+@compiled_parallel
+def _chip_backward(
+    fired: NDArray[np.uint8], voltage: Array, unit: np.float32, response: Array,
+    gradient: Array, constants: Constants, window: Window, parts: int, error: Array,
+) -> int:  # fmt: skip
+    groups = (voltage.shape[1] + window.block - 1) // window.block
+    totals = np.zeros(parts, np.int64)
+    for part in numba.prange(parts):
+        history = np.empty((3, response.size + 1, window.block), np.float32)
+        scratch = np.empty((5, window.block), np.float32)
+        for group in range(part * groups // parts, (part + 1) * groups // parts):
+            first = group * window.block
+            _recall(fired, voltage, unit, constants, first, history)
+            totals[part] += backward_group(
+                response, gradient, constants, window, first, history, scratch, error
+            )
+    return totals.sum()
+
+
+@compiled
+def _recall(
+    fired: NDArray[np.uint8], voltage: Array, unit: np.float32, constants: Constants,
+    first: int, history: Array,
+) -> None:  # fmt: skip
+    """Fill ``history`` with u, s and a of one group from the record; see :func:`_replay`."""
+    keep, add = np.float32(1 - 1 / constants.tau_s), np.float32(1 / constants.tau_s)
+    size = min(history.shape[2], voltage.shape[1] - first)
+    history[:, 0] = ZERO
+    for t in range(voltage.shape[0]):
+        u, s = history[0, t + 1, :size], history[1, t + 1, :size]
+        before, after = history[2, t, :size], history[2, t + 1, :size]
+        recorded, bits = voltage[t, first : first + size], fired[t, first : first + size]
+        for j in range(size):
+            u[j] = unit * recorded[j]
+            s[j] = np.float32(bits[j])
+            after[j] = keep * before[j] + add * s[j]
+
+
+@compiled_parallel
+def round_weights(
+    weight: Array, gain: float, quantum: float, inverse_tau: float, scale: float, step: int,
+    largest: int, integers: Array, dequantized: Array,
+) -> None:  # fmt: skip
+    """Round weights to the chip's grid, in double precision and in the exporter's order.
+
+    Parameters
+    ----------
+    weight
+        Flat; ``integers`` and ``dequantized`` (the integers in trained units) are filled.
+    """
+    unit = gain * quantum * inverse_tau * scale
+    for j in numba.prange(weight.size):
+        scaled = np.float64(weight[j]) * gain * quantum * inverse_tau * scale
+        rounded = min(max(np.rint(scaled / step) * step, -largest), largest)
+        integers[j] = np.float32(rounded)
+        dequantized[j] = np.float32(rounded / unit)
