@@ -2,10 +2,7 @@
 
 import errno
 import gzip
-import http.server
 import os
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,51 +15,9 @@ from tssl.errors import DataError, OutputError
 GOOD = {"images.gz": gzip.compress(idx(IMAGES)), "labels.gz": gzip.compress(idx(LABELS))}
 
 
-class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers ``/behaviour/file``; the path decides how."""
-
-    asked: list[str]
-
-    def do_GET(self) -> None:
-        self.asked.append(self.path)
-        _, behaviour, file = self.path.split("/")
-        content = GOOD[file]
-        if behaviour == "absent":
-            self.send_error(404)
-            return
-        if behaviour == "corrupt":
-            content = gzip.compress(idx(IMAGES.max() - IMAGES))
-        if behaviour == "endless":
-            content = bytes(1 << 20)
-        self.send_response(200)
-        if behaviour == "unpacking":  # some stores unpack what they hold packed
-            content = gzip.decompress(content)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content[:-20] if behaviour == "truncated" else content)
-
-    def log_message(self, *_: object) -> None:
-        """Keep the test's output clean."""
-
-
 @pytest.fixture
-def asked() -> list[str]:
-    """Paths that were requested."""
-    return []
-
-
-@pytest.fixture
-def server(asked: list[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Address of a server that runs while the test does."""
-    for name in ("no_proxy", "NO_PROXY"):
-        monkeypatch.setenv(name, "127.0.0.1")
-    handler = type("Recorder", (Handler,), {"asked": asked})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
-        thread.join()
+def served() -> dict[str, bytes]:
+    return {**GOOD, "corrupt images.gz": gzip.compress(idx(IMAGES.max() - IMAGES))}
 
 
 def mirrors(server: str, *behaviours: str) -> tuple[str, ...]:

@@ -9,7 +9,10 @@ import pytest
 
 from tssl import datasets
 from tssl.datasets import DATASETS, SPLITS, Dataset
+from tssl.datasets.events import pack
 from tssl.errors import ConfigError, DataError
+
+FRAMES = np.arange(24, dtype=np.uint8).reshape(2, 3, 1, 2, 2) % 2
 
 
 @pytest.fixture
@@ -22,7 +25,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_table_is_not_empty():
-    assert {"digits", "mnist", "fashion-mnist"} <= set(DATASETS)
+    assert {"cifar10", "digits", "mnist", "fashion-mnist", "nmnist"} <= set(DATASETS)
 
 
 def test_listing_costs_no_import():
@@ -52,8 +55,10 @@ def test_every_entry_loads_as_described_or_says_what_to_do(name: str, split: str
     assert len(data) == len(data.inputs) == getattr(description, split)
     assert (data.classes, data.full_scale) == (description.classes, description.full_scale)
     assert set(data.labels.tolist()) == set(range(data.classes))
-    assert data.inputs.max() == data.full_scale
+    assert data.inputs[:].max() == data.full_scale
     assert data.source
+    frames = datasets.framing(name, time_steps=5)
+    assert data.time_steps == (0 if frames is None else frames.time_steps)
 
 
 @pytest.mark.parametrize("name", sorted(DATASETS))
@@ -64,7 +69,7 @@ def test_describing_reads_and_creates_nothing(name: str, tmp_path: Path):
 
 
 def test_unknown_names_are_told_what_there_is():
-    with pytest.raises(ConfigError, match="'mnis' is unknown; there are digits, fashion-mnist"):
+    with pytest.raises(ConfigError, match="'mnis' is unknown; there are cifar10, digits"):
         datasets.load("mnis", "train", data_dir=None)
     with pytest.raises(ConfigError, match="'mnis' is unknown"):
         datasets.describe("mnis")
@@ -77,6 +82,24 @@ def test_a_data_folder_that_is_none_is_an_error(tmp_path: Path):
         datasets.load("mnist", "train", data_dir=tmp_path / "none")
     with pytest.raises(DataError, match="none: the data folder is not a folder"):
         datasets.describe("mnist", data_dir=tmp_path / "none")
+
+
+def test_pictures_have_no_frames():
+    assert datasets.framing("digits", time_steps=5) is None
+    frames = datasets.Frames(time_steps=5, bin_us=1000)
+    with pytest.raises(ConfigError, match="data set digits holds pictures"):
+        datasets.load("digits", "train", data_dir=None, frames=frames)
+
+
+def test_frames_of_events_are_the_data_sets_own_unless_asked_for():
+    own = datasets.framing("nmnist", time_steps=30)
+    assert own == datasets.Frames(time_steps=30, bin_us=3000)
+    asked = datasets.framing("nmnist", time_steps=7, bin_us=500)
+    assert asked == datasets.Frames(time_steps=7, bin_us=500)
+    with pytest.raises(ConfigError, match="time_steps = 0; at least 1 is needed"):
+        datasets.framing("nmnist", time_steps=0)
+    with pytest.raises(ConfigError, match="'mnis' is unknown"):
+        datasets.framing("mnis", time_steps=1)
 
 
 def small(**changes: object) -> Dataset:
@@ -104,6 +127,14 @@ def test_arrays_are_read_only_views():
             array[0] = 1
 
 
+@pytest.mark.parametrize("inputs", [FRAMES, pack(FRAMES)], ids=["plain", "packed"])
+def test_events_are_frames_of_one_shape(inputs: object):
+    data = small(inputs=inputs, time_steps=3, full_scale=1)
+    assert data.shape == (1, 2, 2)
+    assert data.inputs.shape == (2, 3, 1, 2, 2)
+    assert np.array_equal(data.inputs[np.array([1, 0])], FRAMES[::-1])
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -116,6 +147,13 @@ def test_arrays_are_read_only_views():
         ({"labels": np.array([-1, 0])}, r"labels -1\.\.0 are outside 0\.\.2"),
         ({"labels": np.array([0, 3])}, r"labels 0\.\.3 are outside 0\.\.2"),
         ({"full_scale": 6}, "a pixel of 7 exceeds full_scale = 6"),
+        ({"time_steps": 3}, r"of shape \(2, 1, 2, 2\); expected .* \(samples, 3, C, H, W\)"),
+        ({"inputs": FRAMES}, r"of shape \(2, 3, 1, 2, 2\); expected .* \(samples, C, H, W\)"),
+        ({"inputs": pack(FRAMES)}, r"of shape \(2, 3, 1, 2, 2\)"),
+        ({"inputs": FRAMES, "time_steps": 2}, r"of shape \(2, 3, 1, 2, 2\)"),
+        ({"inputs": FRAMES, "time_steps": 3}, "full_scale = 7; events are 0 or 1"),
+        ({"inputs": FRAMES + 1, "time_steps": 3, "full_scale": 1}, "of 2 exceeds full_scale = 1"),
+        ({"inputs": pack(FRAMES[:1]), "time_steps": 3, "full_scale": 1}, "1 inputs but 2 labels"),
     ],
 )
 def test_contradictions_are_refused(changes: dict[str, object], message: str):

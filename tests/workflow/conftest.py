@@ -7,19 +7,35 @@ import pytest
 import torch
 
 from tests.trainer import tiny
+from tests.workflow import blinking
 from tssl import datasets
 from tssl.workflow.export import ExportOptions, ExportOutcome, export
+from tssl.workflow.train import Environment, start, train
+
+QUICK = ExportOptions(lava=False, proof_samples=6)
 
 
 @pytest.fixture(autouse=True, scope="session")
 def rows() -> Iterator[None]:
-    """The data set of ``tests.trainer.tiny`` in the table, and no quarrel about cores."""
+    """The small data sets in the table, and no quarrel about cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(datasets.DATASETS, "rows", "tests.trainer.tiny:ROWS")
+        patch.setitem(datasets.DATASETS, "blinking", "tests.workflow.blinking:BLINKING")
         yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def exported_events(tmp_path_factory: pytest.TempPathFactory) -> ExportOutcome:
+    """Return an exported network that was trained on events."""
+    folder = tmp_path_factory.mktemp("events")
+    recipe = folder / "blinking.toml"
+    recipe.write_text(blinking.recipe().to_toml())
+    run = folder / "run"
+    train(start(str(recipe), [], run, Environment(device="cpu")), tiny.Watcher())
+    return export(run, "loihi1", folder / "x.net", QUICK, lambda _: None)
 
 
 @pytest.fixture(scope="session")
@@ -34,5 +50,4 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> ExportOutcome:
     """Return an exported network and what is known about it."""
     path = tmp_path_factory.mktemp("nets") / "rows.net"
-    options = ExportOptions(lava=False, proof_samples=6)
-    return export(trained, "loihi2", path, options, lambda _: None)
+    return export(trained, "loihi2", path, QUICK, lambda _: None)

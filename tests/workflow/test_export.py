@@ -57,7 +57,19 @@ def test_proof_lies_beside_the_network_and_in_it(exported: ExportOutcome) -> Non
     assert beside["digest"] == exported.network.digest
     assert notes["accuracy"]["chip"] == exported.chip_accuracy
     assert notes["target"] == "loihi2"
-    assert notes["data"] == "rows"
+    assert (notes["data"], notes["bin_us"]) == ("rows", None)
+
+
+def test_a_network_for_events(exported_events: ExportOutcome) -> None:
+    """On the first Loihi, whose spikes carry no values."""
+    assert exported_events.input_range == (0, 1)
+    assert exported_events.float_accuracy == exported_events.chip_accuracy == 1.0
+    trainer = exported_events.proof.stages[0]
+    assert (trainer.verdict, trainer.samples, trainer.time_steps) == ("PASS", 6, 10)
+    assert all(row.left for row in trainer.rows), "every layer fired"
+    notes = netx.read_notes(exported_events.path)
+    assert (notes["data"], notes["bin_us"]) == ("blinking", 400)
+    assert netx.read(exported_events.path).encoding == exported_events.network.encoding
 
 
 def test_default_name(trained: Path) -> None:

@@ -9,7 +9,9 @@ import pytest
 
 from tests.lava_runtime.networks import EAGER
 from tests.trainer import tiny
+from tests.workflow import blinking
 from tssl.chip import ChipNetwork, CubaNeuron, DenseLayer, Encoding, InputLayer
+from tssl.datasets import Frames
 from tssl.errors import ConfigError, DataError
 from tssl.workflow.export import ExportOutcome
 from tssl.workflow.inputs import DEFAULT_STEPS, InputChoice, completed, encode, load_inputs
@@ -125,6 +127,61 @@ def test_file_that_is_no_array(tmp_path: Path) -> None:
             load_inputs(network(), InputChoice(file=path))
 
 
+def camera(**fields: Any) -> ChipNetwork:
+    """Return a network for the data set ``blinking``."""
+    encoding = Encoding(offset=0.0, gain=1.0, quantum=1.0)
+    return network((2, 3, 3), **{"encoding": encoding, "time_steps": 8, **fields})
+
+
+def test_events_enter_as_they_are() -> None:
+    inputs = load_inputs(camera(), InputChoice(data="blinking", samples=6))
+    expected = blinking.dataset("test", Frames(time_steps=8, bin_us=blinking.STEP_US))
+    assert inputs.train.shape == (8, 6, 18)
+    assert inputs.time_steps == 8
+    assert inputs.train.dtype == np.uint8, "ten thousand samples shall fit"
+    by_time = expected.inputs[:6].reshape(6, 8, 18).transpose(1, 0, 2)
+    assert np.array_equal(inputs.train, by_time)
+    assert by_time.any()
+    assert inputs.labels is not None
+    assert inputs.labels.tolist() == [0, 1] * 3
+
+
+@pytest.mark.parametrize(
+    ("encoding", "levels"),
+    [
+        (Encoding(offset=0.0, gain=200.0, quantum=1.0), [0, 200]),
+        (Encoding(offset=0.0, gain=300.0, quantum=1.0), [0, 300]),
+        (Encoding(offset=0.5, gain=8.0, quantum=1.0), [-4, 4]),
+    ],
+)
+def test_events_are_encoded_like_pixels(encoding: Encoding, levels: list[int]) -> None:
+    inputs = load_inputs(camera(encoding=encoding), InputChoice(data="blinking", samples=3))
+    assert np.unique(inputs.train).tolist() == levels
+
+
+def test_events_in_other_steps_and_bins() -> None:
+    choice = InputChoice(data="blinking", samples=6, steps=5, bin_us=250)
+    inputs = load_inputs(camera(), choice)
+    expected = blinking.dataset("test", Frames(time_steps=5, bin_us=250)).inputs[:6]
+    assert inputs.time_steps == 5
+    assert np.array_equal(inputs.train, expected.reshape(6, 5, 18).transpose(1, 0, 2))
+
+
+def test_pictures_know_no_bins() -> None:
+    inputs = load_inputs(network(), InputChoice(data="rows", samples=2, bin_us=250))
+    assert inputs.train.shape == (1, 2, 16)
+
+
+def test_an_exported_network_knows_its_bins(exported_events: ExportOutcome) -> None:
+    own = completed(InputChoice(), exported_events.path)
+    assert (own.data, own.bin_us, own.input_range) == ("blinking", 400, (0, 1))
+    assert completed(InputChoice(data="blinking"), exported_events.path).bin_us == 400
+    assert completed(InputChoice(bin_us=7), exported_events.path).bin_us == 7
+    inputs = load_inputs(exported_events.network, own)
+    expected = blinking.dataset("test", Frames(time_steps=10, bin_us=400)).inputs[:]
+    assert np.array_equal(inputs.train, expected.reshape(40, 10, 18).transpose(1, 0, 2))
+
+
 def test_contradictions(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="not both"):
         load_inputs(network(), InputChoice(data="rows", file=tmp_path / "x.npy"))
@@ -160,7 +217,7 @@ def test_random_biases_of_input_neurons_are_constant() -> None:
 
 def test_an_exported_network_completes_the_choice(exported: ExportOutcome) -> None:
     own = completed(InputChoice(), exported.path)
-    assert own.data == "rows"
+    assert (own.data, own.bin_us) == ("rows", None)
     assert own.input_range == exported.input_range == (0, 15)
     assert completed(InputChoice(seed=1), exported.path).data is None
     file = Path("x.npy")

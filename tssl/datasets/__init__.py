@@ -3,26 +3,36 @@
 from importlib import import_module
 from pathlib import Path
 
-from tssl.datasets.dataset import SPLITS, Dataset, Description, Progress, Source
+from tssl.datasets.dataset import SPLITS, Dataset, Description, EventSource, Progress, Source
+from tssl.datasets.events import Frames, PackedFrames
 from tssl.errors import ConfigError, DataError
 
 __all__ = [
     "DATASETS",
     "Dataset",
     "Description",
+    "EventSource",
+    "Frames",
+    "PackedFrames",
     "Progress",
     "SPLITS",
     "Source",
     "describe",
+    "framing",
     "load",
 ]
 
 DATASETS: dict[str, str] = {
+    "cifar10": "tssl.datasets.cifar10:CIFAR10",
     "digits": "tssl.datasets.digits:DIGITS",
     "fashion-mnist": "tssl.datasets.idx:FASHION_MNIST",
     "mnist": "tssl.datasets.idx:MNIST",
+    "nmnist": "tssl.datasets.nmnist:NMNIST",
 }
-"""Name -> "module:object", a :class:`Source`. Strings, so that listing imports none."""
+"""Name -> "module:object", a :class:`Source` or :class:`EventSource`.
+
+Strings, so that listing imports none.
+"""
 
 
 def load(
@@ -30,6 +40,7 @@ def load(
     split: str,
     *,
     data_dir: Path | None,
+    frames: Frames | None = None,
     progress: Progress | None = None,
     cache: Path | None = None,
 ) -> Dataset:
@@ -43,6 +54,8 @@ def load(
         ``"train"`` or ``"test"``.
     data_dir
         Folder to look in first, itself and its subfolder ``name``.
+    frames
+        How events become frames, the data set's own way when None; see :func:`framing`.
     progress
         Called while a file is downloaded.
     cache
@@ -51,7 +64,7 @@ def load(
     Raises
     ------
     ConfigError
-        When there is no such data set or split.
+        When there is no such data set or split, or pictures shall become frames.
     DataError
         When the data are missing and cannot be downloaded, or are damaged.
     """
@@ -59,7 +72,33 @@ def load(
         raise ConfigError(f"split = {split!r}; expected one of {', '.join(SPLITS)}")
     source = _source(name)
     _check_folder(data_dir)
+    if isinstance(source, EventSource):
+        frames = frames or source.default_frames
+        return source.load(split, frames=frames, data_dir=data_dir, cache=cache, progress=progress)
+    if frames is not None:
+        raise ConfigError(f"data set {name} holds pictures; only events become frames")
     return source.load(split, data_dir=data_dir, cache=cache, progress=progress)
+
+
+def framing(name: str, *, time_steps: int, bin_us: int | None = None) -> Frames | None:
+    """Return how events become frames for a network of so many steps; None for pictures.
+
+    Parameters
+    ----------
+    bin_us
+        Microseconds of a frame; the data set's own when None.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such data set, or a number is not positive.
+    """
+    source = _source(name)
+    if not isinstance(source, EventSource):
+        return None
+    if bin_us is None:
+        bin_us = source.default_frames.bin_us
+    return Frames(time_steps=time_steps, bin_us=bin_us)
 
 
 def describe(name: str, *, data_dir: Path | None = None, cache: Path | None = None) -> Description:
@@ -77,11 +116,11 @@ def describe(name: str, *, data_dir: Path | None = None, cache: Path | None = No
     return source.describe(data_dir=data_dir, cache=cache)
 
 
-def _source(name: str) -> Source:
+def _source(name: str) -> Source | EventSource:
     if name not in DATASETS:
         raise ConfigError(f"data set {name!r} is unknown; there are {', '.join(sorted(DATASETS))}")
     module, attribute = DATASETS[name].split(":")
-    source: Source = getattr(import_module(module), attribute)
+    source: Source | EventSource = getattr(import_module(module), attribute)
     return source
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tssl.datasets.events import Frames, PackedFrames
 from tssl.errors import DataError
 
 SPLITS = ("train", "test")
@@ -18,22 +19,25 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
-    """Labelled pictures; the arrays become read-only views.
+    """Labelled pictures, or frames of events; the arrays become read-only views.
 
     Parameters
     ----------
     name, split
         A key of ``DATASETS``; ``"train"`` or ``"test"``.
     inputs
-        Pixels as published, uint8, ``(samples, C, H, W)``.
+        Pixels as published, uint8, ``(samples, C, H, W)``; of events whether there was one,
+        ``(samples, time, C, H, W)``, packed or not.
     labels
         Classes, int64, ``(samples,)``.
     classes
         Number of classes; labels are ``0 .. classes - 1``.
     full_scale
-        Largest value that a pixel can take.
+        Largest value that a pixel can take; 1 for events.
     source
         Where the data came from, in words for people.
+    time_steps
+        Frames of a sample of events; 0 for pictures, which do not change.
 
     Raises
     ------
@@ -43,34 +47,41 @@ class Dataset:
 
     name: str
     split: str
-    inputs: NDArray[np.uint8]
+    inputs: NDArray[np.uint8] | PackedFrames
     labels: NDArray[np.int64]
     classes: int
     full_scale: int
     source: str
+    time_steps: int = 0
 
     def __post_init__(self) -> None:
         self._check_arrays()
         self._check_values()
         for name in ("inputs", "labels"):
-            view = getattr(self, name).view()
-            view.setflags(write=False)
-            object.__setattr__(self, name, view)
+            array = getattr(self, name)
+            if isinstance(array, np.ndarray):
+                view = array.view()
+                view.setflags(write=False)
+                object.__setattr__(self, name, view)
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape (C, H, W) of one sample."""
-        return self.inputs.shape[1:]
+        """Shape (C, H, W) of one sample, or of one frame of it."""
+        return self.inputs.shape[-3:]
 
     def __len__(self) -> int:
         """Return the number of samples."""
         return len(self.labels)
 
     def _check_arrays(self) -> None:
-        if self.inputs.dtype != np.uint8 or self.inputs.ndim != 4 or self.inputs.size == 0:
+        time = (self.time_steps,) if self.time_steps else ()
+        between = self.inputs.shape[1:-3]  # samples and (C, H, W)
+        is_right = self.inputs.ndim == 4 + len(time) and between == time
+        if self.inputs.dtype != np.uint8 or not is_right or self.inputs.size == 0:
+            expected = ", ".join(["samples", *map(str, time), "C, H, W"])
             raise self._fault(
                 f"inputs are {self.inputs.dtype} of shape {self.inputs.shape}; expected uint8 "
-                "of shape (samples, C, H, W), not empty"
+                f"of shape ({expected}), not empty"
             )
         if self.labels.dtype != np.int64 or self.labels.ndim != 1:
             raise self._fault(
@@ -84,7 +95,10 @@ class Dataset:
         smallest, largest = int(self.labels.min()), int(self.labels.max())
         if smallest < 0 or largest >= self.classes:
             raise self._fault(f"labels {smallest}..{largest} are outside 0..{self.classes - 1}")
-        brightest = int(self.inputs.max())
+        if self.time_steps and self.full_scale != 1:
+            raise self._fault(f"full_scale = {self.full_scale}; events are 0 or 1")
+        # packed bits can be nothing else
+        brightest = int(self.inputs.max()) if isinstance(self.inputs, np.ndarray) else 1
         if brightest > self.full_scale:
             raise self._fault(f"a pixel of {brightest} exceeds full_scale = {self.full_scale}")
 
@@ -101,11 +115,12 @@ class Description:
     name, title
         A key of ``DATASETS``; the name in words.
     shape
-        (C, H, W) of one sample.
+        (C, H, W) of one sample, or of one frame of events.
     classes, full_scale
         As in :class:`Dataset`.
     train, test
-        Samples of each split.
+        Samples of each split: those found of a set that need not be whole, otherwise those
+        published.
     licence
         As its authors, or those who pass it on, state it.
     found
@@ -127,12 +142,35 @@ class Description:
 
 
 class Source(Protocol):
-    """What an entry of the table can do."""
+    """What an entry of the table can do, when it holds pictures."""
 
     def describe(self, *, data_dir: Path | None, cache: Path | None) -> Description:
         """Return what the data set is and where it would be found."""
 
     def load(
         self, split: str, *, data_dir: Path | None, cache: Path | None, progress: Progress | None
+    ) -> Dataset:
+        """Return one split; see :func:`tssl.datasets.load`."""
+
+
+@runtime_checkable
+class EventSource(Protocol):
+    """What an entry of the table can do, when it holds events."""
+
+    @property
+    def default_frames(self) -> Frames:
+        """How its events become frames when nobody says otherwise."""
+
+    def describe(self, *, data_dir: Path | None, cache: Path | None) -> Description:
+        """Return what the data set is and where it would be found."""
+
+    def load(
+        self,
+        split: str,
+        *,
+        frames: Frames,
+        data_dir: Path | None,
+        cache: Path | None,
+        progress: Progress | None,
     ) -> Dataset:
         """Return one split; see :func:`tssl.datasets.load`."""

@@ -1,10 +1,8 @@
 """MNIST and Fashion-MNIST: IDX files, gzipped or plain, local or downloaded."""
 
-import gzip
 import hashlib
 import math
 import os
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tssl.datasets import packed
 from tssl.datasets.dataset import Dataset, Description, Progress
 from tssl.datasets.fetch import Wanted, cache_folder, download
 from tssl.errors import DataError
@@ -20,7 +19,6 @@ from tssl.errors import DataError
 SYSTEM_FOLDER = Path("/usr/share/datasets")
 """Where Debian's ``dataset-*`` packages put their files."""
 
-_GZIP_MAGIC = b"\x1f\x8b"
 _UNSIGNED_BYTE = 0x08
 _FULL_SCALE = 255
 _DOWNLOAD_SLACK = 1 << 16  # gzip adds a little to what it cannot compress
@@ -186,7 +184,7 @@ def read_idx(path: Path, expected: IdxFile, *, largest: int = _FULL_SCALE) -> ND
 
 def _checked(path: Path, expected: IdxFile, largest: int = _FULL_SCALE) -> NDArray[np.uint8]:
     """Return the array; errors here and below say what is wrong, not with which file."""
-    content = _content(path, expected.content_bytes)
+    content = packed.content(path, expected.content_bytes)
     array = _array(content, expected.shape)
     if int(array.max(initial=0)) > largest:
         raise DataError(f"holds a label of {array.max()}; labels are 0..{largest}")
@@ -197,28 +195,6 @@ def _checked(path: Path, expected: IdxFile, largest: int = _FULL_SCALE) -> NDArr
             f"expected {expected.sha256}"
         )
     return array
-
-
-def _content(path: Path, size: int) -> bytes:
-    """Return the unpacked bytes, never more than one beyond ``size``."""
-    try:
-        with path.open("rb") as file:
-            if file.read(2) == _GZIP_MAGIC:
-                file.seek(0)
-                with gzip.open(file) as unpacked:
-                    content = unpacked.read(size + 1)
-            else:
-                file.seek(0)
-                content = file.read(size + 1)
-    except EOFError as error:
-        raise DataError("ends in the middle of the gzip stream (an unfinished copy?)") from error
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"is a damaged gzip file ({error})") from error
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror or error}") from error
-    if len(content) > size:
-        raise DataError(f"holds more than the {size} bytes expected")
-    return content
 
 
 def _array(content: bytes, shape: tuple[int, ...]) -> NDArray[np.uint8]:

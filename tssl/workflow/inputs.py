@@ -8,12 +8,13 @@ from zipfile import BadZipFile
 import numpy as np
 
 from tssl import datasets, netx
-from tssl.chip import ChipNetwork, IntArray
+from tssl.chip import ChipNetwork, Encoding, IntArray
 from tssl.datasets import Dataset
 from tssl.errors import ConfigError, DataError
 
 DEFAULT_STEPS = 16
 _BIAS_RANGE = (0, 128)
+_BYTE = 255
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +37,8 @@ class InputChoice:
         Of random inputs, which are used when neither ``data`` nor ``file`` is given.
     input_range
         Smallest and largest of random integers; None for spikes, zero or one.
+    bin_us
+        Microseconds of a time step of events; None for those of the data set.
     """
 
     data: str | None = None
@@ -45,6 +48,7 @@ class InputChoice:
     steps: int | None = None
     seed: int | None = None
     input_range: tuple[int, int] | None = None
+    bin_us: int | None = None
     data_dir: Path | None = None
     on_download: datasets.Progress | None = None
 
@@ -56,7 +60,7 @@ class Inputs:
     Parameters
     ----------
     train
-        ``(time or 1, samples, inputs)``.
+        ``(time or 1, samples, inputs)``; of events in bytes, because they are many.
     labels
         ``(samples,)`` or None.
     text
@@ -96,7 +100,7 @@ def load_inputs(network: ChipNetwork, choice: InputChoice) -> Inputs:
 
 
 def encode(network: ChipNetwork, dataset: Dataset, samples: int | None = None) -> IntArray:
-    """Return the first samples of a data set as the network's input ``(1, samples, inputs)``.
+    """Return the first samples of a data set as input ``(time or 1, samples, inputs)``.
 
     Raises
     ------
@@ -115,12 +119,23 @@ def encode(network: ChipNetwork, dataset: Dataset, samples: int | None = None) -
             f"data set {dataset.name} has samples of shape {dataset.shape}; "
             f"network {network.name} takes {network.input.shape}"
         )
-    integers = network.encoding.integers(dataset.inputs[:samples])
-    return network.as_train(integers.reshape(len(integers), *network.input.shape))
+    return encoded(network.encoding, dataset, samples)
+
+
+def encoded(encoding: Encoding, dataset: Dataset, samples: int | None = None) -> IntArray:
+    """Return the first samples of a data set in integers ``(time or 1, samples, inputs)``."""
+    levels = encoding.integers(np.arange(dataset.full_scale + 1))
+    inputs = dataset.inputs[:samples]
+    if not dataset.time_steps:
+        return levels[inputs].reshape(1, len(inputs), -1)
+    # thousands of samples of events fit into memory in bytes only
+    dtype = np.dtype(np.uint8 if levels.min() >= 0 and levels.max() <= _BYTE else np.int32)
+    train = levels.astype(dtype)[inputs].reshape(len(inputs), dataset.time_steps, -1)
+    return train.transpose(1, 0, 2)
 
 
 def completed(choice: InputChoice, net: Path) -> InputChoice:
-    """Fill in what an exported network knows itself: its data set, its range of integers.
+    """Fill in what an exported network knows itself: its data set, its range of integers, its time.
 
     A data set is filled in unless the choice asks for random input by naming a seed.
     """
@@ -130,17 +145,25 @@ def completed(choice: InputChoice, net: Path) -> InputChoice:
         choice = replace(choice, data=name if isinstance(name, str) else None)
     if isinstance(span, list) and len(span) == 2 and all(isinstance(end, int) for end in span):
         choice = replace(choice, input_range=(span[0], span[1]))
+    bin_us = notes.get("bin_us")
+    if choice.bin_us is None and isinstance(bin_us, int):
+        choice = replace(choice, bin_us=bin_us)
     return choice
 
 
 def _from_data_set(network: ChipNetwork, choice: InputChoice, name: str) -> Inputs:
+    steps = _steps(network, choice)
     dataset = datasets.load(
-        name, choice.split, data_dir=choice.data_dir, progress=choice.on_download
+        name,
+        choice.split,
+        data_dir=choice.data_dir,
+        frames=datasets.framing(name, time_steps=steps, bin_us=choice.bin_us),
+        progress=choice.on_download,
     )
     train = encode(network, dataset, choice.samples)
     return Inputs(
         train=train,
-        time_steps=_steps(network, choice),
+        time_steps=steps,
         labels=dataset.labels[: choice.samples],
         text=f"{name}, {choice.split} split",
     )
