@@ -107,7 +107,25 @@ def _lava_options(command: Command) -> Command:
     python = click.option(
         "--lava-python", envvar=_LAVA_PYTHON, help=f"Interpreter with Lava [{_LAVA_PYTHON}]."
     )
-    return timeout(python(command))
+    workers = click.option(
+        "--workers",
+        type=click.IntRange(1, 64),
+        default=1,
+        show_default=True,
+        help="Processes of Lava's simulator, each with its share of the samples.",
+    )
+    return timeout(workers(python(command)))
+
+
+def _backend(options: dict[str, Any]) -> Any:  # noqa: ANN401 - imported only when needed
+    """Take the options of :func:`_lava_options` out of all and return ``BackendOptions``."""
+    from tssl.workflow.run import BackendOptions
+
+    return BackendOptions(
+        python=options.pop("lava_python"),
+        timeout=options.pop("timeout"),
+        workers=options.pop("workers"),
+    )
 
 
 @click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
@@ -135,6 +153,14 @@ def cli() -> None:
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe.")
 @click.option("--out", type=FOLDER, help="Folder of the run [runs/NAME].")
 @click.option("--resume", type=FOLDER, help="Go on with the run in this folder.")
+@click.option("--from", "origin", type=ANY_PATH, help="Start from the weights of this run.")
+@click.option(
+    "--target",
+    default="loihi2",
+    show_default=True,
+    metavar="PROFILE",
+    help="Whose integers forward=chip computes with.",
+)
 @click.option("--tensorboard", is_flag=True, help="Write RUN/tensorboard too.")
 @_common
 def train(output: Output, recipe: str | None, resume: Path | None, **options: Any) -> None:  # noqa: ANN401
@@ -145,10 +171,14 @@ def train(output: Output, recipe: str | None, resume: Path | None, **options: An
       tssl train digits
       tssl train fashion-mnist-mlp --epochs 5 --set encoding.resolution=15
       tssl train --resume runs/digits
+      tssl train --from runs/digits --set forward=chip --epochs 3
       torchrun --nproc-per-node 2 -m tssl train fashion-mnist-cnn
     """
-    if recipe is None and resume is None:
-        raise click.UsageError("give a RECIPE or --resume DIR")
+    origin: Path | None = options["origin"]
+    if recipe is None and resume is None and origin is None:
+        raise click.UsageError("give a RECIPE, --from RUN or --resume DIR")
+    if resume is not None and origin is not None:
+        raise click.UsageError("a run goes on with its own weights: give --resume without --from")
     if resume is not None and options["out"] is not None:
         raise click.UsageError("a run goes on in its own folder: give --resume without --out")
     from tssl.trainer.parallel import is_first_process
@@ -165,7 +195,8 @@ def train(output: Output, recipe: str | None, resume: Path | None, **options: An
         if fit.is_finished:
             output.say(f"{resume}: all epochs are done; --epochs N trains on")
     else:
-        fit = workflow.start(str(recipe), overrides, options["out"], environment)
+        start = None if origin is None else workflow.Origin(run=origin, target=options["target"])
+        fit = workflow.start(recipe, overrides, options["out"], environment, start)
     with TrainingBar(output, epochs=fit.recipe.training.epochs, samples=len(fit.train)) as bar:
         outcome = workflow.train(fit, bar, tensorboard=options["tensorboard"])
     if is_first_process():
@@ -209,6 +240,7 @@ def _print_training(output: Output, outcome: Any) -> None:  # noqa: ANN401 - Tra
     help="Test samples for the proof.",
 )
 @click.option("--lava/--no-lava", default=True, help="Prove against Lava too.")
+@click.option("--bundle", type=FOLDER, help="Also write a folder for a machine with the chip.")
 @click.option("--data-dir", type=FOLDER, help="Where to look for data files first.")
 @_lava_options
 @_common
@@ -216,16 +248,23 @@ def export(output: Output, run: Path, target: str, path: Path | None, **options:
     """Turn the network of RUN, a training folder, into a proven .net file.
 
     \b
-    Example:
+    Examples:
       tssl export runs/digits --target loihi2 -o digits.net
     """
     from tssl.workflow import export as workflow
-    from tssl.workflow.run import BackendOptions
+    from tssl.workflow.bundle import bundle, check_folder
+    from tssl.workflow.inputs import InputChoice
 
-    backend = BackendOptions(python=options.pop("lava_python"), timeout=options.pop("timeout"))
+    backend = _backend(options)
     chosen = workflow.ExportOptions(backend=backend, **options)
+    if folder is not None:
+        check_folder(folder)
     with output.bar("proof", chosen.proof_samples) as progress:
         outcome = workflow.export(run, target, path, chosen, progress)
+    if folder is not None:
+        fed = InputChoice(samples=chosen.proof_samples, data_dir=chosen.data_dir)
+        bundle(outcome.path, folder, fed)
+        output.say(f"{folder}: read README.md there; python check.py runs and compares")
     document = outcome.document()
     if output.as_json:
         output.document(document)
@@ -268,13 +307,13 @@ def run(output: Output, net: Path, backend: str, out: Path | None, **options: An
     from tssl.workflow import run as workflow
     from tssl.workflow.inputs import InputChoice, completed, load_inputs
 
-    python, timeout = options.pop("lava_python"), options.pop("timeout")
+    lava = _backend(options)
     network = netx.read(net)
     if options["data"] is None and options["file"] is None:
         raise click.UsageError("give --data NAME or --input FILE.npy")
     choice = completed(InputChoice(on_download=output.download, **options), net)
     inputs = load_inputs(network, choice)
-    chosen = workflow.BackendOptions(python=python, timeout=timeout).backend(backend, net)
+    chosen = lava.backend(backend, net)
     folder = out or net.with_name(f"{net.stem}-{backend}")
     with workflow.result_folder(folder):
         with output.bar(f"{backend}", inputs.samples) as progress:
@@ -306,9 +345,8 @@ def verify(output: Output, net: Path, **options: Any) -> None:  # noqa: ANN401
     """
     from tssl.workflow import proof as workflow
     from tssl.workflow.inputs import InputChoice
-    from tssl.workflow.run import BackendOptions
 
-    backend = BackendOptions(python=options.pop("lava_python"), timeout=options.pop("timeout"))
+    backend = _backend(options)
     options["samples"] = 10 if options["samples"] is None else options["samples"]
     choice = InputChoice(on_download=output.download, **options)
     with output.bar("verify", options["samples"]) as progress:
@@ -442,11 +480,15 @@ def profiles_list(output: Output) -> None:
     """
     from tssl.hw_profiles import load_profile, profile_names
 
-    rows = [[name, load_profile(name).chip.title] for name in profile_names()]
     if output.as_json:
-        output.document({"schema_version": 1, "profiles": [row[0] for row in rows]})
-    else:
-        output.table("Hardware profiles", ["name", "chip"], rows)
+        output.document({"schema_version": 1, "profiles": list(profile_names())})
+        return
+    rows = []
+    for name in profile_names():
+        profile = load_profile(name)
+        prices = "yes" if profile.energy.synaptic_operation or profile.energy.mac else "none known"
+        rows.append([name, profile.chip.title, profile.chip.execution, prices])
+    output.table("Hardware profiles", ["name", "chip", "time steps", "energy prices"], rows)
 
 
 @profiles.command("show")
@@ -466,14 +508,23 @@ def profiles_show(output: Output, name: str) -> None:
         output.document({"schema_version": 1, "name": name, **document})
         return
     rows = [
-        [f"{section}.{key}", figure["value"], figure["unit"], figure["kind"], figure["source"]]
+        [f"{section}.{key}", *_columns_of(figure)]
         for section, figures in document.items()
         for key, figure in (figures or {}).items()
         if isinstance(figure, dict)
     ]
-    output.table(
-        f"{name}: {document['chip']['title']}", ["figure", "value", "unit", "kind", "source"], rows
-    )
+    chip = document["chip"]
+    columns = ["figure", "value", "band", "unit", "kind", "source"]
+    output.table(f"{name}: {chip['title']}", columns, rows)
+    for key in ("operating_point", "energy_model", "execution", "neuron", "reset"):
+        output.line(f"{key.replace('_', ' ')}: {chip[key]}")
+
+
+def _columns_of(figure: dict[str, Any]) -> list[str]:
+    value = figure["value"]
+    low, high = (value if figure[end] is None else figure[end] for end in ("low", "high"))
+    band = "" if low == high else f"{low:g} to {high:g}"
+    return [f"{value:g}", band, figure["unit"], figure["kind"], figure["source"]]
 
 
 @profiles.command("check")

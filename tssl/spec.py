@@ -221,6 +221,9 @@ class TrainingSpec(_Strict):
     ----------
     rule
         Learning rule, see ``tssl.trainer.rules.RULES``.
+    forward
+        ``chip`` computes spikes in the integers of a chip, so that the accuracy is that of the
+        exported network; it goes on from a run trained in ``float``.
     reset_term
         What the rule tssl-bp makes of the reset after a spike: ``official`` as the official
         code, ``chain`` as the chain rule gives, or ``none``.
@@ -252,6 +255,7 @@ class TrainingSpec(_Strict):
     """
 
     rule: str = "tssl-bp"
+    forward: Literal["float", "chip"] = "float"
     reset_term: Literal["official", "chain", "none"] = "official"
     warm_up: Literal["neuron", "layer", "none"] = "neuron"
     loss: Literal["kernel", "count", "softmax"] = "kernel"
@@ -269,7 +273,7 @@ class TrainingSpec(_Strict):
     lr_factor: Annotated[Above0, Field(le=1)] = 0.1
     validation: Annotated[AtLeast0, Field(le=0.5)] = 0.1
     patience: NonNegative = 0
-    smallest_rate: Annotated[AtLeast0, Field(lt=0.5)] = 0.01
+    smallest_rate: Annotated[AtLeast0, Field(lt=0.5)] = 0.001
     seed: Annotated[NonNegative, Field(lt=1 << 63)] = 0
 
     @model_validator(mode="after")

@@ -3,13 +3,16 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.trainer import tiny
+from tssl.checkpoint import Checkpoint
 from tssl.errors import CheckpointError, ConfigError, DataError, TrainingError
 from tssl.workflow import train as workflow
+from tssl.workflow.export import ExportOptions, export
 from tssl.workflow.recipes import recipe_path, shipped_recipes
-from tssl.workflow.train import Environment
+from tssl.workflow.train import Environment, Origin
 
 CPU = Environment(device="cpu")
 
@@ -151,3 +154,49 @@ def test_a_state_of_another_run_is_refused(recipe: str, tmp_path: Path) -> None:
     (tmp_path / "b" / "recipe.toml").unlink()
     with pytest.raises(ConfigError, match="already holds a run"):
         workflow.start(recipe, [], tmp_path / "b", CPU)
+
+
+def test_chip_exact_training_computes_what_the_engine_computes(recipe: str, tmp_path: Path) -> None:
+    """Accuracies of the trainer are the engine's, to the last sample; so are those of export."""
+    trained = workflow.start(recipe, ["epochs=8", "weight_limit=2"], tmp_path / "float", CPU)
+    workflow.train(trained, tiny.Watcher())
+    origin = Origin(run=tmp_path / "float")
+    overrides = ["forward=chip", "epochs=2", "lr=1e-3"]
+    fit = workflow.start(None, overrides, tmp_path / "chip", CPU, origin)
+    outcome = workflow.train(fit, tiny.Watcher())
+    assert outcome.finished
+    options = ExportOptions(samples=60, proof_samples=5, lava=False)
+    exported = export(tmp_path / "chip", "loihi2", None, options, lambda _: None)
+    assert outcome.best is not None
+    assert exported.chip_accuracy == outcome.best.test_accuracy > 0.8
+    assert fit.plan is not None
+    assert {r.layer.name: r.scale for r in exported.layers} == fit.plan.scales
+
+
+def test_chip_exact_training_resumes_to_the_bit(recipe: str, tmp_path: Path) -> None:
+    workflow.train(workflow.start(recipe, [], tmp_path / "float", CPU), tiny.Watcher())
+    origin, overrides = Origin(run=tmp_path / "float"), ["forward=chip"]
+    whole = workflow.start(None, overrides, tmp_path / "whole", CPU, origin)
+    workflow.train(whole, tiny.Watcher())
+    for stop_after in (0, 8):
+        out = tmp_path / f"halves{stop_after}"
+        workflow.train(workflow.start(None, overrides, out, CPU, origin), tiny.Watcher(stop_after))
+        resumed = workflow.resume(out, None, [], CPU)
+        assert resumed.plan == whole.plan
+        workflow.train(resumed, tiny.Watcher())
+        ours, theirs = (Checkpoint.load(fit.run.last).weights for fit in (whole, resumed))
+        assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_what_chip_exact_training_cannot_start_from(recipe: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"forward = 'chip' goes on from.*--from"):
+        workflow.start(recipe, ["forward=chip"], tmp_path / "chip", CPU)
+    workflow.train(workflow.start(recipe, [], tmp_path / "float", CPU), tiny.Watcher())
+    origin = Origin(run=tmp_path / "float")
+    with pytest.raises(ConfigError, match=r"another \[network\]"):
+        workflow.start(recipe, ["tau_m=7"], tmp_path / "chip", CPU, origin)
+    with pytest.raises(ConfigError, match=r"name the recipe too"):
+        workflow.start(
+            None, [], tmp_path / "chip", CPU, Origin(run=origin.run / "best.safetensors")
+        )
+    assert not (tmp_path / "chip").exists()

@@ -66,10 +66,6 @@ class ChipLayer(NamedTuple):
             tau_s=float(self.neurons.tau_s),
         )
 
-    def weight_limit(self, gain: float) -> float:
-        """Return the magnitude beyond which weights all round to the same integer."""
-        return self.plan.largest_weight / (gain * self.quantum / self.neurons.tau_s * self.scale)
-
     def rounded(self, weight: Tensor, gain: float) -> tuple[Tensor, Tensor]:
         """Return the weights as integers, and those in trained units."""
         integers, dequantized = torch.empty_like(weight), torch.empty_like(weight)

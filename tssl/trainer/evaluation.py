@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tssl.checkpoint import Checkpoint
+from tssl.checkpoint import Checkpoint, ChipPlan
 from tssl.chip import IntArray
 from tssl.datasets import Dataset
 from tssl.results import read_out
@@ -38,7 +38,7 @@ def evaluate(network: SpikingNetwork, samples: Samples, part: slice = slice(None
 @torch.no_grad()
 def confusion(checkpoint: Checkpoint, samples: Samples) -> IntArray:
     """Return how often each class (row) was taken for each class (column)."""
-    network = trained_network(checkpoint).to(samples.levels.device).eval()
+    network = trained_network(checkpoint, checkpoint.plan).to(samples.levels.device).eval()
     classes = samples.dataset.classes
     counts = np.zeros((classes, classes), np.int64)
     for inputs, labels in samples.batches(np.arange(len(samples)), network.evaluation_batch):
@@ -46,9 +46,9 @@ def confusion(checkpoint: Checkpoint, samples: Samples) -> IntArray:
     return counts
 
 
-def trained_network(checkpoint: Checkpoint) -> SpikingNetwork:
-    """Return the network of a checkpoint with its weights."""
-    network = SpikingNetwork(checkpoint.recipe, checkpoint.input_shape, torch.Generator())
+def trained_network(checkpoint: Checkpoint, plan: ChipPlan | None = None) -> SpikingNetwork:
+    """Return the network of a checkpoint with its weights, in floating point without a plan."""
+    network = SpikingNetwork(checkpoint.recipe, checkpoint.input_shape, torch.Generator(), plan)
     network.load_weights(checkpoint.weights)
     return network
 

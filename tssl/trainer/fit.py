@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from tssl import __version__
-from tssl.checkpoint import Checkpoint
+from tssl.checkpoint import Checkpoint, ChipPlan
 from tssl.chip import IntArray
 from tssl.datasets import Dataset
 from tssl.errors import ConfigError, DataError, TrainingError
 from tssl.spec import Recipe
+from tssl.trainer.chip_forward import plan_problem
 from tssl.trainer.evaluation import Correct, correct, evaluate
 from tssl.trainer.loss import loss_of
 from tssl.trainer.memory import explained_shortage
@@ -59,24 +60,37 @@ class Fit:
         The two splits of the data set.
     device
         ``cpu`` or ``cuda``.
+    origin
+        Trained network whose weights, and plan, a new run starts from.
     """
 
     def __init__(
-        self, recipe: Recipe, run: RunDirectory, train: Dataset, test: Dataset, device: str
+        self,
+        recipe: Recipe,
+        run: RunDirectory,
+        train: Dataset,
+        test: Dataset,
+        device: str,
+        origin: Checkpoint | None = None,
     ) -> None:
         self.recipe, self.run = recipe, run
+        self.plan = run.load_plan() if origin is None else origin.plan
+        _check_plan(recipe, self.plan, device)
         self.group = Group(device)
         self.encoding = chip_encoding(recipe.encoding, train.full_scale)
         self.input_shape = _sample_shape(train)
         _check_data(recipe, train)
         generator = torch.Generator().manual_seed(recipe.training.seed)
         device = self.group.device
-        self.network = SpikingNetwork(recipe, self.input_shape, generator).to(device)
+        network = SpikingNetwork(recipe, self.input_shape, generator, self.plan)
+        self.network = network.to(device)
         self.optimizer = make_optimizer(self.network, recipe.training)
         self.train, self.validation = self._split(train, device)
         self.test = Samples.encoded(test, np.arange(len(test.labels)), self.encoding, device)
         self.progress = run.load_state(recipe, self.network, self.optimizer)
-        if self.progress == Progress():
+        if origin is not None:
+            self.network.load_weights(origin.weights)
+        elif self.progress == Progress():
             first, _ = next(self.train.batches(np.arange(len(self.train)), _WAKING_SAMPLES))
             wake_silent_layers(self.network, first, recipe.training.smallest_rate)
         self.model = self.group.wrap(self.network)
@@ -223,9 +237,13 @@ class Fit:
         own = evaluate(self.network, samples, self.group.share)
         return Correct(*(int(total) for total in self.group.totals(own)))
 
+    def save_start(self) -> None:
+        """Keep what a new run starts from, so that it can be resumed from its first batch."""
+        self._save_state()
+
     def _save_state(self) -> None:
         if is_first_process():
-            self.run.save_state(self.recipe, self.network, self.optimizer, self.progress)
+            self.run.save_state(self.recipe, self.network, self.optimizer, self.progress, self.plan)
         self.group.barrier()
 
     def _checkpoint(self, metrics: EpochMetrics) -> Checkpoint:
@@ -244,6 +262,7 @@ class Fit:
             encoding=self.encoding,
             weights=self.network.numpy_weights(),
             provenance=provenance,
+            plan=self.plan,
         )
 
     def _split(self, dataset: Dataset, device: str) -> tuple[Samples, Samples]:
@@ -280,6 +299,20 @@ def _share(count: int, samples: int) -> float:
 def _sample_shape(dataset: Dataset) -> tuple[int, int, int]:
     channels, height, width = dataset.shape
     return channels, height, width
+
+
+def _check_plan(recipe: Recipe, plan: ChipPlan | None, device: str) -> None:
+    if recipe.training.forward == "float":
+        return
+    problem = plan_problem(recipe.network)
+    if problem is not None:
+        raise ConfigError(f"training.forward = 'chip': {problem}; only feed-forward layers can be")
+    if plan is None:
+        raise ConfigError(
+            "training.forward = 'chip' goes on from a trained network; name its run with --from"
+        )
+    if device != "cpu":
+        raise ConfigError("training.forward = 'chip' runs on the CPU; use --device cpu")
 
 
 def _check_data(recipe: Recipe, dataset: Dataset) -> None:

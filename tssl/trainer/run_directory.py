@@ -10,7 +10,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from tssl.checkpoint import FORMAT_VERSION, Checkpoint, load_tensors, save_tensors
+from tssl.checkpoint import (
+    FORMAT_VERSION,
+    Checkpoint,
+    ChipPlan,
+    chip_plan,
+    load_tensors,
+    save_tensors,
+)
 from tssl.errors import CheckpointError, ConfigError
 from tssl.files import make_directory, remove, write_text, written
 from tssl.spec import Recipe, load_recipe
@@ -244,6 +251,7 @@ class RunDirectory:
         network: nn.Module,
         optimizer: torch.optim.Optimizer,
         progress: Progress,
+        plan: ChipPlan | None,
     ) -> None:
         """Write everything needed to go on bit for bit."""
         tensors: dict[str, Any] = {}
@@ -259,9 +267,26 @@ class RunDirectory:
             "format_version": FORMAT_VERSION,
             "recipe": identity(recipe),
             "steps": steps,
+            "plan": None if plan is None else asdict(plan),
             **asdict(progress),
         }
         save_tensors(self.state, tensors, document)
+
+    def load_plan(self) -> ChipPlan | None:
+        """Return the grid of integers that the run in this folder is trained on, if any.
+
+        Raises
+        ------
+        CheckpointError
+            When the state is damaged.
+        """
+        if not self.state.exists():
+            return None
+        _, document = load_tensors(self.state)
+        try:
+            return chip_plan(document.get("plan"))
+        except (TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(f"{self.state}: holds no valid plan: {error}") from error
 
     def load_state(
         self, recipe: Recipe, network: nn.Module, optimizer: torch.optim.Optimizer
@@ -277,6 +302,7 @@ class RunDirectory:
             return Progress()
         tensors, document = load_tensors(self.state)
         del document["format_version"]
+        document.pop("plan", None)
         if document.pop("recipe", None) != identity(recipe):
             raise CheckpointError(f"{self.state}: belongs to another recipe than {self.recipe}")
         steps = document.pop("steps", 0)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tssl import __version__, netx
-from tssl.checkpoint import Checkpoint
+from tssl.checkpoint import Checkpoint, ChipPlan
 from tssl.chip import ChipNetwork
 from tssl.costs import LayerMapping
 from tssl.datasets import Dataset
@@ -136,9 +136,7 @@ def export(
     if path.suffix != ".net":
         raise ConfigError(f"{path}: the name of an exported network must end in .net")
     train, test = load_splits(checkpoint.recipe, options.data_dir)
-    low, high = checkpoint.encoding.integers(np.array([0, train.full_scale]))
-    input_range = int(low), int(high)
-    quantized = _quantized(checkpoint, profile, train, input_range)
+    quantized = calibrated(checkpoint, profile, train)
     mapping = map_to_cores(profile, quantized.network)
     proof = _prove(checkpoint, quantized, profile, test, options, progress)
     outcome = ExportOutcome(
@@ -148,7 +146,7 @@ def export(
         layers=quantized.reports,
         mapping=mapping,
         proof=proof,
-        input_range=input_range,
+        input_range=input_range(checkpoint, train),
         samples=min(options.samples, len(test.labels)),
         float_accuracy=float_accuracy(checkpoint, test, options.samples),
         chip_accuracy=_chip_accuracy(quantized.network, test, options.samples),
@@ -174,14 +172,29 @@ def checkpoint_file(run: Path) -> Path:
     return directory.best
 
 
-def _quantized(
-    checkpoint: Checkpoint, profile: Profile, train: Dataset, input_range: tuple[int, int]
-) -> Quantized:
+def input_range(checkpoint: Checkpoint, dataset: Dataset) -> tuple[int, int]:
+    """Return the smallest and the largest integer that the encoding can produce."""
+    low, high = checkpoint.encoding.integers(np.array([0, dataset.full_scale]))
+    return int(low), int(high)
+
+
+def calibrated(checkpoint: Checkpoint, profile: Profile, train: Dataset) -> Quantized:
+    """Quantize a network for a target, calibrated on training samples."""
     samples = CALIBRATION_SAMPLES
     if train.time_steps:
         samples = -(-CALIBRATION_FRAMES // train.time_steps)
     integers = encoded(checkpoint.encoding, train, samples)
-    return quantize(checkpoint, profile.limits, integers, input_range)
+    return quantize(checkpoint, profile.limits, integers, input_range(checkpoint, train))
+
+
+def chip_plan(checkpoint: Checkpoint, profile: Profile, train: Dataset) -> ChipPlan:
+    """Return the grid of integers that exporting for a target would choose."""
+    quantized = calibrated(checkpoint, profile, train)
+    return ChipPlan(
+        scales={report.layer.name: report.scale for report in quantized.reports},
+        weight_step=profile.limits.weight_step,
+        largest_weight=profile.limits.largest_weight,
+    )
 
 
 def _prove(

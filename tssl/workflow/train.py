@@ -1,13 +1,15 @@
 """Train a network from a recipe, or go on with a run."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tssl import datasets
 from tssl.checkpoint import Checkpoint
+from tssl.datasets import Dataset
 from tssl.errors import BackendUnavailableError, ConfigError, TrainingError
+from tssl.hw_profiles import load_profile
 from tssl.spec import Recipe, load_recipe
 from tssl.trainer.evaluation import confusion
 from tssl.trainer.figures import confusion_matrix, learning_curve, save_figure
@@ -16,6 +18,7 @@ from tssl.trainer.parallel import is_first_process
 from tssl.trainer.run_directory import EpochMetrics, LayerMetrics, RunDirectory, identity
 from tssl.trainer.tensorboard import TensorBoard
 from tssl.workflow.data import load_splits
+from tssl.workflow.export import checkpoint_file, chip_plan
 from tssl.workflow.recipes import recipe_path
 
 
@@ -71,30 +74,57 @@ class Environment:
     on_download: datasets.Progress | None = None
 
 
-def start(recipe: str, overrides: Sequence[str], out: Path | None, environment: Environment) -> Fit:
+@dataclass(frozen=True, kw_only=True)
+class Origin:
+    """A trained network to go on from.
+
+    Parameters
+    ----------
+    run
+        Folder of a run, or a checkpoint file.
+    target
+        Hardware profile whose integers ``training.forward = 'chip'`` computes with.
+    """
+
+    run: Path
+    target: str = "loihi2"
+
+
+def start(
+    recipe: str | None,
+    overrides: Sequence[str],
+    out: Path | None,
+    environment: Environment,
+    origin: Origin | None = None,
+) -> Fit:
     """Prepare a new run; nothing is written when the recipe or the data are wrong.
 
     Parameters
     ----------
     recipe
-        A shipped name or the path of a TOML file.
+        A shipped name or the path of a TOML file; the origin's own when None.
     overrides
         ``KEY=VALUE`` pairs.
     out
-        Folder of the run; ``runs/NAME`` when None.
+        Folder of the run; ``runs/NAME`` when None, or ``runs/NAME-chip`` for the chip's integers.
+    origin
+        Where the weights come from; random when None.
 
     Raises
     ------
     ConfigError, DataError
         See :func:`tssl.spec.load_recipe` and :func:`tssl.datasets.load`.
     """
-    loaded = load_recipe(recipe_path(recipe), overrides)
-    run = RunDirectory(out or Path("runs") / loaded.name)
+    loaded = load_recipe(_recipe_file(recipe, origin), overrides)
+    suffix = "-chip" if loaded.training.forward == "chip" else ""
+    run = RunDirectory(out or Path("runs") / f"{loaded.name}{suffix}")
     if is_first_process():
         run.check_free()
-    fit = _fit(loaded, run, environment)
+    fit = _fit(loaded, run, environment, origin)
     if is_first_process():
         run.create(loaded)
+    if origin is not None:
+        fit.save_start()
     return fit
 
 
@@ -178,7 +208,37 @@ def _draw(fit: Fit) -> None:
     save_figure(confusion_matrix(counts, title), fit.run.confusion)
 
 
-def _fit(recipe: Recipe, run: RunDirectory, environment: Environment) -> Fit:
+def _recipe_file(recipe: str | None, origin: Origin | None) -> Path:
+    if recipe is not None:
+        return recipe_path(recipe)
+    if origin is None:
+        raise ConfigError("give a recipe")
+    path = RunDirectory(origin.run).recipe
+    if not path.exists():
+        raise ConfigError(f"--from {origin.run}: holds no recipe.toml; name the recipe too")
+    return path
+
+
+def _starting_point(recipe: Recipe, origin: Origin, train: Dataset) -> Checkpoint:
+    """Return the origin's weights under the new recipe, with the grid of the chip if wanted."""
+    path = checkpoint_file(origin.run)
+    found = Checkpoint.load(path)
+    for part in ("network", "encoding"):
+        if getattr(found.recipe, part) != getattr(recipe, part):
+            raise ConfigError(
+                f"--from {origin.run}: was trained with another [{part}] than recipe "
+                f"{recipe.name}; use its own recipe: {path.parent / 'recipe.toml'}"
+            )
+    plan = None
+    if recipe.training.forward == "chip":
+        plan = found.plan or chip_plan(found, load_profile(origin.target), train)
+    return replace(found, recipe=recipe, plan=plan)
+
+
+def _fit(
+    recipe: Recipe, run: RunDirectory, environment: Environment, origin: Origin | None = None
+) -> Fit:
     device = choose_device(environment.device)
     train_split, test_split = load_splits(recipe, environment.data_dir, environment.on_download)
-    return Fit(recipe, run, train_split, test_split, device)
+    start = None if origin is None else _starting_point(recipe, origin, train_split)
+    return Fit(recipe, run, train_split, test_split, device, start)
