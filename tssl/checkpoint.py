@@ -29,13 +29,15 @@ class ChipPlan:
     ----------
     scales
         Integers per unit of the trained network, by layer.
-    weight_step, largest_weight
-        Weights are multiples of the one and at most the other.
+    largest_weights
+        Magnitude that the integer weights of a layer may have.
+    weight_step
+        Weights are multiples of it.
     """
 
     scales: dict[str, float]
+    largest_weights: dict[str, int]
     weight_step: int
-    largest_weight: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -193,9 +195,11 @@ def chip_plan(values: Any) -> ChipPlan | None:  # noqa: ANN401 - unvalidated JSO
     if values is None:
         return None
     plan = ChipPlan(**values)
-    numbers = [*plan.scales.values(), plan.weight_step, plan.largest_weight]
+    numbers = [*plan.scales.values(), *plan.largest_weights.values(), plan.weight_step]
     if not all(type(number) in (int, float) and 0 < number < math.inf for number in numbers):
         raise ValueError(f"plan = {values}")
+    if plan.scales.keys() != plan.largest_weights.keys():
+        raise ValueError(f"plan = {values}: names other layers in its two parts")
     return plan
 
 

@@ -10,10 +10,11 @@ from tests.exporter.networks import LIMITS, QUANTUM, checkpoint, conv, dense, po
 from tssl import netx
 from tssl.checkpoint import Checkpoint
 from tssl.chip import STATE_LIMIT, CubaNeuron
-from tssl.errors import RangeError
-from tssl.exporter import Quantized, quantize
+from tssl.errors import ConfigError, RangeError
+from tssl.exporter import Precision, Quantized, quantize
 from tssl.exporter.lower import lower
 from tssl.exporter.quantization import HEADROOM
+from tssl.exporter.search import reference_spikes
 from tssl.lava_runtime.engine import run_chunk
 from tssl.trainer.network import SpikingNetwork
 
@@ -83,8 +84,9 @@ def test_weights_are_even_and_within_their_field(rng, bits):
         assert layer.weight.min() < 0 < layer.weight.max()
         assert np.abs(layer.weight).max() == largest
         assert layer.weight_bits <= bits
-        # rounded, not cut: within half a step of the lowered weight
-        assert np.abs(layer.weight - stage.weight * report.scale).max() <= 1 + 1e-9
+        # within half a step of the lowered weight, or cut at the largest
+        wanted = (stage.weight * report.scale).clip(-largest, largest)
+        assert np.abs(layer.weight - wanted).max() <= 1 + 1e-9
         assert layer.neuron.threshold == round(report.scale * stage.threshold)
 
 
@@ -192,3 +194,72 @@ def test_threshold_that_rounds_to_zero_is_refused(rng):
     trained = with_weights(tiny(rng, threshold=1e-5), dense1=[[1.0, -0.49]])
     with pytest.raises(RangeError, match=r"layer dense1: threshold 1e-05 rounds to zero"):
         quantized(trained, np.array([[1, 0]]))
+
+
+def test_bits_of_single_layers(rng):
+    trained = checkpoint(rng, [dense(20), dense(12), dense(4)], (1, 5, 5))
+    integers = rng.integers(-4, 17, (1, 30, 25))
+    precision = Precision(weight_bits={"dense2": 3})
+    result = quantize(trained, LIMITS, integers, (-4, 16), precision)
+    assert result.largest_weights == {"dense1": 254, "dense2": 6, "dense3": 254}
+    bits = [layer.weight_bits for layer in result.network.layers]
+    assert (bits[0], bits[2]) == (8, 8)
+    assert bits[1] <= 3
+
+
+@pytest.mark.parametrize(
+    ("bits", "message"),
+    [
+        ({"dense7": 4}, "--weight-bits dense7=4: the layers are dense1, dense2"),
+        ({"dense1": 1}, r"--weight-bits dense1=1: 2\.\.\.8 bits"),
+        ({"dense1": 9}, r"--weight-bits dense1=9: 2\.\.\.8 bits"),
+    ],
+)
+def test_bits_that_cannot_be(rng, bits, message):
+    trained = checkpoint(rng, [dense(20), dense(4)], (1, 5, 5))
+    with pytest.raises(ConfigError, match=message):
+        quantize(trained, LIMITS, np.ones((1, 2, 25), int), (-4, 16), Precision(weight_bits=bits))
+
+
+def test_a_scale_that_never_wraps_is_smaller_and_never_does(rng):
+    trained = checkpoint(rng, [dense(200), dense(4)], (1, 30, 30), spread=3.0)
+    integers = rng.integers(-40, 90, (1, 30, 900))
+    plain = quantize(trained, LIMITS, integers, (-40, 90))
+    safe = quantize(trained, LIMITS, integers, (-40, 90), Precision(never_wraps=True))
+    assert plain.reports[0].ranges.can_wrap
+    assert not any(report.ranges.can_wrap for report in safe.reports)
+    assert safe.scales["dense1"] < plain.scales["dense1"]
+
+
+@pytest.mark.parametrize("layers", [[dense(60)], [conv(8, 3)]], ids=["dense", "conv"])
+def test_few_bits_fire_more_like_the_trained_layer_when_outliers_are_cut(rng, layers):
+    """One weight ten times as large as the others takes all but one level from them."""
+    trained = checkpoint(rng, layers, (1, 8, 8), spread=1.8)
+    (name,) = trained.weights
+    trained.weights[name].flat[0] = 10 * np.abs(trained.weights[name]).max()
+    integers = rng.integers(0, 17, (1, 60, 64))
+    limits = replace(LIMITS, weight_bits=4)
+    result = quantize(trained, limits, integers, (0, 16))
+    (stage,) = lower(trained)
+    largest = limits.largest_weight / np.abs(stage.weight).max()
+    assert result.scales[name] > 2 * largest
+    wanted = reference_spikes(stage, integers, trained.recipe.network)
+    errors = (result.reports[0].ranges.spikes != wanted).sum()
+    uncut = np.rint(stage.weight * largest / 2).astype(int) * 2
+    coarse = replace(result.network.layers[0], weight=uncut, neuron=replace(
+        result.network.layers[0].neuron, threshold=round(largest * stage.threshold)))  # fmt: skip
+    assert errors < 0.8 * (coarse.run(integers, 5).spikes != wanted).sum()
+
+
+@pytest.mark.parametrize("layers", [[dense(30)], [conv(4, 3, padding=1)]], ids=["dense", "conv"])
+def test_the_reference_is_the_trained_layer(rng, layers):
+    trained = checkpoint(rng, layers, (1, 8, 8), spread=1.8)
+    integers = rng.integers(0, 17, (50, 1, 8, 8))
+    network = SpikingNetwork(trained.recipe, (1, 8, 8), torch.Generator()).double()
+    network.load_weights(trained.weights)
+    with torch.no_grad():
+        floats = network(torch.from_numpy(integers * QUANTUM)).output.spikes.flatten(2).numpy()
+    (stage,) = lower(trained)
+    ours = reference_spikes(stage, integers.reshape(1, 50, 64), trained.recipe.network)
+    assert 0.02 < floats.mean() < 0.95
+    assert (ours == floats).mean() > 0.999  # its weights are rounded, finely

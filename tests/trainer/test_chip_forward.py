@@ -38,7 +38,7 @@ def planned(rng: np.random.Generator, layers: list, frames: int, **network: Any)
     result = quantize(trained, LIMITS, integers.reshape(frames, 7, -1), (-4, 16))
     scales = {report.layer.name: report.scale for report in result.reports}
     plan = ChipPlan(
-        scales=scales, weight_step=LIMITS.weight_step, largest_weight=LIMITS.largest_weight
+        scales=scales, weight_step=LIMITS.weight_step, largest_weights=result.largest_weights
     )
     return trained, result.network, integers, network_of(trained, plan)
 
@@ -75,7 +75,7 @@ def test_a_current_that_wraps_wraps(rng):
     trained, _, integers, network = planned(rng, NETWORKS["dense"], 1)
     assert network.plan is not None
     scales = {name: 50 * scale for name, scale in network.plan.scales.items()}
-    wild = ChipPlan(scales=scales, weight_step=2, largest_weight=LIMITS.largest_weight)
+    wild = replace(network.plan, scales=scales)
     result = quantize(replace(trained, plan=wild), LIMITS, integers.reshape(1, 7, -1), (-4, 16))
     spikes = run_chunk(result.network, integers.reshape(1, 7, -1), 6).trains
     forward = network_of(trained, wild)(inputs_of(integers), record_all=True)

@@ -31,7 +31,7 @@ def exported(
 
 def witness(trained: Checkpoint, result: Quantized, train: IntArray) -> Recording:
     scales = {report.layer.name: report.scale for report in result.reports}
-    chunks = list(run_quantized(trained, scales, LIMITS.largest_weight, train))
+    chunks = list(run_quantized(trained, scales, result.largest_weights, train))
     assert len(chunks) == 1
     return chunks[0][1]
 
@@ -119,7 +119,7 @@ def test_chunks_cover_all_samples(rng, monkeypatch):
     whole = witness(trained, result, train)
     monkeypatch.setattr("tssl.trainer.quantized._CHUNK_BYTES", 1)
     scales = {report.layer.name: report.scale for report in result.reports}
-    chunks = list(run_quantized(trained, scales, LIMITS.largest_weight, train))
+    chunks = list(run_quantized(trained, scales, result.largest_weights, train))
     assert [part.shape[1] for part, _ in chunks] == [1] * 6
     joined = np.concatenate([recording.trains["dense6"] for _, recording in chunks], axis=1)
     np.testing.assert_array_equal(joined, whole.trains["dense6"])

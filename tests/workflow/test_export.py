@@ -185,3 +185,18 @@ def test_inspection(exported: ExportOutcome) -> None:
     )  # fmt: skip
     assert first["threshold"] == layer.neuron.threshold
     assert document["notes"]["target"] == "loihi2"
+
+
+def test_bits_for_all_layers_and_for_one(trained: Path, tmp_path: Path) -> None:
+    options = ExportOptions(samples=60, lava=False, weight_bits=("4", "dense2=8"))
+    outcome = export(trained, "loihi2", tmp_path / "x.net", options, lambda _: None)
+    assert [report.largest_weight for report in outcome.layers] == [14, 254]
+    assert outcome.proof.verdict == "PASS without Lava"
+
+
+@pytest.mark.parametrize("given", ["x", "dense1=", "dense1=x", "=", "-3", "4.5"])
+def test_bits_that_are_no_number(given: str, trained: Path, tmp_path: Path) -> None:
+    options = ExportOptions(lava=False, weight_bits=(given,))
+    with pytest.raises(ConfigError, match=r"--weight-bits.*expected N or LAYER=N"):
+        export(trained, "loihi2", tmp_path / "x.net", options, lambda _: None)
+    assert not list(tmp_path.glob("x*"))

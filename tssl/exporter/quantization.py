@@ -1,6 +1,7 @@
 """From floating point to the integers of the chip."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -20,9 +21,10 @@ from tssl.chip import (
     RecurrentLayer,
     Train,
 )
-from tssl.errors import RangeError
+from tssl.errors import ConfigError, RangeError
 from tssl.exporter.lower import Floats, NeuronStage, lower
 from tssl.exporter.ranges import Ranges, observe
+from tssl.exporter.search import best_scale
 
 HEADROOM = 2.0
 """The current must stay this factor away from wrapping on calibration data."""
@@ -39,12 +41,15 @@ class LayerReport:
     ----------
     scale
         Integers per unit of the trained network, the same for weights and threshold.
+    largest_weight
+        Magnitude that the layer's integer weights may have.
     ranges
         Observed on the calibration samples.
     """
 
     layer: Layer
     scale: float
+    largest_weight: int
     ranges: Ranges
 
 
@@ -55,12 +60,41 @@ class Quantized:
     network: ChipNetwork
     reports: tuple[LayerReport, ...]
 
+    @property
+    def scales(self) -> dict[str, float]:
+        """Integers per unit of the trained network, by layer."""
+        return {report.layer.name: report.scale for report in self.reports}
+
+    @property
+    def largest_weights(self) -> dict[str, int]:
+        """Magnitude that the integer weights may have, by layer."""
+        return {report.layer.name: report.largest_weight for report in self.reports}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Precision:
+    """How finely to quantize, within what the target holds.
+
+    Parameters
+    ----------
+    weight_bits
+        Bits of a layer's weights, the sign included, by name; all that the target has for
+        layers that are not named.
+    never_wraps
+        Whether the scale must exclude a wrap of the synaptic current for every input, and not
+        just for calibration data.
+    """
+
+    weight_bits: Mapping[str, int] = field(default_factory=dict)
+    never_wraps: bool = False
+
 
 def quantize(
     checkpoint: Checkpoint,
     limits: ChipLimits,
     calibration: IntArray,
     input_range: tuple[int, int],
+    precision: Precision | None = None,
 ) -> Quantized:
     """Turn a trained network into integers that fit the limits of a chip.
 
@@ -71,9 +105,13 @@ def quantize(
         whose synaptic current would come near its wrap, or whose potential would saturate.
     input_range
         Smallest and largest integer that can enter.
+    precision
+        All that the limits allow when None.
 
     Raises
     ------
+    ConfigError
+        When the precision names a layer or bits that do not exist.
     RangeError
         When a layer is dead, or no scale makes it fit.
     UnsupportedLayerError
@@ -83,8 +121,13 @@ def quantize(
     _check_input(input_range, limits)
     train: Train = calibration
     source, reports = INPUT, []
-    for stage in lower(checkpoint):
-        fitter = _Fitter(stage, source, checkpoint, limits)
+    precision = precision or Precision()
+    stages = lower(checkpoint)
+    _check_precision(precision, [stage.name for stage in stages], limits)
+    for stage in stages:
+        bits = precision.weight_bits.get(stage.name, limits.weight_bits)
+        narrow = replace(limits, weight_bits=bits)
+        fitter = _Fitter(stage, source, checkpoint, narrow, precision.never_wraps)
         report = fitter.fit(train, input_range)
         reports.append(report)
         source, train, input_range = stage.name, report.ranges.spikes, (0, 1)
@@ -102,16 +145,22 @@ class _Fitter:
     """Finds the largest scale at which a layer fits its fields."""
 
     def __init__(
-        self, stage: NeuronStage, source: str, checkpoint: Checkpoint, limits: ChipLimits
+        self,
+        stage: NeuronStage,
+        source: str,
+        checkpoint: Checkpoint,
+        limits: ChipLimits,
+        never_wraps: bool,
     ) -> None:
         self.stage, self.source, self.limits = stage, source, limits
+        self.never_wraps = never_wraps
         self.spec, self.plan = checkpoint.recipe.network, checkpoint.plan
 
     def fit(self, train: Train, input_range: tuple[int, int]) -> LayerReport:
         """Return the layer at the largest scale whose state stays below its limits."""
         if self.plan is not None:
             return self._planned(self.plan, train, input_range)
-        scale = self._largest_scale()
+        scale = best_scale(self.stage, self._largest_scale(), self._candidate, train, self.spec)
         for _ in range(_ATTEMPTS):
             layer = self._layer(scale)
             try:
@@ -120,24 +169,40 @@ class _Fitter:
                 scale /= _FAR
                 continue
             excess = max(ranges.current * HEADROOM, ranges.voltage) / STATE_LIMIT
+            if self.never_wraps:
+                excess = max(excess, (ranges.current_bound + 1) / STATE_LIMIT)
             if excess <= 1:
-                return LayerReport(layer=layer, scale=scale, ranges=ranges)
+                return self._report(layer, scale, ranges)
             scale *= 0.99 / excess
         raise RangeError(f"layer {self.stage.name}: no scale keeps its state in 24 bits")
 
     def _planned(self, plan: ChipPlan, train: Train, input_range: tuple[int, int]) -> LayerReport:
         """Return the layer on the grid that it was trained on, wraps and all."""
-        own = self.limits.weight_step, self.limits.largest_weight
-        if own != (plan.weight_step, plan.largest_weight):
+        name = self.stage.name
+        largest = plan.largest_weights[name]
+        if plan.weight_step != self.limits.weight_step or largest > self.limits.largest_weight:
             raise RangeError(
-                f"layer {self.stage.name}: was trained on weights in steps of {plan.weight_step} "
-                f"up to {plan.largest_weight}; those of the target go in steps of {own[0]} up to "
-                f"{own[1]}; train it with --target"
+                f"layer {name}: was trained on weights up to {largest} in steps of "
+                f"{plan.weight_step}; those of the target go up to {self.limits.largest_weight} "
+                f"in steps of {self.limits.weight_step}; train it with --target"
             )
-        scale = plan.scales[self.stage.name]
-        layer = self._layer(scale)
+        self.limits = replace(self.limits, weight_bits=(largest + 2).bit_length() - 1)
+        layer = self._layer(plan.scales[name])
         ranges = observe(layer, train, self.spec.time_steps, input_range)
-        return LayerReport(layer=layer, scale=scale, ranges=ranges)
+        return self._report(layer, plan.scales[name], ranges)
+
+    def _report(self, layer: Layer, scale: float, ranges: Ranges) -> LayerReport:
+        largest = self.limits.largest_weight
+        return LayerReport(layer=layer, scale=scale, largest_weight=largest, ranges=ranges)
+
+    def _candidate(self, scale: float) -> Layer | None:
+        """Return the layer at a scale, or None when its fields do not hold it."""
+        if scale * self.stage.threshold > self.limits.largest_threshold:
+            return None
+        try:
+            return self._layer(scale)
+        except RangeError:
+            return None
 
     def _largest_scale(self) -> float:
         largest = float(np.abs(self.stage.weight).max())
@@ -199,6 +264,17 @@ class _Fitter:
                 "largest at which its current does not wrap; use a smaller encoding.resolution"
             )
         return weight
+
+
+def _check_precision(precision: Precision, layers: list[str], limits: ChipLimits) -> None:
+    for name, bits in precision.weight_bits.items():
+        if name not in layers:
+            raise ConfigError(f"--weight-bits {name}={bits}: the layers are {', '.join(layers)}")
+        if not 2 <= bits <= limits.weight_bits:
+            raise ConfigError(
+                f"--weight-bits {name}={bits}: 2...{limits.weight_bits} bits are possible, one of "
+                "which is the sign"
+            )
 
 
 def _check_input(input_range: tuple[int, int], limits: ChipLimits) -> None:

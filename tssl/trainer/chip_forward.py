@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tssl.checkpoint import ChipPlan
 from tssl.errors import TrainingError
 from tssl.spec import ConvSpec, DenseSpec, NetworkSpec, PoolSpec
 from tssl.trainer import chip_kernels
@@ -46,7 +45,8 @@ class ChipLayer(NamedTuple):
     neurons: Neurons
     gradient: Gradient
     scale: float
-    plan: ChipPlan
+    largest_weight: int
+    weight_step: int
     quantum: float
     """What a count of one stands for, 1 for spikes."""
 
@@ -71,7 +71,7 @@ class ChipLayer(NamedTuple):
         integers, dequantized = torch.empty_like(weight), torch.empty_like(weight)
         chip_kernels.round_weights(
             _every(weight), gain, self.quantum, 1 / self.neurons.tau_s, self.scale,
-            self.plan.weight_step, self.plan.largest_weight, _every(integers),
+            self.weight_step, self.largest_weight, _every(integers),
             _every(dequantized),
         )  # fmt: skip
         return integers, dequantized
@@ -164,7 +164,7 @@ class _Layer(torch.autograd.Function):
 
 def _exact(counts: Tensor, integers: Tensor, largest: int, chip: ChipLayer) -> Tensor:
     """Return the weighted sums, exact: in double precision where single might round."""
-    bound = chip.plan.largest_weight * largest * integers[0].numel()
+    bound = chip.largest_weight * largest * integers[0].numel()
     if bound < _EXACT:
         return weighted(counts, integers, chip.layer)
     sums = weighted(counts.double(), integers.double(), chip.layer)

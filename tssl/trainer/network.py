@@ -127,7 +127,8 @@ class SpikingNetwork(nn.Module):
                 neurons=self._neurons(stage, stage.layer, constant, record_all),
                 gradient=self._gradient(stage, stage.layer),
                 scale=plan.scales[stage.name],
-                plan=plan,
+                largest_weight=plan.largest_weights[stage.name],
+                weight_step=plan.weight_step,
                 quantum=quantum,
             )
             activity = result.activity[stage.name] = Activity()

@@ -39,7 +39,10 @@ class _Integers(NamedTuple):
 
 
 def run_quantized(
-    checkpoint: Checkpoint, scales: Mapping[str, float], largest_weight: int, train: IntArray
+    checkpoint: Checkpoint,
+    scales: Mapping[str, float],
+    largest_weights: Mapping[str, int],
+    train: IntArray,
 ) -> Iterator[tuple[IntArray, Recording]]:
     """Run the trained layers in the chip's integers, in chunks of bounded memory.
 
@@ -47,8 +50,8 @@ def run_quantized(
     ----------
     scales
         Integers per unit of the trained network, by layer name.
-    largest_weight
-        Weights are clipped to plus or minus this.
+    largest_weights
+        Weights are clipped to plus or minus this, by layer name.
     train
         Encoded samples, ``(1, samples, inputs)`` or ``(time, samples, inputs)``.
 
@@ -57,7 +60,7 @@ def run_quantized(
     All numbers are integers held in float64, where they are exact: |u| < 2^24, times a
     12-bit decay, stays far below 2^53.
     """
-    layers = _integers(checkpoint, scales, largest_weight)
+    layers = _integers(checkpoint, scales, largest_weights)
     neurons = sum(int(np.prod(shape)) for shape in checkpoint.recipe.network.shapes(
         checkpoint.input_shape
     ))  # fmt: skip
@@ -69,7 +72,7 @@ def run_quantized(
 
 
 def _integers(
-    checkpoint: Checkpoint, scales: Mapping[str, float], largest_weight: int
+    checkpoint: Checkpoint, scales: Mapping[str, float], largest_weights: Mapping[str, int]
 ) -> dict[str, _Integers]:
     """Quantize every layer from the checkpoint; a pool's gain goes into the layer behind it."""
     network = checkpoint.recipe.network
@@ -82,7 +85,7 @@ def _integers(
         unit = 1.0 if layers else checkpoint.encoding.quantum
         weight = checkpoint.weights[name].astype(np.float64) * gain * unit
         own = checkpoint.weights.get(recurrent_name(name))
-        factors = 1 / network.tau_s, scales[name], largest_weight
+        factors = 1 / network.tau_s, scales[name], largest_weights[name]
         layers[name] = _Integers(
             weight=_on_grid(weight, *factors),
             recurrent=None if own is None else _on_grid(own, *factors),

@@ -1,5 +1,6 @@
 """Turn a trained network into a proven ``.net`` file."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from tssl.chip import ChipNetwork
 from tssl.costs import LayerMapping
 from tssl.datasets import Dataset
 from tssl.errors import BackendUnavailableError, CheckpointError, ConfigError, VerificationError
-from tssl.exporter import LayerReport, Quantized, quantize
+from tssl.exporter import LayerReport, Precision, Quantized, quantize
 from tssl.files import write_json
 from tssl.hw_profiles import Profile, load_profile, map_to_cores
 from tssl.lava_runtime import Progress
@@ -42,12 +43,18 @@ class ExportOptions:
         Test samples for the proof.
     lava
         Whether Lava is asked; when it is not installed the proof says so.
+    weight_bits
+        ``N`` for all layers or ``LAYER=N`` for one; as many as the target has otherwise.
+    never_wraps
+        Whether no input at all may wrap a synaptic current, at the price of coarser weights.
     """
 
     data_dir: Path | None = None
     samples: int = 1000
     proof_samples: int = 20
     lava: bool = True
+    weight_bits: tuple[str, ...] = ()
+    never_wraps: bool = False
     backend: BackendOptions = field(default_factory=BackendOptions)
 
 
@@ -136,7 +143,11 @@ def export(
     if path.suffix != ".net":
         raise ConfigError(f"{path}: the name of an exported network must end in .net")
     train, test = load_splits(checkpoint.recipe, options.data_dir)
-    quantized = calibrated(checkpoint, profile, train)
+    precision = Precision(
+        weight_bits=_bits_of_layers(checkpoint, options.weight_bits),
+        never_wraps=options.never_wraps,
+    )
+    quantized = calibrated(checkpoint, profile, train, precision)
     mapping = map_to_cores(profile, quantized.network)
     proof = _prove(checkpoint, quantized, profile, test, options, progress)
     outcome = ExportOutcome(
@@ -178,22 +189,39 @@ def input_range(checkpoint: Checkpoint, dataset: Dataset) -> tuple[int, int]:
     return int(low), int(high)
 
 
-def calibrated(checkpoint: Checkpoint, profile: Profile, train: Dataset) -> Quantized:
+def _bits_of_layers(checkpoint: Checkpoint, given: Sequence[str]) -> dict[str, int]:
+    """Return the bits by layer; later entries override earlier ones."""
+    network = checkpoint.recipe.network
+    layers = zip(network.layer_names, network.layers, strict=True)
+    names = [name for name, layer in layers if layer.type != "pool"]
+    bits: dict[str, int] = {}
+    for entry in given:
+        name, _, number = entry.rpartition("=")
+        if not number.isdecimal():
+            raise ConfigError(f"--weight-bits {entry}: expected N or LAYER=N")
+        bits.update(dict.fromkeys([name] if name else names, int(number)))
+    return bits
+
+
+def calibrated(
+    checkpoint: Checkpoint, profile: Profile, train: Dataset, precision: Precision | None = None
+) -> Quantized:
     """Quantize a network for a target, calibrated on training samples."""
     samples = CALIBRATION_SAMPLES
     if train.time_steps:
         samples = -(-CALIBRATION_FRAMES // train.time_steps)
     integers = encoded(checkpoint.encoding, train, samples)
-    return quantize(checkpoint, profile.limits, integers, input_range(checkpoint, train))
+    span = input_range(checkpoint, train)
+    return quantize(checkpoint, profile.limits, integers, span, precision)
 
 
 def chip_plan(checkpoint: Checkpoint, profile: Profile, train: Dataset) -> ChipPlan:
     """Return the grid of integers that exporting for a target would choose."""
     quantized = calibrated(checkpoint, profile, train)
     return ChipPlan(
-        scales={report.layer.name: report.scale for report in quantized.reports},
+        scales=quantized.scales,
+        largest_weights=quantized.largest_weights,
         weight_step=profile.limits.weight_step,
-        largest_weight=profile.limits.largest_weight,
     )
 
 
@@ -212,8 +240,7 @@ def _prove(
         labels=None,
         text="proof",
     )
-    scales = {report.layer.name: report.scale for report in quantized.reports}
-    trainer = run_quantized(checkpoint, scales, profile.limits.largest_weight, inputs.train)
+    trainer = run_quantized(checkpoint, quantized.scales, quantized.largest_weights, inputs.train)
     stages = [
         compare_chunks(network, "quantized trainer", trainer, inputs.time_steps),
         _lava(network, inputs, options, progress),

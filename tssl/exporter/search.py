@@ -1,0 +1,93 @@
+"""Choosing a layer's scale: rounding errors against clipped weights."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tssl.chip import ConvLayer, CubaNeuron, DenseLayer, Layer, Train
+from tssl.errors import RangeError
+from tssl.exporter.lower import NeuronStage
+from tssl.spec import NetworkSpec
+
+SAMPLES = 64
+"""Calibration samples that candidates are compared on."""
+
+_CLIPPING = (1.0, 1.2, 1.45, 1.75, 2.1, 2.5, 3.0, 4.0, 6.0)
+"""Largest weight over the largest that a candidate still holds."""
+
+_SUM_LIMIT = 1 << 22
+"""Weighted sums of the reference stay below, clear of a convolution's 24 bits."""
+
+
+def best_scale(
+    stage: NeuronStage,
+    largest: float,
+    candidate: Callable[[float], Layer | None],
+    train: Train,
+    spec: NetworkSpec,
+) -> float:
+    """Return the scale whose layer fires most like the trained one on the same input.
+
+    A larger scale than ``largest`` rounds more finely and clips the largest weights. With
+    eight bits that rarely pays; with four or fewer it decides.
+
+    Parameters
+    ----------
+    largest
+        The scale at which the largest weight just fits.
+    candidate
+        Gives the layer at a scale, or None when the scale is impossible.
+    train
+        Calibration input, ``(time or 1, samples, inputs)``.
+    """
+    if stage.recurrent is not None:
+        return largest  # its input depends on its own spikes: no two candidates see the same
+    train = train[:, :SAMPLES]
+    wanted = reference_spikes(stage, train, spec)
+    errors = []
+    for factor in _CLIPPING:
+        layer = candidate(largest * factor)
+        if layer is None:
+            break
+        try:
+            spikes = layer.run(train, spec.time_steps).spikes
+        except RangeError:  # the sums overflow; a larger scale would not help
+            break
+        errors.append(int((spikes != wanted).sum()))
+    return largest * _CLIPPING[int(np.argmin(errors))] if errors else largest
+
+
+def reference_spikes(stage: NeuronStage, train: Train, spec: NetworkSpec) -> NDArray[np.bool_]:
+    """Return what the neurons fire in floating point, ``(time, samples, neurons)``."""
+    per_unit = _fine(stage, train)
+    drive = _fine_layer(stage, per_unit).activation(train, spec.time_steps) / per_unit
+    drive = np.broadcast_to(drive, (spec.time_steps, *drive.shape[1:]))
+    current, voltage = np.zeros(drive.shape[1:]), np.zeros(drive.shape[1:])
+    spikes = np.zeros(drive.shape, bool)
+    for step in range(spec.time_steps):
+        current = (1 - 1 / spec.tau_s) * current + drive[step]
+        voltage = (1 - 1 / spec.tau_m) * voltage + current
+        spikes[step] = voltage > stage.threshold
+        voltage[spikes[step]] = 0.0
+    return spikes
+
+
+def _fine(stage: NeuronStage, train: Train) -> float:
+    """Return how many integers stand for a unit of the reference's weights."""
+    row = np.abs(stage.weight).reshape(len(stage.weight), -1).sum(axis=1).max()
+    return float(_SUM_LIMIT / max(row * np.abs(train).max(initial=0), 1e-30))
+
+
+def _fine_layer(stage: NeuronStage, per_unit: float) -> ConvLayer | DenseLayer:
+    """Return a layer for its weighted sums alone, with weights rounded finely."""
+    weight = np.rint(stage.weight * per_unit).astype(np.int64)
+    neuron = CubaNeuron(current_decay=0, voltage_decay=0, threshold=1)
+    if not stage.is_conv:
+        return DenseLayer(name=stage.name, source="", weight=weight, neuron=neuron)
+    channels, height, width = stage.input_shape
+    return ConvLayer(
+        name=stage.name, source="", weight=weight, neuron=neuron,
+        map_shape=(channels, height, width), stride=stage.stride, padding=stage.padding,
+        dilation=stage.dilation, groups=stage.groups,
+    )  # fmt: skip
