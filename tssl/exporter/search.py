@@ -76,7 +76,7 @@ def reference_spikes(stage: NeuronStage, train: Train, spec: NetworkSpec) -> NDA
 def _fine(stage: NeuronStage, train: Train) -> float:
     """Return how many integers stand for a unit of the reference's weights."""
     row = np.abs(stage.weight).reshape(len(stage.weight), -1).sum(axis=1).max()
-    return float(_SUM_LIMIT / max(row * np.abs(train).max(initial=0), 1e-30))
+    return float(_SUM_LIMIT / (row * np.abs(train).max(initial=1)))
 
 
 def _fine_layer(stage: NeuronStage, per_unit: float) -> ConvLayer | DenseLayer:
