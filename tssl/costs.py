@@ -4,7 +4,7 @@ No number travels without its kind and its band.
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 SCHEMA_VERSION = 1
@@ -25,8 +25,9 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 Part = Literal["dynamic", "static", "io"]
 PARTS: tuple[Part, ...] = get_args(Part)
+_ENERGY_GAPS = ("dynamic energy", "static energy")
 
-Resource = Literal["neurons", "synaptic memory", "input axons"]
+Resource = Literal["neurons", "synaptic memory", "input axons", "output axons", "neuron groups"]
 
 
 def weakest(kinds: Iterable[Kind]) -> Kind:
@@ -77,11 +78,16 @@ class LayerMapping:
     Parameters
     ----------
     cores
-        Neuromorphic cores that hold nothing but this layer.
+        Neuromorphic cores that hold the layer; they hold no other, unless the chip shares them.
     bound_by
         The resource that is fullest on the fullest core.
     utilisation
         Of that resource on that core, 0...1.
+    shares
+        Of every resource that the profile limits, on the fullest core, 0...1.
+    columns, channel_groups
+        How a feature map is cut: columns per core (0: neurons are split evenly) and into how
+        many groups of output channels.
     """
 
     layer: str
@@ -89,6 +95,97 @@ class LayerMapping:
     cores: int
     bound_by: Resource
     utilisation: float
+    shares: dict[Resource, float] = field(default_factory=dict)
+    columns: int = 0
+    channel_groups: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoreLoad:
+    """One core: where it is and what it carries.
+
+    Parameters
+    ----------
+    chip, core
+        Numbers of the chip, and of the core on it.
+    column, row
+        Of the core's tile on the chip, or None where the profile has no mesh.
+    joules
+        Dynamic energy per inference, or None when it cannot be priced.
+    seconds
+        Mean work per time step, or None when it cannot be timed.
+    """
+
+    layer: str
+    neurons: int
+    chip: int
+    core: int
+    column: int | None
+    row: int | None
+    joules: float | None
+    seconds: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traffic:
+    """Spikes under way between cores, per inference.
+
+    Parameters
+    ----------
+    messages
+        One per spike and core that it goes to.
+    hops_east_west, hops_north_south
+        Steps between tiles, first along the row, then along the column.
+    chip_crossings
+        Messages that leave their chip.
+    placement
+        The rule by which cores were put on tiles.
+    """
+
+    messages: float
+    hops_east_west: float
+    hops_north_south: float
+    chip_crossings: float
+    placement: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gap:
+    """A figure that the report refuses, and why.
+
+    Parameters
+    ----------
+    what
+        "dynamic energy", "static energy", "input and output", "time".
+    """
+
+    what: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnnCost:
+    """The same network as an 8-bit network without spikes: one pass, no time steps.
+
+    Parameters
+    ----------
+    operations
+        Multiply-accumulates of one pass.
+    energy, latency
+        None where the profile cannot support them.
+    how
+        What was assumed, in one sentence.
+    is_upper_bound
+        Whether sparse activations would make it cheaper.
+    """
+
+    profile: str
+    title: str
+    operations: int
+    energy: Quantity | None
+    latency: Quantity | None
+    how: str
+    is_upper_bound: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,11 +251,12 @@ class CostReport:
     samples
         Over how many samples the operations were averaged.
     mapping
-        One entry per layer, in the order of the network.
+        One entry per layer, in the order of the network; empty on a conventional device.
     energy
         All terms; their sum is the energy of one inference alone on the chip.
     latency
         From the first input step to the last output step of a sample alone on the chip.
+        None, as the figures below, where the profile cannot support it.
     step_time
         Mean time step in a stream of samples, one after another as fast as the chip can reset.
     throughput
@@ -167,6 +265,16 @@ class CostReport:
         Static energy per inference in such a stream; an alternative, not part of ``energy``.
     operating_point
         Voltage, mode and number of chips, in words.
+    loads
+        One entry per core.
+    mesh
+        Columns and rows of tiles on a chip and cores per tile, or None when not known.
+    gaps
+        What the report refuses to say.
+    warnings
+        Where the chip would not do what is assumed.
+    ann
+        The same network without spikes, on this chip or the one it is compared with.
     """
 
     profile: str
@@ -176,21 +284,37 @@ class CostReport:
     time_steps: int
     mapping: tuple[LayerMapping, ...]
     energy: tuple[EnergyTerm, ...]
-    latency: Quantity
-    step_time: Quantity
-    throughput: Quantity
-    static_in_stream: Quantity
+    latency: Quantity | None
+    step_time: Quantity | None
+    throughput: Quantity | None
+    static_in_stream: Quantity | None
     operating_point: str
     assumptions: tuple[Assumption, ...]
+    energy_model: str = "marginal"
+    loads: tuple[CoreLoad, ...] = ()
+    mesh: tuple[int, int, int] | None = None
+    traffic: Traffic | None = None
+    gaps: tuple[Gap, ...] = ()
+    warnings: tuple[str, ...] = ()
+    ann: tuple[AnnCost, ...] = ()
 
     @property
     def cores(self) -> int:
-        """Cores of all layers together."""
+        """Cores of all layers together; a core that layers share counts once."""
+        if self.loads:
+            return len({(load.chip, load.core) for load in self.loads})
         return sum(layer.cores for layer in self.mapping)
 
     @property
-    def total(self) -> Quantity:
-        """Energy per inference, all parts that were priced."""
+    def chips(self) -> int:
+        """Chips on which the network lies."""
+        return len({load.chip for load in self.loads}) or 1
+
+    @property
+    def total(self) -> Quantity | None:
+        """Energy per inference, or None when a part of it cannot be supported."""
+        if not self.energy or any(gap.what in _ENERGY_GAPS for gap in self.gaps):
+            return None
         return _sum(self.energy, "all parts that are not excluded")
 
     @property
@@ -222,7 +346,8 @@ class CostReport:
             "schema_version": SCHEMA_VERSION,
             **asdict(self),
             "cores": self.cores,
-            "total": asdict(self.total),
+            "chips": self.chips,
+            "total": None if self.total is None else asdict(self.total),
             "by_part": {part: asdict(sum_) for part, sum_ in self.by_part.items()},
             "by_name": {name: asdict(sum_) for name, sum_ in self.by_name.items()},
             "by_layer": {layer: asdict(sum_) for layer, sum_ in self.by_layer.items()},

@@ -164,3 +164,37 @@ def test_reliance_on_shared_lists_is_noticed_only_where_it_matters():
     assert not relies_on_shared_lists(LOIHI2, dense(784, 128))
     assert not relies_on_shared_lists(LOIHI2, pilotnet())
     assert not relies_on_shared_lists(LOIHI2, pooled(1, 2, 4000))  # neurons bind either way
+
+
+def test_output_axons_spread_a_layer_whose_targets_are_many():
+    loihi1 = load_profile("loihi1")
+    first, second = map_to_cores(loihi1, dense(100, 1000, 6000))
+    assert second.cores == 54  # 1000 inputs, 16 words each: 113 neurons a core
+    assert first.bound_by == "output axons"
+    assert first.cores == 14  # 4096 axons, 54 per neuron: 75 neurons a core
+    assert first.utilisation == pytest.approx(72 * 54 / 4096)
+    alone = map_to_cores(loihi1, dense(100, 1000))[0]
+    assert alone.cores < first.cores
+
+
+def test_a_pool_merged_into_a_convolution_shares_its_lists():
+    kernel = np.arange(1, 1 + 64 * 256 * 9).reshape(64, 256, 3, 3)
+    layer = ConvLayer(
+        name="conv",
+        source="input",
+        weight=kernel.repeat(2, axis=2).repeat(2, axis=3),
+        neuron=NEURON,
+        map_shape=(256, 16, 16),
+        stride=(2, 2),
+        padding=(2, 2),
+    )
+    network = alone(layer, (256, 16, 16))
+    (mapped,) = map_to_cores(LOIHI2, network)
+    assert mapped.shares["synaptic memory"] == pytest.approx(9 * 256 * 4 / 12000)
+    assert relies_on_shared_lists(LOIHI2, network)
+
+
+def test_every_limited_resource_is_shown():
+    (mapped,) = map_to_cores(LOIHI2, dense(784, 40))
+    assert set(mapped.shares) == {"neurons", "synaptic memory", "input axons", "neuron groups"}
+    assert mapped.utilisation == max(mapped.shares.values())

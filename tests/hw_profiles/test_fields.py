@@ -16,7 +16,7 @@ from tssl.chip import (
     RecurrentLayer,
 )
 from tssl.errors import RangeError
-from tssl.hw_profiles import check_limits, load_profile, profile_names
+from tssl.hw_profiles import check_limits, load_profile
 
 LOIHI1, LOIHI2 = load_profile("loihi1"), load_profile("loihi2")
 
@@ -47,7 +47,7 @@ def refusal(network, profile=LOIHI2, input_range=None):
     return str(caught.value)
 
 
-@pytest.mark.parametrize("name", profile_names())
+@pytest.mark.parametrize("name", ["loihi1", "loihi2", "kapoho-point", "hala-point"])
 @pytest.mark.parametrize("row", [(-256, 254), (0, 255), (-255, 0), (1, 2), (0, 0)])
 def test_weights_that_exist(name, row):
     check_limits(load_profile(name), weights(*row), None)

@@ -6,27 +6,17 @@ import pytest
 
 import tssl.hw_profiles
 from tssl.costs import KINDS
-from tssl.errors import ConfigError
+from tssl.errors import ConfigError, TargetError
 from tssl.hw_profiles import Figure, load_profile, profile_names
 
 FOLDER = Path(tssl.hw_profiles.__file__).parent
 LOIHI2 = (FOLDER / "loihi2.toml").read_text(encoding="utf-8")
 
-UNITS = {
-    "energy": {"static_power_per_chip": "W"},
-    "time": {},
-    "limits": {
-        "weight_bits": "bit",
-        "threshold_bits": "bit",
-        "graded_spike_bits": "bit",
-        "synapse_overhead_bits": "bit",
-        "max_delay": "time steps",
-        "cores_per_chip": "cores",
-        "neurons_per_core": "neurons",
-        "synapse_words_per_core": "words of 64 bit",
-        "input_axons_per_core": "axons",
-    },
-}
+SHIPPED = (
+    "akida", "cmos45", "cortex-m", "datacentre-gpu", "desktop-cpu", "hala-point", "jetson-orin",
+    "kapoho-point", "loihi1", "loihi2", "odin", "speck", "spinnaker1", "spinnaker2", "truenorth",
+    "xylo",
+)  # fmt: skip
 
 
 def figures(profile):
@@ -34,6 +24,8 @@ def figures(profile):
         ("limits", profile.figures),
         ("energy", profile.energy),
         ("time", profile.time),
+        ("mesh", profile.mesh or ()),
+        ("quoted", profile.quoted.items()),
     ):
         for key, figure in section:
             if isinstance(figure, Figure):
@@ -41,26 +33,54 @@ def figures(profile):
 
 
 def test_profiles_are_shipped():
-    assert profile_names() == ("loihi1", "loihi2")
+    assert profile_names() == SHIPPED
 
 
 @pytest.mark.parametrize("name", profile_names())
 def test_every_figure_has_source_kind_unit_and_a_sound_band(name):
     profile = load_profile(name)
     assert profile.name == name
+    assert profile.chip.operating_point
     seen = list(figures(profile))
-    assert len(seen) == 19
-    for section, key, figure in seen:
-        fallback = {"energy": "J", "time": "s"}.get(section)
-        assert figure.unit == UNITS[section].get(key, fallback), key
+    assert seen
+    for _, key, figure in seen:
+        assert figure.unit, key
         assert figure.kind in KINDS
-        assert len(figure.source) > 10
+        assert len(figure.source) > 10, key
         assert figure.quantity.low <= figure.value <= figure.quantity.high
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_all_in_prices_stand_alone(name):
+    profile = load_profile(name)
+    if profile.chip.energy_model == "all_in":
+        priced = {key for key, figure in profile.energy if isinstance(figure, Figure)}
+        assert priced <= {"mac"}
+
+
+def test_what_nobody_publishes_is_missing():
+    for name in ("speck", "xylo", "akida"):
+        assert load_profile(name).energy.synaptic_operation is None
+    assert load_profile("cortex-m").energy.mac is None
+    assert load_profile("loihi2").energy.io_power_per_chip is None
+
+
+def test_loihi_systems_share_the_prices_of_one_loihi2():
+    one = load_profile("loihi2")
+    for name, chips, cores in (("kapoho-point", 8, 128), ("hala-point", 1152, 122)):
+        many = load_profile(name)
+        assert (many.chips, many.figures.cores_per_chip.value) == (chips, cores)
+        for key, figure in one.energy:
+            if figure is not None:
+                assert getattr(many.energy, key).value == figure.value
+        assert many.time.synaptic_operation == one.time.synaptic_operation
 
 
 def test_loihi2_energies_are_estimates_with_the_band_of_the_facts():
     ones, twos = load_profile("loihi1").energy, load_profile("loihi2").energy
     for key, figure in twos:
+        if figure is None:
+            continue
         assert figure.kind == "estimate"
         if key != "static_power_per_chip":
             assert figure.value == getattr(ones, key).value
@@ -101,7 +121,14 @@ def test_a_profile_is_found_by_path_and_named_after_its_file(tmp_path):
         ('"marginal"', '"all_in"', ["energy.neuron_update_active", "all_in"]),
         ("[chip]", "[chip", ["TOML"]),
         ("[chip]", "[[chip]]", ["chip: must be a table"]),
-        ("[chip]", "[io]\nwatts = 1\n[chip]", ["io", "chip, limits, energy, time"]),
+        ("[chip]", "[io]\nwatts = 1\n[chip]", ["io", "chip, limits, mesh, energy, time, quoted"]),
+        ('source = "one Oheo', 'sauce = "one Oheo', ["sauce", "value, unit, kind, source"]),
+        ('execution = "barrier"', 'execution = "clock"', ["chip.execution", "barrier", "clock"]),
+        ('execution = "barrier"\n', "", ["chip.execution", "is missing"]),
+        ('"jetson-orin"', '"abacus"', ["chip.ann_reference", "abacus", "jetson-orin"]),
+        ("[time.barrier]", "[time.tick]", ["time.barrier is missing", "'barrier'"]),
+        ("neurons_per_core = {", "chips = {", ["limits.chips", "'neurons'", "'chips'"]),
+        ("[quoted.proxy_unit]", "[quoted]\nproxy = 3\n[quoted.x]", ["quoted.proxy", "table"]),
         ("[energy.spike_within_tile]", "[energy.spike_within_tile.more]", ["spike_within_tile"]),
         ("value = 23.6e-12", "value = 23.6e-12\nnote = 1", ["note", "value, unit, kind"]),
     ],
@@ -129,3 +156,26 @@ def test_a_step_must_take_time(tmp_path):
 def test_an_unknown_profile_is_refused(name):
     with pytest.raises(ConfigError, match=r"loihi1, loihi2|missing\.toml"):
         load_profile(name)
+
+
+def test_a_blank_or_missing_source_is_refused(tmp_path):
+    path = tmp_path / "bad.toml"
+    line = next(line for line in LOIHI2.splitlines() if line.startswith("source = "))
+    path.write_text(LOIHI2.replace(f"{line}\n", "", 1), encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"source: is missing"):
+        load_profile(path)
+    path.write_text(LOIHI2.replace(line, 'source = "  "', 1), encoding="utf-8")
+    with pytest.raises(ConfigError, match="source is blank"):
+        load_profile(path)
+
+
+def test_nothing_is_exported_for_a_chip_without_such_neurons():
+    for name, words in (
+        ("xylo", "max_delay"),
+        ("odin", "threshold_bits"),
+        ("truenorth", "no neuron with a synaptic current"),
+        ("cortex-m", "weight_bits"),
+    ):
+        with pytest.raises(TargetError, match=words) as caught:
+            _ = load_profile(name).limits
+        assert caught.value.exit_code == 3

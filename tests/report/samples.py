@@ -4,6 +4,7 @@ import numpy as np
 
 from tests.hw_profiles.networks import counts, dense
 from tssl.hw_profiles import estimate, load_profile, map_to_cores
+from tssl.report import LayerTrace, Sheet
 from tssl.results import RunResult
 
 PROOF = {
@@ -44,3 +45,27 @@ def costs(name="mnist-mlp", profile_name="loihi2"):
     network, run = result(name)
     profile = load_profile(profile_name)
     return estimate(profile, network, run.counts, map_to_cores(profile, network))
+
+
+def traces(network, time_steps=20):
+    """Return states of every layer: each neuron fires at the step of its own number."""
+    found = []
+    for layer in network.layers:
+        grid = np.arange(time_steps)[:, None] == np.arange(layer.neurons)
+        found.append(
+            LayerTrace(layer=layer.name, spikes=grid, current=grid * 64, voltage=grid * -4096)
+        )
+    return tuple(found)
+
+
+def sheet(name="mnist-mlp", profiles=("loihi1", "loihi2"), **fields):
+    network, run = result(name)
+    given = {
+        "result": run,
+        "costs": tuple(costs(name, each) for each in profiles),
+        "proof": PROOF,
+        "weights": {layer.name: layer.weight for layer in network.layers},
+        "traces": traces(network),
+        "traces_note": "The first sample.",
+    }
+    return Sheet(**(given | fields))

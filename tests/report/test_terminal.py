@@ -4,9 +4,9 @@ import io
 
 from rich.console import Console
 
-from tests.report.samples import costs, result
+from tests.report.samples import costs, result, sheet
 from tssl.costs import Refusal
-from tssl.report import show_costs, show_result
+from tssl.report import amounts, show_comparison, show_costs, show_operations, show_result
 
 
 def shown(show, what):
@@ -61,3 +61,38 @@ def test_an_assumption_is_one_line_in_a_file():
     for item in report.assumptions:
         if item.quantity is None:
             assert f"- {item.statement} ({item.kind}: {item.source})" in lines
+
+
+def test_what_cannot_be_said_is_refused_with_the_reason():
+    text = shown(show_costs, costs(profile_name="cortex-m"))
+    assert "no dynamic energy: nobody gives energy.mac" in text
+    assert "no time: the profile gives no time.mac" in text
+    assert "not supported" in text
+
+
+def test_costs_stand_side_by_side():
+    refused = (Refusal(profile="odin", reason="no"),)
+    text = shown(show_comparison, [sheet(profiles=("loihi2", "cortex-m"), refused=refused)])
+    assert "Intel Loihi 2" in text
+    assert "refused" in text
+    assert "Not priced: odin: no" in text
+
+
+def test_the_network_without_spikes_is_compared():
+    text = shown(show_costs, costs())
+    assert "The same network, 8 bits and without spikes" in text
+    assert "the spiking network needs" in text
+
+
+def test_counts_are_shown_before_any_price():
+    run = result()[1]
+    table = amounts(run.counts)
+    assert table["dense1"] == {
+        "synaptic operations": 20 * 14000,
+        "stored zeros": None,
+        "active updates": 20 * 120,
+        "inactive updates": 20 * 8,
+        "spikes": 20 * 19,
+    }
+    assert table["all"]["spikes"] == 20 * (19 + 9 + 1)
+    assert "280\u202f000" in shown(show_operations, run)

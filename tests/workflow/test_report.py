@@ -8,12 +8,14 @@ import pytest
 
 import tssl.hw_profiles
 from tssl import netx
+from tssl.cli import run_command
 from tssl.costs import CostReport, Refusal
 from tssl.errors import CapacityError, ConfigError, DataError, RangeError
+from tssl.hw_profiles import CostOptions
 from tssl.lava_runtime.engine import Engine
 from tssl.workflow.export import ExportOutcome
 from tssl.workflow.inputs import InputChoice, load_inputs
-from tssl.workflow.report import proof_table, report
+from tssl.workflow.report import joined, proof_table, report, reports, write_page
 from tssl.workflow.run import run_network, save_result
 
 LOIHI2 = Path(tssl.hw_profiles.__file__).parent / "loihi2.toml"
@@ -28,7 +30,7 @@ def folder(exported: ExportOutcome, tmp_path: Path) -> Path:
 
 
 def test_one_entry_per_profile(folder: Path) -> None:
-    document = report(folder, ["loihi2", "loihi2"], None).document()
+    document = report(folder, ["loihi2", "loihi2"]).document()
     json.dumps(document, default=str)
     assert document["schema_version"] == 1
     assert [cost["profile"] for cost in document["profiles"]] == ["loihi2", "loihi2"]
@@ -39,16 +41,19 @@ def test_one_entry_per_profile(folder: Path) -> None:
 
 def test_page(folder: Path, tmp_path: Path) -> None:
     page = tmp_path / "new" / "report.html"
-    report(folder, ["loihi2"], page)
+    write_page([report(folder, ["loihi2"])], page)
     text = page.read_text()
     assert "quantized trainer" in text
+    assert "run again: same output spikes" in text
+    assert 'class="raster"' in text
     assert "not asked for" in text  # a witness that was not heard is not hidden
     assert "<script src" not in text
 
 
 def test_a_chip_that_cannot_run_it_is_not_priced(folder: Path, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
-    priced = report(folder, ["loihi1", "loihi2"], page)
+    priced = report(folder, ["loihi1", "loihi2"])
+    write_page([priced], page)
     reason = "input: spikes carry values up to 15, at most 1 is possible on Intel Loihi"
     assert [type(cost) for cost in priced.costs] == [Refusal, CostReport]  # as asked for
     document = json.loads(json.dumps(priced.document(), default=str))
@@ -56,7 +61,7 @@ def test_a_chip_that_cannot_run_it_is_not_priced(folder: Path, tmp_path: Path) -
     (refused,) = document["refused"]
     assert refused["profile"] == "loihi1"
     assert refused["reason"].startswith(reason)
-    assert f"<b>Not priced:</b> loihi1: {reason}" in page.read_text()
+    assert f"<b>loihi1</b>: {reason}" in page.read_text()
 
 
 def test_a_network_too_large_for_one_chip_is_priced_on_the_others(
@@ -67,30 +72,29 @@ def test_a_network_too_large_for_one_chip_is_priced_on_the_others(
     assert "low = 120, high = 128" in text
     text = text.replace("low = 120, high = 128", "low = 1, high = 1")
     small.write_text(text.replace("cores_per_chip = { value = 128", "cores_per_chip = { value = 1"))
-    priced = report(folder, [str(small), "loihi2"], None)
+    priced = report(folder, [str(small), "loihi2"])
     assert [refusal.profile for refusal in priced.refused] == ["small"]
     assert "needs 2 cores" in priced.refused[0].reason
     with pytest.raises(CapacityError, match="needs 2 cores"):
-        report(folder, [str(small), "loihi1"], None)
+        report(folder, [str(small), "loihi1"])
 
 
 def test_all_chips_refuse(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(RangeError, match="input: spikes carry values up to 15") as caught:
-        report(folder, ["loihi1", "loihi1"], tmp_path / "report.html")
+        report(folder, ["loihi1", "loihi1"])
     assert caught.value.exit_code == 3
-    assert not (tmp_path / "report.html").exists()
 
 
 @pytest.mark.parametrize("span", [3, "0..15", [0], [0, "15"], [0, 1.5]])
 def test_a_damaged_input_range(folder: Path, span: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(netx, "read_notes", lambda _: {"input_range": span})
     with pytest.raises(DataError, match="input range stored with the network is damaged"):
-        report(folder, ["loihi2"], None)
+        report(folder, ["loihi2"])
 
 
 def test_a_network_of_others_has_no_notes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(netx, "read_notes", lambda _: {})
-    assert len(report(folder, ["loihi1", "loihi2"], None).priced) == 2
+    assert len(report(folder, ["loihi1", "loihi2"]).priced) == 2
 
 
 @pytest.mark.parametrize(
@@ -111,13 +115,41 @@ def test_a_damaged_proof(folder: Path, stored: Any, monkeypatch: pytest.MonkeyPa
         proof_table(stored)
     monkeypatch.setattr(netx, "read_notes", lambda _: {"proof": stored})
     with pytest.raises(DataError, match="export the network again"):
-        report(folder, ["loihi2"], None)
+        report(folder, ["loihi2"])
 
 
-def test_nothing_is_written_when_a_profile_is_unknown(folder: Path, tmp_path: Path) -> None:
+def test_an_unknown_profile(folder: Path) -> None:
     with pytest.raises(ConfigError, match="loihi9"):
-        report(folder, ["loihi2", "loihi9"], tmp_path / "report.html")
-    assert not (tmp_path / "report.html").exists()
+        report(folder, ["loihi2", "loihi9"])
+
+
+def test_all_profiles_and_several_results(folder: Path, tmp_path: Path) -> None:
+    found = reports([folder, folder], ["all", "loihi2"])
+    names = set(tssl.hw_profiles.profile_names())
+    for each in found:
+        seen = [*(cost.profile for cost in each.priced), *(r.profile for r in each.refused)]
+        assert sorted(seen) == sorted(names)
+    document = json.loads(json.dumps(joined(found), default=str))
+    assert [part["result"]["samples"] for part in document["reports"]] == [4, 4]
+    assert joined(found[:1]) == found[0].document()
+    page = tmp_path / "both.html"
+    write_page(found, page)
+    assert "Side by side" in page.read_text()
+
+
+def test_input_and_output_are_priced_on_request(folder: Path, tmp_path: Path) -> None:
+    priced = tmp_path / "priced.toml"
+    power = '[energy.io_power_per_chip]\nvalue = 0.1\nunit = "W"\nkind = "estimate"\n'
+    text = LOIHI2.read_text().replace("[time]\n", f'{power}source = "this test"\n\n[time]\n', 1)
+    priced.write_text(text)
+    (plain,) = report(folder, [str(priced)]).priced
+    (whole,) = report(folder, [str(priced)], CostOptions(io=True)).priced
+    assert "io" not in plain.by_part
+    assert whole.latency is not None
+    assert whole.by_part["io"].value == pytest.approx(0.1 * whole.latency.value)
+    (refused,) = report(folder, ["loihi2"], CostOptions(io=True)).priced
+    assert [gap.what for gap in refused.gaps] == ["input and output"]
+    assert refused.total is not None
 
 
 def test_proof_table(exported: ExportOutcome) -> None:
@@ -132,3 +164,39 @@ def test_proof_table(exported: ExportOutcome) -> None:
     wrong = proof_table(stored)
     assert wrong is not None
     assert [row[-1] for row in wrong["rows"]] == ["PASS", "FAIL", "PASS", "SKIPPED"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "status", "words"),
+    [
+        ('unit = "J"', 'unit = "pJ"', 2, "unit = 'pJ'; it must be 'J'"),
+        ('kind = "estimate"\nsource', 'kind = "estimate"\nsauce', 2, "sauce"),
+        ('"marginal"', '"all_in"', 2, "already contains energy.neuron_update_active"),
+        ("synapse_words_per_core = { value = 12000", "synapse_words_per_core = { value = 2", 3,
+         "needs synaptic memory"),
+        ("graded_spike_bits = { value = 32", "graded_spike_bits = { value = 2", 3,
+         "spikes carry values up to 15"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_line(
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    old: str,
+    new: str,
+    status: int,
+    words: str,
+) -> None:
+    text = LOIHI2.read_text()
+    assert old in text
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(text.replace(old, new, 1))
+    page = tmp_path / "report.html"
+    asked = ["report", str(folder), "--profile", str(wrong), "--html", str(page)]
+    assert run_command(asked) == status
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert len(shown.err.strip().splitlines()) == 1
+    assert words in shown.err
+    assert not page.exists()
+    assert run_command(["profiles", "check", str(wrong)]) == (2 if status == 2 else 0)

@@ -1,18 +1,21 @@
 """How many cores a network takes.
 
-The rule is simple and blind to placement: a core holds one layer, never two.
+The rule is simple and blind to placement: a core holds one layer, never two, unless the
+profile says that all layers share their cores.
 
-- Dense layers: the fewest cores over which the neurons spread evenly so that neurons,
-  synaptic memory and input axons fit. Every core listens to all inputs. Inputs with equal
+- Dense layers: the fewest cores over which the neurons spread evenly so that every resource
+  that the profile limits suffices. Every core listens to all inputs. Inputs with equal
   weights share an input axon and its synapse list, since a spike message names core and axon:
-  the inputs of a pool that was merged into a dense layer are equal in groups. Intel's compiler
-  is not known to do so.
+  the inputs of a pool that was merged into the weights are equal in groups, in a dense layer
+  as in a convolution. Intel's compiler is not known to do so.
 - Convolutions: kernels are stored once per core. A core holds whole columns of the map, a
   power of two of them; when the kernels do not fit, output channels are split first.
+- Output axons: one per neuron and core that it sends to, so a layer may spread further because
+  the next one does. Layers are therefore mapped from the last to the first.
 
-Against the tables that Intel's compiler printed for Loihi 2: exact for the six feature maps
-of PilotNet (59 cores) and for the MNIST MLP (5); one core too few for Oxford (4, not 5) and
-9 instead of 12 to 13 for PilotNet's 2560 x 100 layer, whose compiler stops at half-full cores.
+Against the tables that Intel's compiler printed for Loihi 2, see docs/validation.md: exact for
+the feature maps of PilotNet and for the MNIST MLP; one core too few for Oxford and 9 instead
+of 12 to 13 for PilotNet's 2560 x 100 layer, whose compiler stops at half-full cores.
 """
 
 from dataclasses import dataclass
@@ -33,6 +36,7 @@ from tssl.chip import (
 )
 from tssl.costs import LayerMapping, Resource
 from tssl.errors import CapacityError
+from tssl.hw_profiles.figure import Figure
 from tssl.hw_profiles.profile import Profile
 
 _WORD = 64
@@ -40,6 +44,8 @@ _REMEDY: dict[Resource, str] = {
     "neurons": "use a smaller feature map",
     "synaptic memory": "use fewer inputs, a smaller kernel or a convolution instead",
     "input axons": "use fewer inputs or put a pooling or strided layer before it",
+    "output axons": "make the layer that listens to it smaller",
+    "neuron groups": "use fewer kinds of neurons",
 }
 
 
@@ -49,12 +55,23 @@ class _Need:
 
     cores: int
     amounts: dict[Resource, int]
+    columns: int = 0
+    channel_groups: int = 1
 
     def fits(self, limits: dict[Resource, int]) -> bool:
         return self.fullest(limits)[1] <= 1
 
+    def shares(self, limits: dict[Resource, int]) -> dict[Resource, float]:
+        return {
+            resource: amount / limits[resource]
+            for resource, amount in self.amounts.items()
+            if resource in limits
+        }
+
     def fullest(self, limits: dict[Resource, int]) -> tuple[Resource, float]:
-        shares = {resource: amount / limits[resource] for resource, amount in self.amounts.items()}
+        shares = self.shares(limits)
+        if shares.get("neuron groups", 0) <= 1:  # one layer is one group: it says little
+            shares.pop("neuron groups", None)
         tightest = max(shares, key=lambda resource: shares[resource])
         return tightest, shares[tightest]
 
@@ -63,51 +80,111 @@ def map_to_cores(profile: Profile, network: ChipNetwork) -> list[LayerMapping]:
     """Return the cores that each layer takes, by the rule at the top of this file.
 
     Input that arrives as spikes from outside takes no cores; a block of input neurons does.
+    A conventional device has no such cores: nothing is mapped there.
 
     Raises
     ------
     CapacityError
-        When a layer fits no number of cores, or the network needs more cores than a chip has.
+        When a layer fits no number of cores, or the network needs more cores than there are.
     """
-    mappings = []
+    if profile.is_conventional:
+        return []
+    shared = profile.chip.cores == "shared"
+    needs: dict[str, _Need] = {}
+    for layer in reversed(network.layers):
+        needs[layer.name] = _layer_need(profile, layer, _targets(network, layer.name, needs))
     if network.input.neuron is not None:
-        need = _input_need(profile, network.input.shape)
-        mappings.append(_mapping(profile, INPUT, network.input.neurons, need))
-    for layer in network.layers:
-        need = _layer_need(profile, layer)
-        mappings.append(_mapping(profile, layer.name, layer.neurons, need))
+        targets = _targets(network, INPUT, needs)
+        needs[INPUT] = _input_need(profile, network.input.shape, targets)
+    sizes = {INPUT: network.input.neurons} | {each.name: each.neurons for each in network.layers}
+    ordered = [name for name in (INPUT, *(each.name for each in network.layers)) if name in needs]
+    if shared:
+        return _shared(profile, network, {name: needs[name] for name in ordered}, sizes)
+    mappings = [_mapping(profile, name, sizes[name], needs[name]) for name in ordered]
     _check_chip(profile, network, mappings)
     return mappings
 
 
 def relies_on_shared_lists(profile: Profile, network: ChipNetwork) -> bool:
     """Return whether the mapping would differ if every input had a synapse list of its own."""
+    if profile.is_conventional:
+        return False
     limits = _limits(profile)
     for layer in network.layers:
-        shared, own = (_layer_need(profile, layer, share=share) for share in (True, False))
+        shared, own = (_layer_need(profile, layer, 0, share=share) for share in (True, False))
         if (shared.cores, shared.fullest(limits)) != (own.cores, own.fullest(limits)):
             return True
     return False
 
 
 def _limits(profile: Profile) -> dict[Resource, int]:
+    """Return the resources that the profile limits; the others are not checked."""
     figures = profile.figures
-    return {
-        "neurons": int(figures.neurons_per_core.value),
-        "synaptic memory": int(figures.synapse_words_per_core.value),
-        "input axons": int(figures.input_axons_per_core.value),
+    given: dict[Resource, Figure | None] = {
+        "neurons": figures.neurons_per_core,
+        "synaptic memory": figures.synapse_words_per_core,
+        "input axons": figures.input_axons_per_core,
+        "output axons": figures.output_axons_per_core,
+        "neuron groups": figures.neuron_groups_per_core,
     }
+    return {name: int(figure.value) for name, figure in given.items() if figure is not None}
 
 
-def _layer_need(profile: Profile, layer: Layer, *, share: bool = True) -> _Need:
+def _targets(network: ChipNetwork, source: str, needs: dict[str, _Need]) -> int:
+    """Return the most cores to which one neuron of a layer sends."""
+    reached = 0
+    for layer in network.layers:
+        need = needs.get(layer.name)
+        if need is None or layer.source != source:
+            continue
+        reached += need.channel_groups * _column_cores(layer, need) if need.columns else need.cores
+    return reached
+
+
+def _column_cores(layer: Layer, need: _Need) -> int:
+    """Return how many cores side by side see one column of a convolution's input."""
+    if not isinstance(layer, ConvLayer):
+        return need.cores
+    extent = layer.dilation[1] * (layer.weight.shape[3] - 1) + 1
+    outputs = ceil(extent / layer.stride[1])  # output columns that read one input column
+    return min(ceil((outputs - 1) / need.columns) + 1, need.cores // need.channel_groups)
+
+
+def _layer_need(profile: Profile, layer: Layer, targets: int, *, share: bool = True) -> _Need:
     if isinstance(layer, ConvLayer):
-        return _conv_need(profile, layer)
-    bits = profile.figures.weight_bits.value + profile.figures.synapse_overhead_bits.value
+        return _conv_need(profile, layer, targets, share=share)
+    figures = profile.figures
+    overhead = figures.synapse_overhead_bits.value if figures.synapse_overhead_bits else 0.0
+    bits = (figures.weight_bits.value if figures.weight_bits else 0.0) + overhead
     if isinstance(layer, DenseLayer) and layer.delay is not None:
-        bits += profile.limits.max_delay.bit_length()
+        bits += int(layer.delay.max()).bit_length() if figures.max_delay is None else int(
+            figures.max_delay.value
+        ).bit_length()  # fmt: skip
     synapses = _synapse_lists(layer)
     axons = _distinct(synapses) if share else len(synapses)
-    return _even_split(profile, layer.neurons, axons, bits)
+    return _even_split(profile, layer.neurons, (axons, targets), bits)
+
+
+def merged_pool(layer: ConvLayer) -> tuple[int, int]:
+    """Return the size of the pool that was merged into a kernel, (1, 1) when there is none.
+
+    Such a kernel repeats each of its weights as often as the pool adds inputs, and its stride is
+    a multiple of the pool.
+    """
+    height, width = layer.weight.shape[2:]
+    for size in range(min(height, width), 1, -1):
+        if layer.dilation != (1, 1) or any(n % size for n in (height, width, *layer.stride)):
+            continue
+        small = layer.weight[:, :, ::size, ::size]
+        repeated = small.repeat(size, axis=2).repeat(size, axis=3)
+        if np.array_equal(repeated, layer.weight):
+            return size, size
+    return 1, 1
+
+
+def distinct_inputs(layer: Layer) -> int:
+    """Return how many inputs of a dense layer differ in their weights."""
+    return _distinct(_synapse_lists(layer))
 
 
 def _synapse_lists(layer: Layer) -> IntArray:
@@ -124,16 +201,23 @@ def _distinct(rows: IntArray) -> int:
     return len({blake2b(row.data, digest_size=16).digest() for row in rows})
 
 
-def _even_split(profile: Profile, neurons: int, axons: int, bits: float) -> _Need:
-    """Return the need on the fewest cores that fit, or with one neuron per core."""
+def _even_split(profile: Profile, neurons: int, axons: tuple[int, int], bits: float) -> _Need:
+    """Return the need on the fewest cores that fit, or with one neuron per core.
+
+    Parameters
+    ----------
+    axons
+        Those that arrive, and the cores to which each neuron sends.
+    """
     limits = _limits(profile)
     for cores in range(1, neurons + 1):
         held = ceil(neurons / cores)
-        words = axons * ceil(held * bits / _WORD)
         amounts: dict[Resource, int] = {
             "neurons": held,
-            "synaptic memory": words,
-            "input axons": axons,
+            "synaptic memory": axons[0] * ceil(held * bits / _WORD),
+            "input axons": axons[0],
+            "output axons": held * axons[1],
+            "neuron groups": 1,
         }
         need = _Need(cores=cores, amounts=amounts)
         if need.fits(limits):
@@ -141,29 +225,37 @@ def _even_split(profile: Profile, neurons: int, axons: int, bits: float) -> _Nee
     return need
 
 
-def _conv_need(profile: Profile, layer: ConvLayer) -> _Need:
+def _conv_need(profile: Profile, layer: ConvLayer, targets: int, *, share: bool) -> _Need:
     """Return the need with as few groups of output channels as fit, or one channel per core."""
     channels, height, width = layer.output_shape
+    pool = merged_pool(layer) if share else (1, 1)
+    taps = layer.weight[0].size // prod(pool)
     limits = _limits(profile)
+    weight_bits = int(profile.figures.weight_bits.value) if profile.figures.weight_bits else 0
     for groups in range(1, channels + 1):
         held = ceil(channels / groups)
-        columns = _columns(limits["neurons"], held * height, width)
-        row_bits = held * int(profile.figures.weight_bits.value)
+        columns = _columns(limits, held * height, width, targets)
         amounts: dict[Resource, int] = {
             "neurons": columns * height * held,
-            "synaptic memory": layer.weight[0].size * ceil(row_bits / _WORD),
-            "input axons": _pixels_seen(layer, columns),
+            "synaptic memory": taps * ceil(held * weight_bits / _WORD),
+            "input axons": ceil(_pixels_seen(layer, columns) / prod(pool)),
+            "output axons": columns * height * held * targets,
+            "neuron groups": 1,
         }
-        need = _Need(cores=groups * ceil(width / columns), amounts=amounts)
+        cores = groups * ceil(width / columns)
+        need = _Need(cores=cores, amounts=amounts, columns=columns, channel_groups=groups)
         if need.fits(limits):
             break
     return need
 
 
-def _columns(limit: int, column_neurons: int, width: int) -> int:
+def _columns(limits: dict[Resource, int], column_neurons: int, width: int, targets: int) -> int:
     """Return the largest power of two of columns that a core holds, at least one."""
+    most = limits["neurons"]
+    if targets and "output axons" in limits:
+        most = min(most, limits["output axons"] // targets)
     columns = 1
-    while 2 * columns * column_neurons <= limit and 2 * columns <= width:
+    while 2 * columns * column_neurons <= most and 2 * columns <= width:
         columns *= 2
     return columns
 
@@ -175,14 +267,15 @@ def _pixels_seen(layer: ConvLayer, columns: int) -> int:
     return height * min(width, (columns - 1) * layer.stride[1] + extent)
 
 
-def _input_need(profile: Profile, shape: Shape) -> _Need:
+def _input_need(profile: Profile, shape: Shape, targets: int) -> _Need:
     """Return the need of a block of input neurons, which has no synapses."""
     if len(shape) != 3:
-        return _even_split(profile, prod(shape), axons=0, bits=0)
+        return _even_split(profile, prod(shape), (0, targets), bits=0)
     channels, height, width = shape
-    columns = _columns(_limits(profile)["neurons"], channels * height, width)
-    amounts: dict[Resource, int] = {"neurons": columns * channels * height}
-    return _Need(cores=ceil(width / columns), amounts=amounts)
+    columns = _columns(_limits(profile), channels * height, width, targets)
+    held = columns * channels * height
+    amounts: dict[Resource, int] = {"neurons": held, "output axons": held * targets}
+    return _Need(cores=ceil(width / columns), amounts=amounts, columns=columns)
 
 
 def _mapping(profile: Profile, layer: str, neurons: int, need: _Need) -> LayerMapping:
@@ -200,16 +293,50 @@ def _mapping(profile: Profile, layer: str, neurons: int, need: _Need) -> LayerMa
         cores=need.cores,
         bound_by=tightest,
         utilisation=share,
+        shares=need.shares(limits),
+        columns=need.columns,
+        channel_groups=need.channel_groups,
     )
+
+
+def _shared(
+    profile: Profile, network: ChipNetwork, needs: dict[str, _Need], sizes: dict[str, int]
+) -> list[LayerMapping]:
+    """Return the mapping of layers that all lie on the same single core.
+
+    Raises
+    ------
+    CapacityError
+        When together they need more of a resource than the core has.
+    """
+    limits = _limits(profile)
+    for resource, limit in limits.items():
+        if resource == "neuron groups":
+            continue
+        amount = sum(sizes.values()) - sizes[INPUT] if resource == "neurons" else sum(
+            need.amounts.get(resource, 0) for need in needs.values()
+        )  # fmt: skip
+        if amount > limit:
+            raise CapacityError(
+                f"network {network.name}: its layers need {resource} for {amount} together, the "
+                f"one core of {profile.chip.title} has {limit}; {_REMEDY[resource]}"
+            )
+    return [_mapping(profile, name, sizes[name], need) for name, need in needs.items()]
 
 
 def _check_chip(profile: Profile, network: ChipNetwork, mappings: list[LayerMapping]) -> None:
     cores = sum(mapping.cores for mapping in mappings)
-    limit = int(profile.figures.cores_per_chip.value)
+    limit = profile.chips * cores_per_chip(profile)
     if cores > limit:
         largest = max(mappings, key=lambda mapping: mapping.cores)
         raise CapacityError(
             f"network {network.name}: needs {cores} cores, {profile.chip.title} has {limit}; "
             f"layer {largest.layer} alone takes {largest.cores} (bound by {largest.bound_by}): "
-            "make it smaller; networks over several chips are not mapped yet"
+            "make it smaller or take a profile with more chips"
         )
+
+
+def cores_per_chip(profile: Profile) -> int:
+    """Return the cores of one chip, at least one."""
+    figure = profile.figures.cores_per_chip
+    return int(figure.value) if figure else 1

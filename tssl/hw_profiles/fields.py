@@ -1,26 +1,34 @@
-"""Whether the numbers of a network fit the fields of a chip."""
+"""Whether the numbers and neurons of a network exist on a chip."""
 
 from collections.abc import Iterator
+
+import numpy as np
 
 from tssl.chip import (
     INPUT,
     INTEGRATOR,
-    ChipLimits,
     ChipNetwork,
+    ConvLayer,
     CubaNeuron,
     DenseLayer,
     IntArray,
     Layer,
     RecurrentLayer,
 )
-from tssl.errors import RangeError
-from tssl.hw_profiles.profile import Profile
+from tssl.errors import RangeError, UnsupportedLayerError
+from tssl.hw_profiles.figure import Figure
+from tssl.hw_profiles.profile import Limits, Profile
+
+_NO_DECAY = 4096  # a current that decays by 4096/4096 is gone after one step
+_HINT = "export it for this chip or use another"
 
 
 def check_limits(
     profile: Profile, network: ChipNetwork, input_range: tuple[int, int] | None
 ) -> None:
-    """Refuse a network with a number that the chip has no room for.
+    """Refuse a network with a number or a neuron that the chip has no room for.
+
+    What the profile does not give is not checked; nothing is checked on a conventional device.
 
     Parameters
     ----------
@@ -29,60 +37,146 @@ def check_limits(
 
     Raises
     ------
+    UnsupportedLayerError
+        When the chip has no such neuron or no such layer.
     RangeError
         When a threshold, weight, delay or graded input spike leaves its field.
     """
-    problem = next(_problems(profile.limits, network, input_range), None)
+    if profile.is_conventional:
+        return
+    neuron = next(_neuron_problems(profile, network), None)
+    if neuron is not None:
+        raise UnsupportedLayerError(f"{neuron}; use another chip")
+    problem = next(_problems(profile.figures, network, input_range), None)
     if problem is not None:
-        raise RangeError(
-            f"{problem} on {profile.chip.title}; export it for this chip or use another"
-        )
+        raise RangeError(f"{problem} on {profile.chip.title}; {_HINT}")
+
+
+def _neuron_problems(profile: Profile, network: ChipNetwork) -> Iterator[str]:
+    title, offered = profile.chip.title, profile.chip.neuron
+    if offered == "any":
+        return
+    for layer in network.layers:
+        neuron = layer.neuron
+        if neuron == INTEGRATOR:  # Lava's way to say "never fires"
+            continue
+        if offered == "stateless":
+            yield f"layer {layer.name}: has neurons with memory, {title} has none"
+        if offered != "cuba" and neuron.current_decay != _NO_DECAY:
+            yield (
+                f"layer {layer.name}: has a synaptic current that decays over time (current_decay "
+                f"{neuron.current_decay}), the neurons of {title} have none"
+            )
+        if offered == "non-leaky" and neuron.voltage_decay:
+            yield (
+                f"layer {layer.name}: has a leaky membrane potential (voltage_decay "
+                f"{neuron.voltage_decay}), {title} integrates without leak"
+            )
+        if profile.chip.reset == "subtract":
+            yield (
+                f"layer {layer.name}: a spike resets its membrane potential to zero, on {title} "
+                "it subtracts the threshold"
+            )
 
 
 def _problems(
-    limits: ChipLimits, network: ChipNetwork, input_range: tuple[int, int] | None
+    limits: Limits, network: ChipNetwork, input_range: tuple[int, int] | None
 ) -> Iterator[str]:
-    if network.input.neuron is not None:
+    if network.input.neuron is not None:  # the data are biases, not spikes
         yield from _threshold_problem(limits, INPUT, network.input.neuron)
     elif input_range is not None:
         yield from _input_problem(limits, input_range)
+    yield from _above(limits.network_inputs, INPUT, "inputs", network.input.neurons)
+    yield from _above(
+        limits.network_outputs, f"layer {network.output.name}", "outputs", network.output.neurons
+    )
     for layer in network.layers:
         yield from _threshold_problem(limits, layer.name, layer.neuron)
         yield from _synapse_problems(limits, layer)
+        yield from _shape_problems(limits, layer)
 
 
-def _input_problem(limits: ChipLimits, input_range: tuple[int, int]) -> Iterator[str]:
-    value, limit = max(input_range, key=abs), max(1, limits.largest_graded_spike)
+def _above(limit: Figure | None, who: str, what: str, value: int) -> Iterator[str]:
+    if limit is not None and value > limit.value:
+        yield f"{who}: {value} {what}, at most {int(limit.value)} are possible"
+
+
+def _input_problem(limits: Limits, input_range: tuple[int, int]) -> Iterator[str]:
+    if limits.graded_spike_bits is None:
+        return
+    bits = int(limits.graded_spike_bits.value)
+    value, limit = max(input_range, key=abs), max(1, (1 << (bits - 1)) - 1 if bits else 0)
     if abs(value) > limit:
         yield f"{INPUT}: spikes carry values up to {value}, at most {limit} is possible"
 
 
-def _threshold_problem(limits: ChipLimits, layer: str, neuron: CubaNeuron) -> Iterator[str]:
+def _threshold_problem(limits: Limits, layer: str, neuron: CubaNeuron) -> Iterator[str]:
     # the integrator is Lava's way to say "never fires"; its threshold is no number of the network
-    if neuron.threshold > limits.largest_threshold and neuron != INTEGRATOR:
-        yield (
-            f"layer {layer}: threshold {neuron.threshold}, at most {limits.largest_threshold} "
-            "is possible"
-        )
+    if limits.threshold_bits is None or neuron == INTEGRATOR:
+        return
+    largest = (1 << int(limits.threshold_bits.value)) - 1
+    if neuron.threshold > largest:
+        yield f"layer {layer}: threshold {neuron.threshold}, at most {largest} is possible"
 
 
-def _synapse_problems(limits: ChipLimits, layer: Layer) -> Iterator[str]:
+def _synapse_problems(limits: Limits, layer: Layer) -> Iterator[str]:
     yield from _weight_problem(limits, layer.name, "weight", layer.weight)
     if isinstance(layer, RecurrentLayer):
         yield from _weight_problem(limits, layer.name, "recurrent weight", layer.recurrent_weight)
+    if limits.max_delay is None:
+        return
     if isinstance(layer, DenseLayer) and layer.delay is not None:
         delay = int(layer.delay.max())
-        if delay > limits.max_delay:
-            yield f"layer {layer.name}: delay {delay}, at most {limits.max_delay} is possible"
+        if delay > limits.max_delay.value:
+            yield (
+                f"layer {layer.name}: delay {delay}, at most {int(limits.max_delay.value)} "
+                "is possible"
+            )
 
 
-def _weight_problem(limits: ChipLimits, layer: str, what: str, weight: IntArray) -> Iterator[str]:
+def _weight_problem(limits: Limits, layer: str, what: str, weight: IntArray) -> Iterator[str]:
     """With both signs, the sign takes the lowest bit: twice the span, every second number."""
+    if limits.weight_bits is None:
+        return
+    largest_weight = (1 << int(limits.weight_bits.value)) - 2
     smallest, largest = int(weight.min()), int(weight.max())
     if smallest < 0 < largest:
-        low, high = -(limits.largest_weight + limits.weight_step), limits.largest_weight
+        low, high = -(largest_weight + 2), largest_weight
     else:
-        low, high = -(limits.largest_weight + 1), limits.largest_weight + 1
+        low, high = -(largest_weight + 1), largest_weight + 1
     for value in (smallest, largest):
         if not low <= value <= high:
             yield f"layer {layer}: {what} {value}, only {low}..{high} is possible"
+
+
+def _shape_problems(limits: Limits, layer: Layer) -> Iterator[str]:
+    who = f"layer {layer.name}"
+    if limits.fan_in_per_neuron is not None:
+        yield from _above(
+            limits.fan_in_per_neuron, who, "synapses per neuron", int(_per_neuron(layer).max())
+        )
+    if limits.fan_out_per_neuron is not None:
+        yield from _above(
+            limits.fan_out_per_neuron, who, "targets of one input", int(layer.fan_out().max())
+        )
+    if limits.weight_levels_per_neuron is not None:
+        levels = max(len(set(row[row != 0].tolist())) for row in _rows(layer))
+        yield from _above(
+            limits.weight_levels_per_neuron, who, "different weights at one neuron", levels
+        )
+    if isinstance(layer, ConvLayer):
+        yield from _above(limits.kernel_size, who, "kernel pixels", max(layer.weight.shape[2:]))
+        yield from _above(limits.map_size, who, "map pixels", max(layer.output_shape[1:]))
+        yield from _above(limits.channels, who, "channels", layer.output_shape[0])
+
+
+def _rows(layer: Layer) -> IntArray:
+    """Return the weights of each neuron, or of each kernel, one per row."""
+    rows = layer.weight.reshape(len(layer.weight), -1)
+    if isinstance(layer, RecurrentLayer):
+        rows = np.hstack([rows, layer.recurrent_weight])
+    return np.asarray(rows)
+
+
+def _per_neuron(layer: Layer) -> IntArray:
+    return np.asarray((_rows(layer) != 0).sum(axis=1))

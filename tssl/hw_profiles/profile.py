@@ -1,94 +1,18 @@
-"""A hardware profile: a TOML file in which every figure has a unit, a kind and a source."""
+"""A hardware profile: what a TOML file may say of a chip, table by table."""
 
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Field, PrivateAttr, model_validator
 
 from tssl.chip import ChipLimits
-from tssl.costs import Kind, Quantity
-from tssl.errors import ConfigError
-from tssl.files import read_toml
+from tssl.errors import TargetError
+from tssl.hw_profiles import figure as units
+from tssl.hw_profiles.figure import Figure, Section
 
-_FOLDER = Path(__file__).parent
-
-
-class _Section(BaseModel):
-    """What all tables of a profile have in common: nothing unknown, nothing converted."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+Execution = Literal["barrier", "tick", "asynchronous", "conventional"]
 
 
-class Figure(_Section):
-    """One figure of a profile.
-
-    Parameters
-    ----------
-    low, high
-        The band, when somebody gives one.
-    """
-
-    value: float = Field(ge=0)
-    unit: str
-    kind: Kind
-    source: str = Field(min_length=1)
-    low: float | None = Field(default=None, ge=0)
-    high: float | None = None
-
-    @property
-    def quantity(self) -> Quantity:
-        """The figure as it travels to a report."""
-        return Quantity(
-            value=self.value,
-            unit=self.unit,
-            kind=self.kind,
-            source=self.source,
-            low=self.value if self.low is None else self.low,
-            high=self.value if self.high is None else self.high,
-        )
-
-    @model_validator(mode="after")
-    def _check_band(self) -> "Figure":
-        if self.low is not None and self.low > self.value:
-            raise ValueError(f"low = {self.low} is above value = {self.value}")
-        if self.high is not None and self.high < self.value:
-            raise ValueError(f"high = {self.high} is below value = {self.value}")
-        return self
-
-
-def _in(unit: str) -> AfterValidator:
-    """Return a check that a figure has this unit; prefixes such as pJ are not understood."""
-
-    def check(figure: Figure) -> Figure:
-        if figure.unit != unit:
-            raise ValueError(f"unit = {figure.unit!r}; it must be {unit!r}")
-        return figure
-
-    return AfterValidator(check)
-
-
-def _whole(figure: Figure) -> Figure:
-    if figure.value != int(figure.value):
-        raise ValueError(f"value = {figure.value}; it must be a whole number")
-    return figure
-
-
-_Count = AfterValidator(_whole)
-Joules = Annotated[Figure, _in("J")]
-Watts = Annotated[Figure, _in("W")]
-Seconds = Annotated[Figure, _in("s")]
-Bits = Annotated[Figure, _in("bit"), _Count]
-
-
-class Chip(_Section):
+class Chip(Section):
     """Who makes it and how it is used.
 
     Parameters
@@ -96,10 +20,23 @@ class Chip(_Section):
     operating_point
         Voltage, mode and number of chips that the prices stand for, in words.
     energy_model
-        "marginal": prices add up; "all_in": the price of a synaptic operation already
-        contains everything else, so all other prices must be zero.
+        "marginal": prices add up; "all_in": the price of a synaptic operation (or of a
+        multiply-accumulate) already contains everything else, so all other prices must be zero.
+    execution
+        What a time step is. "barrier": as long as the busiest core works; "tick": fixed;
+        "asynchronous": there is none, events are served as they come; "conventional": a
+        processor that computes layer by layer.
+    neuron
+        The richest neuron it offers: "cuba" (a synaptic current and a leaky membrane
+        potential), "leaky", "non-leaky", "stateless", or "any" for software.
+    reset
+        What a spike does to the membrane potential, on the chip.
     reset_interval
-        Which intervals between resets the chip offers, in time steps.
+        Which intervals between resets of the whole network the chip offers, in time steps.
+    cores
+        "one layer each", or "shared" by all layers.
+    ann_reference
+        Shipped profile on which the same network is priced as an 8-bit network without spikes.
     """
 
     title: str
@@ -107,74 +44,169 @@ class Chip(_Section):
     description: str
     operating_point: str
     energy_model: Literal["marginal", "all_in"]
-    reset_interval: Literal["any", "power of two"]
+    execution: Execution
+    neuron: Literal["cuba", "leaky", "non-leaky", "stateless", "any"] = "cuba"
+    reset: Literal["zero", "subtract", "any"] = "zero"
+    reset_interval: Literal["any", "power of two"] = "any"
+    cores: Literal["one layer each", "shared"] = "one layer each"
+    ann_reference: str | None = None
 
     def steps_between_resets(self, time_steps: int) -> int:
         """Return the shortest interval on offer that holds a sample of so many steps."""
         return time_steps if self.reset_interval == "any" else 1 << (time_steps - 1).bit_length()
 
 
-class Limits(_Section):
-    """What the fields, a core and the chip hold.
+class Limits(Section):
+    """What the fields, a core and the chip hold; what is not given is not checked.
 
     Parameters
     ----------
     synapse_overhead_bits
         Synaptic memory that a dense synapse takes beyond its weight.
+    output_axons_per_core
+        Entries for pairs of a neuron and a core that it sends to.
+    neuron_groups_per_core
+        Kinds of neurons that a core can hold.
+    fan_in_per_neuron, fan_out_per_neuron
+        Synapses with a non-zero weight.
+    weight_levels_per_neuron
+        Different non-zero weights among the inputs of one neuron.
+    kernel_size, map_size, channels
+        Of a convolution: the side of its kernel, the side of its output map, its channels.
     """
 
-    weight_bits: Bits
-    threshold_bits: Bits
-    graded_spike_bits: Bits
-    max_delay: Annotated[Figure, _in("time steps"), _Count]
-    cores_per_chip: Annotated[Figure, _in("cores"), _Count]
-    neurons_per_core: Annotated[Figure, _in("neurons"), _Count]
-    synapse_words_per_core: Annotated[Figure, _in("words of 64 bit"), _Count]
-    synapse_overhead_bits: Annotated[Figure, _in("bit")]
-    input_axons_per_core: Annotated[Figure, _in("axons"), _Count]
+    weight_bits: units.Bits | None = None
+    threshold_bits: units.Bits | None = None
+    graded_spike_bits: units.Bits | None = None
+    max_delay: units.TimeSteps | None = None
+    chips: units.Chips | None = None
+    cores_per_chip: units.Cores | None = None
+    neurons_per_core: units.Neurons | None = None
+    synapse_words_per_core: units.Words | None = None
+    synapse_overhead_bits: units.RealBits | None = None
+    input_axons_per_core: units.Axons | None = None
+    output_axons_per_core: units.Axons | None = None
+    neuron_groups_per_core: units.Groups | None = None
+    network_inputs: units.Neurons | None = None
+    network_outputs: units.Neurons | None = None
+    fan_in_per_neuron: units.Synapses | None = None
+    fan_out_per_neuron: units.Synapses | None = None
+    weight_levels_per_neuron: units.Levels | None = None
+    kernel_size: units.Pixels | None = None
+    map_size: units.Pixels | None = None
+    channels: units.Channels | None = None
 
 
-class Energy(_Section):
-    """What is paid per operation, and all the time."""
+class Mesh(Section):
+    """The grid of tiles on a chip, each with a router and some cores."""
 
-    synaptic_operation: Joules
-    neuron_update_active: Joules
-    neuron_update_inactive: Joules
-    spike_within_tile: Joules
-    static_power_per_chip: Watts
+    columns: units.Tiles
+    rows: units.Tiles
+    cores_per_tile: units.Cores
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Columns, rows and cores per tile."""
+        return int(self.columns.value), int(self.rows.value), int(self.cores_per_tile.value)
 
 
-class Time(_Section):
-    """How long operations take.
+class Energy(Section):
+    """What is paid per operation, and all the time.
 
     Parameters
     ----------
+    mac
+        Of a multiply-accumulate of 8 bits on a conventional device.
+    spike_within_tile
+        Of a spike that was fired.
+    message
+        Of a spike on its way to one core; a spike to three cores is three messages.
+    clock_cycle
+        Of a cycle of the clock, whether there is work or not.
+    io_power_per_chip
+        Of input, output and the managing processors; priced only on request.
+    """
+
+    synaptic_operation: units.Joules | None = None
+    mac: units.Joules | None = None
+    neuron_update_active: units.Joules | None = None
+    neuron_update_inactive: units.Joules | None = None
+    spike_within_tile: units.Joules | None = None
+    message: units.Joules | None = None
+    hop_east_west: units.Joules | None = None
+    hop_north_south: units.Joules | None = None
+    chip_crossing: units.Joules | None = None
+    static_power_per_chip: units.Watts | None = None
+    clock_cycle: units.Joules | None = None
+    io_power_per_chip: units.Watts | None = None
+
+
+class Time(Section):
+    """How long operations take, on one core.
+
+    Parameters
+    ----------
+    spike_out, message_out, message_in
+        Of a spike that is fired, and of each of its messages at the sender and the receiver.
+    barrier_several_chips
+        Takes the place of ``barrier`` when the network lies on more than one chip.
     barrier_rule
         "added": the barrier begins when the slowest core is done; "folded": it runs
         beside the work, and only the longer of both counts.
+    layer
+        That a spike needs through an idle layer of an asynchronous chip.
+    input_message
+        Of one input spike from the host; it counts only when input and output are priced.
     """
 
-    synaptic_operation: Seconds
-    neuron_update_active: Seconds
-    neuron_update_inactive: Seconds
-    barrier: Seconds
-    minimum_step: Seconds
-    barrier_rule: Literal["added", "folded"]
+    synaptic_operation: units.Seconds | None = None
+    mac: units.Seconds | None = None
+    neuron_update_active: units.Seconds | None = None
+    neuron_update_inactive: units.Seconds | None = None
+    spike_out: units.Seconds | None = None
+    message_out: units.Seconds | None = None
+    message_in: units.Seconds | None = None
+    barrier: units.Seconds | None = None
+    barrier_several_chips: units.Seconds | None = None
+    minimum_step: units.Seconds | None = None
+    tick: units.Seconds | None = None
+    layer: units.Seconds | None = None
+    input_message: units.Seconds | None = None
+    clock: units.Hertz | None = None
+    barrier_rule: Literal["added", "folded"] | None = None
 
-    @model_validator(mode="after")
-    def _check_step(self) -> "Time":
-        if not self.barrier.quantity.low and not self.minimum_step.quantity.low:
-            raise ValueError("barrier and minimum_step cannot both be 0: a step takes time")
-        return self
+
+_NEEDED: dict[Execution, tuple[str, ...]] = {
+    "barrier": (
+        "limits.weight_bits",
+        "limits.cores_per_chip",
+        "limits.neurons_per_core",
+        "time.barrier",
+        "time.minimum_step",
+        "time.barrier_rule",
+    ),
+    "tick": ("limits.weight_bits", "limits.cores_per_chip", "limits.neurons_per_core"),
+    "asynchronous": ("limits.weight_bits", "limits.cores_per_chip", "limits.neurons_per_core"),
+    "conventional": (),
+}
+"""Without these a chip of that kind cannot be mapped; all else may be missing."""
 
 
-class Profile(_Section):
-    """A chip as the cost model sees it; ``name`` is the name of its file."""
+class Profile(Section):
+    """A chip as the cost model sees it; ``name`` is the name of its file.
+
+    Parameters
+    ----------
+    quoted
+        Figures that somebody gives for the whole chip or a workload; shown, never used.
+    """
 
     chip: Chip
-    figures: Limits = Field(alias="limits")
-    energy: Energy
-    time: Time
+    figures: Limits = Field(alias="limits", default=Limits())
+    mesh: Mesh | None = None
+    energy: Energy = Energy()
+    time: Time = Time()
+    quoted: dict[str, Figure] = Field(default_factory=dict)
     _name: str = PrivateAttr(default="")
 
     @property
@@ -183,98 +215,64 @@ class Profile(_Section):
         return self._name
 
     @property
+    def is_conventional(self) -> bool:
+        """Whether it is a processor without cores for neurons."""
+        return self.chip.execution == "conventional"
+
+    @property
+    def chips(self) -> int:
+        """Chips of the system."""
+        return int(self.figures.chips.value) if self.figures.chips else 1
+
+    @property
     def limits(self) -> ChipLimits:
-        """Widths of the fields that an exported network must fit."""
-        return ChipLimits(
-            weight_bits=int(self.figures.weight_bits.value),
-            threshold_bits=int(self.figures.threshold_bits.value),
-            graded_spike_bits=int(self.figures.graded_spike_bits.value),
-            max_delay=int(self.figures.max_delay.value),
-        )
+        """Widths of the fields that an exported network must fit.
+
+        Raises
+        ------
+        TargetError
+            When the profile does not give them, or the chip has no neuron of that kind.
+        """
+        values: dict[str, int] = {}
+        for name in ("weight_bits", "threshold_bits", "graded_spike_bits", "max_delay"):
+            figure = getattr(self.figures, name)
+            if figure is None:
+                raise TargetError(
+                    f"{self.chip.title}: its profile gives no limits.{name}, so nothing can be "
+                    "exported for it; export for loihi2 and give the result to `tssl report`"
+                )
+            values[name] = int(figure.value)
+        if self.chip.neuron not in ("cuba", "any") or self.chip.reset == "subtract":
+            raise TargetError(
+                f"{self.chip.title}: has no neuron with a synaptic current and a reset to zero, "
+                "so nothing can be exported for it; export for loihi2"
+            )
+        return ChipLimits(**values)
 
     @model_validator(mode="after")
     def _check_energy_model(self) -> "Profile":
-        contained = {
-            name: figure.value
-            for name, figure in self.energy
-            if name != "synaptic_operation" and figure.value
-        }
-        if self.chip.energy_model == "all_in" and contained:
-            raise ValueError(
-                f"chip.energy_model = 'all_in' already contains energy.{next(iter(contained))}; "
-                "set its value to 0"
-            )
+        if self.chip.energy_model == "marginal":
+            return self
+        main = "mac" if self.is_conventional else "synaptic_operation"
+        for name, figure in self.energy:
+            if name != main and isinstance(figure, Figure) and figure.value:
+                raise ValueError(
+                    f"chip.energy_model = 'all_in': energy.{main} already contains energy.{name}; "
+                    "set its value to 0 or leave it out"
+                )
         return self
 
-
-def profile_names() -> tuple[str, ...]:
-    """Return the names of the shipped profiles, sorted."""
-    return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
-
-
-def load_profile(name_or_path: str | Path) -> Profile:
-    """Read a shipped profile by name, or any profile by the path of its ``.toml`` file.
-
-    Raises
-    ------
-    ConfigError
-        When there is no such profile, a key is unknown or missing, or a value is wrong.
-    """
-    path = _path(name_or_path)
-    tables = read_toml(path)
-    try:
-        profile = Profile.model_validate(tables)
-    except ValidationError as error:
-        raise ConfigError(_explained(path, error)) from error
-    profile._name = path.stem
-    return profile
-
-
-def _path(name_or_path: str | Path) -> Path:
-    if str(name_or_path) in profile_names():
-        return _FOLDER / f"{name_or_path}.toml"
-    path = Path(name_or_path)
-    if path.suffix == ".toml":
-        return path
-    raise ConfigError(
-        f"there is no hardware profile {str(name_or_path)!r}; shipped are "
-        f"{', '.join(profile_names())}, and a path must end in .toml"
-    )
-
-
-def _explained(path: Path, error: ValidationError) -> str:
-    """Return one line about one thing that is wrong.
-
-    Of a misspelt key, which is also a missing one, the misspelling is shown.
-    """
-    problems = error.errors(include_url=False)
-    shown = next((each for each in problems if each["type"] == "extra_forbidden"), problems[0])
-    location = [str(part) for part in shown["loc"]]
-    known = ", ".join(_known_keys(Profile, location[:-1]))
-    if shown["type"] == "extra_forbidden":
-        text = f"is no key of a profile; allowed here are {known}"
-    elif shown["type"] == "missing":
-        text = f"is missing; the keys here are {known}"
-    elif shown["type"] == "model_type":
-        text = "must be a table"
-    else:
-        text = shown["msg"].removeprefix("Value error, ")
-        if isinstance(shown["input"], str | float | int):
-            text += f", not {shown['input']!r}"
-    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    return ": ".join([str(path), *filter(None, [".".join(location)]), text]) + more
-
-
-def _known_keys(model: type[BaseModel], location: list[str]) -> list[str]:
-    """Return the keys of the table at ``location``."""
-    for part in location:
-        fields = _by_key(model)
-        annotation: Any = fields[part].annotation if part in fields else None
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
-            return []
-        model = annotation
-    return list(_by_key(model))
-
-
-def _by_key(model: type[BaseModel]) -> dict[str, Any]:
-    return {field.alias or name: field for name, field in model.model_fields.items()}
+    @model_validator(mode="after")
+    def _check_execution(self) -> "Profile":
+        for path in _NEEDED[self.chip.execution]:
+            table, key = path.split(".")
+            section = self.figures if table == "limits" else self.time
+            if getattr(section, key) is None:
+                raise ValueError(f"{path} is missing; chip.execution = {self.chip.execution!r} "
+                                 "needs it")  # fmt: skip
+        time = self.time
+        if self.chip.execution == "barrier" and not any(
+            figure and figure.quantity.low for figure in (time.barrier, time.minimum_step)
+        ):
+            raise ValueError("time: barrier and minimum_step cannot both be 0: a step takes time")
+        return self

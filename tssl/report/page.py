@@ -6,11 +6,17 @@ from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from tssl.costs import CostReport, Quantity, Refusal
+from tssl.costs import CostReport, Quantity
+from tssl.report import pictures
+from tssl.report.comparison import COLUMNS, comparison, log_positions, references
+from tssl.report.operations import COLUMNS as OPERATIONS
+from tssl.report.operations import operations
+from tssl.report.sheet import Sheet
 from tssl.report.units import amount, band, count
 from tssl.results import RunResult
 
 _TEMPLATE = "page.html"
+_REFUSED = "not supported"
 
 
 class Bar(NamedTuple):
@@ -25,23 +31,13 @@ class Bar(NamedTuple):
     high: float
 
 
-def render_page(
-    result: RunResult,
-    reports: Sequence[CostReport],
-    proof: Mapping[str, Any] | None = None,
-    refused: Sequence[Refusal] = (),
-) -> str:
+def render_page(sheets: Sequence[Sheet]) -> str:
     """Return a self-contained HTML page: no script, no font, no picture from elsewhere.
 
     Parameters
     ----------
-    reports
-        One section each, in this order.
-    proof
-        A table that shows that chip and simulation agree: ``"statement"`` (one sentence),
-        ``"columns"`` (names) and ``"rows"`` (lists of cells); all three may be absent.
-    refused
-        Chips that cannot run the network.
+    sheets
+        One network each; their costs are shown in their order.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -50,14 +46,16 @@ def render_page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(amount=_amount, band=band, count=count)
-    template = environment.get_template(_TEMPLATE)
-    return template.render(
-        result=result,
-        rates=firing_rates(result),
-        reports=[_view(report) for report in reports],
-        proof=proof,
-        refused=refused,
+    environment.filters.update(
+        amount=_amount, band=_band, kind=_kind, count=count, joules=_joules, seconds=_seconds
+    )
+    return environment.get_template(_TEMPLATE).render(
+        sheets=[_sheet(sheet) for sheet in sheets],
+        columns=COLUMNS,
+        counted=OPERATIONS,
+        rows=comparison(sheets),
+        refused=[refusal for sheet in sheets for refusal in _refusals(sheet)],
+        energies=_energies(sheets),
     )
 
 
@@ -71,6 +69,29 @@ def firing_rates(result: RunResult) -> list[Bar]:
         Bar(name, f"{rate:.2%}", "of neuron steps", "counted", rate * scale, 0, 0)
         for name, rate in zip(counts.layers, rates.tolist(), strict=True)
     ]
+
+
+def _sheet(sheet: Sheet) -> dict[str, Any]:
+    """Return what the template shows of a network."""
+    result = sheet.result
+    cells = pictures.confusion(result.predictions, result.labels)
+    return {
+        "result": result,
+        "proof": sheet.proof,
+        "rates": firing_rates(result),
+        "operations": operations(result.counts),
+        "cells": cells,
+        "classes": 1 + max((max(cell.row, cell.column) for cell in cells), default=-1),
+        "rasters": pictures.rasters(sheet.traces),
+        "traces_note": sheet.traces_note,
+        "weights": [pictures.histogram(name, of) for name, of in sheet.weights.items()],
+        "states": [
+            pictures.histogram(f"{trace.layer}, {what}", values)
+            for trace in sheet.traces
+            for what, values in (("u", trace.current), ("v", trace.voltage))
+        ],
+        "reports": [_view(report) for report in sheet.costs],
+    }
 
 
 def _view(report: CostReport) -> dict[str, Any]:
@@ -91,7 +112,37 @@ def _view(report: CostReport) -> dict[str, Any]:
             ("Throughput in a stream", report.throughput),
             ("Static energy per inference in a stream", report.static_in_stream),
         ),
+        "ann": list(references(report)),
+        "maps": pictures.core_maps(report),
+        "hues": pictures.layer_hues(report),
     }
+
+
+def _refusals(sheet: Sheet) -> list[tuple[str, str, str]]:
+    """Return network, chip and reason of everything that has no energy."""
+    name = sheet.result.network
+    rows = [(name, each.profile, each.reason) for each in sheet.refused]
+    for cost in sheet.costs:
+        rows += [(name, cost.title, f"no {gap.what}: {gap.reason}") for gap in cost.gaps]
+        rows += [(name, cost.title, warning) for warning in cost.warnings]
+    return rows
+
+
+def _energies(sheets: Sequence[Sheet]) -> list[Bar]:
+    """Return the energies of all networks on all chips, on one logarithmic scale."""
+    several = len(sheets) > 1
+    priced = [
+        (f"{cost.network}, {cost.title}" if several else cost.title, total)
+        for sheet in sheets
+        for cost in sheet.costs
+        for total in [cost.total]
+        if total is not None
+    ]
+    positions = log_positions([total for _, total in priced])
+    return [
+        Bar(label, _amount(total), band(total), total.kind, *place)
+        for (label, total), place in zip(priced, positions, strict=True)
+    ]
 
 
 def _bars(quantities: Mapping[str, Quantity]) -> list[Bar]:
@@ -114,5 +165,21 @@ def _largest(quantities: Iterable[Quantity]) -> float:
     return max((quantity.high for quantity in quantities), default=0.0)
 
 
-def _amount(quantity: Quantity) -> str:
-    return amount(quantity.value, quantity.unit)
+def _amount(quantity: Quantity | None) -> str:
+    return _REFUSED if quantity is None else amount(quantity.value, quantity.unit)
+
+
+def _joules(value: float) -> str:
+    return amount(value, "J")
+
+
+def _seconds(value: float) -> str:
+    return amount(value, "s")
+
+
+def _band(quantity: Quantity | None) -> str:
+    return "" if quantity is None else band(quantity)
+
+
+def _kind(quantity: Quantity | None) -> str:
+    return "see below" if quantity is None else quantity.kind

@@ -1,9 +1,15 @@
 """Results and costs for a terminal."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.markup import escape
 
-from tssl.costs import CostReport, Quantity, Refusal
+from tssl.costs import CostReport, LayerMapping, Quantity, Refusal
+from tssl.report.comparison import COLUMNS, comparison, references, text
+from tssl.report.operations import COLUMNS as OPERATIONS
+from tssl.report.operations import operations
+from tssl.report.sheet import Sheet
 from tssl.report.units import amount, band, count
 from tssl.results import RunResult
 from tssl.tables import show_table
@@ -22,6 +28,28 @@ def show_result(result: RunResult, console: Console) -> None:
     show_table(console, f"{result.network} on {result.data}", columns, [row])
 
 
+def show_operations(result: RunResult, console: Console) -> None:
+    """Write what was counted, before any price."""
+    table = operations(result.counts)
+    show_table(console, f"{result.network}, counted per inference", OPERATIONS, table)
+
+
+def show_comparison(sheets: Sequence[Sheet], console: Console, *, reasons: bool = True) -> None:
+    """Write one line per network and chip, then what cannot be said and why.
+
+    Parameters
+    ----------
+    reasons
+        Leave them out when the costs follow in full.
+    """
+    show_table(console, "Side by side, per inference", COLUMNS, comparison(sheets))
+    for sheet in sheets if reasons else ():
+        for refusal in sheet.refused:
+            show_costs(refusal, console)
+        for cost in sheet.costs:
+            _show_gaps(cost, console)
+
+
 def show_costs(report: CostReport | Refusal, console: Console) -> None:
     """Write energy, time, cores and every assumption, each number with its kind.
 
@@ -32,7 +60,10 @@ def show_costs(report: CostReport | Refusal, console: Console) -> None:
         console.print(f"[bold]Not priced:[/] {text}\n", soft_wrap=True)
         return
     _show_summary(report, console)
-    _show_layers(report, console)
+    _show_gaps(report, console)
+    _show_without_spikes(report, console)
+    if report.mapping:
+        _show_layers(report, console)
     _show_figures(report, console)
     _show_assumptions(report, console)
 
@@ -50,10 +81,31 @@ def _show_summary(report: CostReport, console: Console) -> None:
     ]
     title = f"{report.network} on {report.title}, per inference"
     show_table(console, title, ["", "value", "band", "kind"], rows)
-    console.print(f"Operating point: {escape(report.operating_point)}\n", soft_wrap=True)
+    console.print(f"Operating point: {escape(report.operating_point)}", soft_wrap=True)
+    console.print(f"Energy model: {report.energy_model}\n", soft_wrap=True)
 
 
-def _row(name: str, quantity: Quantity) -> list[str]:
+def _show_gaps(report: CostReport, console: Console) -> None:
+    lines = [f"no {gap.what}: {gap.reason}" for gap in report.gaps] + list(report.warnings)
+    for line in lines:
+        console.print(f"[bold]{escape(report.title)}:[/] {escape(line)}", soft_wrap=True)
+
+
+def _show_without_spikes(report: CostReport, console: Console) -> None:
+    if not report.ann:
+        return
+    rows = [
+        [ann.title, count(ann.operations), text(ann.energy),
+         "" if ann.energy is None else band(ann.energy), text(ann.latency), said]
+        for ann, said in references(report)
+    ]  # fmt: skip
+    columns = ["on", "operations", "energy", "band", "latency", "verdict"]
+    show_table(console, "The same network, 8 bits and without spikes", columns, rows)
+
+
+def _row(name: str, quantity: Quantity | None) -> list[str]:
+    if quantity is None:
+        return [name, "not supported", "", ""]
     return [name, amount(quantity.value, quantity.unit), band(quantity), quantity.kind]
 
 
@@ -65,13 +117,29 @@ def _show_layers(report: CostReport, console: Console) -> None:
             count(layer.neurons),
             count(layer.cores),
             f"{layer.bound_by} {layer.utilisation:.0%}",
-            amount(energy[layer.layer].value, "J"),
-            band(energy[layer.layer]),
+            _others(layer),
+            text(energy.get(layer.layer)),
+            band(energy[layer.layer]) if layer.layer in energy else "",
         ]
         for layer in report.mapping
     ]
-    columns = ["layer", "neurons", "cores", "fullest", "dynamic energy", "band"]
-    show_table(console, f"Layers, {report.cores} cores (derived by rule)", columns, rows)
+    columns = ["layer", "neurons", "cores", "binding", "others", "dynamic energy", "band"]
+    where = f"{report.cores} cores" + (f", {report.chips} chips" if report.chips > 1 else "")
+    show_table(console, f"Layers, {where} (derived by rule)", columns, rows)
+    traffic = report.traffic
+    if traffic is not None:
+        console.print(
+            f"Between cores per inference: {traffic.messages:,.0f} messages, "
+            f"{traffic.hops_east_west:,.0f} hops east-west, {traffic.hops_north_south:,.0f} "
+            f"north-south, {traffic.chip_crossings:,.0f} chip crossings ({traffic.placement})\n",
+            soft_wrap=True,
+        )
+
+
+def _others(layer: LayerMapping) -> str:
+    """Return how full the resources are that do not bind."""
+    shares = {name: share for name, share in layer.shares.items() if name != layer.bound_by}
+    return ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
 
 
 def _show_figures(report: CostReport, console: Console) -> None:

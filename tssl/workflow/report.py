@@ -1,7 +1,7 @@
-"""Price a result on hardware profiles."""
+"""Price results on hardware profiles."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,22 @@ from tssl.chip import ChipNetwork
 from tssl.costs import CostReport, Refusal
 from tssl.errors import DataError, TargetError
 from tssl.files import write_text
-from tssl.hw_profiles import Profile, check_limits, estimate, load_profile, map_to_cores
-from tssl.report import render_page
+from tssl.hw_profiles import (
+    CostOptions,
+    Profile,
+    check_limits,
+    estimate,
+    load_profile,
+    map_to_cores,
+    profile_names,
+)
+from tssl.report import Sheet, amounts, render_page
 from tssl.results import RunResult
+from tssl.workflow.probe import traces_of
 from tssl.workflow.run import load_result
+
+ALL = "all"
+SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -24,11 +36,15 @@ class Report:
     ----------
     costs
         One per profile, in the order asked for.
+    net
+        The file of the network.
     """
 
     result: RunResult
     costs: tuple[CostReport | Refusal, ...]
     proof: dict[str, Any] | None
+    network: ChipNetwork
+    net: Path
 
     @property
     def priced(self) -> tuple[CostReport, ...]:
@@ -40,19 +56,44 @@ class Report:
         """The chips that cannot."""
         return tuple(cost for cost in self.costs if isinstance(cost, Refusal))
 
+    @property
+    def sheet(self) -> Sheet:
+        """The report as terminal and page show it, without a look inside the network."""
+        return Sheet(
+            result=self.result,
+            costs=self.priced,
+            refused=self.refused,
+            proof=proof_table(self.proof),
+        )
+
     def document(self) -> dict[str, Any]:
         """Return the report as JSON data."""
         return {
-            "schema_version": 1,
+            "schema_version": SCHEMA_VERSION,
             "result": self.result.document(),
+            "operations_per_inference": amounts(self.result.counts),
             "profiles": [cost.document() for cost in self.priced],
             "refused": [asdict(refusal) for refusal in self.refused],
             "proof": self.proof,
         }
 
 
-def report(directory: Path, profiles: Sequence[str], html: Path | None) -> Report:
-    """Estimate energy and latency, and write the page when ``html`` is given.
+def reports(
+    directories: Sequence[Path], profiles: Sequence[str], options: CostOptions | None = None
+) -> list[Report]:
+    """Estimate energy and latency of results; see :func:`report`.
+
+    Parameters
+    ----------
+    profiles
+        Names or paths; ``all`` stands for every shipped profile.
+    """
+    names = [name for asked in profiles for name in (profile_names() if asked == ALL else (asked,))]
+    return [report(directory, list(dict.fromkeys(names)), options) for directory in directories]
+
+
+def report(directory: Path, profiles: Sequence[str], options: CostOptions | None = None) -> Report:
+    """Estimate energy and latency of a result.
 
     A chip that cannot run the network is reported as such beside the prices of the others.
 
@@ -69,12 +110,27 @@ def report(directory: Path, profiles: Sequence[str], html: Path | None) -> Repor
     result, network, net = load_result(directory)
     notes = netx.read_notes(net)
     proof = notes.get("proof")
-    table = proof_table(proof)
-    costs = _costs(loaded, network, result, _input_range(notes))
-    outcome = Report(result=result, costs=costs, proof=proof)
-    if html is not None:
-        write_text(html, render_page(result, outcome.priced, table, outcome.refused))
-    return outcome
+    proof_table(proof)  # a damaged one is noticed before anything is computed
+    costs = _costs(loaded, network, result, _input_range(notes), options)
+    return Report(result=result, costs=costs, proof=proof, network=network, net=net)
+
+
+def write_page(found: Sequence[Report], path: Path) -> None:
+    """Write one page about all reports; the first sample of each result is run again for it."""
+    sheets = []
+    for each in found:
+        traces, note = traces_of(each.network, each.result, each.net)
+        weights = {layer.name: layer.weight for layer in each.network.layers}
+        sheets.append(replace(each.sheet, weights=weights, traces=traces, traces_note=note))
+    write_text(path, render_page(sheets))
+
+
+def joined(found: Sequence[Report]) -> dict[str, Any]:
+    """Return the JSON data of one report, or of several under ``reports``."""
+    if len(found) == 1:
+        return found[0].document()
+    documents = [each.document() for each in found]
+    return {"schema_version": SCHEMA_VERSION, "reports": documents}
 
 
 def proof_table(proof: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -106,8 +162,9 @@ def _costs(
     network: ChipNetwork,
     result: RunResult,
     input_range: tuple[int, int] | None,
+    options: CostOptions | None,
 ) -> tuple[CostReport | Refusal, ...]:
-    costs = [_cost(profile, network, result, input_range) for profile in profiles]
+    costs = [_cost(profile, network, result, input_range, options) for profile in profiles]
     errors = [cost for cost in costs if isinstance(cost, TargetError)]
     if errors and len(errors) == len(costs):
         raise errors[0]
@@ -122,6 +179,7 @@ def _cost(
     network: ChipNetwork,
     result: RunResult,
     input_range: tuple[int, int] | None,
+    options: CostOptions | None,
 ) -> CostReport | TargetError:
     """Return what the network costs on a chip, or why it cannot run there."""
     try:
@@ -129,7 +187,7 @@ def _cost(
         mapping = map_to_cores(profile, network)
     except TargetError as error:
         return error
-    return estimate(profile, network, result.counts, mapping)
+    return estimate(profile, network, result.counts, mapping, options)
 
 
 def _input_range(notes: dict[str, Any]) -> tuple[int, int] | None:

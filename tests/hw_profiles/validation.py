@@ -1,0 +1,265 @@
+"""The validation table: every public measurement that the model can be held against.
+
+``docs/validation.md`` shows these rows; a test compares them with the page.
+"""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from tests.hw_profiles.networks import NEURON, counts, dense, pilotnet
+from tssl.chip import ChipNetwork, InputLayer
+from tssl.hw_profiles import Figure, estimate, load_profile, map_to_cores
+
+PILOTNET_OPERATIONS = [0, 1604873, 452130, 144321, 62329, 5108, 413, 42, 2]
+PILOTNET_SPIKES = [26928, 6247, 840, 417, 196, 11, 5, 1, 0]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One comparison.
+
+    Parameters
+    ----------
+    predicted, measured
+        In ``unit``; ``scale`` turns the SI value into it.
+    kind
+        "test", or why it is none.
+    """
+
+    name: str
+    predicted: float
+    measured: float
+    unit: str
+    kind: str
+
+    @property
+    def error(self):
+        return self.predicted / self.measured - 1
+
+    @property
+    def row(self):
+        return (
+            f"| {self.name} | {self.predicted:.4g} {self.unit} | {self.measured:.4g} {self.unit} "
+            f"| {self.error:+.1%} | {self.kind} |"
+        )
+
+
+def price(profile_name, network, done):
+    profile = load_profile(profile_name)
+    return estimate(profile, network, done, map_to_cores(profile, network))
+
+
+def pilotnet_counts(*, active_share, time_steps=1):
+    """Per step, from the facts: non-zero operations and spikes of the shipped network."""
+    network = pilotnet()
+    neurons = np.array([layer.neurons for layer in network.layers])
+    return counts(
+        network,
+        operations=PILOTNET_OPERATIONS,
+        active=(neurons * active_share).astype(int),
+        spikes=PILOTNET_SPIKES,
+        time_steps=time_steps,
+    )
+
+
+def pilotnet_without_input_neurons():
+    """Return the network as PilotNet SDNN lies on the chip: its input takes no cores."""
+    network = pilotnet()
+    return ChipNetwork(
+        name="sdnn", input=InputLayer(shape=network.input.shape), layers=network.layers
+    )
+
+
+def pilotnet_cases():
+    energy = [
+        price("loihi2", pilotnet(), pilotnet_counts(active_share=share)).by_part["dynamic"].value
+        for share in (0.0, 1.0)
+    ]
+    timed = price("loihi2", pilotnet(), pilotnet_counts(active_share=0.5, time_steps=16))
+    kind = "test; prices are Loihi 1's"
+    return [
+        Case("Loihi 2, PilotNet LIF, dynamic energy per step, no neuron active",
+             energy[0] * 1e6, 68.35, "µJ", kind),
+        Case("Loihi 2, PilotNet LIF, dynamic energy per step, all neurons active",
+             energy[1] * 1e6, 68.35, "µJ", kind),
+        Case("Loihi 2, PilotNet LIF, time per step", timed.step_time.value * 1e6, 152.845, "µs",
+             "calibration: the rate was read off this network's third layer, so no test"),
+        Case("Loihi 2, PilotNet LIF, inferences per second", timed.throughput.value, 408.91, "/s",
+             "the same calibration"),
+        Case("Loihi 2, PilotNet LIF, static power", 0.232, 0.232078, "W",
+             "calibration: the profile's own figure"),
+    ]  # fmt: skip
+
+
+def sigma_delta_case():
+    """PilotNet SDNN per frame, prices times the counts of the facts: 0.59 M, 118.9 k."""
+    energy = load_profile("loihi2").energy
+    predicted = 0.59e6 * energy.synaptic_operation.value
+    predicted += 118909 * energy.neuron_update_active.value
+    return Case("Loihi 2, PilotNet SDNN, dynamic energy per frame", predicted * 1e6, 50.0, "µJ",
+                "test, outside what tssl makes (sigma-delta neurons, graded spikes)")  # fmt: skip
+
+
+def pipeline_cases():
+    """Latency of a pipeline is depth times step (Shrestha et al. 2024, Table 1)."""
+    return [
+        Case("Loihi 2, PilotNet SDNN, latency of nine layers", 9e3 / 7403.8, 1.21, "ms",
+             "test of the rule; the step is measured"),
+        Case("Loihi 2, PilotNet SDNN, the same with limited input", 9e3 / 137.6, 65.41, "ms",
+             "test of the rule; the step is measured"),
+    ]  # fmt: skip
+
+
+def neighbour_cases():
+    """k-nearest neighbours on 32 Loihi 1 (Frady et al. 2020): 76 800 neurons, 60 steps."""
+    prices = load_profile("loihi1").energy
+    updates = 76800 * 60 * prices.neuron_update_inactive.value
+    return [
+        Case(f"Loihi 1, k nearest neighbours, dynamic, {operations:.3g} operations",
+             1e3 * (operations * prices.synaptic_operation.value + updates), 1.33, "mJ", "test")
+        for operations in (5.12e7, 5.76e7)
+    ]  # fmt: skip
+
+
+def odin_cases():
+    """P = leakage + clock + operations, at the two published points of 0.55 V."""
+    profile = load_profile("odin")
+    energy = profile.energy
+
+    def watts(clock, rate):
+        dynamic = energy.clock_cycle.value * clock + energy.synaptic_operation.value * rate
+        return energy.static_power_per_chip.value + dynamic
+
+    return [
+        Case("ODIN, 75 MHz, 37.5 M operations/s", watts(75e6, 37.5e6) * 1e6, 477, "µW",
+             "test of the authors' model"),
+        Case("ODIN, 1.3 MHz, 650 k operations/s", watts(1.3e6, 650e3) * 1e6, 35, "µW",
+             "test of the authors' model"),
+        Case("ODIN, energy per operation at 75 MHz", watts(75e6, 37.5e6) / 37.5e6 * 1e12, 12.7,
+             "pJ", "test of the authors' model"),
+    ]  # fmt: skip
+
+
+def truenorth_cases():
+    """One million neurons, 128 active synapses each, at the mean rates of Merolla et al. 2014."""
+    energy = load_profile("truenorth").energy
+    neurons, synapses = 4096 * 256, 128
+    fitted = "calibration: the line goes through it, so no test"
+    return [
+        Case(f"TrueNorth, chip power at {rate} Hz",
+             1e3 * (energy.static_power_per_chip.value
+                    + energy.synaptic_operation.value * neurons * synapses * rate),
+             measured, "mW", kind)
+        for rate, measured, kind in (
+            (11.58, 68, fitted), (20.07, 71, "test: left out of the fit"), (95.93, 94, fitted),
+            (20.0, 72, "test: the point behind the 26 pJ (all-in)"),
+        )
+    ]  # fmt: skip
+
+
+SANA_FE = {
+    "energy": {
+        "synaptic_operation": 35.5e-12,
+        "neuron_update_active": 72.8e-12,
+        "neuron_update_inactive": 51.2e-12,
+        "spike_within_tile": 69.3e-12,
+        "message": 111e-12,
+        "hop_east_west": 3.0e-12,
+        "hop_north_south": 4.2e-12,
+    },
+    "time": {
+        "synaptic_operation": 3.8e-9,
+        "neuron_update_active": 9.7e-9,
+        "neuron_update_inactive": 6.0e-9,
+        "spike_out": 30e-9,
+        "message_out": 5.1e-9,
+        "message_in": 16e-9,
+        "barrier": 0.6e-6,
+    },
+}
+"""Constants of SANA-FE's arch/loihi.yaml for dense synapses; the barrier is that of one tile."""
+
+
+def sana_fe_profile():
+    """Return Loihi 1 with SANA-FE's constants."""
+    profile = load_profile("loihi1")
+    tables = {}
+    for name, section, unit in (("energy", profile.energy, "J"), ("time", profile.time, "s")):
+        figures = {
+            key: Figure(value=value, unit=unit, kind="fitted", source="SANA-FE, arch/loihi.yaml")
+            for key, value in SANA_FE[name].items()
+        }
+        tables[name] = section.model_copy(update=figures)
+    return profile.model_copy(update=tables)
+
+
+def chain_from_neurons(*sizes):
+    """Return a dense chain whose input is a block of neurons on cores."""
+    network = dense(*sizes)
+    block = InputLayer(shape=(sizes[0],), neuron=NEURON)
+    return ChipNetwork(name="chain", input=block, layers=network.layers)
+
+
+def all_firing(network, sizes, time_steps):
+    """Return counts of a dense chain in which every neuron but the last layer's fires."""
+    return counts(
+        network,
+        operations=[before * after for before, after in pairwise(sizes)],
+        active=sizes[1:],
+        spikes=[*sizes[1:-1], 0],
+        time_steps=time_steps,
+        input_spikes=sizes[0],
+    )
+
+
+def sana_fe_cases():
+    """Ten neurons that all fire into twenty, per step, as SANA-FE 2.2.9 printed it."""
+    network = chain_from_neurons(10, 20)
+    done = all_firing(network, (10, 20), 1)
+    profile = sana_fe_profile()
+    costs = estimate(profile, network, done, map_to_cores(profile, network))
+    by_name = {name: quantity.value * 1e9 for name, quantity in costs.by_name.items()}
+    soma = by_name["active neuron updates"] + by_name["spikes"]
+    kind = "test against a recorded run of SANA-FE, the same constants"
+    return [
+        Case("SANA-FE, 10 to 20 dense, soma", soma, 2.877, "nJ", kind),
+        Case("SANA-FE, 10 to 20 dense, synapses", by_name["synaptic operations"], 7.1, "nJ", kind),
+        Case("SANA-FE, 10 to 20 dense, network", by_name["messages"], 1.11, "nJ", kind),
+        Case("SANA-FE, 10 to 20 dense, all", costs.by_part["dynamic"].value * 1e9, 11.087, "nJ",
+             kind),
+        Case("SANA-FE, 10 to 20 dense, step (simple)", costs.step_time.value * 1e6, 1.520, "µs",
+             kind),
+        Case("SANA-FE, 10 to 20 dense, step (detailed)", costs.step_time.value * 1e6, 1.5648, "µs",
+             "test; the detailed schedule is not modelled"),
+    ]  # fmt: skip
+
+
+def cases():
+    """Return all rows of the table."""
+    return [
+        *pilotnet_cases(),
+        sigma_delta_case(),
+        *pipeline_cases(),
+        *neighbour_cases(),
+        *odin_cases(),
+        *truenorth_cases(),
+        *sana_fe_cases(),
+    ]
+
+
+MAPPINGS = (  # network, cores per layer by our rule, by Intel's compiler
+    ("PilotNet SDNN", pilotnet_without_input_neurons, (25, 13, 3, 3, 2, 9, 1, 1, 1),
+     (25, 13, 3, 3, 2, 12, 1, 1, 1)),
+    ("PilotNet LIF", pilotnet, (13, 25, 13, 3, 3, 2, 9, 1, 1, 1),
+     (13, 25, 13, 3, 3, 2, 12, 1, 1, 1)),
+    ("MNIST MLP 784-128-64-10", lambda: dense(784, 128, 64, 10), (3, 1, 1), (3, 1, 1)),
+    ("Oxford 200-256-200", lambda: dense(200, 256, 200), (2, 2), (3, 2)),
+)  # fmt: skip
+
+
+def mapping_row(name, ours, compiler):
+    joined = [" + ".join(map(str, cores)) for cores in (ours, compiler)]
+    off = sum(ours) / sum(compiler) - 1
+    return f"| {name} | {sum(ours)} ({joined[0]}) | {sum(compiler)} ({joined[1]}) | {off:+.0%} |"

@@ -1,0 +1,90 @@
+"""A look inside a network while the first sample of a result runs again."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tssl import datasets
+from tssl.chip import INPUT, ChipNetwork, IntArray, Layer, RecurrentLayer, cuba_step
+from tssl.chip.numbers import exact_product
+from tssl.errors import TsslError
+from tssl.report import LayerTrace
+from tssl.results import RunResult
+from tssl.workflow.inputs import InputChoice, completed, load_inputs
+
+_DATA_SET = re.compile(r"(?P<name>[^,]+), (?P<split>train|test) split")
+
+
+def traces_of(
+    network: ChipNetwork, result: RunResult, net: Path
+) -> tuple[tuple[LayerTrace, ...], str]:
+    """Return what every layer did in the first sample, or nothing; and a sentence about it.
+
+    The sample is run again from the data that the result names, and shown only when its
+    output spikes are those of the result.
+    """
+    choice = _choice(result)
+    if choice is None or network.input.neuron is not None:
+        return (), "Not shown: the result does not say which input could be run again."
+    try:
+        inputs = load_inputs(network, completed(choice, net))
+    except TsslError as error:
+        return (), f"Not shown: the input cannot be loaded: {error}."
+    traces = _run(network, inputs.train[:, :1], result.counts.time_steps)
+    if not np.array_equal(traces[-1].spikes, result.output_spikes[0] != 0):
+        return (), "Not shown: the first sample gives other output spikes than the result."
+    return traces, f"The first sample of {result.data}, run again: same output spikes."
+
+
+def _choice(result: RunResult) -> InputChoice | None:
+    steps = result.counts.time_steps
+    match = _DATA_SET.fullmatch(result.data)
+    if match and match["name"] in datasets.DATASETS:
+        return InputChoice(data=match["name"], split=match["split"], samples=1, steps=steps)
+    path = Path(result.data)
+    if path.suffix == ".npy" and path.is_file():
+        return InputChoice(file=path, samples=1)
+    return None
+
+
+def _run(network: ChipNetwork, train: IntArray, time_steps: int) -> tuple[LayerTrace, ...]:
+    trains: dict[str, Any] = {INPUT: train}
+    traces = []
+    for layer in network.layers:
+        trace = _trace(layer, trains[layer.source], time_steps)
+        trains[layer.name] = trace.spikes[:, None].astype(np.int64)
+        traces.append(trace)
+    return tuple(traces)
+
+
+def _trace(layer: Layer, train: IntArray, time_steps: int) -> LayerTrace:
+    """Advance a layer step by step and keep its states, all ``(time, neurons)``."""
+    activation = _activation(layer, train, time_steps)
+    activation = np.broadcast_to(activation, (time_steps, *activation.shape[1:]))
+    state = layer.neuron.rest(activation.shape[1:])
+    fired = np.zeros(activation.shape[1:], np.bool_)
+    spikes, current, voltage = [], [], []
+    for step in range(time_steps):
+        arriving = activation[step]
+        if isinstance(layer, RecurrentLayer):
+            arriving = arriving + exact_product(fired.astype(np.int64), layer.recurrent_weight)
+        fired, state = cuba_step(layer.neuron, state, arriving, layer.bias)
+        spikes.append(fired[0])
+        current.append(state.current[0])
+        voltage.append(state.voltage[0])
+    return LayerTrace(
+        layer=layer.name,
+        spikes=np.array(spikes),
+        current=np.array(current),
+        voltage=np.array(voltage),
+    )
+
+
+def _activation(layer: Layer, train: IntArray, time_steps: int) -> IntArray:
+    if isinstance(layer, RecurrentLayer):
+        rows = train.reshape(-1, train.shape[-1]).astype(np.int64)
+        return exact_product(rows, layer.weight).reshape(*train.shape[:2], -1)
+    values: IntArray = layer.activation(train, time_steps)  # type: ignore[attr-defined]
+    return values
