@@ -6,7 +6,8 @@ All variants run in one process, taking turns, so that a busy machine slows them
 table shows medians. A step is everything done per batch: forward, loss, backward, clip, AdamW,
 clamp. `published` is the algorithm of the official code written down plainly: time as the last
 axis, 3-D convolutions, a sum over all later steps at every step. `eager` is this package with
-its compiled loops and its choice of products switched off. `products` are the matrix products
+its compiled loops and its choice of products switched off. `chip` is ours with
+`training.forward = chip`, the chip's integers forward. `products` are the matrix products
 and convolutions of a step alone, in the fastest of PyTorch's kernels.
 """
 
@@ -21,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tssl.checkpoint import ChipPlan
 from tssl.spec import ConvSpec, DenseSpec, PoolSpec, Recipe, load_recipe
 from tssl.trainer import linear, recurrence
 from tssl.trainer.linear import weighted
@@ -200,6 +202,16 @@ def operations(recipe: Recipe, batch: int) -> float:
     return total
 
 
+def chip_plan(recipe: Recipe) -> ChipPlan:
+    """Return a grid on which the largest initial weight of each layer is 254."""
+    network = SpikingNetwork(recipe, SHAPE, torch.Generator().manual_seed(0))
+    scales, unit = {}, 1 / recipe.encoding.resolution
+    for name, weight in network.weights.items():
+        scales[name] = 254 / (float(weight.detach().abs().max()) * unit / recipe.network.tau_s)
+        unit = 1.0
+    return ChipPlan(scales=scales, largest_weights=dict.fromkeys(scales, 254), weight_step=2)
+
+
 def medians(steps: dict[str, Step], rounds: int) -> dict[str, float]:
     """Return each step's median seconds, measured in turns."""
     seconds: dict[str, list[float]] = {name: [] for name in steps}
@@ -244,13 +256,16 @@ def steps_table(rounds: int) -> None:
     for name, batch in CASES.items():
         recipe = load_recipe(recipe_path(name))
         generator = torch.Generator().manual_seed(0)
-        x = torch.randn(batch, *SHAPE, generator=generator)
+        x = torch.randint(-3, 23, (batch, *SHAPE), generator=generator)
+        x = x / recipe.encoding.resolution
         labels = torch.randint(10, (batch,), generator=generator)
+        plans = [None, None, None, chip_plan(recipe)]
         networks = [
-            SpikingNetwork(recipe, SHAPE, torch.Generator().manual_seed(0)) for _ in range(3)
+            SpikingNetwork(recipe, SHAPE, torch.Generator().manual_seed(0), p) for p in plans
         ]
         steps = {
             "ours": our_step(networks[0], recipe, x, labels),
+            "chip": our_step(networks[3], recipe, x, labels),
             "products": products_step(recipe, batch),
             "eager": eager(our_step(networks[1], recipe, x, labels)),
             "published": published_step(networks[2], recipe, x, labels),

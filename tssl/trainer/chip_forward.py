@@ -70,7 +70,7 @@ class ChipLayer(NamedTuple):
         """Return the weights as integers, and those in trained units."""
         integers, dequantized = torch.empty_like(weight), torch.empty_like(weight)
         chip_kernels.round_weights(
-            _every(weight), gain, self.quantum, 1 / self.neurons.tau_s, self.scale,
+            _every(weight), (gain, self.quantum, 1 / self.neurons.tau_s, self.scale),
             self.weight_step, self.largest_weight, _every(integers),
             _every(dequantized),
         )  # fmt: skip

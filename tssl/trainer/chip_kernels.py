@@ -39,6 +39,29 @@ class ChipConstants(NamedTuple):
     tau_s: float
 
 
+def round_weights(
+    weight: Array,
+    factors: tuple[float, float, float, float],
+    step: int,
+    largest: int,
+    integers: Array,
+    dequantized: Array,
+) -> None:
+    """Round weights to the chip's grid, in double precision and in the exporter's order.
+
+    Parameters
+    ----------
+    weight
+        Flat.
+    factors
+        Gain of pools, value of an input of one, 1 / tau_s, and scale; multiplied in this order.
+    integers, dequantized
+        Filled: the integers, and what they stand for in the trained network.
+    """
+    threads()
+    _round_weights(weight, factors, step, largest, integers, dequantized)
+
+
 def chip_forward(
     activation: Array,
     time_steps: int,
@@ -221,17 +244,11 @@ def _recall(
 
 
 @compiled_parallel
-def round_weights(
-    weight: Array, gain: float, quantum: float, inverse_tau: float, scale: float, step: int,
-    largest: int, integers: Array, dequantized: Array,
+def _round_weights(
+    weight: Array, factors: tuple[float, float, float, float], step: int, largest: int,
+    integers: Array, dequantized: Array,
 ) -> None:  # fmt: skip
-    """Round weights to the chip's grid, in double precision and in the exporter's order.
-
-    Parameters
-    ----------
-    weight
-        Flat; ``integers`` and ``dequantized`` (the integers in trained units) are filled.
-    """
+    gain, quantum, inverse_tau, scale = factors
     unit = gain * quantum * inverse_tau * scale
     for j in numba.prange(weight.size):
         scaled = np.float64(weight[j]) * gain * quantum * inverse_tau * scale
