@@ -1,64 +1,147 @@
-"""Samples per second of the engine beside Lava's CPU simulator, in one run.
+"""The engine beside Lava's CPU simulator in one run: samples per second, ratio, memory.
 
-Lava's rate is the slope between a short and a long run, so its start-up is excluded. Usage:
-``python benchmarks/engine.py`` or ``make bench``.
+Lava runs its best case: all samples follow each other in one run, its own arrays, only the
+output recorded, and the clock starts when the first samples are done. The engine records every
+layer; its clock starts after a first call, which compiles. Both are measured in turn, several
+times, and medians are shown, because other work on the machine slows both. Usage:
+
+    python benchmarks/engine.py [--rounds N] [--only NAME ...] [--no-memory]
 """
 
+import argparse
+import re
+import statistics
+import subprocess
+import sys
 import time
-from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
+from cases import CASES, Case
+from machine import additions_per_second, bytes_per_second
 
-from tssl.chip import ChipNetwork, CubaNeuron, DenseLayer, InputLayer
-from tssl.lava_runtime import Backend
+from tssl.chip import IntArray
+from tssl.cores import cores
 from tssl.lava_runtime.engine import Engine
 from tssl.lava_runtime.lava_sim import LavaSim
+from tssl.results import OperationCounter
 
-SIZES = (784, 400, 400, 10)
-TIME_STEPS = 5
-LAVA_SAMPLES = (50, 350)
-ENGINE_SAMPLES = 40_000
-
-
-def network(rng: np.random.Generator) -> ChipNetwork:
-    """Return 784-400-400-10 with random weights that fires about as a trained one does."""
-    layers, source = [], "input"
-    for index, (inputs, neurons) in enumerate(pairwise(SIZES), start=1):
-        weight = rng.integers(-60, 61, (neurons, inputs)) * 2
-        threshold = 50_000 if index == 1 else 1_500
-        neuron = CubaNeuron(current_decay=1365, voltage_decay=819, threshold=threshold)
-        name = f"dense{index}"
-        layers.append(DenseLayer(name=name, source=source, weight=weight, neuron=neuron))
-        source = name
-    return ChipNetwork(name="mlp", input=InputLayer(shape=(SIZES[0],)), layers=tuple(layers))
+MEMORY_SAMPLES = (1_000, 10_000)
+MEMORY_CASES = ("mlp", "mnist")
 
 
-def seconds(backend: Backend, chip: ChipNetwork, train: np.ndarray) -> tuple[float, int]:
-    """Return wall time and output spikes of a run."""
+def lava_rate(case: Case, spikes: IntArray) -> float:
+    """Return samples per second between the first and the last sample that Lava reports.
+
+    Parameters
+    ----------
+    spikes
+        What the engine fired at the output, ``(time, samples, outputs)``, to compare with.
+    """
+    marks: list[tuple[float, int]] = []
+    backend = LavaSim(net_path=case.path, output_only=True)
+    train = case.inputs(case.lava_samples)
+    chunks = backend.run(
+        case.network, train, case.time_steps, lambda n: marks.append((time.perf_counter(), n))
+    )
+    output = case.network.output.name
+    theirs = np.concatenate([recording.trains[output] for _, recording in chunks], axis=1)
+    if not np.array_equal(theirs, spikes):
+        raise SystemExit(f"{case.title}: Lava and the engine differ")
+    (began, first), (ended, last) = marks[0], marks[-1]
+    return (last - first) / (ended - began)
+
+
+def engine_rate(case: Case, train: IntArray) -> float:
+    """Return samples per second of the engine, all layers recorded."""
     started = time.perf_counter()
-    spikes = 0
-    for _, recording in backend.run(chip, train, TIME_STEPS, lambda _: None):
-        spikes += int(recording.trains[chip.output.name].sum())
-    return time.perf_counter() - started, spikes
+    for _ in Engine().run(case.network, train, case.time_steps, lambda _: None):
+        pass
+    return train.shape[1] / (time.perf_counter() - started)
+
+
+def output_spikes(case: Case, train: IntArray) -> IntArray:
+    """Return what the engine fires at the output, ``(time, samples, outputs)``."""
+    chunks = Engine().run(case.network, train, case.time_steps, lambda _: None)
+    output = case.network.output.name
+    return np.concatenate([recording.trains[output] for _, recording in chunks], axis=1)
+
+
+def operations_per_sample(case: Case) -> float:
+    """Return synaptic operations through non-zero weights, mean of a few samples."""
+    train = case.inputs(8)
+    counter = OperationCounter(case.network)
+    chunks = Engine().run(case.network, train, case.time_steps, lambda _: None)
+    counts = [counter.count(part, recording) for part, recording in chunks]
+    return sum(float(count.synaptic_operations.sum()) for count in counts) / 8
+
+
+def measure(case: Case, rounds: int) -> None:
+    """Print a row of the table."""
+    spikes = output_spikes(case, case.inputs(case.lava_samples))
+    train = case.inputs(case.engine_samples)
+    lava, engine, ratios = [], [], []
+    for _ in range(rounds):
+        before = engine_rate(case, train)
+        lava.append(lava_rate(case, spikes))
+        engine.append((before + engine_rate(case, train)) / 2)  # the load before and after
+        ratios.append(engine[-1] / lava[-1])
+    rate = statistics.median(engine)
+    print(
+        f"{case.title:24} {case.time_steps:3} {statistics.median(lava):9.2f} {rate:9.0f} "
+        f"{statistics.median(ratios):6.0f} {min(ratios):5.0f}..{max(ratios):<5.0f} {case.target:6} "
+        f"{operations_per_sample(case) * rate / 1e9:8.1f}",
+        flush=True,
+    )
+
+
+def memory(name: str, samples: int) -> None:
+    """Print the peak memory of this process in MB after so many samples.
+
+    All samples are the same, so that the input itself takes no memory.
+    """
+    case = CASES[name]()
+    one = case.inputs(1)
+    train = np.lib.stride_tricks.as_strided(
+        one, (len(one), samples, one.shape[2]), (one.strides[0], 0, one.strides[2])
+    )
+    engine_rate(case, train)
+    status = Path("/proc/self/status").read_text(encoding="ascii")  # getrusage sees the parent's
+    print(int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024)
+
+
+def compare_memory(name: str) -> None:
+    """Print the peak memory of fresh processes for few and many samples."""
+    script = str(Path(__file__).resolve())
+    peaks = []
+    for samples in (1, *MEMORY_SAMPLES):
+        command = [sys.executable, script, "--memory", name, str(samples)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        peaks.append(f"{float(done.stdout):.0f} MB for {samples:,} sample(s)")
+    print(f"peak memory, {name}: {', '.join(peaks)}", flush=True)
 
 
 def main() -> None:
     """Measure and print."""
-    rng = np.random.default_rng(0)
-    chip = network(rng)
-    train = rng.integers(0, 24, (1, ENGINE_SAMPLES, SIZES[0]))
-    short, long = LAVA_SAMPLES
-    before, _ = seconds(LavaSim(), chip, train[:, :short])
-    after, lava_spikes = seconds(LavaSim(), chip, train[:, :long])
-    lava = (long - short) / (after - before)
-    _, engine_spikes = seconds(Engine(), chip, train[:, :long])
-    duration, _ = seconds(Engine(), chip, train)
-    engine = ENGINE_SAMPLES / duration
-    print(f"{'-'.join(map(str, SIZES))}, {TIME_STEPS} steps, all spikes recorded")
-    print(f"output spikes of {long} samples: engine {engine_spikes}, Lava {lava_spikes}")
-    print(f"Lava    {lava:8.0f} samples/s (start-up of {before - short / lava:.1f} s excluded)")
-    print(f"engine  {engine:8.0f} samples/s")
-    print(f"ratio   {engine / lava:8.0f}")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--no-memory", action="store_true")
+    parser.add_argument("--memory", nargs=2, help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.memory:
+        memory(chosen.memory[0], int(chosen.memory[1]))
+        return
+    print("network                    T   Lava/s  engine/s  ratio  (range)     target  Gsynop/s")
+    for name in chosen.only:
+        measure(CASES[name](), chosen.rounds)
+    additions, stream = additions_per_second(), bytes_per_second()
+    print(
+        f"bounds of {cores()} cores, measured now: {additions / 1e9:.0f} G additions/s with all in "
+        f"the first cache; {stream / 2e9:.0f} G weights/s (16 bits) streamed from memory"
+    )
+    for name in () if chosen.no_memory else MEMORY_CASES:
+        compare_memory(name)
 
 
 if __name__ == "__main__":

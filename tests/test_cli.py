@@ -316,7 +316,9 @@ WRONG: dict[str, Wrong] = {
     "option missing": (lambda t, w: ["export", w / "run"], USAGE, "--target"),
     "number expected": (lambda t, w: ["train", "digits", "--epochs", "x"], USAGE, "--epochs"),
     # train
-    "neither recipe nor resume": (lambda t, w: ["train"], USAGE, "give a RECIPE or --resume"),
+    "neither recipe nor resume": (
+        lambda t, w: ["train"], USAGE, "give a RECIPE, --from RUN or --resume",
+    ),
     "recipe and resume": (
         lambda t, w: ["train", "digits", "--resume", w / "run"], USAGE, "only --epochs may change",
     ),
@@ -465,6 +467,24 @@ WRONG: dict[str, Wrong] = {
     "verify without Lava": (
         lambda t, w: ["verify", w / "rows.net", "--lava-python", t / "no-python"],
         BACKEND, "tssl lava install",
+    ),
+    "no workers": (
+        lambda t, w: ["verify", w / "rows.net", "--workers", "0"], USAGE, "--workers",
+    ),
+    "several workers on a board": (
+        lambda t, w: [
+            "run", w / "rows.net", "--backend", "loihi2", "--data", "rows", "--workers", "2",
+        ],
+        USAGE,
+        "a board takes one worker",
+    ),
+    "a bundle among other files": (
+        lambda t, w: [
+            "export", w / "run", "--target", "loihi2", "-o", t / "a.net", "--no-lava",
+            "--bundle", write(t / "mine" / "letter.txt", "").parent,
+        ],
+        USAGE,
+        "not empty and not a bundle",
     ),
     "verify nothing": (
         lambda t, w: ["verify", w / "rows.net", "--samples", "0"], USAGE, "at least 1",
@@ -730,7 +750,7 @@ def test_verify_failure_is_status_4(
         recording.trains["dense2"][1, 2, 0] ^= 1
         yield train, recording
 
-    monkeypatch.setattr(lava_sim, "run_worker", wrong_witness)
+    monkeypatch.setattr(lava_sim, "run_workers", wrong_witness)
     ran = tssl("verify", work / "rows.net", "--samples", 4)
     assert ran.status == VERIFICATION
     assert "FAIL" in ran.out
@@ -783,6 +803,32 @@ def test_chain_with_lava(tssl: Callable[..., Ran], work: Path, tmp_path: Path) -
     assert verified.status == 0
     assert verified.document["verdict"] == "PASS"
     assert tssl("verify", net, "--samples", 3, "--steps", 6, "--seed", 1).status == 0
+
+
+@pytest.mark.lava
+def test_two_workers_and_a_bundle(tssl: Callable[..., Ran], work: Path, tmp_path: Path) -> None:
+    """The same result from two workers; a folder for the board that passes its own check."""
+    net, board = tmp_path / "a.net", tmp_path / "board"
+    ran = tssl(
+        "export", work / "run", "--target", "loihi2", "-o", net, "--no-lava", "--bundle", board,
+        "--proof-samples", 3,
+    )  # fmt: skip
+    assert ran.status == 0
+    assert "check.py" in ran.err
+    done = subprocess.run(
+        [sys.executable, str(board / "check.py")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert tssl("verify", net, "--samples", 5, "--workers", 2).status == 0
+    spikes = []
+    for workers in (1, 2):
+        out = tmp_path / f"by{workers}"
+        run = ["run", net, "--backend", "sim", "--data", "rows", "--samples", 5, "--out", out]
+        assert tssl(*run, "--workers", workers).status == 0
+        with np.load(out / "result.npz") as file:
+            spikes.append({name: file[name] for name in file})
+    assert spikes[0]["output_spikes"].any()
+    assert all(np.array_equal(spikes[0][name], spikes[1][name]) for name in spikes[0])
 
 
 @pytest.mark.lava

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tssl.chip import ConvLayer, CubaNeuron, DenseLayer, Layer
-from tssl.events import reached_neurons, run_events, run_sums, synapses_of
+from tssl.chip import ConvLayer, CubaNeuron, CubaRun, DenseLayer, Layer, cuba_run
+from tssl.events import Fired, active_neurons, run_biases, run_events, synapses_of
 
 STEPS = 5
+NEVER = CubaNeuron(current_decay=0, voltage_decay=0, threshold=131_072)
 
 decays = st.sampled_from([0, 1, 819, 1365, 2048, 4095, 4096])
 thresholds = st.sampled_from([-200_000, -1, 0, 1, 40, 900, 131_071, 131_072, 1 << 24])
@@ -63,18 +64,31 @@ def trains(rng: np.random.Generator, layer: Layer, kind: str) -> np.ndarray:
     return rng.integers(-3, 4, (3, steps, layer.inputs))  # few enough to stay in 32 bits
 
 
-def assert_same(layer: Layer, train: np.ndarray) -> None:
+def fired_by(layer: Layer, train: np.ndarray, steps: int = STEPS) -> Fired | None:
     synapses = synapses_of(layer)
     assert synapses is not None
+    fired = Fired.room(len(train), steps, layer.neurons)
+    return fired if run_events(layer.neuron, synapses, train, fired) else None
+
+
+def assert_same(layer: Layer, train: np.ndarray) -> None:
     time_first = train.transpose(1, 0, 2)
-    fired = run_events(layer, synapses, train, STEPS)
+    fired = fired_by(layer, train)
     expected = layer.run(time_first, STEPS)
     assert fired is not None
+    assert_equal(fired, expected)
+    without_state = Fired.room(len(train), STEPS, layer.neurons, state=False)
+    assert run_events(layer.neuron, synapses_of(layer), train, without_state)
+    np.testing.assert_array_equal(without_state.spikes, fired.spikes)
+    active = active_neurons(synapses_of(layer), train, fired.spikes)
+    reached = layer.reached(time_first) | (expected.spikes != 0)
+    np.testing.assert_array_equal(active, reached.sum(axis=(1, 2)))
+
+
+def assert_equal(fired: Fired, expected: CubaRun) -> None:
     np.testing.assert_array_equal(fired.spikes.transpose(1, 0, 2), expected.spikes)
     np.testing.assert_array_equal(fired.current, expected.state.current)
     np.testing.assert_array_equal(fired.voltage, expected.state.voltage)
-    reached = reached_neurons(synapses.present, train).transpose(1, 0, 2)
-    np.testing.assert_array_equal(reached != 0, layer.reached(time_first))
 
 
 @settings(max_examples=60)
@@ -89,15 +103,12 @@ def test_convolutions_equal_the_hub(layer: ConvLayer, seed: int, kind: str) -> N
     assert_same(layer, trains(np.random.default_rng(seed), layer, kind))
 
 
-@given(dense_layers(), seeds)
-def test_constant_sums_equal_the_hub(layer: DenseLayer, seed: int) -> None:
-    train = np.random.default_rng(seed).integers(-3, 4, (1, 4, layer.inputs))
-    fired = run_sums(layer, layer.activation(train, STEPS)[0], STEPS)
-    expected = layer.run(train, STEPS)
-    assert fired is not None
-    np.testing.assert_array_equal(fired.spikes.transpose(1, 0, 2), expected.spikes)
-    np.testing.assert_array_equal(fired.current, expected.state.current)
-    np.testing.assert_array_equal(fired.voltage, expected.state.voltage)
+@given(neurons, seeds)
+def test_neurons_driven_by_biases_equal_the_hub(neuron: CubaNeuron, seed: int) -> None:
+    bias = np.random.default_rng(seed).integers(-3000, 3000, (4, 7))
+    fired = Fired.room(4, STEPS, 7)
+    assert run_biases(neuron, bias, fired)
+    assert_equal(fired, cuba_run(neuron, np.zeros((1, 4, 7), np.int64), bias, STEPS))
 
 
 def one_neuron(weight: int, **neuron: int) -> DenseLayer:
@@ -108,24 +119,35 @@ def one_neuron(weight: int, **neuron: int) -> DenseLayer:
 
 
 def test_the_current_wraps_and_the_potential_saturates() -> None:
-    layer = one_neuron(16_383)
-    train = np.full((1, 1, 1), 8)  # 131,064 at every step: the current wraps at the second
+    layer = one_neuron(4_095)
+    train = np.full((1, 1, 1), 32)  # 131,040 at every step: the current wraps at the second
     assert_same(layer, train)
-    fired = run_events(layer, synapses_of(layer), train, 2)
-    assert fired.current.item() == 2 * 64 * 131_064 - (1 << 24)
+    assert fired_by(layer, train, 2).current.item() == 2 * 64 * 131_040 - (1 << 24)
+
+
+def test_graded_spikes_too_large_for_16_bits() -> None:
+    assert_same(one_neuron(1), np.full((1, 1, 1), 1 << 16))
+
+
+def test_eight_rows_of_the_largest_weight_fit() -> None:
+    """Eight times 4095 is summed in 16 bits, and so is its negative."""
+    for sign in (1, -1):
+        layer = DenseLayer(
+            name="d", source="input", weight=np.full((3, 17), sign * 4_095), neuron=NEVER
+        )
+        assert_same(layer, np.ones((2, STEPS, 17), np.uint8))
 
 
 @pytest.mark.parametrize(
     ("weight", "value"),
-    [(16_383, 9), (16_384, 1), (16_383, 1 << 20)],
+    [(4_095, 33), (4_096, 1), (4_095, 1 << 20)],
     ids=["an activation that could wrap twice", "a weight too wide", "a sum beyond 32 bits"],
 )
 def test_what_might_leave_32_bits_is_not_run(weight: int, value: int) -> None:
-    layer = one_neuron(weight)
-    assert run_events(layer, synapses_of(layer), np.full((1, 1, 1), value), 1) is None
+    assert fired_by(one_neuron(weight), np.full((1, 1, 1), value), 1) is None
 
 
-def test_sums_that_could_wrap_twice_are_not_run() -> None:
-    layer = one_neuron(1)
-    assert run_sums(layer, np.array([[(1 << 17) + 1]]), 1) is None
-    assert run_sums(layer, np.array([[1 << 17]]), 1) is not None
+def test_biases_that_could_wrap_twice_are_not_run() -> None:
+    room = Fired.room(1, 1, 1)
+    assert not run_biases(NEVER, np.array([[(1 << 17) + 1]]), room)
+    assert run_biases(NEVER, np.array([[1 << 17]]), room)

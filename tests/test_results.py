@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -51,23 +51,33 @@ def synapses_of(layer: Layer) -> Synapses:
     return dense_synapses(layer)
 
 
-def brute_force(layer: Layer, source: np.ndarray, fired: np.ndarray) -> tuple[list, list]:
-    """Return synaptic operations and active updates per step, synapse by synapse."""
+class Tally(NamedTuple):
+    """Counts of a layer per step."""
+
+    operations: list[int]
+    zeros: list[int]
+    active: list[int]
+
+
+def brute_force(layer: Layer, source: np.ndarray, fired: np.ndarray) -> Tally:
+    """Count synapse by synapse."""
     source = np.broadcast_to(source, (STEPS, *source.shape[1:]))
-    synapses = [
-        [(i, delay) for i, weight, delay in one if weight != 0] for one in synapses_of(layer)
-    ]
-    own = getattr(layer, "recurrent_weight", np.zeros((layer.neurons, layer.neurons), np.int64))
-    operations, active = [0] * STEPS, [0] * STEPS
+    every = synapses_of(layer)
+    synapses = [[(i, delay) for i, weight, delay in one if weight != 0] for one in every]
+    own = getattr(layer, "recurrent_weight", None)
+    tally = Tally([0] * STEPS, [0] * STEPS, [0] * STEPS)
     for t, b, o in np.ndindex(fired.shape):
         sent = sum(bool(source[t, b, i]) for i, _ in synapses[o])
         arrived = any(source[t - delay, b, i] for i, delay in synapses[o] if t >= delay)
+        stored = sum(bool(source[t, b, i]) for i, _, _ in every[o])
         echoes = 0
-        if t > 0:
+        if own is not None and t > 0:
             echoes = sum(bool(own[o, j]) and bool(fired[t - 1, b, j]) for j in range(layer.neurons))
-        operations[t] += sent + echoes
-        active[t] += bool(arrived or echoes or fired[t, b, o])
-    return operations, active
+            stored += int(fired[t - 1, b].sum())
+        tally.operations[t] += sent + echoes
+        tally.zeros[t] += stored - sent - echoes
+        tally.active[t] += bool(arrived or echoes or fired[t, b, o])
+    return tally
 
 
 def sparse(rng: np.random.Generator, shape: tuple[int, ...], largest: int) -> np.ndarray:
@@ -154,6 +164,8 @@ def test_counts_equal_brute_force(
     assert all(spikes.any() for spikes in recording.trains.values())
     counts = count_operations(network, train, recording)
     inputs = np.broadcast_to(recording.trains.get(INPUT, train), (STEPS, 3, 8))
+    assert counts.stored_zeros is not None
+    assert counts.stored_zeros.any()
     assert counts.samples == 3
     assert counts.time_steps == STEPS
     assert counts.layers == tuple(layer.name for layer in network.layers)
@@ -162,9 +174,10 @@ def test_counts_equal_brute_force(
     for position, layer in enumerate(network.layers):
         fired = recording.trains[layer.name]
         source = inputs if layer.source == INPUT else recording.trains[layer.source]
-        operations, active = brute_force(layer, source, fired)
-        assert counts.synaptic_operations[position].tolist() == operations
-        assert counts.active_updates[position].tolist() == active
+        tally = brute_force(layer, source, fired)
+        assert counts.synaptic_operations[position].tolist() == tally.operations
+        assert counts.stored_zeros[position].tolist() == tally.zeros
+        assert counts.active_updates[position].tolist() == tally.active
         assert counts.spikes[position].tolist() == [int(step.sum()) for step in fired]
 
 
@@ -360,6 +373,7 @@ def test_a_changed_document_is_a_data_error(saved: Path, change: dict[str, Any],
         {"spike_counts": np.zeros((8, 3), np.int64)},
         {"output_spikes": np.zeros((8, 5, 4), np.uint8)},
         {"counts.spikes": np.zeros((2, 5), np.int64)},
+        {"counts.stored_zeros": np.zeros((2, 5), np.int64)},
         {"counts.neurons": np.zeros(3, np.int64)},
     ],
     ids=lambda change: "-".join(f"{key}{np.shape(value)}" for key, value in change.items()),

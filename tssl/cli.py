@@ -240,6 +240,13 @@ def _print_training(output: Output, outcome: Any) -> None:  # noqa: ANN401 - Tra
     help="Test samples for the proof.",
 )
 @click.option("--lava/--no-lava", default=True, help="Prove against Lava too.")
+@click.option(
+    "--weight-bits",
+    multiple=True,
+    metavar="[LAYER=]N",
+    help="Bits of weights, the sign included [all that the target has].",
+)
+@click.option("--never-wraps", is_flag=True, help="Exclude a wrap of the current for any input.")
 @click.option("--bundle", type=FOLDER, help="Also write a folder for a machine with the chip.")
 @click.option("--data-dir", type=FOLDER, help="Where to look for data files first.")
 @_lava_options
@@ -250,12 +257,15 @@ def export(output: Output, run: Path, target: str, path: Path | None, **options:
     \b
     Examples:
       tssl export runs/digits --target loihi2 -o digits.net
+      tssl export runs/digits --target loihi2 --weight-bits 4 --weight-bits dense2=8
+      tssl export runs/digits --target loihi2 --bundle for-the-board
     """
     from tssl.workflow import export as workflow
     from tssl.workflow.bundle import bundle, check_folder
     from tssl.workflow.inputs import InputChoice
 
     backend = _backend(options)
+    folder: Path | None = options.pop("bundle")
     chosen = workflow.ExportOptions(backend=backend, **options)
     if folder is not None:
         check_folder(folder)
@@ -406,14 +416,16 @@ def report(output: Output, results: tuple[Path, ...], html: Path | None, **optio
 
 def _print_reports(output: Output, found: list[Any]) -> None:
     """Write all costs side by side, and in full where there are few."""
-    from tssl.report import show_comparison, show_costs, show_result
+    from tssl.report import show_comparison, show_costs, show_operations, show_result
 
     for each in found:
         show_result(each.result, output.results)
+        show_operations(each.result, output.results)
     costs = [cost for each in found for cost in each.costs]
+    too_many = len(costs) > _MOST_IN_FULL
     if len(costs) > 1:
-        show_comparison([each.sheet for each in found], output.results)
-    if len(costs) > _MOST_IN_FULL:
+        show_comparison([each.sheet for each in found], output.results, reasons=too_many)
+    if too_many:
         output.line("In full: --html or --json, or at most two profiles at a time.")
         return
     for cost in costs:

@@ -5,7 +5,7 @@ import time
 import zipfile
 import zlib
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,17 +16,20 @@ from tssl.chip import (
     INPUT,
     BoolArray,
     ChipNetwork,
+    ConvLayer,
     IntArray,
     Layer,
     RecurrentLayer,
     SpikeArray,
     Train,
 )
+from tssl.cores import spread
 from tssl.errors import DataError
-from tssl.events import Synapses, reached_neurons, synapses_of
+from tssl.events import Synapses, active_neurons, synapses_of
 from tssl.files import read_json, remove, write_json, written
 
 SCHEMA_VERSION = 1
+_BLOCK_BYTES = 1 << 20
 _ARRAYS = "result.npz"
 _DOCUMENT = "result.json"
 _DAMAGE = (  # what numpy and zipfile raise on damaged archives, beside what is missing in them
@@ -74,6 +77,10 @@ class OpCounts:
         Spikes fired, ``(layers, time)``.
     input_spikes
         Non-zero inputs, ``(time,)``.
+    stored_zeros
+        Spikes times the synapses of weight zero that lie among the non-zero ones they drive,
+        ``(layers, time)``. Loihi's counter leaves them out of its synaptic operations. None
+        in results of a tssl that did not count them.
     """
 
     samples: int
@@ -83,6 +90,7 @@ class OpCounts:
     active_updates: IntArray
     spikes: IntArray
     input_spikes: IntArray
+    stored_zeros: IntArray | None = None
 
     def __add__(self, other: "OpCounts") -> "OpCounts":
         """Return the counts of both, which must come from the same network."""
@@ -94,6 +102,7 @@ class OpCounts:
             active_updates=self.active_updates + other.active_updates,
             spikes=self.spikes + other.spikes,
             input_spikes=self.input_spikes + other.input_spikes,
+            stored_zeros=_sum(self.stored_zeros, other.stored_zeros),
         )
 
     @property
@@ -107,8 +116,8 @@ class OperationCounter:
 
     def __init__(self, network: ChipNetwork) -> None:
         self._network = network
-        self._fan_outs = [layer.fan_out() for layer in network.layers]
-        self._synapses = [_present(layer) for layer in network.layers]
+        self._fan_outs = [_fan_out(layer) for layer in network.layers]
+        self._synapses = [synapses_of(layer) for layer in network.layers]
 
     def count(self, train: IntArray, recording: Recording) -> OpCounts:
         """Return the operations of some samples.
@@ -132,18 +141,19 @@ class OperationCounter:
         ):
             source, fired = sources[layer.source], recording.trains[layer.name]
             operations.append(_driven(layer, source, fired, fan_out))
-            reached = _reached(layer, synapses, source, fired)
-            active.append((reached | (fired != 0)).sum(axis=(1, 2)))
+            active.append(_active(layer, synapses, source, fired))
             spikes.append(fired.sum(axis=(1, 2), dtype=np.int64))
-        input_spikes = (sources[INPUT] != 0).sum(axis=(1, 2))
+        input_spikes = np.count_nonzero(sources[INPUT], axis=(1, 2))
+        driven = np.array(operations)
         return OpCounts(
             samples=train.shape[1],
             layers=tuple(layer.name for layer in network.layers),
             neurons=np.array([layer.neurons for layer in network.layers]),
-            synaptic_operations=np.array(operations),
+            synaptic_operations=driven[:, :, 0],
             active_updates=np.array(active),
             spikes=np.array(spikes),
             input_spikes=np.broadcast_to(input_spikes, (time_steps,)).copy(),
+            stored_zeros=driven[:, :, 1],
         )
 
 
@@ -330,27 +340,48 @@ def _layer_totals(network: ChipNetwork, recording: Recording) -> IntArray:
     return np.stack(totals, axis=1)
 
 
-def _present(layer: Layer) -> Synapses | None:
-    synapses = synapses_of(layer)
-    return None if synapses is None else synapses.present
+def _sum(one: IntArray | None, other: IntArray | None) -> IntArray | None:
+    return None if one is None or other is None else one + other
+
+
+def _fan_out(layer: Layer) -> IntArray:
+    """Return the non-zero synapses and the stored zeros that each input drives, ``(inputs, 2)``."""
+    present = layer.fan_out()
+    stored = np.full(layer.inputs, layer.neurons)
+    if isinstance(layer, ConvLayer):
+        stored = replace(layer, weight=np.ones_like(layer.weight)).fan_out()
+    return np.stack([present, stored - present], axis=1)
 
 
 def _driven(layer: Layer, source: Train, fired: SpikeArray, fan_out: IntArray) -> IntArray:
-    """Return the synaptic operations of each step, those of recurrent synapses included."""
-    driven = _per_step(source != 0, fan_out, len(fired))
+    """Return synaptic operations and stored zeros of each step, ``(time, 2)``.
+
+    Those of recurrent synapses are included.
+    """
+    driven = _per_step(source, fan_out, len(fired))
     if isinstance(layer, RecurrentLayer):
-        own_fan_out = (layer.recurrent_weight != 0).sum(axis=0)
+        present = (layer.recurrent_weight != 0).sum(axis=0)
+        own_fan_out = np.stack([present, layer.neurons - present], axis=1)
         driven[1:] += _per_step(fired[:-1], own_fan_out, len(fired) - 1)
     return driven
 
 
-def _reached(
-    layer: Layer, synapses: Synapses | None, source: Train, fired: SpikeArray
-) -> BoolArray:
+def _active(layer: Layer, synapses: Synapses | None, source: Train, fired: SpikeArray) -> IntArray:
+    """Return how many neurons receive a spike or fire at each step, ``(time,)``."""
+    if synapses is None:
+        reached = _reached(layer, source, fired)
+        return np.asarray((reached | (fired != 0)).sum(axis=(1, 2)))
+
+    def count(samples: slice) -> IntArray:
+        own = np.ascontiguousarray(source[:, samples].transpose(1, 0, 2))
+        return active_neurons(synapses, own, fired[:, samples].transpose(1, 0, 2))
+
+    size = max(1, _BLOCK_BYTES // max(1, len(source) * source.shape[2]))
+    return np.sum(spread(count, fired.shape[1], size), axis=0, dtype=np.int64)
+
+
+def _reached(layer: Layer, source: Train, fired: SpikeArray) -> BoolArray:
     """Return which neurons receive a spike at each step, from the layer itself included."""
-    if synapses is not None:
-        sample_first = np.ascontiguousarray(source.transpose(1, 0, 2))
-        return np.asarray(reached_neurons(synapses, sample_first).transpose(1, 0, 2) != 0)
     # a static input reaches the later steps' neurons through delays only when it is spelt out
     reached = layer.reached(np.broadcast_to(source, (len(fired), *source.shape[1:])))
     if isinstance(layer, RecurrentLayer):
@@ -361,10 +392,10 @@ def _reached(
     return reached
 
 
-def _per_step(spikes: Train | BoolArray, fan_out: IntArray, time_steps: int) -> IntArray:
-    """Return synaptic operations per step for binary spikes ``(time or 1, samples, n)``."""
-    per_neuron = spikes.sum(axis=1, dtype=np.int64)
-    return np.broadcast_to(per_neuron @ fan_out, (time_steps,)).copy()
+def _per_step(spikes: Train, fan_out: IntArray, time_steps: int) -> IntArray:
+    """Return what the spikes ``(time or 1, samples, n)`` drive per step, ``(time, 2)``."""
+    driven = np.count_nonzero(spikes, axis=1) @ fan_out
+    return np.broadcast_to(driven, (time_steps, driven.shape[1])).copy()
 
 
 def _from_files(document: dict[str, Any], arrays: dict[str, Any]) -> RunResult:
@@ -400,6 +431,7 @@ def _check_shapes(result: RunResult) -> None:
         "synaptic_operations": (counts.synaptic_operations, (layers, steps)),
         "active_updates": (counts.active_updates, (layers, steps)),
         "spikes": (counts.spikes, (layers, steps)),
+        "stored_zeros": (counts.stored_zeros, (layers, steps)),
     }
     for name, (array, shape) in expected.items():
         if array is not None and array.shape != shape:

@@ -1,22 +1,27 @@
 """What the model says of public measurements, row by row as docs/validation.md shows it."""
 
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.hw_profiles.sana_fe import (
+    RUNS,
+    SANA_FE,
+    chain_from_neurons,
+    energy_by_unit,
+    firing,
+    priced,
+    run_sana_fe,
+    sana_fe_profile,
+)
 from tests.hw_profiles.validation import (
     MAPPINGS,
-    SANA_FE,
-    all_firing,
     cases,
-    chain_from_neurons,
     mapping_row,
     pilotnet,
     pilotnet_counts,
     price,
-    sana_fe_profile,
 )
 from tssl.hw_profiles import estimate, load_profile, map_to_cores
 
@@ -34,6 +39,9 @@ ALLOWED = {  # lowest and highest error, by the beginning of the name
     "ODIN": (-0.005, 0.005),
     "TrueNorth": (-0.025, 0.005),
     "SANA-FE, 10 to 20 dense, step (detailed)": (-0.05, 0.0),
+    "SANA-FE, 30 to 40 to 10 dense, step (detailed)": (-0.05, 0.0),
+    "SANA-FE, 200 to 900 to 300 dense, step (detailed)": (-0.20, -0.15),
+    "SANA-FE, 784 to 600 to 400 to 10 dense, step (detailed)": (-0.60, -0.50),
     "SANA-FE": (-0.001, 0.001),
 }
 
@@ -77,7 +85,7 @@ def test_against_the_formulas_of_sana_fe_spike_by_spike(sizes):
     """A second implementation, message by message: energy within 1 %, simple timing within 5 %."""
     network, profile = chain_from_neurons(*sizes), sana_fe_profile()
     mapping = map_to_cores(profile, network)
-    costs = estimate(profile, network, all_firing(network, sizes, 3), mapping)
+    costs = estimate(profile, network, firing(network, sizes, 3), mapping)
     joules, seconds = _by_message(mapping)
     assert costs.by_part["dynamic"].value == pytest.approx(3 * joules, rel=0.01)
     assert costs.step_time.value == pytest.approx(seconds, rel=0.05)
@@ -117,41 +125,14 @@ def _distance(one, other):
     return abs(places[0][0] - places[1][0]), abs(places[0][1] - places[1][1])
 
 
-@pytest.mark.parametrize("sizes", [(10, 20), (64, 128), (30, 40, 10)])
-def test_against_sana_fe(sizes):
-    """Where SANA-FE is installed: the same constants, every neuron but the last layer's fires."""
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)
+def test_against_sana_fe(run):
+    """Where SANA-FE is installed: the same constants and mapping, step by step."""
     sanafe = pytest.importorskip("sanafe", reason="SANA-FE (GPL) is not installed; never required")
-    steps = 10
-    ran = _run_sana_fe(sanafe, sizes, steps)
-    network, profile = chain_from_neurons(*sizes), sana_fe_profile()
-    done = all_firing(network, sizes, steps)
-    costs = estimate(profile, network, done, map_to_cores(profile, network))
-    energy = costs.by_part["dynamic"].value
-    assert energy == pytest.approx(ran["energy"]["total"], rel=0.01)
-    assert costs.step_time.value * steps == pytest.approx(ran["sim_time"], rel=0.05)
-
-
-def _run_sana_fe(sanafe, sizes, steps):
-    """Run a dense chain, one layer per core of the first tile."""
-    arch = sanafe.load_loihi()
-    network = sanafe.Network()
-    groups = []
-    for index, size in enumerate(sizes):
-        threshold = -1.0 if index < len(sizes) - 1 else 1e9  # always, and never
-        group = network.create_neuron_group(
-            f"layer{index}",
-            size,
-            model_attributes={"threshold": threshold},
-            soma_hw_name="loihi_lif",
-            default_synapse_hw_name="loihi_dense_synapse",
-        )
-        for neuron in group:
-            neuron.map_to_core(arch.tiles[0].cores[index])
-        groups.append(group)
-    for before, after in pairwise(groups):
-        for source in before:
-            for target in after:
-                source.connect_to_neuron(target, {"weight": 1.0})
-    chip = sanafe.SpikingChip(arch)
-    chip.load(network)
-    return chip.sim(steps, timing_model="simple")
+    costs = priced(run)
+    energy, simple, detailed = run_sana_fe(sanafe, run)
+    assert costs.by_part["dynamic"].value == pytest.approx(energy["total"], rel=0.01)
+    for unit, joules in energy_by_unit(costs).items():
+        assert joules == pytest.approx(energy[unit], rel=0.01)
+    assert costs.step_time.value == pytest.approx(simple, rel=0.05)
+    assert (energy["total"], simple, detailed) == pytest.approx(run[2:], rel=1e-4)  # as recorded

@@ -4,16 +4,17 @@
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
-from tests.hw_profiles.networks import NEURON, counts, dense, pilotnet
+from tests.hw_profiles.networks import counts, dense, pilotnet
+from tests.hw_profiles.sana_fe import RUNS, energy_by_unit, priced
 from tssl.chip import ChipNetwork, InputLayer
-from tssl.hw_profiles import Figure, estimate, load_profile, map_to_cores
+from tssl.hw_profiles import estimate, load_profile, map_to_cores
 
 PILOTNET_OPERATIONS = [0, 1604873, 452130, 144321, 62329, 5108, 413, 42, 2]
 PILOTNET_SPIKES = [26928, 6247, 840, 417, 196, 11, 5, 1, 0]
+SAME = "test against a recorded run of SANA-FE, the same constants"
 
 
 @dataclass(frozen=True)
@@ -159,80 +160,28 @@ def truenorth_cases():
     ]  # fmt: skip
 
 
-SANA_FE = {
-    "energy": {
-        "synaptic_operation": 35.5e-12,
-        "neuron_update_active": 72.8e-12,
-        "neuron_update_inactive": 51.2e-12,
-        "spike_within_tile": 69.3e-12,
-        "message": 111e-12,
-        "hop_east_west": 3.0e-12,
-        "hop_north_south": 4.2e-12,
-    },
-    "time": {
-        "synaptic_operation": 3.8e-9,
-        "neuron_update_active": 9.7e-9,
-        "neuron_update_inactive": 6.0e-9,
-        "spike_out": 30e-9,
-        "message_out": 5.1e-9,
-        "message_in": 16e-9,
-        "barrier": 0.6e-6,
-    },
-}
-"""Constants of SANA-FE's arch/loihi.yaml for dense synapses; the barrier is that of one tile."""
-
-
-def sana_fe_profile():
-    """Return Loihi 1 with SANA-FE's constants."""
-    profile = load_profile("loihi1")
-    tables = {}
-    for name, section, unit in (("energy", profile.energy, "J"), ("time", profile.time, "s")):
-        figures = {
-            key: Figure(value=value, unit=unit, kind="fitted", source="SANA-FE, arch/loihi.yaml")
-            for key, value in SANA_FE[name].items()
-        }
-        tables[name] = section.model_copy(update=figures)
-    return profile.model_copy(update=tables)
-
-
-def chain_from_neurons(*sizes):
-    """Return a dense chain whose input is a block of neurons on cores."""
-    network = dense(*sizes)
-    block = InputLayer(shape=(sizes[0],), neuron=NEURON)
-    return ChipNetwork(name="chain", input=block, layers=network.layers)
-
-
-def all_firing(network, sizes, time_steps):
-    """Return counts of a dense chain in which every neuron but the last layer's fires."""
-    return counts(
-        network,
-        operations=[before * after for before, after in pairwise(sizes)],
-        active=sizes[1:],
-        spikes=[*sizes[1:-1], 0],
-        time_steps=time_steps,
-        input_spikes=sizes[0],
-    )
-
-
 def sana_fe_cases():
-    """Ten neurons that all fire into twenty, per step, as SANA-FE 2.2.9 printed it."""
-    network = chain_from_neurons(10, 20)
-    done = all_firing(network, (10, 20), 1)
-    profile = sana_fe_profile()
-    costs = estimate(profile, network, done, map_to_cores(profile, network))
-    by_name = {name: quantity.value * 1e9 for name, quantity in costs.by_name.items()}
-    soma = by_name["active neuron updates"] + by_name["spikes"]
-    kind = "test against a recorded run of SANA-FE, the same constants"
+    """Small networks per step, beside what SANA-FE 2.2.9 printed."""
+    return [*sana_fe_parts(), *(case for run in RUNS for case in sana_fe_run(run))]
+
+
+def sana_fe_parts():
+    """Return the first network by the parts that SANA-FE prints."""
+    parts = energy_by_unit(priced(RUNS[0]))
     return [
-        Case("SANA-FE, 10 to 20 dense, soma", soma, 2.877, "nJ", kind),
-        Case("SANA-FE, 10 to 20 dense, synapses", by_name["synaptic operations"], 7.1, "nJ", kind),
-        Case("SANA-FE, 10 to 20 dense, network", by_name["messages"], 1.11, "nJ", kind),
-        Case("SANA-FE, 10 to 20 dense, all", costs.by_part["dynamic"].value * 1e9, 11.087, "nJ",
-             kind),
-        Case("SANA-FE, 10 to 20 dense, step (simple)", costs.step_time.value * 1e6, 1.520, "µs",
-             kind),
-        Case("SANA-FE, 10 to 20 dense, step (detailed)", costs.step_time.value * 1e6, 1.5648, "µs",
-             "test; the detailed schedule is not modelled"),
+        Case(f"SANA-FE, {RUNS[0].name}, {part}", parts[part] * 1e9, measured, "nJ", SAME)
+        for part, measured in (("soma", 2.877), ("synapse", 7.1), ("network", 1.11))
+    ]
+
+
+def sana_fe_run(run):
+    costs, step = priced(run), f"SANA-FE, {run.name}, step"
+    dynamic, seconds = costs.by_part["dynamic"].value, costs.step_time.value * 1e6
+    return [
+        Case(f"SANA-FE, {run.name}, energy", dynamic * 1e9, run.joules * 1e9, "nJ", SAME),
+        Case(f"{step} (simple)", seconds, run.simple * 1e6, "µs", SAME),
+        Case(f"{step} (detailed)", seconds, run.detailed * 1e6, "µs",
+             "test; queues are not modelled"),
     ]  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from tssl.errors import (
     OutputError,
     UnsupportedLayerError,
 )
-from tssl.lava_runtime import lava_sim
+from tssl.lava_runtime import lava_sim, worker
 from tssl.lava_runtime.compare import SPIKES, compare, first_difference
 from tssl.lava_runtime.engine import run_chunk
 from tssl.lava_runtime.lava_sim import LavaSim, check
@@ -233,16 +233,21 @@ def session_members(sessions: set[int]) -> list[int]:
 @pytest.fixture
 def traces(monkeypatch) -> Iterator[Traces]:
     folder = Path(tempfile.mkdtemp(prefix="tssl-"))  # tmp_path is too long for a socket's name
-    monkeypatch.setattr(lava_sim.tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(worker.tempfile, "tempdir", str(folder))
     found = Traces(folder)
     yield found
     found.assert_gone()
     folder.rmdir()
 
 
-def long_run(rng: np.random.Generator, progress: Callable[[int], None], **options: object) -> None:
+def long_run(
+    rng: np.random.Generator,
+    progress: Callable[[int], None],
+    samples: int = 5000,
+    **options: object,
+) -> None:
     network = dense_net(rng)
-    train = rng.integers(0, 10, (4, 5000, 9))
+    train = rng.integers(0, 10, (4, samples, 9))
     for _ in LavaSim(**options).run(network, train, 4, progress):
         pass
 
@@ -255,7 +260,11 @@ def edited(path: Path, network: ChipNetwork, key: str, value: object) -> Path:
     return path
 
 
+several = pytest.mark.parametrize("workers", [1, 2])
+
+
 @pytest.mark.lava
+@several
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
@@ -264,24 +273,27 @@ def edited(path: Path, network: ChipNetwork, key: str, value: object) -> Path:
         ("layer/3/shape", np.array([5]), "Error"),  # while building or compiling
     ],
 )
-def test_exceptions_in_lava_are_told(rng, tmp_path, traces, key, value, message):
+def test_exceptions_in_lava_are_told(rng, tmp_path, traces, key, value, message, workers):
     network = dense_net(rng)
     path = edited(tmp_path / "broken.net", network, key, value)
     started = time.monotonic()
+    backend = LavaSim(net_path=path, workers=workers)
     with pytest.raises(BackendError, match=message) as caught:
-        run_all(LavaSim(net_path=path), network, rng.integers(0, 9, (3, 2, 9)), 3)
+        run_all(backend, network, rng.integers(0, 9, (3, 2, 9)), 3)
     assert "\n" not in str(caught.value)
     assert time.monotonic() - started < 30
 
 
 @pytest.mark.lava
+@several
 @pytest.mark.parametrize("victim", ["worker", "actor"])
-def test_killed_processes_are_noticed(rng, traces, victim):
+def test_killed_processes_are_noticed(rng, traces, victim, workers):
     def progress(_: int) -> None:
         if traces.sessions:
             return
         traces.look()
-        (worker,) = traces.sessions
+        assert len(traces.sessions) == workers
+        worker = min(traces.sessions)  # started first, so surely running by now
         actors = [pid for pid in session_members({worker}) if pid != worker]
         assert len(actors) > 5
         assert traces.memory
@@ -289,7 +301,7 @@ def test_killed_processes_are_noticed(rng, traces, victim):
         os.kill(worker if victim == "worker" else max(actors), signal.SIGKILL)
 
     with pytest.raises(BackendError, match=r"SIGKILL|code -9"):
-        long_run(rng, progress)
+        long_run(rng, progress, workers=workers)
 
 
 def cmdline(pid: int) -> bytes:
@@ -297,15 +309,17 @@ def cmdline(pid: int) -> bytes:
 
 
 @pytest.mark.lava
-def test_time_out(rng, traces):
+@several
+def test_time_out(rng, traces, workers):
     with pytest.raises(BackendTimeoutError, match="time-out"):
-        long_run(rng, lambda _: traces.look(), timeout=4.0)
+        long_run(rng, lambda _: traces.look(), timeout=8.0, workers=workers, samples=50_000)
     assert traces.memory
 
 
 @pytest.mark.lava
-def test_a_worker_that_no_longer_moves_is_stopped(rng, traces, monkeypatch):
-    monkeypatch.setattr(lava_sim, "_STEP_SECONDS", 1.0)
+@several
+def test_a_worker_that_no_longer_moves_is_stopped(rng, traces, monkeypatch, workers):
+    monkeypatch.setattr(worker, "_STEP_SECONDS", 1.0)
 
     def progress(_: int) -> None:
         if not traces.sessions:
@@ -315,52 +329,104 @@ def test_a_worker_that_no_longer_moves_is_stopped(rng, traces, monkeypatch):
                     os.kill(pid, signal.SIGSTOP)
 
     with pytest.raises(BackendTimeoutError, match="did not advance"):
-        long_run(rng, progress)
+        long_run(rng, progress, workers=workers)
 
 
 @pytest.mark.lava
-def test_interrupt_and_abandoned_runs_leave_nothing(rng, traces):
+@several
+def test_interrupt_and_abandoned_runs_leave_nothing(rng, traces, workers):
     def progress(_: int) -> None:
         traces.look()
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        long_run(rng, progress)
+        long_run(rng, progress, workers=workers)
     assert traces.memory
 
 
-@pytest.mark.lava
-def test_worker_ends_when_its_parent_is_killed(rng, traces):
-    """Nobody is left to clean up, so the worker must notice."""
+def started(traces: Traces, workers: int) -> "subprocess.Popen[bytes]":
+    """Start a Python that runs Lava, and return it when all its workers are at work."""
     code = (
         "import numpy as np; from tests.lava_runtime.networks import dense_net\n"
         "from tssl.lava_runtime.lava_sim import LavaSim\n"
         "net = dense_net(np.random.default_rng(0))\n"
         "train = np.zeros((4, 100000, 9), int)\n"
-        "list(LavaSim().run(net, train, 4, lambda n: print(n, flush=True)))\n"
+        f"backend = LavaSim(workers={workers})\n"
+        "list(backend.run(net, train, 4, lambda n: print(n, flush=True)))\n"
     )
     root = Path(__file__).resolve().parents[2]
     environment = {**os.environ, "TMPDIR": str(traces.folder)}
-    with subprocess.Popen(
-        [sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE, env=environment
-    ) as parent:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+    )
+    assert parent.stdout is not None
+    parent.stdout.readline()
+    traces.sessions.update(children(parent.pid))
+    assert len(traces.sessions) == workers
+    traces.look()
+    assert traces.memory
+    return parent
+
+
+@pytest.mark.lava
+@several
+@pytest.mark.parametrize("kind", [signal.SIGKILL, signal.SIGINT])
+def test_workers_end_with_their_parent(traces, kind, workers):
+    """After SIGKILL nobody is left to clean up, so the workers must notice by themselves."""
+    with started(traces, workers) as parent:
+        parent.send_signal(kind)
         assert parent.stdout is not None
-        parent.stdout.readline()
-        (worker,) = children(parent.pid)
-        traces.sessions.add(worker)
-        traces.look()
-        assert traces.memory
-        parent.kill()
+        parent.stdout.read()
+    assert parent.returncode != 0
+
+
+@pytest.mark.lava
+@pytest.mark.parametrize("maker", [dense_net, MAKERS[5]], ids=["dense", "block_recurrent"])
+@pytest.mark.parametrize("workers", [2, 3])
+def test_several_workers_yield_what_one_does(rng, maker, workers):
+    """Eleven samples do not divide evenly; four among three workers neither."""
+    network = maker(rng)
+    train = inputs(rng, network, 6, 11 if maker is dense_net else 4)
+    reports: list[int] = []
+    chunks = list(LavaSim(workers=workers).run(network, train, 6, reports.append))
+    assert len(chunks) >= workers - 1
+    assert reports[-1] == train.shape[1]
+    assert reports == sorted(reports)
+    recording = run_all(LavaSim(workers=workers), network, train, 6)
+    assert_same(network, train, 6, recording)
+
+
+@pytest.mark.lava
+def test_more_workers_than_samples(rng):
+    network = dense_net(rng)
+    train = inputs(rng, network, 9, 2)
+    assert_same(network, train, 9, run_all(LavaSim(workers=5), network, train, 9))
+
+
+@pytest.mark.lava
+def test_only_the_output_is_recorded_when_asked_for(rng):
+    network = dense_net(rng)
+    train = inputs(rng, network, 9, 3)
+    recording = run_all(LavaSim(output_only=True), network, train, 9)
+    expected = run_chunk(network, train, 9)
+    assert expected.trains["c"].any()
+    assert np.array_equal(recording.trains["c"], expected.trains["c"])
+    assert np.array_equal(recording.output_voltage, expected.output_voltage)
+    assert not recording.trains["a"].any()
 
 
 # --- no space -----------------------------------------------------------------------------
 
 STEPS_OF_A_JOB = {
-    "folder": (lava_sim.tempfile, "mkdtemp"),
+    "folder": (worker.tempfile, "mkdtemp"),
     "input": (np, "save"),
-    "file of others": (lava_sim.shutil, "copyfile"),
-    "settings": (lava_sim.Path, "write_text"),
-    "worker": (lava_sim, "_worker_copy"),
+    "file of others": (worker.shutil, "copyfile"),
+    "settings": (worker.Path, "write_text"),
+    "worker": (worker, "worker_copy"),
 }
 
 
@@ -373,6 +439,8 @@ def test_full_disk_while_a_job_is_set_up(rng, traces, tmp_path, monkeypatch, ste
     netx.write(tmp_path / "a.net", network)
     backend = LavaSim(net_path=tmp_path / "a.net")
     monkeypatch.setattr(*STEPS_OF_A_JOB[step], full)
+    if step == "worker":
+        monkeypatch.setattr(lava_sim, "worker_copy", full)
     with pytest.raises(OutputError, match="No space left on device; ") as caught:
         run_all(backend, network, np.zeros((1, 1, 9), int), 3)
     assert str(caught.value).startswith(f"{traces.folder}: ")

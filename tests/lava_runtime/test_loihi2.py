@@ -5,8 +5,8 @@ import pytest
 
 from tests.lava_runtime.networks import dense_net, recurrent_net
 from tssl.errors import BackendUnavailableError
-from tssl.lava_runtime.lava_sim import _period
 from tssl.lava_runtime.loihi2 import Loihi2
+from tssl.lava_runtime.worker import period
 
 
 @pytest.mark.lava
@@ -18,12 +18,12 @@ def test_absence_is_said_in_one_line_and_in_seconds(rng):
     assert time.monotonic() - started < 20
 
 
-@pytest.mark.parametrize(("steps", "period"), [(1, 1), (2, 2), (5, 8), (8, 8), (9, 16)])
-def test_samples_start_at_powers_of_two(rng, steps, period):
-    assert _period(dense_net(rng), steps, hardware=True) == period
-    assert _period(dense_net(rng), steps, hardware=False) == steps
+@pytest.mark.parametrize(("steps", "expected"), [(1, 1), (2, 2), (5, 8), (8, 8), (9, 16)])
+def test_samples_start_at_powers_of_two(rng, steps, expected):
+    assert period(dense_net(rng), steps, hardware=True) == expected
+    assert period(dense_net(rng), steps, hardware=False) == steps
 
 
 def test_spikes_under_way_need_separate_samples(rng):
     network = recurrent_net(rng)
-    assert _period(network, 5, hardware=False) == 5 + len(network.layers)
+    assert period(network, 5, hardware=False) == 5 + len(network.layers)

@@ -13,6 +13,7 @@ by trying, and nothing else fits:
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -20,8 +21,9 @@ import pytest
 
 from tests.lava_runtime.networks import lava_file
 from tssl import netx
-from tssl.chip import ChipNetwork, CubaState, IntArray, cuba_step
+from tssl.chip import ChipNetwork, ConvLayer, CubaState, IntArray, cuba_step
 from tssl.lava_runtime.engine import run_chunk
+from tssl.results import OpCounts, count_operations
 
 NAMES = [f"conv-{index}" for index in range(5)] + [f"fc-{index}" for index in range(4)]
 MARK_OF_A_SPIKE = 128
@@ -136,3 +138,65 @@ def test_the_engine(network):
         first, second = theirs[late : late + PERIOD], theirs[late + PERIOD :]
         assert_equal(name, "spikes", ours[: len(first)], first)
         assert_equal(name, "spikes of sample 1", ours[: len(second)], second)
+
+
+# --- operations --------------------------------------------------------------------------
+#
+# Intel's benchmark of this network on Loihi 2 counts synaptic operations. Its input stays
+# silent there and biases drive the network; a re-simulation with a reset every 16 steps gave
+# 2,269,217 operations per step through non-zero weights and 2,974,501 through all, the former
+# within a percent of the chip's counter (reference/hardware_facts.md 12.1).
+
+BENCHMARK_STEPS = 16
+MEASURED = {"conv2": 1_604_873, "conv3": 452_130, "conv4": 144_321, "conv5": 62_329}
+MEASURED_OF_ALL, MEASURED_WITH_ZEROS = 2_269_217, 2_974_501
+
+
+def counted(network: ChipNetwork, train: IntArray) -> OpCounts:
+    return count_operations(network, train, run_chunk(network, train, BENCHMARK_STEPS))
+
+
+def test_operations_beside_the_benchmark_of_loihi_2(network):
+    """493 of 2,269,217 operations per step more: 0.022 %.
+
+    What reaches the first two layers agrees to the unit; conv4 and conv5 get 278 and 1,561 more,
+    the dense layers 1,346 less. Why is not known. Other alignments of the resets (all layers at
+    once, two steps per layer, one layer early) lie 11,000 lower and differ in conv3 already.
+    """
+    counts = counted(network, np.zeros((1, 1, network.input.neurons), np.int64))
+    assert counts.stored_zeros is not None
+    per_layer = counts.synaptic_operations.sum(axis=1)
+    by_name = dict(zip(counts.layers, (per_layer / BENCHMARK_STEPS).tolist(), strict=True))
+    assert [round(by_name[name]) for name in ("conv2", "conv3")] == [1_604_872, 452_130]
+    assert by_name["conv4"] - MEASURED["conv4"] == 278.125
+    assert by_name["conv5"] - MEASURED["conv5"] == 1_561.0
+    assert per_layer.sum() / BENCHMARK_STEPS == MEASURED_OF_ALL + 493.375
+    zeros = counts.stored_zeros.sum() / BENCHMARK_STEPS
+    assert per_layer.sum() / BENCHMARK_STEPS + zeros == MEASURED_WITH_ZEROS - 2_287.0
+
+
+def test_operations_of_the_stored_image(network):
+    """With its image the network does an eighth more than the benchmark's silent input asks."""
+    counts = counted(network, image())
+    assert counts.synaptic_operations.sum() / BENCHMARK_STEPS == 2_554_454.1875
+    assert counts.stored_zeros is not None
+    assert counts.stored_zeros.sum() / BENCHMARK_STEPS == 462_237.5
+
+
+def test_operations_of_the_stored_image_by_brute_force(network):
+    """Convolution by convolution, on the nose, another way: correlate what is present."""
+    recording = run_chunk(network, image(), BENCHMARK_STEPS)
+    counts = count_operations(network, image(), recording)
+    assert counts.stored_zeros is not None
+    source = recording.trains["input"]
+    for index, layer in enumerate(network.layers[:3]):
+        assert isinstance(layer, ConvLayer)
+        present = replace(layer, weight=(layer.weight != 0).astype(int), bias=np.zeros((), int))
+        every = replace(present, weight=np.ones_like(layer.weight))
+        for step in (0, BENCHMARK_STEPS - 1):
+            spikes = source[step : step + 1].astype(np.int64)
+            through = int(present.activation(spikes, 1).sum())
+            assert counts.synaptic_operations[index, step] == through
+            stored = int(every.activation(spikes, 1).sum())
+            assert counts.stored_zeros[index, step] == stored - through
+        source = recording.trains[layer.name]

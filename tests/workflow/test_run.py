@@ -100,3 +100,9 @@ def test_backends_by_name() -> None:
         assert options.backend(name, None).name == name
     with pytest.raises(ConfigError, match=r"'gpu' is unknown.*engine, sim, loihi2"):
         options.backend("gpu", None)
+
+
+def test_a_board_takes_one_worker() -> None:
+    assert BackendOptions(workers=3).backend("sim", None).name == "sim"
+    with pytest.raises(ConfigError, match="--workers 3: a board takes one worker"):
+        BackendOptions(workers=3).backend("loihi2", None)

@@ -212,6 +212,8 @@ class Job:
         without clearing them.
     input_shape
         (W, H, C), for networks that begin with a convolution and do not say it.
+    output_only
+        Whether to record the output alone; the other layers' files then hold zeros.
     """
 
     net: str
@@ -223,6 +225,7 @@ class Job:
     input_message_bits: int
     input_shape: list[int] | None
     hardware: bool
+    output_only: bool
 
     def moment(self, step: int, transport: int) -> Moment | None:
         """Return sample and step that neurons ``transport`` layers in see, if any."""
@@ -392,6 +395,8 @@ class Simulation:
             sizes = (self.job.samples, self.job.time_steps, int(np.prod(shape)))
             path = folder / f"layer_{index}.npy"
             rows = open_memmap(path, mode="w+", dtype=np.uint8, shape=sizes)
+            if self.job.output_only and index < len(self.network.layers) - 1:
+                continue
             transport = index if self.job.block else index + 1
             sink = RingBuffer(shape=shape, buffer=1)
             sink.proc_params["tape"] = Tape(self.job, transport, rows)

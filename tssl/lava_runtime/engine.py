@@ -4,6 +4,7 @@ It computes what ``tssl.chip`` says. Layers with delays or recurrence, and integ
 leave 32 bits, are left to ``tssl.chip`` itself.
 """
 
+import functools
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,24 +12,24 @@ import numpy as np
 from tssl.chip import (
     INPUT,
     ChipNetwork,
+    CubaNeuron,
     CubaRun,
-    CubaState,
-    DenseLayer,
     IntArray,
     Layer,
-    SpikeArray,
     Train,
     cuba_run,
 )
-from tssl.events import Fired, run_events, run_sums, synapses_of
+from tssl.cores import cores, in_order, spread
+from tssl.events import Fired, run_biases, run_events, synapses_of
 from tssl.lava_runtime.backend import Progress
 from tssl.results import Recording
 
-_CHUNK_BYTES = 64 << 20
+_BLOCK_BYTES = 1 << 20
+"""Spikes that a thread computes at a time, and that are handed over; the caches hold them."""
 
 
 class Engine:
-    """Runs networks on all cores, in chunks of samples of bounded memory."""
+    """Runs networks on all cores, a few samples at a time, in bounded memory."""
 
     name = "engine"
 
@@ -37,12 +38,15 @@ class Engine:
     ) -> Iterator[tuple[IntArray, Recording]]:
         """Yield chunks of samples with everything recorded; see ``Backend.run``."""
         samples = train.shape[1]
-        size = _chunk_size(network, time_steps)
+        size = _block_size(network, time_steps, samples)
         compiled = Compiled(network)
-        for first in range(0, samples, size):
-            part = train[:, first : first + size]
-            yield part, compiled.run(part, time_steps)
-            progress(min(first + size, samples))
+        parts = [train[:, first : first + size] for first in range(0, samples, size)]
+        tasks = (functools.partial(compiled.run_part, part, time_steps) for part in parts)
+        finished = 0
+        for part, recording in zip(parts, in_order(tasks), strict=True):
+            yield part, recording
+            finished += part.shape[1]
+            progress(finished)
 
 
 class Compiled:
@@ -54,30 +58,42 @@ class Compiled:
 
     def run(self, train: IntArray, time_steps: int) -> Recording:
         """Return the spikes of every layer for inputs ``(time or 1, samples, inputs)``."""
-        trains: dict[str, SpikeArray] = {}
-        sources: dict[str, Train] = {INPUT: _compact(train)}
-        if self._network.input.neuron is not None:
-            silence = np.zeros((1, *train.shape[1:]), np.int64)
-            block = cuba_run(self._network.input.neuron, silence, train[0], time_steps)
-            trains[INPUT] = sources[INPUT] = block.spikes
-        for layer in self._network.layers:
-            spikes, state = self._run_layer(layer, sources[layer.source], time_steps)
-            trains[layer.name] = sources[layer.name] = spikes
-        return Recording(trains, state.voltage)
+        samples = train.shape[1]
+        size = _block_size(self._network, time_steps, samples)
+        recordings = spread(lambda part: self.run_part(train[:, part], time_steps), samples, size)
+        if not recordings:
+            return self.run_part(train, time_steps)
+        trains = {
+            name: np.concatenate([recording.trains[name] for recording in recordings], axis=1)
+            for name in recordings[0].trains
+        }
+        voltages = [recording.output_voltage for recording in recordings]
+        return Recording(trains, np.concatenate(voltages))
 
-    def _run_layer(self, layer: Layer, train: Train, time_steps: int) -> CubaRun:
+    def run_part(self, train: IntArray, time_steps: int) -> Recording:
+        """Do the same in one thread, for few samples."""
+        network, samples = self._network, train.shape[1]
+        trains: dict[str, Train] = {}
+        if network.input.neuron is None:
+            source = _compact(np.ascontiguousarray(train.transpose(1, 0, 2)))
+        else:
+            block = Fired.room(samples, time_steps, network.input.neurons, state=False)
+            _run_block(network.input.neuron, train[0].astype(np.int64), block)
+            source = trains[INPUT] = block.spikes
+        sources = {INPUT: source}
+        for layer in network.layers:
+            is_output = layer is network.output
+            room = Fired.room(samples, time_steps, layer.neurons, state=is_output)
+            self._run_layer(layer, sources[layer.source], room)
+            sources[layer.name] = trains[layer.name] = room.spikes
+        spikes = {name: fired.transpose(1, 0, 2) for name, fired in trains.items()}
+        return Recording(spikes, room.voltage.astype(np.int64))
+
+    def _run_layer(self, layer: Layer, train: Train, room: Fired) -> None:
+        """Run a layer on a train ``(samples, time or 1, inputs)``."""
         synapses = self._synapses[layer.name]
-        fired: Fired | None = None
-        if synapses is not None and isinstance(layer, DenseLayer) and len(train) == 1:
-            # multiplied once and mostly non-zero: a matrix product is the faster way
-            sums = layer.activation(train, time_steps)
-            fired = run_sums(layer, sums[0], time_steps)
-        elif synapses is not None:
-            fired = run_events(layer, synapses, _sample_first(train), time_steps)
-        if fired is None:
-            return layer.run(train, time_steps)
-        voltage = fired.voltage.astype(np.int64)
-        return CubaRun(fired.spikes.transpose(1, 0, 2), CubaState(fired.current, voltage))
+        if synapses is None or not run_events(layer.neuron, synapses, train, room):
+            _keep(layer.run(train.transpose(1, 0, 2), room.spikes.shape[1]), room)
 
 
 def run_chunk(network: ChipNetwork, train: IntArray, time_steps: int) -> Recording:
@@ -85,18 +101,29 @@ def run_chunk(network: ChipNetwork, train: IntArray, time_steps: int) -> Recordi
     return Compiled(network).run(train, time_steps)
 
 
+def _run_block(neuron: CubaNeuron, bias: IntArray, room: Fired) -> None:
+    """Run the input neurons, driven by their biases ``(samples, neurons)``."""
+    if not run_biases(neuron, bias, room):
+        silence = np.zeros((1, *bias.shape), np.int64)
+        _keep(cuba_run(neuron, silence, bias, room.spikes.shape[1]), room)
+
+
+def _keep(run: CubaRun, room: Fired) -> None:
+    """Put what ``tssl.chip`` computed where the kernels would have put it."""
+    room.spikes[:] = run.spikes.transpose(1, 0, 2)
+    if len(room.voltage):
+        room.voltage[:] = run.state.voltage
+
+
 def _compact(train: Train) -> Train:
-    """Return spikes of zero and one as bytes, which are searched fastest."""
+    """Return spikes of zero and one as bytes, and all others not as bytes."""
     if train.size and train.min() >= 0 and train.max() <= 1:
         return train.astype(np.uint8)
-    return train
+    return train.astype(np.int32) if train.dtype == np.uint8 else train
 
 
-def _sample_first(train: Train) -> Train:
-    return np.ascontiguousarray(train.transpose(1, 0, 2))
-
-
-def _chunk_size(network: ChipNetwork, time_steps: int) -> int:
-    """Return how many samples keep what is recorded of them within a fixed memory."""
+def _block_size(network: ChipNetwork, time_steps: int, samples: int) -> int:
+    """Return how many samples a thread takes at a time: few, but worth its while."""
     neurons = network.input.neurons + sum(layer.neurons for layer in network.layers)
-    return max(1, _CHUNK_BYTES // (time_steps * neurons))
+    worth = _BLOCK_BYTES // (time_steps * neurons)
+    return max(1, min(worth, -(-samples // cores())))

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from tssl.chip import ChipNetwork, IntArray
 from tssl.lava_runtime.backend import Progress
-from tssl.lava_runtime.lava_sim import WorkerSettings, run_worker
+from tssl.lava_runtime.lava_sim import run_workers
+from tssl.lava_runtime.worker import WorkerSettings
 from tssl.results import Recording
 
 
@@ -20,7 +21,7 @@ class Loihi2:
     Parameters
     ----------
     python, timeout, net_path
-        See :class:`tssl.lava_runtime.lava_sim.WorkerSettings`.
+        See :class:`tssl.lava_runtime.worker.WorkerSettings`.
 
     Notes
     -----
@@ -45,4 +46,4 @@ class Loihi2:
         self, network: ChipNetwork, train: IntArray, time_steps: int, progress: Progress
     ) -> Iterator[tuple[IntArray, Recording]]:
         """Yield chunks of samples with everything recorded; see ``Backend.run``."""
-        return run_worker(self._settings, network, train, time_steps, progress)
+        return run_workers(self._settings, network, train, time_steps, progress)

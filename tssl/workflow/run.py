@@ -28,10 +28,13 @@ class BackendOptions:
         Interpreter that has Lava; None for the one that runs tssl.
     timeout
         Seconds for the whole run; None to stop only what no longer moves.
+    workers
+        Processes of Lava's simulator among which the samples are divided.
     """
 
     python: str | None = None
     timeout: float | None = None
+    workers: int = 1
 
     def backend(self, name: str, net: Path | None) -> Backend:
         """Return a backend; ``net`` is the file that Lava shall read, None to write one.
@@ -39,12 +42,18 @@ class BackendOptions:
         Raises
         ------
         ConfigError
-            When there is no such backend.
+            When there is no such backend, or several workers are asked of a board.
         """
         create: Callable[..., Backend] = get_backend(name)
         if name == "engine":
             return create()
-        return create(python=self.python, timeout=self.timeout, net_path=net)
+        if name == "loihi2":
+            if self.workers > 1:
+                raise ConfigError(
+                    f"--workers {self.workers}: a board takes one worker; leave it out"
+                )
+            return create(python=self.python, timeout=self.timeout, net_path=net)
+        return create(python=self.python, timeout=self.timeout, net_path=net, workers=self.workers)
 
 
 def run_network(

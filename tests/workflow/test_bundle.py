@@ -1,0 +1,38 @@
+"""From an exported network to a folder for the board."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.trainer import tiny
+from tssl.errors import ConfigError
+from tssl.lava_runtime.engine import run_chunk
+from tssl.workflow.bundle import bundle
+from tssl.workflow.export import ExportOutcome
+from tssl.workflow.inputs import InputChoice, encode
+
+
+def test_a_bundle_of_the_networks_own_data(exported: ExportOutcome, tmp_path: Path) -> None:
+    bundle(exported.path, tmp_path / "board", InputChoice(samples=5))
+    assert sorted(path.name for path in (tmp_path / "board").iterdir()) == [
+        "README.md", "bundle.json", "check.py", "expected", "input.npy", "lava_worker.py",
+        "network.net",
+    ]  # fmt: skip
+    facts = json.loads((tmp_path / "board" / "bundle.json").read_text())
+    assert facts["digest"] == exported.network.digest
+    train = encode(exported.network, tiny.dataset("test"), 5)
+    assert np.array_equal(np.load(tmp_path / "board" / "input.npy"), train)
+    expected = run_chunk(exported.network, train, exported.network.time_steps or 1)
+    for index, name in enumerate(facts["layers"]):
+        stored = np.load(tmp_path / "board" / "expected" / f"layer_{index}.npy")
+        assert stored.any()
+        assert np.array_equal(stored, expected.trains[name].transpose(1, 0, 2))
+
+
+def test_a_folder_of_something_else_is_left_alone(exported: ExportOutcome, tmp_path: Path) -> None:
+    (tmp_path / "letters.txt").write_text("dear board")
+    with pytest.raises(ConfigError, match="choose another folder"):
+        bundle(exported.path, tmp_path, InputChoice(samples=2))
+    assert [path.name for path in tmp_path.iterdir()] == ["letters.txt"]

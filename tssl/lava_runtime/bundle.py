@@ -1,0 +1,118 @@
+"""A folder that takes a network to a machine that has the chip, with proof and instructions."""
+
+from pathlib import Path
+from shutil import copyfile
+
+import numpy as np
+
+from tssl import __version__
+from tssl.chip import INPUT, ChipNetwork, IntArray
+from tssl.errors import ConfigError, OutputError
+from tssl.files import make_directory, write_json, write_text
+from tssl.lava_runtime.worker import job, period
+from tssl.results import Recording
+
+FACTS = "bundle.json"
+_SCRIPTS = {"_bundle_check.py": "check.py", "_lava_worker.py": "lava_worker.py"}
+_README = """# {name}
+
+A spiking network for Loihi 2, {samples} input sample(s) of {steps} steps, and every spike that is
+expected of it. Made by tssl {version}; tssl is not needed here.
+
+    pip install numpy scipy h5py networkx asteval
+    pip install --no-deps --ignore-requires-python lava-nc==0.10.0 lava-dl==0.6.0
+    python check.py                      # Lava's CPU simulator: must say PASS
+    python check.py --backend loihi2     # the board
+
+The board needs Intel's lava-loihi extension, which comes with membership in Intel's neuromorphic
+research community, and what its instructions ask for (`SLURM=1`, `LOIHI_GEN=N3B3` or similar).
+
+Run the simulator first. If it says PASS and the board says FAIL, look at the first difference
+that is named: where it lies in the first layer and the step is off by one or two for all
+neurons, the adapters between host and chip delay spikes by more steps than the simulator's
+ports do. This was written without a board at hand; such a shift is a finding, not an error of
+the network.
+
+| file | content |
+|---|---|
+| `network.net` | the network, as lava-dl's netx reads it; digest {digest} |
+| `input.npy` | whole numbers `(time or 1, samples, inputs)` in C,H,W order |
+| `expected/layer_<i>.npy` | spikes `(samples, time, neurons)` of {layers} |
+| `expected/potential.npy` | membrane potential of the output after the last step |
+| `check.py` | runs and compares; exit status 0 equal, 4 different, 5 failed |
+| `lava_worker.py` | what talks to Lava |
+| `bundle.json` | names, sizes, settings |
+"""
+
+
+def check_folder(directory: Path) -> None:
+    """Make sure that a bundle can be written to a folder.
+
+    Raises
+    ------
+    ConfigError
+        When it holds something other than a bundle.
+    OutputError
+        When it cannot be created.
+    """
+    if directory.is_dir() and any(directory.iterdir()) and not (directory / FACTS).exists():
+        raise ConfigError(f"{directory}: is not empty and not a bundle; choose another folder")
+    make_directory(directory)
+
+
+def write_bundle(
+    directory: Path, net: Path, network: ChipNetwork, train: IntArray, recording: Recording
+) -> None:
+    """Write everything; ``bundle.json`` comes last, so that half a bundle is none.
+
+    Parameters
+    ----------
+    net
+        The network's file, copied as it is.
+    train
+        ``(time or 1, samples, inputs)``.
+    recording
+        What is expected of these samples, all layers.
+
+    Raises
+    ------
+    OutputError
+        When something cannot be written.
+    """
+    check_folder(directory)
+    make_directory(directory / "expected")
+    names = [layer.name for layer in network.layers]
+    if network.input.neuron is not None:
+        names.insert(0, INPUT)
+    steps = len(recording.trains[network.output.name])
+    try:
+        (directory / FACTS).unlink(missing_ok=True)
+        copyfile(net, directory / "network.net")
+        for source, target in _SCRIPTS.items():
+            copyfile(Path(__file__).with_name(source), directory / target)
+        np.save(directory / "input.npy", train.astype(np.int32))
+        for index, name in enumerate(names):
+            rows = recording.trains[name].transpose(1, 0, 2)
+            np.save(directory / "expected" / f"layer_{index}.npy", rows)
+        np.save(directory / "expected" / "potential.npy", recording.output_voltage)
+    except OSError as error:
+        raise OutputError(f"{directory}: cannot be written: {error.strerror}") from error
+    readme = _README.format(
+        name=network.name, samples=train.shape[1], steps=steps, version=__version__,
+        digest=network.digest, layers=", ".join(names),
+    )  # fmt: skip
+    write_text(directory / "README.md", readme)
+    write_json(
+        directory / FACTS,
+        {
+            "schema_version": 1,
+            "network": network.name,
+            "digest": network.digest,
+            "layers": names,
+            "job": job(network, train, steps),
+            "period": {
+                "sim": period(network, steps, hardware=False),
+                "loihi2": period(network, steps, hardware=True),
+            },
+        },
+    )
