@@ -37,7 +37,8 @@ lint: .venv/dev ## format, lint, types and import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/dev ## print the engine's speed beside Lava's
+bench: .venv/dev ## print the speed of training steps and of the engine, side by side with others
+	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/engine.py
 
 docs: .venv/dev ## build the documentation into site/

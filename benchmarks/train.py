@@ -87,58 +87,62 @@ class Published(torch.autograd.Function):
         return errors, None, None, None
 
 
-def published_step(network: SpikingNetwork, recipe: Recipe, x: Tensor, labels: Tensor) -> Step:
-    """Return a step of the method as published, on weights of its own."""
-    spec, training = recipe.network, recipe.training
-    weights = {name: w.detach().clone().requires_grad_() for name, w in network.weights.items()}
-    optimizer = torch.optim.AdamW(weights.values(), lr=training.lr)
-    layers = list(zip(spec.layer_names, spec.layers, strict=True))
-    frames = x[..., None].expand(*x.shape, spec.time_steps)
+class PublishedStep:
+    """A step of the method as published, on weights of its own."""
 
-    def filtered(train: Tensor) -> Tensor:
-        a, result = torch.zeros_like(train[..., 0]), []
-        for t in range(train.shape[-1]):
-            a = (1 - 1 / spec.tau_s) * a + train[..., t] / spec.tau_s
-            result.append(a)
-        return torch.stack(result, dim=-1)
+    def __init__(self, network: SpikingNetwork, recipe: Recipe, x: Tensor, labels: Tensor) -> None:
+        self.spec, self.training, self.labels = recipe.network, recipe.training, labels
+        self.weights = {n: w.detach().clone().requires_grad_() for n, w in network.weights.items()}
+        self.optimizer = torch.optim.AdamW(self.weights.values(), lr=recipe.training.lr)
+        self.frames = x[..., None].expand(*x.shape, recipe.network.time_steps)
 
-    def forward() -> Tensor:
-        signal = filtered(frames)
-        for name, layer in layers:
+    def __call__(self) -> None:
+        """Do the step."""
+        output = self.forward()
+        target = torch.zeros_like(output)
+        target[torch.arange(len(self.labels)), self.labels] = desired_spikes(self.spec.time_steps)
+        loss = 0.5 * (output - self.filtered(self.filtered(target))).square().sum()
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.weights.values(), self.training.clip_norm)
+        self.optimizer.step()
+        with torch.no_grad():
+            for weight in self.weights.values():
+                weight.clamp_(-self.training.weight_limit, self.training.weight_limit)
+
+    def forward(self) -> Tensor:
+        """Return the output's potentials, time last."""
+        signal = self.filtered(self.frames)
+        for name, layer in zip(self.spec.layer_names, self.spec.layers, strict=True):
             if isinstance(layer, PoolSpec):
                 window = (*layer.kernel, 1)
                 signal = F.avg_pool3d(signal, window, divisor_override=1) * layer.gain
-                continue
-            if isinstance(layer, ConvSpec):
-                kernel, padding = weights[name][..., None], (*layer.padding, 0)
-                current = F.conv3d(signal, kernel, padding=padding)
             else:
-                flat = signal.flatten(1, -2) if signal.dim() == 5 else signal
-                current = F.linear(flat.transpose(1, 2), weights[name]).transpose(1, 2)
-            signal = Published.apply(
-                current, spec.tau_m, spec.tau_s, layer.threshold or spec.threshold
-            )
+                current = self.weighted(signal, self.weights[name], layer)
+                threshold = layer.threshold or self.spec.threshold
+                signal = Published.apply(current, self.spec.tau_m, self.spec.tau_s, threshold)
         return signal
 
-    def step() -> None:
-        output = forward()
-        target = torch.zeros_like(output)
-        target[torch.arange(len(labels)), labels] = desired_spikes(spec.time_steps)
-        loss = 0.5 * (output - filtered(filtered(target))).square().sum()
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(weights.values(), training.clip_norm)
-        optimizer.step()
-        with torch.no_grad():
-            for weight in weights.values():
-                weight.clamp_(-training.weight_limit, training.weight_limit)
+    def weighted(self, signal: Tensor, weight: Tensor, layer: DenseSpec | ConvSpec) -> Tensor:
+        """Return the weighted sums, time last."""
+        if isinstance(layer, ConvSpec):
+            return F.conv3d(signal, weight[..., None], padding=(*layer.padding, 0))
+        flat = signal.flatten(1, -2) if signal.dim() == 5 else signal
+        return F.linear(flat.transpose(1, 2), weight).transpose(1, 2)
 
-    return step
+    def filtered(self, train: Tensor) -> Tensor:
+        """Return the potentials of a train, time last."""
+        a, result = torch.zeros_like(train[..., 0]), []
+        for t in range(train.shape[-1]):
+            a = (1 - 1 / self.spec.tau_s) * a + train[..., t] / self.spec.tau_s
+            result.append(a)
+        return torch.stack(result, dim=-1)
 
 
 def our_step(network: SpikingNetwork, recipe: Recipe, x: Tensor, labels: Tensor) -> Step:
     """Return a step as `tssl train` does it."""
     optimizer = make_optimizer(network, recipe.training)
+    network.eval()  # without dropout, which the others do not have
 
     def step() -> None:
         output = network(x).output.psp
@@ -268,7 +272,7 @@ def steps_table(rounds: int) -> None:
             "chip": our_step(networks[3], recipe, x, labels),
             "products": products_step(recipe, batch),
             "eager": eager(our_step(networks[1], recipe, x, labels)),
-            "published": published_step(networks[2], recipe, x, labels),
+            "published": PublishedStep(networks[2], recipe, x, labels),
         }
         seconds = medians(steps, rounds)
         flop = operations(recipe, batch)
@@ -316,8 +320,9 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
     rounds = QUICK_ROUNDS if parser.parse_args().quick else ROUNDS
     print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads")
+    gradient = Gradient(spike_time=True, reset=0.2, fallback_below=1 / 12)
     started = time.perf_counter()
-    spiking(torch.zeros(1, 1, 1), Neurons(5.0, 3.0, 1.0), Gradient(True, 0.2, 0.1), Activity())
+    spiking(torch.zeros(1, 1, 1), Neurons(5.0, 3.0, 1.0), gradient, Activity())
     print(f"first call of the compiled loops: {time.perf_counter() - started:.1f} s")
     steps_table(rounds)
     recurrence_table(rounds)

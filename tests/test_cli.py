@@ -319,6 +319,25 @@ WRONG: dict[str, Wrong] = {
     "neither recipe nor resume": (
         lambda t, w: ["train"], USAGE, "give a RECIPE, --from RUN or --resume",
     ),
+    "weights of another run and resume": (
+        lambda t, w: ["train", "--resume", w / "run", "--from", w / "run"], USAGE, "without --from",
+    ),
+    "a start that is no run": (
+        lambda t, w: ["train", "digits", "--from", t / "none", "--out", t / "new"], USAGE,
+        "holds no best.safetensors",
+    ),
+    "chip integers from nothing": (
+        lambda t, w: ["train", "digits", "--set", "forward=chip", "--out", t / "new"], USAGE,
+        "--from",
+    ),
+    "bits of a layer that is not there": (
+        lambda t, w: ["export", w / "run", "--target", "loihi2", "--weight-bits", "dense9=4",
+                      "-o", t / "x.net"], USAGE, "the layers are dense1, dense2",
+    ),
+    "bits that are no number": (
+        lambda t, w: ["export", w / "run", "--target", "loihi2", "--weight-bits", "many",
+                      "-o", t / "x.net"], USAGE, "expected N or LAYER=N",
+    ),
     "recipe and resume": (
         lambda t, w: ["train", "digits", "--resume", w / "run"], USAGE, "only --epochs may change",
     ),

@@ -113,6 +113,33 @@ def test_files_of_lava_dl(rng, name, steps, low, high, silent):
     assert_same(network, train, steps, recording, silent=silent)
 
 
+@pytest.mark.lava
+@pytest.mark.parametrize(
+    ("name", "steps", "low", "high"),
+    [
+        ("mnist.net", 16, 0, 90),
+        ("tiny.net", 20, -20, 60),
+        ("gts/ntidigits/ntidigits.net", 80, 0, 2),
+        pytest.param("gts/pilotnet_lif/network.net", 16, 0, 90, marks=pytest.mark.slow),
+    ],
+)
+def test_files_of_lava_dl_written_by_us(rng, tmp_path, name, steps, low, high):
+    """Lava computes the same from our file as from the one it came with."""
+    theirs, ours = lava_file(name), tmp_path / "ours.net"
+    network = netx.read(theirs)
+    netx.write(ours, network)
+    assert netx.read(ours).digest == network.digest
+    train = rng.integers(
+        low, high, (1 if network.input.neuron else steps, 1, network.input.neurons)
+    )
+    first, second = (run_all(LavaSim(net_path=p), network, train, steps) for p in (theirs, ours))
+    assert first.trains.keys() == second.trains.keys()
+    assert first.trains[network.layers[0].name].any()
+    for layer, spikes in first.trains.items():
+        assert np.array_equal(spikes, second.trains[layer]), layer
+    assert np.array_equal(first.output_voltage, second.output_voltage)
+
+
 def ntidigits() -> tuple[Path, ChipNetwork, IntArray]:
     """Axonal delays up to 62 steps, and an ``average`` at the end that Lava cannot load."""
     path = lava_file("gts/ntidigits/ntidigits.net")
