@@ -65,7 +65,8 @@ RUNS = (
 )
 """One core a layer twice, 6 cores on 2 tiles, 10 on 3, and 40 on 10, which takes a second row.
 
-Per step, from the second on. The detailed figures of the third and fourth vary by 0.4 % from one load of the same network to the next.
+Per step, from the second on. The detailed figures of the third and fourth vary by 0.4 % from one
+load of the same network to the next.
 """
 
 
