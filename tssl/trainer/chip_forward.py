@@ -177,7 +177,7 @@ def _exact(counts: Tensor, integers: Tensor, largest: int, chip: ChipLayer) -> T
 
 
 def _every(tensor: Tensor) -> NDArray[np.float32]:
-    array: NDArray[np.float32] = tensor.detach().reshape(-1).numpy()
+    array: NDArray[np.float32] = tensor.detach().view(-1).numpy()  # never a copy: results go here
     return array
 
 
