@@ -108,7 +108,7 @@ def mnist_dir(shared_dir: Path) -> Path:
 @pytest.mark.slow
 def test_an_archive_without_a_test_split_is_not_it(shared_dir: Path, real_dir: Path):
     description = datasets.describe("nmnist", data_dir=shared_dir / "data")
-    assert description.found == str((real_dir / REAL).resolve())
+    assert Path(description.found).resolve() == (real_dir / REAL).resolve()
 
 
 def test_real_recordings_have_the_labels_of_mnist(real_dir: Path, mnist_dir: Path):
