@@ -375,6 +375,8 @@ def test_interrupt_and_abandoned_runs_leave_nothing(rng, traces, workers):
 def started(traces: Traces, workers: int) -> "subprocess.Popen[bytes]":
     """Start a Python that runs Lava, and return it when all its workers are at work."""
     code = (
+        # a shell that runs the tests in the background lets them ignore Ctrl-C
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "import numpy as np; from tests.lava_runtime.networks import dense_net\n"
         "from tssl.lava_runtime.lava_sim import LavaSim\n"
         "net = dense_net(np.random.default_rng(0))\n"
