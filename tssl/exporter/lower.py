@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssl.checkpoint import Checkpoint, recurrent_name
-from tssl.chip import Pair, Shape
+from tssl.chip import ConvLayer, CubaNeuron, DenseLayer, IntArray, Pair, Shape
 from tssl.errors import UnsupportedLayerError
 from tssl.spec import ConvSpec, NetworkSpec, PoolSpec
 
@@ -58,6 +58,25 @@ class NeuronStage:
     def is_conv(self) -> bool:
         """Whether the map is a convolution."""
         return self.weight.ndim == 4
+
+    def feed_forward(
+        self, source: str, weight: IntArray, neuron: CubaNeuron
+    ) -> ConvLayer | DenseLayer:
+        """Return the chip's layer of this geometry with integer weights."""
+        if not self.is_conv:
+            return DenseLayer(name=self.name, source=source, weight=weight, neuron=neuron)
+        channels, height, width = self.input_shape
+        return ConvLayer(
+            name=self.name,
+            source=source,
+            weight=weight,
+            neuron=neuron,
+            map_shape=(channels, height, width),
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+            groups=self.groups,
+        )
 
 
 Stage = PoolStage | NeuronStage

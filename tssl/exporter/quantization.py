@@ -12,9 +12,7 @@ from tssl.chip import (
     STATE_LIMIT,
     ChipLimits,
     ChipNetwork,
-    ConvLayer,
     CubaNeuron,
-    DenseLayer,
     InputLayer,
     IntArray,
     Layer,
@@ -229,25 +227,14 @@ class _Fitter:
             voltage_decay=round(DECAY_ONE / self.spec.tau_m),
             threshold=threshold,
         )
-        name, source = self.stage.name, self.source
-        if self.stage.recurrent is not None:
-            own = self._rounded(self.stage.recurrent, scale)
-            return RecurrentLayer(
-                name=name, source=source, weight=weight, recurrent_weight=own, neuron=neuron
-            )
-        if not self.stage.is_conv:
-            return DenseLayer(name=name, source=source, weight=weight, neuron=neuron)
-        channels, height, width = self.stage.input_shape
-        return ConvLayer(
-            name=name,
-            source=source,
+        if self.stage.recurrent is None:
+            return self.stage.feed_forward(self.source, weight, neuron)
+        return RecurrentLayer(
+            name=self.stage.name,
+            source=self.source,
             weight=weight,
+            recurrent_weight=self._rounded(self.stage.recurrent, scale),
             neuron=neuron,
-            map_shape=(channels, height, width),
-            stride=self.stage.stride,
-            padding=self.stage.padding,
-            dilation=self.stage.dilation,
-            groups=self.stage.groups,
         )
 
     def _rounded(self, weight: Floats, scale: float) -> IntArray:

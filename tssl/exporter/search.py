@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from tssl.chip import ConvLayer, CubaNeuron, DenseLayer, Layer, Train
+from tssl.chip import CubaNeuron, Layer, Train
 from tssl.errors import RangeError
 from tssl.exporter.lower import NeuronStage
 from tssl.spec import NetworkSpec
@@ -61,7 +61,10 @@ def best_scale(
 def reference_spikes(stage: NeuronStage, train: Train, spec: NetworkSpec) -> NDArray[np.bool_]:
     """Return what the neurons fire in floating point, ``(time, samples, neurons)``."""
     per_unit = _fine(stage, train)
-    drive = _fine_layer(stage, per_unit).activation(train, spec.time_steps) / per_unit
+    weight = np.rint(stage.weight * per_unit).astype(np.int64)
+    neuron = CubaNeuron(current_decay=0, voltage_decay=0, threshold=1)  # for the sums alone
+    sums = stage.feed_forward("", weight, neuron).activation(train, spec.time_steps)
+    drive = sums / per_unit
     drive = np.broadcast_to(drive, (spec.time_steps, *drive.shape[1:]))
     current, voltage = np.zeros(drive.shape[1:]), np.zeros(drive.shape[1:])
     spikes = np.zeros(drive.shape, bool)
@@ -77,17 +80,3 @@ def _fine(stage: NeuronStage, train: Train) -> float:
     """Return how many integers stand for a unit of the reference's weights."""
     row = np.abs(stage.weight).reshape(len(stage.weight), -1).sum(axis=1).max()
     return float(_SUM_LIMIT / (row * np.abs(train).max(initial=1)))
-
-
-def _fine_layer(stage: NeuronStage, per_unit: float) -> ConvLayer | DenseLayer:
-    """Return a layer for its weighted sums alone, with weights rounded finely."""
-    weight = np.rint(stage.weight * per_unit).astype(np.int64)
-    neuron = CubaNeuron(current_decay=0, voltage_decay=0, threshold=1)
-    if not stage.is_conv:
-        return DenseLayer(name=stage.name, source="", weight=weight, neuron=neuron)
-    channels, height, width = stage.input_shape
-    return ConvLayer(
-        name=stage.name, source="", weight=weight, neuron=neuron,
-        map_shape=(channels, height, width), stride=stage.stride, padding=stage.padding,
-        dilation=stage.dilation, groups=stage.groups,
-    )  # fmt: skip

@@ -124,7 +124,7 @@ class Fit:
         """
         while not self.is_finished:
             if not self._train_epoch(watcher):
-                self._save_state()
+                self.save_state()
                 return False
             metrics, layers = self._finish_epoch()
             watcher.epoch_done(metrics, layers)
@@ -230,18 +230,15 @@ class Fit:
         if is_first_process():
             self.run.save_checkpoint(self._checkpoint(metrics), is_best=progress.best == metrics)
             self.run.save_metrics(progress)
-        self._save_state()
+        self.save_state()
         return metrics, layers
 
     def _evaluate(self, samples: Samples) -> Correct:
         own = evaluate(self.network, samples, self.group.share)
         return Correct(*(int(total) for total in self.group.totals(own)))
 
-    def save_start(self) -> None:
-        """Keep what a new run starts from, so that it can be resumed from its first batch."""
-        self._save_state()
-
-    def _save_state(self) -> None:
+    def save_state(self) -> None:
+        """Keep everything needed to go on bit for bit."""
         if is_first_process():
             self.run.save_state(self.recipe, self.network, self.optimizer, self.progress, self.plan)
         self.group.barrier()

@@ -122,10 +122,11 @@ class SpikingNetwork(nn.Module):
             if isinstance(stage.layer, PoolSpec):
                 signal = pooled(signal, stage.layer)
                 continue
+            neurons = self._neurons(stage, stage.layer, constant, record_all)
             chip = ChipLayer(
                 layer=stage.layer,
-                neurons=self._neurons(stage, stage.layer, constant, record_all),
-                gradient=self._gradient(stage, stage.layer),
+                neurons=neurons,
+                gradient=self._gradient(neurons),
                 scale=plan.scales[stage.name],
                 largest_weight=plan.largest_weights[stage.name],
                 weight_step=plan.weight_step,
@@ -151,10 +152,10 @@ class SpikingNetwork(nn.Module):
             record=record_all or stage is self._stages[-1],
         )
 
-    def _gradient(self, stage: _Stage, layer: DenseSpec | ConvSpec) -> Gradient:
+    def _gradient(self, neurons: Neurons) -> Gradient:
         if not isinstance(self.rule, RecurrenceRule):
             raise ConfigError("training.forward = 'chip' needs a rule that is a recurrence")
-        return self.rule.gradient(self._neurons(stage, layer, 0))
+        return self.rule.gradient(neurons)
 
     def _drop(self, signal: Tensor, share: float) -> Tensor:
         """Silence a share of the neurons over all time, while training."""

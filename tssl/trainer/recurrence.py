@@ -245,38 +245,28 @@ class _Compiled(torch.autograd.Function):
         potential = empty(current, steps, neurons.pooled(shape))
         recorded = steps if neurons.record else 0
         spikes, voltage = (empty(current, recorded, shape) for _ in range(2))
-        call = _Call(current, neurons, gradient)
+        response = constant_response(steps, neurons.tau_s if neurons.constant_steps else None)
+        window = memory_window(current, steps, neurons)
         count = kernels.forward(
-            flat(current), call.response, call.constants, call.window,
+            flat(current), response, gradient.constants(neurons), window,
             flat(potential), flat(spikes), flat(voltage),
         )  # fmt: skip
         activity.spikes += count
         ctx.save_for_backward(current)
         settled = gradient.settled(count, steps * current[0].numel())
-        ctx.settings = _Call(current, neurons, settled), activity
+        ctx.settings = response, settled.constants(neurons), window, activity
         ctx.mark_non_differentiable(spikes, voltage)
         return potential, spikes, voltage
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         (current,) = ctx.saved_tensors
-        call, activity = ctx.settings
+        response, constants, window, activity = ctx.settings
         error = empty(current, len(current), current.shape[1:])
         activity.fallbacks += kernels.backward(
-            flat(current), call.response, flat(gradients[0]), call.constants, call.window,
-            flat(error),
-        )  # fmt: skip
+            flat(current), response, flat(gradients[0]), constants, window, flat(error)
+        )
         return error, None, None, None
-
-
-class _Call:
-    """What both kernels are told about a layer."""
-
-    def __init__(self, current: Tensor, neurons: Neurons, gradient: Gradient) -> None:
-        steps = neurons.constant_steps or len(current)
-        self.response = constant_response(steps, neurons.tau_s if neurons.constant_steps else None)
-        self.constants = gradient.constants(neurons)
-        self.window = memory_window(current, steps, neurons)
 
 
 def memory_window(current: Tensor, steps: int, neurons: Neurons) -> kernels.Window:

@@ -124,7 +124,7 @@ def start(
     if is_first_process():
         run.create(loaded)
     if origin is not None:
-        fit.save_start()
+        fit.save_state()  # it can then be resumed from its first batch
     return fit
 
 
