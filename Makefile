@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
+# A plain path, which a folder named tssl beside a script cannot hide.
+EDITABLE := --config-settings editable_mode=compat
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check lint bench docs clean
@@ -13,16 +15,10 @@ setup: .venv/dev ## create .venv with everything, Lava and the developers' tools
 
 demo: .venv/base ## train, export, run on Lava, verify, report: the whole way on real data
 	rm -rf $(DEMO)
-	$(BIN)/tssl train digits --out $(DEMO)
-	$(BIN)/tssl export $(DEMO) --target loihi2 -o $(DEMO)/digits.net
-	$(BIN)/tssl run $(DEMO)/digits.net --backend sim --data digits --out $(DEMO)/lava
-	$(BIN)/tssl verify $(DEMO)/digits.net --samples 50
-	$(BIN)/tssl report $(DEMO)/lava --profile loihi2 --html $(DEMO)/report.html
-	@echo
-	@echo "Everything is in $(DEMO)/:"
+	$(BIN)/tssl demo --out $(DEMO)
 	@echo "  best.safetensors, metrics.csv   the trained network and its history"
 	@echo "  digits.net, digits.proof.json   the chip network and the proof"
-	@echo "  lava/                           the result of Lava's CPU simulator"
+	@echo "  result/                         the result of Lava's CPU simulator"
 	@echo "  report.html                     the report; open it in a browser"
 
 test: .venv/dev ## run all tests, those with Lava included
@@ -52,11 +48,11 @@ clean: ## remove the environment, caches and build results; keeps runs/
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 13) \
 	  else "Python %d.%d: tssl needs 3.10 to 3.13; try make PYTHON=python3.11" % v)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(EDITABLE) -e .
 	$(BIN)/tssl lava install
 	@touch $@
 
 .venv/dev: .venv/base
 	@echo "pip may now list the pins of lava-dl that are ignored on purpose; that is no error."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(EDITABLE) -e ".[dev]"
 	@touch $@

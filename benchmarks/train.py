@@ -12,9 +12,11 @@ and convolutions of a step alone, in the fastest of PyTorch's kernels.
 """
 
 import argparse
+import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
@@ -35,6 +37,7 @@ from tssl.workflow.recipes import recipe_path
 
 SHAPE = (1, 28, 28)
 CASES = {"fashion-mnist-mlp": 100, "fashion-mnist-cnn": 50}
+VARIANTS = ("ours", "chip", "products", "eager", "published")
 ROUNDS, QUICK_ROUNDS = 15, 3
 Step = Callable[[], Any]
 
@@ -255,34 +258,69 @@ def needed_bytes(recipe: Recipe, batch: int) -> int:
     return total
 
 
+def case(name: str, batch: int) -> tuple[Recipe, Tensor, Tensor]:
+    """Return a recipe and a batch of pictures and labels."""
+    recipe = load_recipe(recipe_path(name))
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(-3, 23, (batch, *SHAPE), generator=generator) / recipe.encoding.resolution
+    return recipe, x, torch.randint(10, (batch,), generator=generator)
+
+
+def step_of(variant: str, recipe: Recipe, x: Tensor, labels: Tensor) -> Step:
+    """Return a variant's step, on weights of its own."""
+    if variant == "products":
+        return products_step(recipe, len(x))
+    plan = chip_plan(recipe) if variant == "chip" else None
+    network = SpikingNetwork(recipe, SHAPE, torch.Generator().manual_seed(0), plan)
+    if variant == "published":
+        return PublishedStep(network, recipe, x, labels)
+    step = our_step(network, recipe, x, labels)
+    return eager(step) if variant == "eager" else step
+
+
+def peak_megabytes(arguments: tuple[str, int, str]) -> float:
+    """Return by how much steps of a variant raise the memory of a fresh process (Linux only)."""
+    name, batch, variant = arguments
+    recipe, x, labels = case(name, batch)
+    step_of(variant, recipe, x[:1], labels[:1])()  # compiled code and libraries are not counted
+    step = step_of(variant, recipe, x, labels)
+    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
+    before = resident_megabytes("VmRSS")
+    for _ in range(3):
+        step()
+    return resident_megabytes("VmHWM") - before
+
+
+def resident_megabytes(key: str) -> float:
+    """Return this process's memory (VmRSS) or its peak (VmHWM)."""
+    (line,) = [row for row in Path("/proc/self/status").read_text().splitlines() if key in row]
+    return int(line.split()[1]) / 1024
+
+
+def peaks(name: str, batch: int) -> list[float]:
+    """Return the peak memory of all variants, each in a process of its own."""
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        asked = [(name, batch, variant) for variant in VARIANTS]
+        return pool.map(peak_megabytes, asked, chunksize=1)
+
+
 def steps_table(rounds: int) -> None:
     """Print the steps of the paper's two Fashion-MNIST networks."""
     for name, batch in CASES.items():
-        recipe = load_recipe(recipe_path(name))
-        generator = torch.Generator().manual_seed(0)
-        x = torch.randint(-3, 23, (batch, *SHAPE), generator=generator)
-        x = x / recipe.encoding.resolution
-        labels = torch.randint(10, (batch,), generator=generator)
-        plans = [None, None, None, chip_plan(recipe)]
-        networks = [
-            SpikingNetwork(recipe, SHAPE, torch.Generator().manual_seed(0), p) for p in plans
-        ]
-        steps = {
-            "ours": our_step(networks[0], recipe, x, labels),
-            "chip": our_step(networks[3], recipe, x, labels),
-            "products": products_step(recipe, batch),
-            "eager": eager(our_step(networks[1], recipe, x, labels)),
-            "published": PublishedStep(networks[2], recipe, x, labels),
-        }
+        recipe, x, labels = case(name, batch)
+        memory = peaks(name, batch)
+        steps = {variant: step_of(variant, recipe, x, labels) for variant in VARIANTS}
         seconds = medians(steps, rounds)
         flop = operations(recipe, batch)
         print(f"\n{name}, batch {batch}, {recipe.network.time_steps} steps")
-        for variant, value in seconds.items():
+        for (variant, value), peak in zip(seconds.items(), memory, strict=True):
             print(
                 f"  {variant:10} {1e3 * value:8.2f} ms  {seconds['published'] / value:5.1f} x  "
-                f"{batch / value:8,.0f} samples/s  {flop / value / 1e9:5.0f} GFLOP/s"
+                f"{batch / value:8,.0f} samples/s  {flop / value / 1e9:5.0f} GFLOP/s  "
+                f"{peak:6.0f} MB at the peak"
             )
-        kept, needed = kept_bytes(networks[0], x), needed_bytes(recipe, batch)
+        network = SpikingNetwork(recipe, SHAPE, torch.Generator().manual_seed(0))
+        kept, needed = kept_bytes(network.eval(), x), needed_bytes(recipe, batch)
         print(
             f"  kept for backward: {kept / batch / 1024:.0f} KiB per sample, "
             f"{kept / needed:.2f} x what it needs"

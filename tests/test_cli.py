@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -105,6 +106,23 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 # --- the whole chain -------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_demo_without_lava(
+    tssl: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TSSL_LAVA_PYTHON", "none")
+    ran = tssl("demo", "--out", tmp_path / "demo", "--json")
+    assert ran.status == 0, ran.err
+    assert ran.document["lava"] is False
+    assert "without Lava" in ran.err
+    assert ran.err.count("$ tssl ") == 4
+    page = (tmp_path / "demo" / "report.html").read_text(encoding="utf-8")
+    assert page.startswith("<!DOCTYPE html>")
+    again = tssl("demo", "--out", tmp_path / "demo")
+    assert again.status == USAGE
+    assert "already holds a run" in again.err
 
 
 def test_chain_on_digits(tssl: Callable[..., Ran], tmp_path: Path) -> None:
@@ -324,7 +342,7 @@ WRONG: dict[str, Wrong] = {
     ),
     "a start that is no run": (
         lambda t, w: ["train", "digits", "--from", t / "none", "--out", t / "new"], USAGE,
-        "holds no best.safetensors",
+        "does not exist",
     ),
     "chip integers from nothing": (
         lambda t, w: ["train", "digits", "--set", "forward=chip", "--out", t / "new"], USAGE,
@@ -424,7 +442,6 @@ WRONG: dict[str, Wrong] = {
         USAGE, "--proof-samples",
     ),
     # run
-    "nothing to run on": (lambda t, w: ["run", w / "rows.net", *ENGINE], USAGE, "--data NAME or"),
     "two inputs": (
         lambda t, w: [
             "run", w / "rows.net", *ENGINE, "--data", "rows", "--input", t / "x.npy",
@@ -433,7 +450,7 @@ WRONG: dict[str, Wrong] = {
     ),
     "unknown backend": (
         lambda t, w: ["run", w / "rows.net", "--backend", "gpu", "--data", "rows"],
-        USAGE, "--backend",
+        USAGE, "there are engine, sim, loihi2",
     ),
     "no net": (
         lambda t, w: ["run", t / "none.net", *ENGINE, "--data", "rows"], USAGE, "none.net",
@@ -495,7 +512,7 @@ WRONG: dict[str, Wrong] = {
             "run", w / "rows.net", "--backend", "loihi2", "--data", "rows", "--workers", "2",
         ],
         USAGE,
-        "a board takes one worker",
+        "a board takes one",
     ),
     "a bundle among other files": (
         lambda t, w: [
@@ -855,15 +872,15 @@ def test_lava_given_another_network(
     tssl: Callable[..., Ran], work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Real Lava, but with one threshold changed in the file that it reads."""
-    from tssl.workflow.run import BackendOptions
+    from tssl.workflow import proof
 
     other = write(tmp_path / "other.net", (work / "rows.net").read_bytes())
     with h5py.File(other, "a") as file:
         threshold = file["layer/2/neuron/vThMant"]
         threshold[...] = int(threshold[()]) // 2
-    true_backend = BackendOptions.backend
+    true_backend = proof.create_backend
     monkeypatch.setattr(
-        BackendOptions, "backend", lambda self, name, _: true_backend(self, name, other)
+        proof, "create_backend", lambda n, o: true_backend(n, replace(o, net_path=other))
     )
     ran = tssl("verify", work / "rows.net", "--samples", 10)
     assert ran.status == VERIFICATION, ran.err

@@ -158,7 +158,10 @@ def test_toml_becomes_tables(tmp_path: Path):
         (b"a = 1\na = 2\n", r"is not valid TOML: .*line 2"),
         (b"[a\n", r"is not valid TOML"),
         (b"a = '\xff'", r"is not valid TOML: .*utf-8"),
-        (b"a = " + b"[" * 100_000, r"is not valid TOML"),
+        (b"a = " + b"[" * 4990, r"is not valid TOML"),
+        (b"a = " + b"9" * 4990, r"is not valid TOML"),
+        (b"a" + b".a" * 2500 + b" = 1", r"is too large"),
+        (b"#\n" * 200_000, r"is too large"),
     ],
 )
 def test_damaged_toml_is_a_config_error_with_its_place(

@@ -231,7 +231,7 @@ def test_layout(tmp_path):
             "notes": {"made": "by a test"},
         }
         names = [file[f"layer/{entry}"].attrs.get("name") for entry in range(5)]
-        assert names == [None, "conv1", None, "dense2", "dense3"]
+        assert names == [None, b"conv1", None, b"dense2", b"dense3"]
 
 
 @pytest.mark.lava
@@ -301,8 +301,10 @@ Change = Callable[[h5py.File], None]
 
 
 def changed(path: Path, network: ChipNetwork, change: Change) -> Path:
+    """Write a network and change the file; without the seal, so that the change may count."""
     netx.write(path, network)
     with h5py.File(path, "r+") as file:
+        del file.attrs["tssl_sha256"]
         change(file)
     return path
 
@@ -621,6 +623,8 @@ OWN = {"format_version": 1, "name": "x", "encoding": None, "time_steps": None, "
         ("{", "attribute 'tssl' is damaged"),
         ("[" * 100_000, "attribute 'tssl' is damaged"),
         (3, "attribute 'tssl' is damaged"),
+        (np.array(["{}", "{}"], "S2"), "attribute 'tssl' is damaged"),
+        (h5py.Empty("S2"), "attribute 'tssl' is damaged"),
         ("[]", "attribute 'tssl' is damaged"),
         ("{}", "attribute 'tssl' is damaged"),
         ({**OWN, "format_version": 2}, "format_version = 2; this tssl reads 1; export again"),
@@ -629,7 +633,10 @@ OWN = {"format_version": 1, "name": "x", "encoding": None, "time_steps": None, "
         ({**OWN, "encoding": dict.fromkeys(ENCODING, "1")}, "attribute 'tssl' is damaged"),
         ({**OWN, "encoding": dict.fromkeys(ENCODING, np.nan)}, "attribute 'tssl' is damaged"),
         ({**OWN, "time_steps": "5"}, "attribute 'tssl' is damaged"),
+        ({**OWN, "encoding": {key: [1.0] for key in ENCODING}}, "attribute 'tssl' is damaged"),
+        ({**OWN, "encoding": dict.fromkeys(ENCODING, 10**400)}, "attribute 'tssl' is damaged"),
         ({**OWN, "time_steps": 0}, "attribute 'tssl' is damaged"),
+        ({**OWN, "name": "half a character: \ud800"}, "attribute 'tssl' is damaged"),
     ],
 )
 def test_damaged_attributes(tmp_path, attribute, message):
@@ -637,24 +644,21 @@ def test_damaged_attributes(tmp_path, attribute, message):
 
     def change(file: h5py.File) -> None:
         del file.attrs["tssl"]
-        if isinstance(value, str) and len(value) > 60_000:  # larger ones HDF5 refuses inline
-            file.attrs["tssl"] = value[:60_000]
-        else:
-            file.attrs["tssl"] = value
+        file.attrs["tssl"] = np.bytes_(value) if isinstance(value, str) else value
 
     refused(changed(tmp_path / "own.net", golden_network(), change), NetFileError, message)
 
 
 def test_names_that_appear_twice(tmp_path):
     def change(file: h5py.File) -> None:
-        file["layer/3"].attrs["name"] = "conv1"
+        file["layer/3"].attrs["name"] = np.bytes_("conv1")
 
     path = changed(tmp_path / "twice.net", golden_network(), change)
     refused(path, UnsupportedLayerError, "conv1", "twice")
 
 
 def test_any_damaged_byte(rng, tmp_path):
-    """Whatever is hit, the file reads, or one line says that it does not."""
+    """Whatever is hit, the file reads as before, or one line says that it does not."""
     path = tmp_path / "hit.net"
     netx.write(path, golden_network())
     data = path.read_bytes()
@@ -662,12 +666,12 @@ def test_any_damaged_byte(rng, tmp_path):
     for place in rng.choice(len(data), 150, replace=False):
         path.write_bytes(data[:place] + bytes([data[place] ^ 0xA5]) + data[place + 1 :])
         try:
-            netx.read(path)
+            assert netx.read(path).digest == golden_network().digest
             outcomes["read"] += 1
         except (NetFileError, UnsupportedLayerError) as error:
             assert "\n" not in str(error)  # noqa: PT017 - not every damage must raise
             outcomes["refused"] += 1
-    assert min(outcomes.values()) > 10
+    assert outcomes["refused"] > 100
     for length in range(0, len(data) - 1, len(data) // 8):
         path.write_bytes(data[:length])
         refused(path, NetFileError)

@@ -332,10 +332,16 @@ def saved(parts: Any, tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("name", ["result.json", "result.npz"])
-def test_a_missing_file_is_a_data_error(saved: Path, name: str):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("result.json", "holds no result.json; give a folder that `tssl run` wrote"),
+        ("result.npz", "result.npz: .*No such file"),
+    ],
+)
+def test_a_missing_file_is_a_data_error(saved: Path, name: str, message: str):
     (saved / name).unlink()
-    with pytest.raises(DataError, match=rf"{name}: .*No such file"):
+    with pytest.raises(DataError, match=message):
         RunResult.load(saved)
 
 

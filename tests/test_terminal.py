@@ -4,6 +4,7 @@ import io
 import json
 import os
 import signal
+import time
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from tssl import terminal
 from tssl.terminal import Output, TrainingBar, show_layers, show_proof
 from tssl.trainer.run_directory import EpochMetrics, LayerMetrics, Progress
 
@@ -226,3 +228,15 @@ def test_bar_of_samples(capsys: pytest.CaptureFixture[str]) -> None:
     with output().bar("engine", 5) as progress:
         progress(3)
     assert SimpleNamespace(**capsys.readouterr()._asdict()) == SimpleNamespace(out="", err="")
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_a_silence_at_the_beginning_is_explained(
+    silent: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(terminal, "_SECONDS_TO_COMPILE", 0.05 if silent else 60.0)
+    with TrainingBar(output(), epochs=1, samples=3) as bar:
+        if silent:
+            time.sleep(0.3)
+        bar.batch_done(Progress(), samples=1)
+    assert ("compiles for 10 to 20 seconds" in capsys.readouterr().err) == silent

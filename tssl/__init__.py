@@ -1,5 +1,14 @@
-"""Train spiking networks with TSSL-BP, export them for Loihi, prove and price them."""
+"""Train spiking networks with TSSL-BP, export them for Loihi, prove and price them.
 
-__all__ = ["__version__"]
+>>> import tssl
+>>> run = tssl.train("digits")  # doctest: +SKIP
+>>> chip = tssl.export(run, target="loihi2")  # doctest: +SKIP
+>>> result = tssl.run(chip, backend="sim")  # doctest: +SKIP
+>>> tssl.report(result, "loihi2", html="report.html")  # doctest: +SKIP
+"""
 
-__version__ = "0.1.0"
+from tssl.api import export, report, run, train, verify
+from tssl.errors import TsslError
+from tssl.version import __version__
+
+__all__ = ["TsslError", "__version__", "export", "report", "run", "train", "verify"]

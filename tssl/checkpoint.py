@@ -1,5 +1,6 @@
 """A trained network on disk: recipe, float32 weights and where they come from."""
 
+import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass
@@ -12,13 +13,26 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from tssl.chip import Encoding
-from tssl.errors import CheckpointError, ConfigError
+from tssl.errors import CheckpointError, ConfigError, RangeError
 from tssl.files import written
 from tssl.spec import Recipe, recipe_from_tables
 
 FORMAT_VERSION = 1
+_SEAL = "sha256"
 
 Array = NDArray[Any]
+
+_DAMAGE = (  # what safetensors, numpy and json raise on damaged files
+    OSError,
+    SafetensorError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    RecursionError,
+    OverflowError,
+    MemoryError,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +114,7 @@ class Checkpoint:
             )
         except ConfigError as error:  # it names the file
             raise CheckpointError(str(error)) from error
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RangeError) as error:
             raise CheckpointError(f"{path}: is not a tssl checkpoint: {error!r}") from error
         checkpoint.check(path)
         return checkpoint
@@ -118,6 +132,10 @@ class Checkpoint:
             if weight.shape != shape:
                 raise CheckpointError(
                     f"{path}: weights of layer {name} have shape {weight.shape}, not {shape}"
+                )
+            if weight.dtype != np.float32:
+                raise CheckpointError(
+                    f"{path}: weights of layer {name} are {weight.dtype}, not float32"
                 )
             if not np.isfinite(weight).all():
                 raise CheckpointError(
@@ -140,7 +158,7 @@ def weight_shapes(recipe: Recipe, input_shape: tuple[int, int, int]) -> dict[str
         network.layer_names, network.layers, network.shapes(input_shape), strict=True
     ):
         if layer.type == "dense":
-            shapes[name] = (layer.neurons, int(np.prod(incoming)))
+            shapes[name] = (layer.neurons, math.prod(incoming))
             if layer.recurrent:
                 shapes[recurrent_name(name)] = (layer.neurons, layer.neurons)
         elif layer.type == "conv":
@@ -151,10 +169,10 @@ def weight_shapes(recipe: Recipe, input_shape: tuple[int, int, int]) -> dict[str
 
 def save_tensors(path: Path, tensors: dict[str, Array], document: dict[str, Any]) -> None:
     """Write arrays and one JSON document into a safetensors file."""
-    data = save(
-        {name: np.ascontiguousarray(array) for name, array in tensors.items()},
-        metadata={"tssl": json.dumps(document)},
-    )
+    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    document = json.loads(json.dumps(document))
+    sealed = json.dumps({**document, _SEAL: _seal(arrays, document)})
+    data = save(arrays, metadata={"tssl": sealed})
     with written(path) as temporary:
         temporary.write_bytes(data)
 
@@ -172,15 +190,21 @@ def load_tensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         document = json.loads(metadata.get("tssl", "null"))
-    except (OSError, SafetensorError, ValueError, TypeError, RecursionError) as error:
-        raise CheckpointError(f"{path}: cannot be read as a checkpoint: {error}") from error
+        json.dumps(document, ensure_ascii=False).encode()  # half a character cannot be printed
+    except _DAMAGE as error:
+        reason = " ".join(str(error).split())
+        raise CheckpointError(f"{path}: cannot be read as a checkpoint: {reason}") from error
     if not isinstance(document, dict):
         raise CheckpointError(f"{path}: was not written by tssl")
     version = document.get("format_version")
     if version != FORMAT_VERSION:
+        shown = " ".join(str(version).split())
         raise CheckpointError(
-            f"{path}: format_version = {version}; this tssl reads {FORMAT_VERSION}; train again"
+            f"{path}: format_version = {shown:.40}; this tssl reads {FORMAT_VERSION}; train again"
         )
+    stored = document.pop(_SEAL, None)  # the first ones had none
+    if stored is not None and stored != _seal(tensors, document):
+        raise CheckpointError(f"{path}: was altered after tssl wrote it; train again")
     return tensors, document
 
 
@@ -203,6 +227,15 @@ def chip_plan(values: Any) -> ChipPlan | None:  # noqa: ANN401 - unvalidated JSO
     return plan
 
 
+def _seal(tensors: dict[str, Array], document: dict[str, Any]) -> str:
+    """Return what shows whether an array or the document was altered."""
+    state = hashlib.sha256(json.dumps(document, sort_keys=True).encode())
+    for name, array in sorted(tensors.items()):
+        state.update(repr((name, array.dtype.str, array.shape)).encode())
+        state.update(array.tobytes())
+    return state.hexdigest()
+
+
 def _image_shape(values: Any) -> tuple[int, int, int]:  # noqa: ANN401 - unvalidated JSON
     channels, height, width = values
     if not all(type(value) is int and value > 0 for value in values):
@@ -211,6 +244,7 @@ def _image_shape(values: Any) -> tuple[int, int, int]:  # noqa: ANN401 - unvalid
 
 
 def _encoding(values: Any) -> Encoding:  # noqa: ANN401 - unvalidated JSON
-    if not np.isfinite([values["offset"], values["gain"], values["quantum"]]).all():
+    encoding = Encoding(**values)
+    if not (encoding.gain > 0 and encoding.quantum > 0):
         raise ValueError(f"encoding = {values}")
-    return Encoding(**values)
+    return encoding

@@ -3,29 +3,39 @@
 Rooms are imported inside the commands, so that ``tssl --help`` answers at once.
 """
 
-import functools
+import io
 import os
+import shlex
 import sys
 import traceback
-from collections.abc import Callable
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from tssl import __version__
 from tssl.errors import BackendError, TsslError
+from tssl.options import (
+    ANY_PATH,
+    BACKENDS,
+    DATA_SETS,
+    FILE,
+    FOLDER,
+    LAVA_PYTHON,
+    PROFILES,
+    PROFILES_OR_ALL,
+    RECIPES,
+    backend_options,
+    common,
+    input_options,
+    lava_options,
+)
 from tssl.terminal import Output, TrainingBar, show_layers, show_proof
+from tssl.version import __version__
 
 INTERRUPTED = 130
-_LAVA_PYTHON = "TSSL_LAVA_PYTHON"
 _MOST_IN_FULL = 2
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-FILE = click.Path(path_type=Path, dir_okay=False)
-FOLDER = click.Path(path_type=Path, file_okay=False)
-ANY_PATH = click.Path(path_type=Path)
 
 
 def main() -> None:
@@ -38,27 +48,40 @@ def run_command(arguments: list[str]) -> int:
     try:
         status = cli.main(args=arguments or ["--help"], prog_name="tssl", standalone_mode=False)
         sys.stdout.flush()
-    except TsslError as error:
-        return _fail(str(error), error.exit_code, arguments)
-    except click.ClickException as error:
-        context = getattr(error, "ctx", None)
-        asked = context.command_path if context else "tssl"
-        message = f"{error.format_message()} (see `{asked} --help`)"
-        return _fail(message, error.exit_code, arguments)
+    except (BrokenPipeError, SystemExit):  # click and rich exit so when the reader has gone
+        _silence_stdout()
+        return 0
     except (KeyboardInterrupt, click.Abort):
         return _fail("interrupted", INTERRUPTED, arguments)
-    except MemoryError as error:
-        return _fail(f"not enough memory: {error}; use fewer samples or steps", 2, arguments)
-    except ModuleNotFoundError as error:
+    except (TsslError, click.ClickException, MemoryError, ModuleNotFoundError, OSError) as error:
+        return _fail(*_explained(error), arguments)
+    return status or 0  # what a command gave to ``click.exceptions.Exit``
+
+
+def _explained(error: Exception) -> tuple[str, int]:
+    """Return message and exit status of an error that a user can cause; raise any other."""
+    if isinstance(error, TsslError):
+        return str(error), error.exit_code
+    if isinstance(error, click.ClickException):
+        context = getattr(error, "ctx", None)
+        asked = context.command_path if context else "tssl"
+        return f"{error.format_message()} (see `{asked} --help`)", error.exit_code
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {error}; use fewer samples or steps", 2
+    if isinstance(error, ModuleNotFoundError):
         name = error.name or "tssl"
         if name in ("tssl", *sys.stdlib_module_names) or "." in name:
-            raise  # not a package that could be installed
-        message = f"{name} is not installed; pip install {name}"
-        return _fail(message, BackendError.exit_code, arguments)
-    except (BrokenPipeError, SystemExit):  # click and rich exit so when the reader has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # no second complaint
-        return 0
-    return status or 0  # what a command gave to ``click.exceptions.Exit``
+            raise error  # not a package that could be installed
+        return f"{name} is not installed; pip install {name}", BackendError.exit_code
+    if isinstance(error, OSError) and error.filename is None:  # those of files are TsslErrors
+        _silence_stdout()
+        return f"the output cannot be written: {error.strerror}", 2
+    raise error
+
+
+def _silence_stdout() -> None:
+    """Spare Python's second complaint when it closes what cannot be written."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, status: int, arguments: list[str]) -> int:
@@ -69,72 +92,16 @@ def _fail(message: str, status: int, arguments: list[str]) -> int:
     return status
 
 
-def _common(command: Command) -> Command:
-    """Add the options that every command has, and hand over an ``Output``."""
-
-    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
-    @click.option("--quiet", is_flag=True, help="Show no progress.")
-    @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
-    @functools.wraps(command)
-    def wrapped(*, as_json: bool, quiet: bool, debug: bool, **options: Any) -> Any:  # noqa: ANN401
-        return command(Output(as_json=as_json, quiet=quiet), **options)
-
-    return wrapped  # type: ignore[return-value]
-
-
-def _input_options(command: Command) -> Command:
-    """Add the options that choose what a network is fed."""
-    options = [
-        click.option("--data", metavar="NAME", help="Data set, see `tssl data list`."),
-        click.option(
-            "--split", type=click.Choice(["train", "test"]), default="test", show_default=True
-        ),
-        click.option("--input", "file", type=FILE, help="Whole numbers in a .npy file."),
-        click.option("--samples", type=int, help="Only the first so many samples [all]."),
-        click.option("--steps", type=int, help="Time steps per sample [the network's own, or 16]."),
-        click.option("--data-dir", type=FOLDER, help="Where to look for data files first."),
-    ]
-    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
-
-
-def _lava_options(command: Command) -> Command:
-    """Add the options of the backends that start Lava."""
-    timeout = click.option(
-        "--timeout",
-        type=click.FloatRange(min=0, max=1e9, min_open=True),
-        help="Seconds that Lava may take [no limit while it moves].",
-    )
-    python = click.option(
-        "--lava-python", envvar=_LAVA_PYTHON, help=f"Interpreter with Lava [{_LAVA_PYTHON}]."
-    )
-    workers = click.option(
-        "--workers",
-        type=click.IntRange(1, 64),
-        default=1,
-        show_default=True,
-        help="Processes of Lava's simulator, each with its share of the samples.",
-    )
-    return timeout(workers(python(command)))
-
-
-def _backend(options: dict[str, Any]) -> Any:  # noqa: ANN401 - imported only when needed
-    """Take the options of :func:`_lava_options` out of all and return ``BackendOptions``."""
-    from tssl.workflow.run import BackendOptions
-
-    return BackendOptions(
-        python=options.pop("lava_python"),
-        timeout=options.pop("timeout"),
-        workers=options.pop("workers"),
-    )
-
-
-@click.group(no_args_is_help=False, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(__version__, prog_name="tssl")
 def cli() -> None:
     """Train spiking networks with TSSL-BP, export them for Loihi, prove and price them.
 
     \b
-    Example, two minutes, no download:
+    Example, two minutes, no download (`tssl demo` does it for you):
       tssl train digits
       tssl export runs/digits --target loihi2
       tssl run runs/digits/digits-loihi2.net --backend sim --data digits --out runs/digits/sim
@@ -143,7 +110,51 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("recipe", required=False)
+@click.option("--out", type=FOLDER, default="runs/demo", show_default=True, help="Folder.")
+@common
+def demo(output: Output, out: Path) -> None:
+    """Go the whole way on bundled data: train, export, run, verify, report.
+
+    Each step is a command that is shown before it runs. Lava is asked where it is installed.
+
+    \b
+    Example:
+      tssl demo --out runs/demo
+    """
+    from tssl.lava_runtime.lava_sim import check
+
+    problem = check(os.environ.get(LAVA_PYTHON))
+    if problem is not None:
+        output.say(f"without Lava, on the engine (`tssl lava install` changes that): {problem}")
+    for step in _demo_steps(out, with_lava=problem is None):
+        output.say(f"$ tssl {shlex.join(step)}")
+        flags = ["--quiet"] if output.quiet else []
+        with redirect_stdout(io.StringIO()) if output.as_json else nullcontext():
+            status = cli.main(args=[*step, *flags], prog_name="tssl", standalone_mode=False)
+        if status:
+            raise click.exceptions.Exit(status)
+    if output.as_json:
+        output.document({"schema_version": 1, "directory": str(out), "lava": problem is None})
+    else:
+        output.line(f"Everything is in {out}; open {out / 'report.html'} in a browser.")
+
+
+def _demo_steps(out: Path, *, with_lava: bool) -> list[list[str]]:
+    """Return the arguments of each command of the demonstration."""
+    net, result = str(out / "digits.net"), str(out / "result")
+    backend, asks = ("sim", "--lava") if with_lava else ("engine", "--no-lava")
+    steps = [
+        ["train", "digits", "--out", str(out)],
+        ["export", str(out), "--target", "loihi2", "-o", net, asks],
+        ["run", net, "--backend", backend, "--out", result],
+        ["verify", net, "--samples", "50"],
+        ["report", result, "--profile", "loihi2", "--html", str(out / "report.html")],
+    ]
+    return [step for step in steps if with_lava or step[0] != "verify"]
+
+
+@cli.command()
+@click.argument("recipe", required=False, shell_complete=RECIPES)
 @click.option("--data-dir", type=FOLDER, help="Where to look for data files first.")
 @click.option("--epochs", type=int, help="Same as --set training.epochs=N.")
 @click.option("--batch-size", type=int, help="Same as --set training.batch_size=N.")
@@ -160,9 +171,10 @@ def cli() -> None:
     show_default=True,
     metavar="PROFILE",
     help="Whose integers forward=chip computes with.",
+    shell_complete=PROFILES,
 )
 @click.option("--tensorboard", is_flag=True, help="Write RUN/tensorboard too.")
-@_common
+@common
 def train(output: Output, recipe: str | None, resume: Path | None, **options: Any) -> None:  # noqa: ANN401
     """Train the network of RECIPE: a name from `tssl recipes` or a TOML file.
 
@@ -223,7 +235,13 @@ def _print_training(output: Output, outcome: Any) -> None:  # noqa: ANN401 - Tra
 
 @cli.command()
 @click.argument("run", type=ANY_PATH)
-@click.option("--target", required=True, metavar="PROFILE", help="Name or TOML file.")
+@click.option(
+    "--target",
+    required=True,
+    metavar="PROFILE",
+    help="Name or TOML file.",
+    shell_complete=PROFILES,
+)
 @click.option("-o", "--output", "path", type=FILE, help="The .net file [RUN/NAME-TARGET.net].")
 @click.option(
     "--samples",
@@ -246,11 +264,10 @@ def _print_training(output: Output, outcome: Any) -> None:  # noqa: ANN401 - Tra
     metavar="[LAYER=]N",
     help="Bits of weights, the sign included [all that the target has].",
 )
-@click.option("--never-wraps", is_flag=True, help="Exclude a wrap of the current for any input.")
 @click.option("--bundle", type=FOLDER, help="Also write a folder for a machine with the chip.")
 @click.option("--data-dir", type=FOLDER, help="Where to look for data files first.")
-@_lava_options
-@_common
+@lava_options
+@common
 def export(output: Output, run: Path, target: str, path: Path | None, **options: Any) -> None:  # noqa: ANN401
     """Turn the network of RUN, a training folder, into a proven .net file.
 
@@ -264,7 +281,7 @@ def export(output: Output, run: Path, target: str, path: Path | None, **options:
     from tssl.workflow.bundle import bundle, check_folder
     from tssl.workflow.inputs import InputChoice
 
-    backend = _backend(options)
+    backend = backend_options(options)
     folder: Path | None = options.pop("bundle")
     chosen = workflow.ExportOptions(backend=backend, **options)
     if folder is not None:
@@ -290,7 +307,8 @@ def export(output: Output, run: Path, target: str, path: Path | None, **options:
     )
     show_proof(output, document["proof"])
     if document["proof"]["verdict"] != "PASS":
-        output.line("Lava was not heard: run `tssl lava install`, then `tssl verify` on the file")
+        cure = "run `tssl lava install`, then" if chosen.lava else "when wanted, run"
+        output.line(f"Lava was not heard: {cure} `tssl verify` on the file")
     output.line(
         f"{outcome.path}: accuracy float {outcome.float_accuracy:.2%}, "
         f"chip {outcome.chip_accuracy:.2%} ({outcome.samples} test samples)"
@@ -299,49 +317,47 @@ def export(output: Output, run: Path, target: str, path: Path | None, **options:
 
 @cli.command()
 @click.argument("net", type=FILE)
-@click.option("--backend", type=click.Choice(["engine", "sim", "loihi2"]), required=True)
+@click.option(
+    "--backend",
+    required=True,
+    metavar="NAME",
+    shell_complete=BACKENDS,
+    help="engine (ours), sim (Lava's CPU simulator) or loihi2 (a board).",
+)
 @click.option("--out", type=FOLDER, help="Folder of the result [NET-BACKEND beside NET].")
-@_input_options
-@_lava_options
-@_common
+@input_options
+@lava_options
+@common
 def run(output: Output, net: Path, backend: str, out: Path | None, **options: Any) -> None:  # noqa: ANN401
     """Run NET on our engine, Lava's CPU simulator (sim) or a Loihi 2 board.
+
+    Without --data or --input the network's own data set is taken.
 
     \b
     Examples:
       tssl run digits.net --backend sim --data digits --samples 100
       tssl run any.net --backend engine --input spikes.npy --out result
     """
-    from tssl import netx
-    from tssl.report import show_result
+    from tssl.reporting import show_result
     from tssl.workflow import run as workflow
-    from tssl.workflow.inputs import InputChoice, completed, load_inputs
+    from tssl.workflow.inputs import InputChoice
 
-    lava = _backend(options)
-    network = netx.read(net)
-    if options["data"] is None and options["file"] is None:
-        raise click.UsageError("give --data NAME or --input FILE.npy")
-    choice = completed(InputChoice(on_download=output.download, **options), net)
-    inputs = load_inputs(network, choice)
-    chosen = lava.backend(backend, net)
-    folder = out or net.with_name(f"{net.stem}-{backend}")
-    with workflow.result_folder(folder):
-        with output.bar(f"{backend}", inputs.samples) as progress:
-            result = workflow.run_network(network, inputs, chosen, progress)
-        workflow.save_result(result, net, folder)
+    lava = backend_options(options)
+    choice = InputChoice(on_download=output.download, **options)
+    outcome = workflow.run(net, backend, choice, out, lava, output.bar)
     if output.as_json:
-        output.document({**result.document(), "directory": str(folder)})
+        output.document(outcome.document())
         return
-    show_result(result, output.results)
-    output.line(f"{folder}: result.npz, result.json, network.net")
+    show_result(outcome.result, output.results)
+    output.line(f"{outcome.directory}: result.npz, result.json, network.net")
 
 
 @cli.command()
 @click.argument("net", type=FILE)
-@_input_options
+@input_options
 @click.option("--seed", type=int, help="Take random input, from this seed.")
-@_lava_options
-@_common
+@lava_options
+@common
 def verify(output: Output, net: Path, **options: Any) -> None:  # noqa: ANN401
     """Compare our engine with Lava on NET: every layer, every step.
 
@@ -356,7 +372,7 @@ def verify(output: Output, net: Path, **options: Any) -> None:  # noqa: ANN401
     from tssl.workflow import proof as workflow
     from tssl.workflow.inputs import InputChoice
 
-    backend = _backend(options)
+    backend = backend_options(options)
     options["samples"] = 10 if options["samples"] is None else options["samples"]
     choice = InputChoice(on_download=output.download, **options)
     with output.bar("verify", options["samples"]) as progress:
@@ -380,6 +396,7 @@ def verify(output: Output, net: Path, **options: Any) -> None:  # noqa: ANN401
     required=True,
     metavar="NAME",
     help="Hardware profile, may be repeated; `all` for every shipped one.",
+    shell_complete=PROFILES_OR_ALL,
 )
 @click.option("--html", type=FILE, help="Also write one self-contained web page.")
 @click.option("--io", is_flag=True, help="Price input and output too, where the profile can.")
@@ -390,7 +407,7 @@ def verify(output: Output, net: Path, **options: Any) -> None:  # noqa: ANN401
     show_default=True,
     help="Cores on the mesh by a simple rule, or by search for short ways.",
 )
-@_common
+@common
 def report(output: Output, results: tuple[Path, ...], html: Path | None, **options: Any) -> None:  # noqa: ANN401
     """Estimate energy and latency of each RESULT, a folder written by `tssl run`.
 
@@ -416,7 +433,7 @@ def report(output: Output, results: tuple[Path, ...], html: Path | None, **optio
 
 def _print_reports(output: Output, found: list[Any]) -> None:
     """Write all costs side by side, and in full where there are few."""
-    from tssl.report import show_comparison, show_costs, show_operations, show_result
+    from tssl.reporting import show_comparison, show_costs, show_operations, show_result
 
     for each in found:
         show_result(each.result, output.results)
@@ -434,7 +451,7 @@ def _print_reports(output: Output, found: list[Any]) -> None:
 
 @cli.command()
 @click.argument("net", type=FILE)
-@_common
+@common
 def inspect(output: Output, net: Path) -> None:
     """Show what is inside NET.
 
@@ -482,7 +499,7 @@ def profiles() -> None:
 
 
 @profiles.command("list")
-@_common
+@common
 def profiles_list(output: Output) -> None:
     """List the shipped profiles.
 
@@ -504,8 +521,8 @@ def profiles_list(output: Output) -> None:
 
 
 @profiles.command("show")
-@click.argument("name")
-@_common
+@click.argument("name", shell_complete=PROFILES)
+@common
 def profiles_show(output: Output, name: str) -> None:
     """Show every figure of profile NAME with its kind and source.
 
@@ -541,7 +558,7 @@ def _columns_of(figure: dict[str, Any]) -> list[str]:
 
 @profiles.command("check")
 @click.argument("file", type=FILE)
-@_common
+@common
 def profiles_check(output: Output, file: Path) -> None:
     """Check the profile in FILE.
 
@@ -559,8 +576,8 @@ def profiles_check(output: Output, file: Path) -> None:
 
 
 @cli.command()
-@click.argument("name", required=False)
-@_common
+@click.argument("name", required=False, shell_complete=RECIPES)
+@common
 def recipes(output: Output, name: str | None) -> None:
     """List the shipped recipes, or print recipe NAME with every default spelled out.
 
@@ -601,7 +618,7 @@ def data() -> None:
 
 @data.command("list")
 @click.option("--data-dir", type=FOLDER, help="Where to look for data files first.")
-@_common
+@common
 def data_list(output: Output, data_dir: Path | None) -> None:
     """List the data sets and where they are.
 
@@ -620,9 +637,9 @@ def data_list(output: Output, data_dir: Path | None) -> None:
 
 
 @data.command("fetch")
-@click.argument("name")
+@click.argument("name", shell_complete=DATA_SETS)
 @click.option("--data-dir", type=FOLDER, help="Where to look for data files first.")
-@_common
+@common
 def data_fetch(output: Output, name: str, data_dir: Path | None) -> None:
     """Load data set NAME, downloading what is missing, and check it.
 
@@ -645,8 +662,8 @@ def data_fetch(output: Output, name: str, data_dir: Path | None) -> None:
 
 
 @cli.command()
-@click.option("--lava-python", envvar=_LAVA_PYTHON, help=f"Interpreter with Lava [{_LAVA_PYTHON}].")
-@_common
+@click.option("--lava-python", envvar=LAVA_PYTHON, help=f"Interpreter with Lava [{LAVA_PYTHON}].")
+@common
 def doctor(output: Output, lava_python: str | None) -> None:
     """Check the installation; each finding comes with the command that fixes it.
 
@@ -679,8 +696,8 @@ def lava() -> None:
 
 
 @lava.command("install")
-@click.option("--lava-python", envvar=_LAVA_PYTHON, help=f"Interpreter with Lava [{_LAVA_PYTHON}].")
-@_common
+@click.option("--lava-python", envvar=LAVA_PYTHON, help=f"Interpreter with Lava [{LAVA_PYTHON}].")
+@common
 def lava_install(output: Output, lava_python: str | None) -> None:
     """Put Lava beside tssl, against the word of its own metadata.
 

@@ -5,17 +5,15 @@ at the first call and cached. All sums are 32-bit integers; ``tssl.events`` sees
 that they suffice.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from tssl.chip import ACTIVATION_SHIFT, DECAY_ONE, STATE_LIMIT
+from tssl.compiling import compiled
 
 Array = NDArray[Any]
-Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 
 TOGETHER = 8
 """Rows of weights that are added in 16 bits before the sum is widened."""
@@ -61,17 +59,7 @@ class Dynamics(NamedTuple):
     """In the units of the membrane potential."""
 
 
-def _compiled(function: Kernel) -> Kernel:
-    """Compile a function at its first call and keep the machine code on disk, if possible."""
-    options: dict[str, Any] = {"error_model": "numpy", "nogil": True}
-    try:
-        compiled: Kernel = numba.njit(cache=True, **options)(function)
-    except RuntimeError:  # numba's way to say that no folder for the cache can be written
-        compiled = numba.njit(**options)(function)
-    return compiled
-
-
-@_compiled
+@compiled
 def run_spikes(
     train: Array, graded: bool, weight: Array, shape: Geometry, bias: Array, neuron: Dynamics,
     spikes: Array, current: Array, voltage: Array,
@@ -122,7 +110,7 @@ def run_spikes(
     return largest
 
 
-@_compiled
+@compiled
 def run_sums(
     sums: Array, bias: Array, neuron: Dynamics, spikes: Array, current: Array, voltage: Array
 ) -> int:
@@ -151,7 +139,7 @@ def run_sums(
     return largest
 
 
-@_compiled
+@compiled
 def products(train: Array, weight: Array, sums: Array) -> None:
     """Fill ``sums`` ``(n, neurons)`` with ``train @ weight.T``, all in 16 bits but the sums."""
     for row in range(train.shape[0]):
@@ -163,7 +151,7 @@ def products(train: Array, weight: Array, sums: Array) -> None:
             sums[row, neuron] = total
 
 
-@_compiled
+@compiled
 def count_active(
     train: Array, present: Array, shape: Geometry, fired: Array, active: Array
 ) -> None:
@@ -195,7 +183,7 @@ def count_active(
                 active[step] += _marked_or_fired(marks, row, shape, fired[sample, step])
 
 
-@_compiled
+@compiled
 def _room(train: Array, shape: Geometry) -> tuple[Array, Array, Array, Array, Array, Array]:
     """Return room for a sample's events and for what reaches a row of output pixels.
 
@@ -215,7 +203,7 @@ def _room(train: Array, shape: Geometry) -> tuple[Array, Array, Array, Array, Ar
     )
 
 
-@_compiled
+@compiled
 def _find(
     train: Array,
     graded: bool,
@@ -251,7 +239,7 @@ def _find(
                 pixel += _index(1)
 
 
-@_compiled
+@compiled
 def _gather(  # noqa: C901 - one nest of loops; calls would cost more than what they do
     row: int, graded: bool, starts: Array, places: Array, values: Array, shape: Geometry,
     ends: Array, rows: Array, row_values: Array,
@@ -300,7 +288,7 @@ def _gather(  # noqa: C901 - one nest of loops; calls would cost more than what 
 # indices, cost more than the sums.
 
 
-@_compiled
+@compiled
 def _add_rows(ends: Array, rows: Array, weight: Array, outputs: int, sums: Array) -> None:
     """Add each pixel's rows of weights, eight at a time: their sum fits 16 bits."""
     size = _index(outputs)
@@ -324,7 +312,7 @@ def _add_rows(ends: Array, rows: Array, weight: Array, outputs: int, sums: Array
             i += 1
 
 
-@_compiled
+@compiled
 def _add_scaled(
     ends: Array, rows: Array, values: Array, weight: Array, outputs: int, sums: Array
 ) -> None:
@@ -349,7 +337,7 @@ def _add_scaled(
             i += 1
 
 
-@_compiled
+@compiled
 def _mark(ends: Array, rows: Array, present: Array, outputs: int, marks: Array) -> None:
     """Mark the neurons of each pixel that its rows of synapses reach, until all are marked."""
     size = _index(outputs)
@@ -367,7 +355,7 @@ def _mark(ends: Array, rows: Array, present: Array, outputs: int, marks: Array) 
         i = ends[pixel]
 
 
-@_compiled
+@compiled
 def _advance(
     sums: Array, current: Array, voltage: Array, fired: Array, bias: Array, neuron: Dynamics
 ) -> int:
@@ -388,7 +376,7 @@ def _advance(
     return largest
 
 
-@_compiled
+@compiled
 def _kept(value: int, keep: int) -> int:
     """Return ``value * keep / 4096`` rounded toward zero.
 
@@ -400,7 +388,7 @@ def _kept(value: int, keep: int) -> int:
     return size if value >= 0 else _int32(-size)
 
 
-@_compiled
+@compiled
 def _store(values: Array, row: int, shape: Geometry, target: Array) -> None:
     """Copy a row of output pixels from (W, C) into neurons in (C, H, W) order."""
     channels = shape.groups * shape.outputs
@@ -413,7 +401,7 @@ def _store(values: Array, row: int, shape: Geometry, target: Array) -> None:
             target[first + column] = values[column * channels + channel]
 
 
-@_compiled
+@compiled
 def _marked_or_fired(marks: Array, row: int, shape: Geometry, fired: Array) -> int:
     """Count the neurons of a row of output pixels that are marked or fire."""
     channels = shape.groups * shape.outputs

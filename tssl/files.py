@@ -1,11 +1,17 @@
-"""Writing files so that nobody ever sees half of one, and reading TOML and JSON."""
+"""Writing files so that nobody ever sees half of one, and reading TOML and JSON.
 
+What is being written has a name that ends in ``.part`` and is locked as long as its writer lives;
+the next writer of the same name removes what a killed one left.
+"""
+
+import fcntl
 import json
 import os
+import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +22,21 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+_MOST_TOML, _LONGEST_LINE = 256 << 10, 5000
+"""Characters; a dotted key takes time by the square of its length."""
+
 __all__ = [
+    "held",
+    "locked",
     "make_directory",
     "read_json",
     "read_toml",
     "remove",
+    "unfinished",
     "write_json",
     "write_text",
     "written",
+    "written_together",
 ]
 
 
@@ -37,21 +50,92 @@ def written(path: Path) -> Iterator[Path]:
         When the folder or the disk refuses; an older ``path`` is then untouched.
     """
     make_directory(path.parent)
+    with _temporary(path, _new_file) as temporary:
+        try:
+            yield temporary
+            _make_readable(temporary)
+            _flush_to_disk(temporary)
+            temporary.replace(path)
+        except OSError as error:
+            raise _cannot_write(path, error) from error
+
+
+@contextmanager
+def written_together(directory: Path, last: str) -> Iterator[Path]:
+    """Yield a temporary folder; move all that is in it to ``directory`` when the block succeeds.
+
+    Parameters
+    ----------
+    last
+        The file that vouches for the others. It is taken away first and comes back last: where
+        it is, the others are whole and of the same writer.
+
+    Raises
+    ------
+    OutputError
+        When the folder or the disk refuses. Before the last byte is on the disk nothing older is
+        touched.
+    """
+    make_directory(directory)
+    with _temporary(directory / last, _new_folder) as temporary:
+        try:
+            yield temporary
+            for file in (path for path in temporary.rglob("*") if path.is_file()):
+                _flush_to_disk(file)
+            with locked(directory):
+                _move_all(temporary, directory, last)
+        except OSError as error:
+            raise _cannot_write(directory, error) from error
+        except OutputError as error:  # the temporary folder is no business of the user
+            raise OutputError(str(error).replace(str(temporary), str(directory))) from error
+
+
+def unfinished(directory: Path, last: str) -> bool:
+    """Return whether a call of :func:`written_together` is under way here or was killed."""
+    return any(_parts(directory / last))
+
+
+@contextmanager
+def locked(directory: Path, *, shared: bool = False) -> Iterator[None]:
+    """Wait until nobody else moves files into a folder that belong together, then keep it so.
+
+    A file system without locks is trusted, and so is a folder that cannot be opened.
+    """
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        os.close(handle)
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-    temporary = Path(name)
+        handle = os.open(directory, os.O_RDONLY)
+    except OSError:
+        yield
+        return
     try:
-        yield temporary
-        _make_readable(temporary)
-        _flush_to_disk(temporary)
-        temporary.replace(path)
-    except OSError as error:
-        raise _cannot_write(path, error) from error
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
+        yield
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+@contextmanager
+def held(path: Path) -> Iterator[bool]:
+    """Hold a lock file while the block runs; False when another process holds it.
+
+    The system releases it when the process is killed; the empty file that then stays is harmless.
+    A file system without locks is trusted.
+
+    Raises
+    ------
+    OutputError
+        When the lock file cannot be written.
+    """
+    try:
+        handle, is_ours = _open_locked(path)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    try:
+        yield is_ours
+    finally:
+        if is_ours:
+            _discard(path)
+        os.close(handle)
 
 
 def make_directory(path: Path) -> None:
@@ -102,10 +186,16 @@ def read_toml(path: Path) -> dict[str, Any]:
         When the file is missing, unreadable or not TOML (with line and column).
     """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if max(map(len, text.splitlines()), default=0) > _LONGEST_LINE or len(text) > _MOST_TOML:
+            raise ConfigError(
+                f"{path}: is too large for a file of settings: at most {_MOST_TOML:,} characters, "
+                f"{_LONGEST_LINE:,} in a line"
+            )
+        return tomllib.loads(text)
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # of thousands of digits, not a decode error
         raise ConfigError(f"{path}: is not valid TOML: {error}") from error
 
 
@@ -120,6 +210,104 @@ def read_json(path: Path, error_class: type[TsslError]) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise error_class(f"{path}: holds a JSON {type(document).__name__}, not an object")
     return document
+
+
+@contextmanager
+def _temporary(path: Path, new: Callable[[Path], tuple[int, str]]) -> Iterator[Path]:
+    """Yield a file or folder beside ``path`` that is locked, and gone in the end."""
+    try:
+        handle, name = _locked_part(path, new)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    temporary = Path(name)
+    try:
+        _remove_parts(path)
+        yield temporary
+    finally:
+        _discard(temporary)
+        os.close(handle)
+
+
+def _new_file(path: Path) -> tuple[int, str]:
+    return tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+
+
+def _new_folder(path: Path) -> tuple[int, str]:
+    name = tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    return os.open(name, os.O_RDONLY), name
+
+
+def _locked_part(path: Path, new: Callable[[Path], tuple[int, str]]) -> tuple[int, str]:
+    """Return a new part that nobody took for a dead writer's before it was locked."""
+    while True:
+        try:
+            handle, name = new(path)
+        except FileNotFoundError:  # another command took back the folder, made in vain
+            make_directory(path.parent)
+            handle, name = new(path)
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.path.exists(name):
+            return handle, name
+        os.close(handle)
+
+
+def _parts(path: Path) -> list[Path]:
+    """Return what writers of ``path``, alive or killed, have beside it."""
+    try:
+        names = os.listdir(path.parent)
+    except OSError:
+        return []
+    start = f".{path.name}."
+    return [path.parent / n for n in names if n.startswith(start) and n.endswith(".part")]
+
+
+def _remove_parts(path: Path) -> None:
+    """Remove what killed writers of ``path`` left; a living one holds a lock."""
+    for part in _parts(path):
+        with suppress(OSError):
+            handle = os.open(part, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _discard(part)
+            finally:
+                os.close(handle)
+
+
+def _discard(part: Path) -> None:
+    """Remove a file or folder that nobody needs; where that cannot be done it does no harm."""
+    with suppress(OSError):
+        part.unlink() if part.is_file() else shutil.rmtree(part)
+
+
+def _move_all(source: Path, target: Path, last: str) -> None:
+    (target / last).unlink(missing_ok=True)
+    for path in sorted(source.iterdir(), key=lambda path: path.name == last):
+        if path.is_dir() and (target / path.name).is_dir():
+            shutil.rmtree(target / path.name)
+        path.replace(target / path.name)
+
+
+def _open_locked(path: Path) -> tuple[int, bool]:
+    """Open and lock a file; False when another process has it."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return handle, False
+        except OSError:
+            return handle, True
+        if _is_at(path, handle):  # and was not just removed by the one who held it
+            return handle, True
+        os.close(handle)
+
+
+def _is_at(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
 
 
 def _cannot_write(path: Path, error: OSError) -> OutputError:

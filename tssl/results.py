@@ -1,13 +1,15 @@
 """What running a network yields: spikes, the one read-out, and counted operations."""
 
+import math
 import struct
 import time
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +32,7 @@ from tssl.files import read_json, remove, write_json, written
 
 SCHEMA_VERSION = 1
 _BLOCK_BYTES = 1 << 20
+_MOST_BYTES = 1 << 30
 _ARRAYS = "result.npz"
 _DOCUMENT = "result.json"
 _DAMAGE = (  # what numpy and zipfile raise on damaged archives, beside what is missing in them
@@ -45,6 +48,8 @@ _DAMAGE = (  # what numpy and zipfile raise on damaged archives, beside what is 
     struct.error,
     zipfile.BadZipFile,
     zlib.error,
+    SyntaxError,  # numpy reads the header of an array as Python's literals
+    tokenize.TokenError,
 )
 
 
@@ -272,17 +277,25 @@ class RunResult:
         DataError
             When a file is missing, damaged or of another schema.
         """
-        document = read_json(directory / _DOCUMENT, DataError)
-        if document.get("schema_version") != SCHEMA_VERSION:
+        if directory.is_dir() and not (directory / _DOCUMENT).exists():
             raise DataError(
-                f"{directory / _DOCUMENT}: schema_version = {document.get('schema_version')}; "
+                f"{directory}: holds no {_DOCUMENT}; give a folder that `tssl run` wrote"
+            )
+        document = read_json(directory / _DOCUMENT, DataError)
+        version = document.get("schema_version")
+        if version != SCHEMA_VERSION:
+            shown = " ".join(str(version).split())
+            raise DataError(
+                f"{directory / _DOCUMENT}: schema_version = {shown:.40}; "
                 f"this tssl reads {SCHEMA_VERSION}; run the network again"
             )
         path = directory / _ARRAYS
         try:
             # opened here: numpy leaves a damaged archive open
-            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                arrays = dict(file)
+            with path.open("rb") as opened:
+                _check_size(opened)
+                with np.load(opened, allow_pickle=False) as file:
+                    arrays = dict(file)
             return _from_files(document, arrays)
         except _DAMAGE as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
@@ -398,6 +411,15 @@ def _per_step(spikes: Train, fan_out: IntArray, time_steps: int) -> IntArray:
     return np.broadcast_to(driven, (time_steps, driven.shape[1])).copy()
 
 
+def _check_size(file: BinaryIO) -> None:
+    """Refuse an archive that would fill the memory, before anything in it is unpacked."""
+    with zipfile.ZipFile(file) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+    if unpacked > _MOST_BYTES:
+        raise ValueError(f"unpacks to {unpacked} bytes; at most {_MOST_BYTES} are expected")
+    file.seek(0)
+
+
 def _from_files(document: dict[str, Any], arrays: dict[str, Any]) -> RunResult:
     """Return the result in a document and arrays; any misfit is an error of ``_DAMAGE``."""
     counts = {name[7:]: value for name, value in arrays.items() if name.startswith("counts.")}
@@ -413,8 +435,29 @@ def _from_files(document: dict[str, Any], arrays: dict[str, Any]) -> RunResult:
         counts=OpCounts(samples=document["samples"], layers=tuple(document["layers"]), **counts),
         seconds=float(document["seconds"]),
     )
+    _check_types(result)
     _check_shapes(result)
+    _check_sums(result)
     return result
+
+
+def _check_types(result: RunResult) -> None:
+    """Raise when a text is none or cannot be printed, or numbers are not counts."""
+    for value in (
+        result.backend,
+        result.network,
+        result.digest,
+        result.data,
+        *result.counts.layers,
+    ):
+        if not isinstance(value, str):
+            raise TypeError(f"{type(value).__name__} in the place of a text")
+        value.encode()
+    if not 0 <= result.seconds < math.inf:
+        raise ValueError(f"seconds = {result.seconds}")
+    for name, array in {**vars(result.counts), **vars(result)}.items():
+        if isinstance(array, np.ndarray) and (array.dtype.kind not in "iu" or (array < 0).any()):
+            raise ValueError(f"{name} holds other than counts")
 
 
 def _check_shapes(result: RunResult) -> None:
@@ -432,7 +475,19 @@ def _check_shapes(result: RunResult) -> None:
         "active_updates": (counts.active_updates, (layers, steps)),
         "spikes": (counts.spikes, (layers, steps)),
         "stored_zeros": (counts.stored_zeros, (layers, steps)),
+        "input_spikes": (counts.input_spikes, (steps,)),
     }
     for name, (array, shape) in expected.items():
         if array is not None and array.shape != shape:
             raise ValueError(f"{name} has shape {array.shape}, expected {shape}")
+
+
+def _check_sums(result: RunResult) -> None:
+    """Raise ValueError when numbers contradict each other."""
+    counts = result.counts
+    if (result.predictions >= counts.neurons[-1]).any():
+        raise ValueError("a prediction names no output")
+    if not np.array_equal(result.spike_counts.sum(axis=0), counts.spikes.sum(axis=1)):
+        raise ValueError("the spikes of samples and of time steps do not add up to the same")
+    if not np.array_equal(result.output_spikes.sum(axis=(0, 2)), counts.spikes[-1]):
+        raise ValueError("the output spikes are other than those counted")

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from tssl.errors import ConfigError
 from tssl.files import read_toml
@@ -27,14 +34,27 @@ __all__ = [
     "recipe_from_tables",
 ]
 
+_LARGEST, _SMALLEST = 1e30, 1e-30
+_SPIKE_LIMIT = float(1 << 31)
+_SHOWN = 80
+
+
+def _within_float32(value: float) -> float:
+    """Refuse numbers that training in single precision would turn into zero or infinity."""
+    if value and not _SMALLEST <= abs(value) <= _LARGEST:
+        raise ValueError(f"must be 0 or between {_SMALLEST:g} and {_LARGEST:g} in magnitude")
+    return value
+
+
 # strict: a text or a boolean is no number
-Number = Annotated[float, Field(strict=True)]
+Number = Annotated[float, Field(strict=True), AfterValidator(_within_float32)]
 Above0 = Annotated[Number, Field(gt=0)]
 AtLeast0 = Annotated[Number, Field(ge=0)]
 TimeConstant = Annotated[Number, Field(ge=1.0, le=4096.0)]
 Share = Annotated[Number, Field(ge=0, lt=1)]
-Positive = Annotated[int, Field(gt=0, strict=True)]
-NonNegative = Annotated[int, Field(ge=0, strict=True)]
+Positive = Annotated[int, Field(gt=0, le=1_000_000_000, strict=True)]
+NonNegative = Annotated[int, Field(ge=0, le=1_000_000_000, strict=True)]
+Seed = Annotated[int, Field(ge=0, lt=1 << 63, strict=True)]
 Pair = tuple[Positive, Positive]
 NonNegativePair = tuple[NonNegative, NonNegative]
 
@@ -78,6 +98,16 @@ class EncodingSpec(_Strict):
     mean: Number = 0.0
     std: Above0 = 1.0
     resolution: Annotated[Number, Field(gt=0, le=4096)] = 15.0
+
+    @model_validator(mode="after")
+    def _check_integers(self) -> "EncodingSpec":
+        largest = max(abs(self.mean), abs(1 - self.mean)) / self.std * self.resolution
+        if largest >= _SPIKE_LIMIT:
+            raise ValueError(
+                f"a pixel becomes an integer of {largest:.3g}, more than the 32 bits of a spike: "
+                "use a larger std or a smaller mean or resolution"
+            )
+        return self
 
 
 class DenseSpec(_Strict):
@@ -274,7 +304,7 @@ class TrainingSpec(_Strict):
     validation: Annotated[AtLeast0, Field(le=0.5)] = 0.1
     patience: NonNegative = 0
     smallest_rate: Annotated[AtLeast0, Field(lt=0.5)] = 0.001
-    seed: Annotated[NonNegative, Field(lt=1 << 63)] = 0
+    seed: Seed = 0
 
     @model_validator(mode="after")
     def _check_patience(self) -> "TrainingSpec":
@@ -339,10 +369,11 @@ def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
     ConfigError
         When the file cannot be read, a key is unknown or a value is not allowed.
     """
-    tables = read_toml(path)
-    for override in overrides:
+    tables, changes = read_toml(path), list(overrides)
+    for override in changes:
         _apply(tables, override)
-    return recipe_from_tables(tables, str(path))
+    shown = ", ".join(_short(change) for change in changes)
+    return recipe_from_tables(tables, f"{path} with {shown}" if changes else str(path))
 
 
 def recipe_from_tables(tables: dict[str, Any], origin: str) -> Recipe:
@@ -381,7 +412,7 @@ def _value(text: str) -> Any:  # noqa: ANN401 - any TOML value
     """Return numbers, booleans and lists as such, everything else as text."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # brackets nested thousands deep
         return text.strip("\"'")
 
 
@@ -405,8 +436,16 @@ def _first_problem(error: ValidationError) -> str:
     message = _PLAIN.get(kind, problem["msg"]).removeprefix("Value error, ")
     message = message.replace("Input should", "must")
     given = problem["input"]
-    shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool | list) else ""
+    shown = f" (given: {_short(given)})" if isinstance(given, str | int | float | list) else ""
     return f"{where}: {message}{shown}" if where else message
+
+
+def _short(given: object) -> str:
+    """Return a value as text that fits into a line."""
+    if isinstance(given, int) and given.bit_length() > 4 * _SHOWN:
+        return f"a number of {given.bit_length()} bits"
+    text = repr(given)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _keys_at(location: tuple[int | str, ...]) -> list[str]:

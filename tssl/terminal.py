@@ -5,6 +5,7 @@ import math
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -33,6 +34,9 @@ _STDERR = 2
 _STOPPING = b"stopping after this batch; press Ctrl-C again to stop at once\n"
 _DEAD, _SATURATED = 0.001, 0.9
 """Firing rates of a layer beyond which training hardly goes on."""
+
+_SECONDS_TO_COMPILE = 4.0
+"""A first batch that takes longer is probably the first on this machine."""
 
 _SECONDS_BETWEEN_LINES = 30.0
 """Between signs of life where there is no terminal to show a bar."""
@@ -98,14 +102,19 @@ class TrainingBar:
         self._output = output
         self._epochs, self._samples = epochs, samples
         self._bar = _bar(output.progress)
+        text = "no batch is done yet; a machine's first training compiles for 10 to 20 seconds"
+        self._silence = threading.Timer(_SECONDS_TO_COMPILE, output.say, [text])
+        self._silence.daemon = True
         self._task: TaskID | None = None
         self._stop = False
         self._next_line = time.monotonic() + _SECONDS_BETWEEN_LINES
         self._previous: Any = None
 
     def __enter__(self) -> "TrainingBar":
-        self._previous = signal.signal(signal.SIGINT, self._interrupted)
+        if threading.current_thread() is threading.main_thread():  # others get no signals
+            self._previous = signal.signal(signal.SIGINT, self._interrupted)
         self._bar.start()
+        self._silence.start()
         return self
 
     def __exit__(
@@ -114,11 +123,14 @@ class TrainingBar:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._silence.cancel()
         self._bar.stop()
-        signal.signal(signal.SIGINT, self._previous)
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
 
     def batch_done(self, progress: "TrainProgress", *, samples: int) -> None:
         """Move the bar."""
+        self._silence.cancel()
         if self._task is None:
             total = self._epochs * self._samples
             self._task = self._bar.add_task("", total=total, note="")

@@ -24,7 +24,7 @@ def test_there_are_lists() -> None:
     assert {"tssl", "tssl.chip", "tssl.datasets", "tssl.exporter", "tssl.hw_profiles"} <= set(
         LISTED
     )
-    assert {"tssl.lava_runtime", "tssl.report", "tssl.trainer.rules"} <= set(LISTED)
+    assert {"tssl.lava_runtime", "tssl.reporting", "tssl.trainer.rules"} <= set(LISTED)
 
 
 @pytest.mark.parametrize("name", LISTED)

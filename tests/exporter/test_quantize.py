@@ -11,9 +11,9 @@ from tssl import netx
 from tssl.checkpoint import Checkpoint
 from tssl.chip import STATE_LIMIT, CubaNeuron
 from tssl.errors import ConfigError, RangeError
-from tssl.exporter import Precision, Quantized, quantize
+from tssl.exporter import Quantized, quantize
 from tssl.exporter.lower import lower
-from tssl.exporter.quantization import HEADROOM
+from tssl.exporter.ranges import observe
 from tssl.exporter.search import reference_spikes
 from tssl.lava_runtime.engine import run_chunk
 from tssl.trainer.network import SpikingNetwork
@@ -97,21 +97,23 @@ def test_the_largest_weight_may_have_either_sign(rng, sign):
     assert layer.weight[0, 0] == sign * 254
 
 
-def test_scales_shrink_until_the_current_keeps_its_headroom(rng):
+def test_scales_shrink_until_no_input_can_wrap_the_current(rng):
+    """Zeros for calibration, so that nothing but the bound can see how large it may get."""
     trained = checkpoint(rng, [dense(12), dense(5)], (1, 6, 6))
-    small = rng.integers(0, 17, (30, 1, 6, 6))
-    roomy = quantized(trained, small)
-    tight = quantized(trained, small * 150)
-    first = tight.reports[0]
-    assert first.scale < roomy.reports[0].scale / 2
-    assert first.ranges.current * HEADROOM <= STATE_LIMIT
-    assert first.ranges.current * HEADROOM > 0.5 * STATE_LIMIT, "smaller than it had to be"
-    assert 1 <= first.ranges.headroom_bits < 2
+    silent = np.zeros((1, 3, 36), int)
+    roomy = quantize(trained, LIMITS, silent, (0, 16)).reports[0]
+    tight = quantize(trained, LIMITS, silent, (-100, 100)).reports[0]
+    assert tight.scale < roomy.scale / 2
+    assert not tight.ranges.can_wrap
+    assert tight.ranges.current_bound > 0.9 * STATE_LIMIT, "smaller than it had to be"
     # threshold and weights shrink together
     largest = np.abs(lower(trained)[0].weight).max()
-    assert first.layer.neuron.threshold == round(first.scale)
-    assert np.abs(first.layer.weight).max() == pytest.approx(first.scale * largest, abs=1)
-    assert roomy.reports[0].ranges.headroom_bits >= 1
+    assert tight.layer.neuron.threshold == round(tight.scale)
+    assert np.abs(tight.layer.weight).max() == pytest.approx(tight.scale * largest, abs=1)
+    # the worst input indeed comes close, and does not wrap
+    worst = 100 * np.sign(tight.layer.weight).reshape(1, 12, 36)
+    state = observe(tight.layer, worst, 5, (-100, 100))
+    assert 0.9 * STATE_LIMIT < state.current < STATE_LIMIT
 
 
 def test_the_second_layer_is_calibrated_on_spikes_of_the_first(rng):
@@ -199,8 +201,7 @@ def test_threshold_that_rounds_to_zero_is_refused(rng):
 def test_bits_of_single_layers(rng):
     trained = checkpoint(rng, [dense(20), dense(12), dense(4)], (1, 5, 5))
     integers = rng.integers(-4, 17, (1, 30, 25))
-    precision = Precision(weight_bits={"dense2": 3})
-    result = quantize(trained, LIMITS, integers, (-4, 16), precision)
+    result = quantize(trained, LIMITS, integers, (-4, 16), {"dense2": 3})
     assert result.largest_weights == {"dense1": 254, "dense2": 6, "dense3": 254}
     bits = [layer.weight_bits for layer in result.network.layers]
     assert (bits[0], bits[2]) == (8, 8)
@@ -218,17 +219,7 @@ def test_bits_of_single_layers(rng):
 def test_bits_that_cannot_be(rng, bits, message):
     trained = checkpoint(rng, [dense(20), dense(4)], (1, 5, 5))
     with pytest.raises(ConfigError, match=message):
-        quantize(trained, LIMITS, np.ones((1, 2, 25), int), (-4, 16), Precision(weight_bits=bits))
-
-
-def test_a_scale_that_never_wraps_is_smaller_and_never_does(rng):
-    trained = checkpoint(rng, [dense(200), dense(4)], (1, 30, 30), spread=3.0)
-    integers = rng.integers(-40, 90, (1, 30, 900))
-    plain = quantize(trained, LIMITS, integers, (-40, 90))
-    safe = quantize(trained, LIMITS, integers, (-40, 90), Precision(never_wraps=True))
-    assert plain.reports[0].ranges.can_wrap
-    assert not any(report.ranges.can_wrap for report in safe.reports)
-    assert safe.scales["dense1"] < plain.scales["dense1"]
+        quantize(trained, LIMITS, np.ones((1, 2, 25), int), (-4, 16), bits)
 
 
 @pytest.mark.parametrize("layers", [[dense(60)], [conv(8, 3)]], ids=["dense", "conv"])

@@ -11,8 +11,8 @@ NEURON = CubaNeuron(current_decay=4096, voltage_decay=1024, threshold=64)
 
 
 def distinct(outputs, inputs):
-    """Return dense weights of which no two columns are equal."""
-    return np.tile(np.arange(1, inputs + 1), (outputs, 1))
+    """Return dense weights of 8 bits or more, of which no two columns are equal."""
+    return np.tile(np.arange(128, 128 + inputs), (outputs, 1))
 
 
 def dense(*sizes, name="dense"):
@@ -43,7 +43,7 @@ def pilotnet():
         layer = ConvLayer(
             name=f"conv{index}",
             source=source,
-            weight=np.ones((channels, shape[0], 3, 3), np.int64),
+            weight=np.full((channels, shape[0], 3, 3), 127),
             neuron=NEURON,
             map_shape=shape,
             stride=stride,

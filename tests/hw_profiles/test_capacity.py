@@ -1,5 +1,7 @@
 """Core counts, against the tables that Intel's compiler printed for Loihi 2."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -49,6 +51,24 @@ def test_words_per_axon_follow_the_compilers(neurons, words):
     assert words <= ours <= words * (1.02 if neurons > 64 else 1.34)
 
 
+def test_fewer_bits_need_less_memory():
+    """Intel's compiler stores a layer's weights in as many bits as they need."""
+    layer = ConvLayer(
+        name="conv", source="input", weight=np.full((64, 16, 3, 3), 7), neuron=NEURON,
+        map_shape=(16, 8, 8),
+    )  # fmt: skip
+    (conv,) = map_to_cores(LOIHI2, alone(layer, (16, 8, 8)))
+    assert conv.shares["synaptic memory"] == pytest.approx(9 * 16 * 4 / 12000)  # 64 of 4 bits
+    (wide,) = dense(40, 64).layers
+    narrow = replace(wide, weight=np.random.default_rng(0).integers(-8, 8, (64, 40)))
+    shares = [
+        map_to_cores(LOIHI2, alone(each, (40,)))[0].shares["synaptic memory"]
+        for each in (wide, narrow)
+    ]
+    assert shares[0] == pytest.approx(40 * 21 / 12000)  # 8 + 12.25 bits, 64 times
+    assert shares[1] == pytest.approx(40 * 17 / 12000)  # 4 + 12.25
+
+
 def test_mapping_says_what_binds():
     wide = map_to_cores(LOIHI2, dense(784, 128))[0]
     assert (wide.bound_by, wide.neurons) == ("synaptic memory", 128)
@@ -67,7 +87,7 @@ def test_large_kernels_are_split_by_output_channels():
     layer = ConvLayer(
         name="conv",
         source="input",
-        weight=np.ones((512, 256, 3, 3), np.int64),
+        weight=np.full((512, 256, 3, 3), 127),
         neuron=NEURON,
         map_shape=(256, 8, 8),
         padding=(1, 1),

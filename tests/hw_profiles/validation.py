@@ -41,9 +41,10 @@ class Case:
 
     @property
     def row(self):
+        shown = "0.0%" if abs(self.error) < 0.0005 else f"{self.error:+.1%}"  # no sign of rounding
         return (
             f"| {self.name} | {self.predicted:.4g} {self.unit} | {self.measured:.4g} {self.unit} "
-            f"| {self.error:+.1%} | {self.kind} |"
+            f"| {shown} | {self.kind} |"
         )
 
 

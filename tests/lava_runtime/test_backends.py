@@ -1,21 +1,34 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tssl.errors import ConfigError
-from tssl.lava_runtime import BACKENDS, get_backend
+from tssl.lava_runtime import BACKENDS, BackendOptions, create_backend
+
+ASKED = BackendOptions(python="python3", timeout=3.0, net_path=Path("a.net"))
 
 
-def test_every_backend_has_its_name():
-    assert set(BACKENDS) == {"engine", "sim", "loihi2"}
-    for name in BACKENDS:
-        assert get_backend(name)().name == name
+def test_there_are_the_backends_of_the_contract():
+    assert {"engine", "sim", "loihi2"} <= set(BACKENDS)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+@pytest.mark.parametrize("options", [BackendOptions(), ASKED], ids=["plain", "asked"])
+def test_every_backend_has_its_name(name, options):
+    assert create_backend(name, options).name == name
 
 
 def test_unknown_backend():
     with pytest.raises(ConfigError, match="'abacus' is unknown; there are engine, sim, loihi2"):
-        get_backend("abacus")
+        create_backend("abacus", BackendOptions())
+
+
+def test_a_board_takes_one_worker():
+    create_backend("sim", BackendOptions(workers=3))
+    with pytest.raises(ConfigError, match="--workers 3: a board takes one"):
+        create_backend("loihi2", BackendOptions(workers=3))
 
 
 def test_importing_the_room_loads_neither_torch_nor_h5py_nor_lava():

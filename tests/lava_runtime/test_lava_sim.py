@@ -571,3 +571,15 @@ def test_no_python_at_all(rng, traces):
 @pytest.mark.lava
 def test_check_finds_lava():
     assert check() is None
+
+
+def test_an_interpreter_by_its_relative_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although the worker starts in a folder of its own."""
+    script = tmp_path / "bin" / "python"
+    script.parent.mkdir()
+    script.write_text("#!/bin/sh\nexit 0\n")
+    script.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    assert lava_sim.check("bin/python") is None

@@ -12,13 +12,13 @@ from tests.trainer import tiny
 from tssl import netx
 from tssl.chip import ChipNetwork, IntArray
 from tssl.errors import BackendUnavailableError
+from tssl.lava_runtime import BackendOptions
 from tssl.lava_runtime.engine import run_chunk
 from tssl.results import Recording
 from tssl.workflow import proof as workflow
 from tssl.workflow.export import ExportOutcome
 from tssl.workflow.inputs import InputChoice, encode
 from tssl.workflow.proof import Proof, Stage, compare_chunks, verify
-from tssl.workflow.run import BackendOptions
 
 
 def altered(recording: Recording, layer: str, *, step: int, sample: int, neuron: int) -> Recording:
@@ -106,7 +106,7 @@ class Witness:
 
 
 def patched(monkeypatch: pytest.MonkeyPatch, witness: Witness) -> None:
-    monkeypatch.setattr(BackendOptions, "backend", lambda *_: witness)
+    monkeypatch.setattr(workflow, "create_backend", lambda *_: witness)
 
 
 def test_verify_takes_the_networks_own_data(

@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 
 from tssl import netx
-from tssl.errors import ConfigError, DataError, NetFileError, OutputError
+from tssl.errors import DataError, NetFileError, OutputError
 from tssl.lava_runtime.engine import Engine
 from tssl.results import RunResult
 from tssl.workflow.export import ExportOutcome
 from tssl.workflow.inputs import InputChoice, load_inputs
 from tssl.workflow.run import (
     NETWORK_FILE,
-    BackendOptions,
     load_result,
     run_network,
     save_result,
@@ -92,17 +91,3 @@ def test_vanished_network(result: RunResult, exported: ExportOutcome, tmp_path: 
     net.unlink()
     with pytest.raises(OutputError):
         save_result(result, net, tmp_path / "result")
-
-
-def test_backends_by_name() -> None:
-    options = BackendOptions(python="python3", timeout=3.0)
-    for name in ("engine", "sim", "loihi2"):
-        assert options.backend(name, None).name == name
-    with pytest.raises(ConfigError, match=r"'gpu' is unknown.*engine, sim, loihi2"):
-        options.backend("gpu", None)
-
-
-def test_a_board_takes_one_worker() -> None:
-    assert BackendOptions(workers=3).backend("sim", None).name == "sim"
-    with pytest.raises(ConfigError, match="--workers 3: a board takes one worker"):
-        BackendOptions(workers=3).backend("loihi2", None)

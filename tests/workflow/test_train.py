@@ -9,6 +9,7 @@ import pytest
 from tests.trainer import tiny
 from tssl.checkpoint import Checkpoint
 from tssl.errors import CheckpointError, ConfigError, DataError, TrainingError
+from tssl.trainer.run_directory import RunDirectory
 from tssl.workflow import train as workflow
 from tssl.workflow.export import ExportOptions, export
 from tssl.workflow.recipes import recipe_path, shipped_recipes
@@ -200,3 +201,17 @@ def test_what_chip_exact_training_cannot_start_from(recipe: str, tmp_path: Path)
             None, [], tmp_path / "chip", CPU, Origin(run=origin.run / "best.safetensors")
         )
     assert not (tmp_path / "chip").exists()
+
+
+def test_a_start_that_was_killed_is_no_run(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise it would be gone on with from random weights."""
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        patch.setattr(RunDirectory, "_write_recipe", lambda *_: (_ for _ in ()).throw(KeyError))
+        with pytest.raises(KeyError):
+            workflow.start(None, ["epochs=1"], out, CPU, Origin(run=trained))
+    assert (out / "state.safetensors").exists()
+    with pytest.raises(CheckpointError, match="holds no run"):
+        workflow.resume(out, None, [], CPU)

@@ -4,6 +4,7 @@ Spike trains are ``(time, batch, neurons)`` with feature maps flattened in (C, H
 order. A train of time length 1 stands for an input that is the same at every step.
 """
 
+import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,8 @@ INTEGRATOR = CubaNeuron(current_decay=0, voltage_decay=4096, threshold=131072)
 """What Lava puts in a layer without a neuron group: it adds up its input and never fires."""
 
 MAX_DELAY = 62
+MOST_NEURONS = 1 << 24
+"""Of one layer: sixteen Loihi 2 chips full, and what its state takes still fits into memory."""
 _UNFOLD_BYTES = 64 << 20
 
 
@@ -98,12 +101,12 @@ class Layer(ABC):
     @property
     def inputs(self) -> int:
         """Number of input neurons."""
-        return int(np.prod(self.input_shape))
+        return math.prod(self.input_shape)
 
     @property
     def neurons(self) -> int:
         """Number of neurons."""
-        return int(np.prod(self.output_shape))
+        return math.prod(self.output_shape)
 
     @property
     def weight_bits(self) -> int:
@@ -260,6 +263,10 @@ class ConvLayer(Layer):
                 f"layer {self.name}: kernel {self.weight.shape[2:]} is larger than its "
                 f"input {self.map_shape}"
             )
+        if self.neurons > MOST_NEURONS:
+            raise UnsupportedLayerError(
+                f"layer {self.name}: {self.neurons} neurons; at most {MOST_NEURONS} are expected"
+            )
         if self.bias.shape == (self.weight.shape[0],):
             per_neuron = np.repeat(self.bias, self.output_shape[1] * self.output_shape[2])
             object.__setattr__(self, "bias", frozen_integers(per_neuron))
@@ -305,6 +312,10 @@ class ConvLayer(Layer):
         return used.reshape(-1)
 
     def _check_geometry(self) -> None:
+        if self.groups < 1:
+            raise UnsupportedLayerError(
+                f"layer {self.name}: groups = {self.groups}; at least 1 is expected"
+            )
         for name, smallest in (("stride", 1), ("dilation", 1), ("padding", 0)):
             value = getattr(self, name)
             if min(value) < smallest:

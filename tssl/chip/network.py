@@ -1,6 +1,8 @@
 """A whole network of integers, and how data become its input."""
 
 import hashlib
+import math
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -8,9 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssl.chip.cuba import CubaNeuron
-from tssl.chip.layers import ConvLayer, DenseLayer, Layer, RecurrentLayer, Shape
-from tssl.chip.numbers import IntArray
-from tssl.errors import DataError, UnsupportedLayerError
+from tssl.chip.layers import (
+    MOST_NEURONS,
+    ConvLayer,
+    DenseLayer,
+    Layer,
+    RecurrentLayer,
+    Shape,
+)
+from tssl.chip.numbers import INT32_LIMIT, IntArray
+from tssl.errors import DataError, RangeError, UnsupportedLayerError
 
 INPUT = "input"
 
@@ -28,15 +37,36 @@ class Encoding:
         In units of the data set's own values (pixels 0...255, say).
     quantum
         Value that one unit of the integers stands for in the trained network.
+
+    Raises
+    ------
+    RangeError
+        When one of them is not a finite number.
     """
 
     offset: float
     gain: float
     quantum: float
 
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not is_number or not abs(value) <= sys.float_info.max:
+                raise RangeError(f"encoding: {name} = {value!r:.40} is not a finite number")
+
     def integers(self, inputs: NDArray[np.generic]) -> IntArray:
-        """Return the graded spikes, same shape as ``inputs``."""
-        return np.rint((inputs.astype(np.float64) - self.offset) * self.gain).astype(np.int64)
+        """Return the graded spikes, same shape as ``inputs``.
+
+        Raises
+        ------
+        RangeError
+            When one does not fit the 32 bits that a spike carries.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):  # noticed by the comparison below
+            graded = np.rint((inputs.astype(np.float64) - self.offset) * self.gain)
+        if not (np.abs(graded) < INT32_LIMIT).all():
+            raise RangeError(f"{self}: an input spike does not fit 32 bits")
+        return graded.astype(np.int64)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -50,15 +80,26 @@ class InputLayer:
     neuron
         When given, the data are the biases of such neurons, whose spikes enter the first
         layer; otherwise the data are spikes themselves, graded by their integer value.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        When the shape is empty or holds more neurons than any chip.
     """
 
     shape: Shape
     neuron: CubaNeuron | None = None
 
+    def __post_init__(self) -> None:
+        if min(self.shape, default=0) < 1 or self.neurons > MOST_NEURONS:
+            raise UnsupportedLayerError(
+                f"input of shape {self.shape}: 1 to {MOST_NEURONS} neurons are expected"
+            )
+
     @property
     def neurons(self) -> int:
         """Number of input channels."""
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

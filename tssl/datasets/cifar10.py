@@ -33,6 +33,8 @@ _UNREADABLE = (
     EOFError,
     IndexError,
     KeyError,
+    MemoryError,
+    OverflowError,
     TypeError,
     ValueError,
 )

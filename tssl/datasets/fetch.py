@@ -91,6 +91,8 @@ def _transfer(address: str, path: Path, wanted: Wanted, progress: Progress | Non
         if error.errno is not None:
             raise
         raise DataError(_reason(error)) from error
+    except ValueError as error:  # pooch takes the length to be a number
+        raise DataError(f"answers nonsense: {error}") from error
 
 
 class _Meter:

@@ -29,6 +29,7 @@ _DAMAGED = (
     zlib.error,
     OverflowError,
     ValueError,
+    MemoryError,  # what a packed file says of its dictionary is reserved before it is read
 )
 
 _MOST_MEMBERS = 1 << 18

@@ -1,5 +1,5 @@
 """From a trained network to integers: lower, quantize, check ranges. Numpy alone."""
 
-from tssl.exporter.quantization import LayerReport, Precision, Quantized, quantize
+from tssl.exporter.quantization import LayerReport, Quantized, quantize
 
-__all__ = ["LayerReport", "Precision", "Quantized", "quantize"]
+__all__ = ["LayerReport", "Quantized", "quantize"]

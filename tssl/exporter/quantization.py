@@ -1,7 +1,7 @@
 """From floating point to the integers of the chip."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,9 +23,6 @@ from tssl.errors import ConfigError, RangeError
 from tssl.exporter.lower import Floats, NeuronStage, lower
 from tssl.exporter.ranges import Ranges, observe
 from tssl.exporter.search import best_scale
-
-HEADROOM = 2.0
-"""The current must stay this factor away from wrapping on calibration data."""
 
 _ATTEMPTS = 20
 _FAR = 16
@@ -69,47 +66,34 @@ class Quantized:
         return {report.layer.name: report.largest_weight for report in self.reports}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Precision:
-    """How finely to quantize, within what the target holds.
-
-    Parameters
-    ----------
-    weight_bits
-        Bits of a layer's weights, the sign included, by name; all that the target has for
-        layers that are not named.
-    never_wraps
-        Whether the scale must exclude a wrap of the synaptic current for every input, and not
-        just for calibration data.
-    """
-
-    weight_bits: Mapping[str, int] = field(default_factory=dict)
-    never_wraps: bool = False
-
-
 def quantize(
     checkpoint: Checkpoint,
     limits: ChipLimits,
     calibration: IntArray,
     input_range: tuple[int, int],
-    precision: Precision | None = None,
+    weight_bits: Mapping[str, int] | None = None,
 ) -> Quantized:
     """Turn a trained network into integers that fit the limits of a chip.
+
+    No input within ``input_range`` can make a synaptic current wrap: a layer whose bound says
+    otherwise gets a smaller scale. (A network that was trained on the chip's integers keeps the
+    scales it was trained with; its forward pass wrapped where the chip does.)
 
     Parameters
     ----------
     calibration
-        Encoded training samples, ``(time or 1, samples, inputs)``; they decide the scale of layers
-        whose synaptic current would come near its wrap, or whose potential would saturate.
+        Encoded training samples, ``(time or 1, samples, inputs)``; they decide how far
+        weights are clipped, and the scale of layers whose potential would saturate.
     input_range
         Smallest and largest integer that can enter.
-    precision
-        All that the limits allow when None.
+    weight_bits
+        Bits of a layer's weights, the sign included, by name; all that the target has for
+        layers that are not named.
 
     Raises
     ------
     ConfigError
-        When the precision names a layer or bits that do not exist.
+        When ``weight_bits`` names a layer or a number that does not exist.
     RangeError
         When a layer is dead, or no scale makes it fit.
     UnsupportedLayerError
@@ -119,13 +103,12 @@ def quantize(
     _check_input(input_range, limits)
     train: Train = calibration
     source, reports = INPUT, []
-    precision = precision or Precision()
+    weight_bits = weight_bits or {}
     stages = lower(checkpoint)
-    _check_precision(precision, [stage.name for stage in stages], limits)
+    _check_bits(weight_bits, [stage.name for stage in stages], limits)
     for stage in stages:
-        bits = precision.weight_bits.get(stage.name, limits.weight_bits)
-        narrow = replace(limits, weight_bits=bits)
-        fitter = _Fitter(stage, source, checkpoint, narrow, precision.never_wraps)
+        bits = weight_bits.get(stage.name, limits.weight_bits)
+        fitter = _Fitter(stage, source, checkpoint, replace(limits, weight_bits=bits))
         report = fitter.fit(train, input_range)
         reports.append(report)
         source, train, input_range = stage.name, report.ranges.spikes, (0, 1)
@@ -143,19 +126,16 @@ class _Fitter:
     """Finds the largest scale at which a layer fits its fields."""
 
     def __init__(
-        self,
-        stage: NeuronStage,
-        source: str,
-        checkpoint: Checkpoint,
-        limits: ChipLimits,
-        never_wraps: bool,
+        self, stage: NeuronStage, source: str, checkpoint: Checkpoint, limits: ChipLimits
     ) -> None:
         self.stage, self.source, self.limits = stage, source, limits
-        self.never_wraps = never_wraps
         self.spec, self.plan = checkpoint.recipe.network, checkpoint.plan
 
     def fit(self, train: Train, input_range: tuple[int, int]) -> LayerReport:
-        """Return the layer at the largest scale whose state stays below its limits."""
+        """Return the layer at the largest scale whose state stays below its limits.
+
+        The potential is held below on the calibration samples alone: beyond, it saturates.
+        """
         if self.plan is not None:
             return self._planned(self.plan, train, input_range)
         scale = best_scale(self.stage, self._largest_scale(), self._candidate, train, self.spec)
@@ -166,9 +146,7 @@ class _Fitter:
             except RangeError:  # the sums overflow 32 bits, so 24 by far
                 scale /= _FAR
                 continue
-            excess = max(ranges.current * HEADROOM, ranges.voltage) / STATE_LIMIT
-            if self.never_wraps:
-                excess = max(excess, (ranges.current_bound + 1) / STATE_LIMIT)
+            excess = max(ranges.current_bound + 1, ranges.voltage) / STATE_LIMIT
             if excess <= 1:
                 return self._report(layer, scale, ranges)
             scale *= 0.99 / excess
@@ -253,8 +231,8 @@ class _Fitter:
         return weight
 
 
-def _check_precision(precision: Precision, layers: list[str], limits: ChipLimits) -> None:
-    for name, bits in precision.weight_bits.items():
+def _check_bits(weight_bits: Mapping[str, int], layers: list[str], limits: ChipLimits) -> None:
+    for name, bits in weight_bits.items():
         if name not in layers:
             raise ConfigError(f"--weight-bits {name}={bits}: the layers are {', '.join(layers)}")
         if not 2 <= bits <= limits.weight_bits:

@@ -155,7 +155,7 @@ def _layer_need(profile: Profile, layer: Layer, targets: int, *, share: bool = T
         return _conv_need(profile, layer, targets, share=share)
     figures = profile.figures
     overhead = figures.synapse_overhead_bits.value if figures.synapse_overhead_bits else 0.0
-    bits = (figures.weight_bits.value if figures.weight_bits else 0.0) + overhead
+    bits = _weight_bits(profile, layer) + overhead
     if isinstance(layer, DenseLayer) and layer.delay is not None:
         bits += int(layer.delay.max()).bit_length() if figures.max_delay is None else int(
             figures.max_delay.value
@@ -163,6 +163,13 @@ def _layer_need(profile: Profile, layer: Layer, targets: int, *, share: bool = T
     synapses = _synapse_lists(layer)
     axons = _distinct(synapses) if share else len(synapses)
     return _even_split(profile, layer.neurons, (axons, targets), bits)
+
+
+def _weight_bits(profile: Profile, layer: Layer) -> int:
+    """Return the bits of a stored weight: as few as the layer needs, as Intel's compiler does."""
+    if profile.figures.weight_bits is None:
+        return 0
+    return min(layer.weight_bits, int(profile.figures.weight_bits.value))
 
 
 def merged_pool(layer: ConvLayer) -> tuple[int, int]:
@@ -231,7 +238,7 @@ def _conv_need(profile: Profile, layer: ConvLayer, targets: int, *, share: bool)
     pool = merged_pool(layer) if share else (1, 1)
     taps = layer.weight[0].size // prod(pool)
     limits = _limits(profile)
-    weight_bits = int(profile.figures.weight_bits.value) if profile.figures.weight_bits else 0
+    weight_bits = _weight_bits(profile, layer)
     for groups in range(1, channels + 1):
         held = ceil(channels / groups)
         columns = _columns(limits, held * height, width, targets)

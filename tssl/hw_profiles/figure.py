@@ -6,6 +6,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from tssl.costs import Kind, Quantity
 
+_LARGEST = 1e18
+_WIDEST = 32
+
 
 class Section(BaseModel):
     """What all tables of a profile have in common: nothing unknown, nothing converted."""
@@ -22,12 +25,12 @@ class Figure(Section):
         The band, when somebody gives one.
     """
 
-    value: float = Field(ge=0)
+    value: float = Field(ge=0, le=_LARGEST)
     unit: str = Field(min_length=1)
     kind: Kind
     source: str = Field(min_length=1)
     low: float | None = Field(default=None, ge=0)
-    high: float | None = None
+    high: float | None = Field(default=None, le=_LARGEST)
 
     @property
     def quantity(self) -> Quantity:
@@ -75,13 +78,19 @@ def _positive(figure: Figure) -> Figure:
     return figure
 
 
+def _field_width(figure: Figure) -> Figure:
+    if figure.value > _WIDEST:
+        raise ValueError(f"value = {figure.value:g}; fields of up to {_WIDEST} bits are known")
+    return figure
+
+
 WHOLE = AfterValidator(_whole)
 POSITIVE = AfterValidator(_positive)
 Joules = Annotated[Figure, unit_is("J")]
 Watts = Annotated[Figure, unit_is("W")]
 Seconds = Annotated[Figure, unit_is("s")]
 Hertz = Annotated[Figure, unit_is("Hz")]
-Bits = Annotated[Figure, unit_is("bit"), WHOLE]
+Bits = Annotated[Figure, unit_is("bit"), WHOLE, AfterValidator(_field_width)]
 RealBits = Annotated[Figure, unit_is("bit")]
 TimeSteps = Annotated[Figure, unit_is("time steps"), WHOLE]
 Chips = Annotated[Figure, unit_is("chips"), WHOLE, POSITIVE]

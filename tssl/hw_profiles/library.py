@@ -11,6 +11,8 @@ from tssl.files import read_toml
 from tssl.hw_profiles.profile import Profile
 
 _FOLDER = Path(__file__).parent
+_PLAIN = {"string_too_short": "must not be empty"}
+"""What pydantic says in other words than a reader of TOML would."""
 
 
 def profile_names() -> tuple[str, ...]:
@@ -70,7 +72,8 @@ def _explained(path: Path, error: ValidationError) -> str:
     elif shown["type"] in ("model_type", "dict_type"):
         text = "must be a table"
     else:
-        text = shown["msg"].removeprefix("Value error, ")
+        text = shown["msg"].removeprefix("Value error, ").replace("Input should", "must")
+        text = _PLAIN.get(shown["type"], text)
         if isinstance(shown["input"], str | float | int):
             text += f", not {shown['input']!r}"
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
@@ -90,7 +93,8 @@ def _known_keys(model: type[BaseModel], location: list[str]) -> list[str]:
 
 def _table(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401 - any type expression
     """Return the table that a field holds, out of ``Annotated`` and ``| None``."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+    is_class = isinstance(annotation, type) and get_origin(annotation) is None  # Python 3.10
+    if is_class and issubclass(annotation, BaseModel):
         return annotation
     if get_origin(annotation) in (Union, UnionType, Annotated):
         tables = (_table(part) for part in get_args(annotation))

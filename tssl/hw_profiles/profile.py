@@ -9,6 +9,8 @@ from tssl.errors import TargetError
 from tssl.hw_profiles import figure as units
 from tssl.hw_profiles.figure import Figure, Section
 
+_ONE_LINE = r"^[^\x00-\x1f\x7f]+$"
+
 Execution = Literal["barrier", "tick", "asynchronous", "conventional"]
 
 
@@ -39,7 +41,7 @@ class Chip(Section):
         Shipped profile on which the same network is priced as an 8-bit network without spikes.
     """
 
-    title: str
+    title: str = Field(pattern=_ONE_LINE)
     vendor: str
     description: str
     operating_point: str
@@ -95,6 +97,12 @@ class Limits(Section):
     kernel_size: units.Pixels | None = None
     map_size: units.Pixels | None = None
     channels: units.Channels | None = None
+
+    @model_validator(mode="after")
+    def _check_weights(self) -> "Limits":
+        if self.weight_bits is not None and self.weight_bits.value < 1:
+            raise ValueError(f"weight_bits = {self.weight_bits.value}; at least 1 is expected")
+        return self
 
 
 class Mesh(Section):
@@ -192,6 +200,14 @@ _NEEDED: dict[Execution, tuple[str, ...]] = {
 """Without these a chip of that kind cannot be mapped; all else may be missing."""
 
 
+_MAIN_TIME: dict[Execution, str] = {
+    "tick": "tick",
+    "asynchronous": "synaptic_operation",
+    "conventional": "mac",
+}
+"""What every sample takes, so that no throughput is without limit."""
+
+
 class Profile(Section):
     """A chip as the cost model sees it; ``name`` is the name of its file.
 
@@ -275,4 +291,8 @@ class Profile(Section):
             figure and figure.quantity.low for figure in (time.barrier, time.minimum_step)
         ):
             raise ValueError("time: barrier and minimum_step cannot both be 0: a step takes time")
+        main = _MAIN_TIME.get(self.chip.execution)
+        figure = None if main is None else getattr(time, main)
+        if figure is not None and not figure.quantity.low:
+            raise ValueError(f"time.{main} cannot be 0, nor its low end: a sample takes time")
         return self

@@ -1,13 +1,12 @@
 """Running chip networks: our engine, Lava's CPU simulator, Loihi 2, and comparing them."""
 
-from collections.abc import Callable
 from importlib import import_module
 from typing import cast
 
 from tssl.errors import ConfigError
-from tssl.lava_runtime.backend import Backend, Progress
+from tssl.lava_runtime.backend import Backend, BackendOptions, Progress
 
-__all__ = ["BACKENDS", "Backend", "Progress", "get_backend"]
+__all__ = ["BACKENDS", "Backend", "BackendOptions", "Progress", "create_backend"]
 
 BACKENDS = {
     "engine": "tssl.lava_runtime.engine:Engine",
@@ -17,15 +16,16 @@ BACKENDS = {
 """Where each backend's class is; imported only when asked for."""
 
 
-def get_backend(name: str) -> Callable[..., Backend]:
-    """Return the class of a backend, to be called with its options.
+def create_backend(name: str, options: BackendOptions) -> Backend:
+    """Return the backend of a name.
 
     Raises
     ------
     ConfigError
-        When there is no such backend.
+        When there is no such backend, or it cannot do what an option asks.
     """
     if name not in BACKENDS:
         raise ConfigError(f"backend {name!r} is unknown; there are {', '.join(BACKENDS)}")
     module, _, attribute = BACKENDS[name].partition(":")
-    return cast(Callable[..., Backend], getattr(import_module(module), attribute))
+    found = cast(type[Backend], getattr(import_module(module), attribute))
+    return found.with_options(options)

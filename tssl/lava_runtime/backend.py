@@ -1,6 +1,8 @@
 """What every backend does: take integers, give back all spikes."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from tssl.chip import ChipNetwork, IntArray
@@ -10,8 +12,40 @@ Progress = Callable[[int], None]
 """Called with the number of samples finished so far."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class BackendOptions:
+    """What a user asks of a backend; each takes what concerns it.
+
+    Parameters
+    ----------
+    python
+        Interpreter that has Lava; None for the one that runs tssl.
+    timeout
+        Seconds that a run of Lava may take altogether; None to stop only what no longer moves.
+    workers
+        Processes of Lava's simulator among which the samples are divided.
+    net_path
+        The file to give to Lava, when the network was read from one; None to write it.
+    """
+
+    python: str | None = None
+    timeout: float | None = None
+    workers: int = 1
+    net_path: Path | None = None
+
+
 class Backend(Protocol):
     """Something that runs chip networks."""
+
+    @classmethod
+    def with_options(cls, options: BackendOptions) -> "Backend":
+        """Return one that was set up as asked.
+
+        Raises
+        ------
+        ConfigError
+            When it cannot do what an option asks.
+        """
 
     @property
     def name(self) -> str:

@@ -1,16 +1,17 @@
 """A folder that takes a network to a machine that has the chip, with proof and instructions."""
 
+from contextlib import suppress
 from pathlib import Path
 from shutil import copyfile
 
 import numpy as np
 
-from tssl import __version__
 from tssl.chip import INPUT, ChipNetwork, IntArray
 from tssl.errors import ConfigError, OutputError
 from tssl.files import make_directory, write_json, write_text
 from tssl.lava_runtime.worker import job, period
 from tssl.results import Recording
+from tssl.version import __version__
 
 FACTS = "bundle.json"
 _SCRIPTS = {"_bundle_check.py": "check.py", "_lava_worker.py": "lava_worker.py"}
@@ -46,7 +47,7 @@ the network.
 
 
 def check_folder(directory: Path) -> None:
-    """Make sure that a bundle can be written to a folder.
+    """Make sure that a bundle can be written to a folder; a new one is not left behind.
 
     Raises
     ------
@@ -57,7 +58,11 @@ def check_folder(directory: Path) -> None:
     """
     if directory.is_dir() and any(directory.iterdir()) and not (directory / FACTS).exists():
         raise ConfigError(f"{directory}: is not empty and not a bundle; choose another folder")
+    is_new = not directory.exists()
     make_directory(directory)
+    if is_new:
+        with suppress(OSError):  # somebody else was faster, or the disk went read-only
+            directory.rmdir()
 
 
 def write_bundle(

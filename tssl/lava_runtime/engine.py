@@ -21,7 +21,7 @@ from tssl.chip import (
 )
 from tssl.cores import cores, in_order, spread
 from tssl.events import Fired, run_biases, run_events, synapses_of
-from tssl.lava_runtime.backend import Progress
+from tssl.lava_runtime.backend import BackendOptions, Progress
 from tssl.results import Recording
 
 _BLOCK_BYTES = 1 << 20
@@ -32,6 +32,11 @@ class Engine:
     """Runs networks on all cores, a few samples at a time, in bounded memory."""
 
     name = "engine"
+
+    @classmethod
+    def with_options(cls, options: BackendOptions) -> "Engine":
+        """Return the engine; no option concerns it."""
+        return cls()
 
     def run(
         self, network: ChipNetwork, train: IntArray, time_steps: int, progress: Progress

@@ -8,15 +8,22 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from tssl.chip import ChipNetwork, IntArray
 from tssl.errors import DataError, UnsupportedLayerError
-from tssl.lava_runtime.backend import Progress
-from tssl.lava_runtime.worker import Worker, WorkerSettings, last_line, scratch, worker_copy
+from tssl.lava_runtime.backend import BackendOptions, Progress
+from tssl.lava_runtime.worker import (
+    Worker,
+    WorkerSettings,
+    last_line,
+    scratch,
+    startable,
+    worker_copy,
+)
 from tssl.results import Recording
 
 _JOB_BYTES = 256 << 20
@@ -37,6 +44,11 @@ class LavaSim:
     """
 
     name = "sim"
+
+    @classmethod
+    def with_options(cls, options: BackendOptions) -> "LavaSim":
+        """Return the simulator set up as asked."""
+        return cls(**asdict(options))
 
     def __init__(
         self,
@@ -76,7 +88,8 @@ def check(python: str | None = None) -> str | None:
         When the scratch folder cannot be written.
     """
     with scratch(), tempfile.TemporaryDirectory(prefix="tssl-lava-") as name:
-        command = [python or sys.executable, str(worker_copy(Path(name))), "--check"]
+        interpreter = python or sys.executable
+        command = [startable(interpreter), str(worker_copy(Path(name))), "--check"]
         try:
             result = subprocess.run(
                 command,
@@ -87,12 +100,12 @@ def check(python: str | None = None) -> str | None:
                 check=False,
             )
         except OSError as error:
-            return f"{command[0]}: cannot be started: {error.strerror}"
+            return f"{interpreter}: cannot be started: {error.strerror}"
         except subprocess.TimeoutExpired:
-            return f"{command[0]}: importing Lava took more than {_CHECK_SECONDS:.0f} seconds"
+            return f"{interpreter}: importing Lava took more than {_CHECK_SECONDS:.0f} seconds"
     if result.returncode == 0:
         return None
-    return f"{command[0]}: cannot import Lava: {last_line(result.stderr)}"
+    return f"{interpreter}: cannot import Lava: {last_line(result.stderr)}"
 
 
 def run_workers(

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tssl.chip import ChipNetwork, IntArray
-from tssl.lava_runtime.backend import Progress
+from tssl.errors import ConfigError
+from tssl.lava_runtime.backend import BackendOptions, Progress
 from tssl.lava_runtime.lava_sim import run_workers
 from tssl.lava_runtime.worker import WorkerSettings
 from tssl.results import Recording
@@ -30,6 +31,13 @@ class Loihi2:
     """
 
     name = "loihi2"
+
+    @classmethod
+    def with_options(cls, options: BackendOptions) -> "Loihi2":
+        """Return the board's backend set up as asked."""
+        if options.workers > 1:
+            raise ConfigError(f"--workers {options.workers}: a board takes one; leave it out")
+        return cls(python=options.python, timeout=options.timeout, net_path=options.net_path)
 
     def __init__(
         self,

@@ -27,6 +27,7 @@ from tssl.errors import (
     OutputError,
     TsslError,
 )
+from tssl.lava_runtime.backend import BackendOptions
 from tssl.results import Recording
 
 _POLL_SECONDS = 0.02
@@ -43,19 +44,11 @@ _INSTALL = "run `tssl lava install`"
 
 
 @dataclass(frozen=True, kw_only=True)
-class WorkerSettings:
+class WorkerSettings(BackendOptions):
     """How Lava is run.
 
     Parameters
     ----------
-    python
-        Interpreter that has Lava; None for the one that runs tssl.
-    timeout
-        Seconds that a run may take altogether; None to stop only what no longer moves.
-    net_path
-        The file to give to Lava, when the network was read from one; None to write it.
-    workers
-        Processes among which the samples are divided.
     hardware
         Whether to run on Loihi 2 instead of the simulator.
     output_only
@@ -63,10 +56,6 @@ class WorkerSettings:
         seem silent.
     """
 
-    python: str | None = None
-    timeout: float | None = None
-    net_path: Path | None = None
-    workers: int = 1
     hardware: bool = False
     output_only: bool = False
 
@@ -120,7 +109,7 @@ class Worker:
         self._network = network
         self.samples = train.shape[1]
         self.finished = 0
-        self._deadline = deadline
+        self._deadline, self._settings = deadline, settings
         crowd = max(1.0, settings.workers / cores())
         self._patience = crowd * (_STEP_SECONDS + _synapses(network) / _SYNAPSES_PER_SECOND)
         self._process: subprocess.Popen[bytes] | None = None
@@ -155,7 +144,7 @@ class Worker:
         self._status = np.load(folder / "status.npy", mmap_mode="r")
 
     def _start(self, python: str) -> None:
-        command = [python, str(worker_copy(self._folder)), str(self._folder)]
+        command = [startable(python), str(worker_copy(self._folder)), str(self._folder)]
         # Lava runs two processes per layer; threads of a BLAS in each would only fight.
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
         if len(str(self._folder)) < _LONGEST_FOLDER:
@@ -236,8 +225,8 @@ class Worker:
         now = time.monotonic()
         if self._deadline is not None and now > self._deadline:
             raise BackendTimeoutError(
-                "Lava did not finish within the time-out and was stopped; allow more time "
-                "or run fewer samples"
+                f"Lava did not finish within the time-out of {self._settings.timeout} seconds "
+                "and was stopped; allow more time with --timeout, or run fewer samples"
             )
         patience = self._patience if started else max(_START_SECONDS, self._patience)
         if now - self._moved > patience:
@@ -264,7 +253,8 @@ class Worker:
                 f"Lava's process was killed by {signal.Signals(-code).name}; "
                 "if memory ran out, run fewer samples or a smaller network"
             )
-        return BackendError(f"Lava's process ended with code {code}: {last_line(log)}")
+        python = self._settings.python or sys.executable
+        return BackendError(f"{python}: Lava's process ended with code {code}: {last_line(log)}")
 
     def close(self) -> None:
         """Give a worker that is done time to leave, then kill whatever is left and clean up."""
@@ -347,6 +337,11 @@ def _error(document: dict[str, Any]) -> TsslError:
 def _synapses(network: ChipNetwork) -> int:
     """Return how many synapses Lava works through in a time step."""
     return sum(int(layer.fan_out().sum()) for layer in network.layers)
+
+
+def startable(python: str) -> str:
+    """Return how an interpreter is started from any folder: a relative path is made absolute."""
+    return os.path.abspath(python) if os.sep in python else python
 
 
 def worker_copy(folder: Path) -> Path:

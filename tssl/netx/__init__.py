@@ -8,7 +8,8 @@ Layout (``i`` counts the entries of a chain)::
     /layer/<i>/weight, bias, delay, weight_rec, stride, padding, dilation, groups
 
 What only this project needs is in attributes, which lava-dl ignores: ``tssl`` of the root (a
-JSON document: name, encoding, time steps, notes) and ``name`` of a layer.
+JSON document: name, encoding, time steps, notes), ``tssl_sha256`` of the root (a seal on that
+document and the network) and ``name`` of a layer. Texts in attributes have a fixed length.
 """
 
 from tssl.netx.reader import read, read_notes

@@ -1,13 +1,14 @@
 """Reading ``.net`` files, ours and those of others."""
 
-import io
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from tssl.chip import (
     INPUT,
@@ -25,6 +26,7 @@ from tssl.chip import (
     Shape,
 )
 from tssl.errors import NetFileError, RangeError, UnsupportedLayerError
+from tssl.netx import hdf5
 from tssl.netx.rules import (
     ATTRIBUTE,
     FORMAT_VERSION,
@@ -32,27 +34,19 @@ from tssl.netx.rules import (
     NAME,
     NEURON_LIMIT,
     NEURON_TYPES,
+    SEAL,
     UNREADABLE,
     check_bias,
     check_geometry,
     check_recurrent_storage,
     check_storage,
+    seal,
 )
 
 _INT64 = float(1 << 63)
 _WEIGHT_LIMIT = 1 << 31  # Lava keeps weights in int32
 _READ_OUT = "average"  # lava-dl writes it last, as a note to itself, and cannot load it
-_DAMAGE = (  # what h5py and numpy raise on damaged files, beside what we refuse ourselves
-    RangeError,
-    TypeError,
-    ValueError,
-    AttributeError,
-    OSError,
-    KeyError,
-    RuntimeError,
-    OverflowError,
-    MemoryError,
-)
+_DAMAGE = (RangeError, *hdf5.DAMAGE)
 
 
 def read(path: Path) -> ChipNetwork:
@@ -61,51 +55,67 @@ def read(path: Path) -> ChipNetwork:
     Raises
     ------
     NetFileError
-        When the file is missing, not HDF5, or lacks or misuses a key.
+        When the file is missing, not HDF5, or lacks or misuses a key, or when what tssl
+        wrote or proved is not what is in it.
     UnsupportedLayerError
         When a layer is of a kind that Lava cannot load, or would load with other weights.
     """
-    with _opened(path) as file:
+    content = _content(path)
+    with _opened(path, content) as file:
         document = _own_attribute(path, file)
-        return _network(path, file, document)
+        network = _network(path, content, file, document)
+        _check_unaltered(path, file, document, network)
+        return network
 
 
 def read_notes(path: Path) -> dict[str, Any]:
     """Return the notes stored with a network, empty for files of others."""
-    with _opened(path) as file:
+    with _opened(path, _content(path)) as file:
         notes = _own_attribute(path, file).get("notes", {})
     return notes if isinstance(notes, dict) else {}
 
 
-def _opened(path: Path) -> h5py.File:
-    """Open from memory, so that no lock stays on the file."""
+def _content(path: Path) -> hdf5.Content:
     try:
-        return h5py.File(io.BytesIO(path.read_bytes()), "r")
+        return hdf5.Content(path.read_bytes())
     except OSError as error:
-        reason = error.strerror or "is not an HDF5 file"
-        raise NetFileError(f"{path}: cannot be read as a .net file: {reason}") from error
+        raise NetFileError(
+            f"{path}: cannot be read as a .net file: {error.strerror or error}"
+        ) from error
+
+
+def _opened(path: Path, content: hdf5.Content) -> h5py.File:
+    try:
+        return content.opened()
+    except hdf5.DAMAGE as error:
+        raise NetFileError(f"{path}: cannot be read as a .net file: is not an HDF5 file") from error
 
 
 def _own_attribute(path: Path, file: h5py.File) -> dict[str, Any]:
     try:
-        if ATTRIBUTE not in file.attrs:
+        text = hdf5.text_attribute(file, ATTRIBUTE)
+        if text is None:
             return {}
-        document = json.loads(file.attrs[ATTRIBUTE])
+        document = json.loads(text)
+        json.dumps(document, ensure_ascii=False).encode()  # half a character cannot be printed
         version = document["format_version"]
     except _DAMAGE as error:  # RecursionError is a RuntimeError
         raise NetFileError(f"{path}: attribute '{ATTRIBUTE}' is damaged: {error}") from error
     if version != FORMAT_VERSION:
+        shown = " ".join(str(version).split())
         raise NetFileError(
-            f"{path}: format_version = {version}; this tssl reads {FORMAT_VERSION}; export again"
+            f"{path}: format_version = {shown:.40}; this tssl reads {FORMAT_VERSION}; export again"
         )
     return dict(document)
 
 
-def _network(path: Path, file: h5py.File, document: dict[str, Any]) -> ChipNetwork:
+def _network(
+    path: Path, content: hdf5.Content, file: h5py.File, document: dict[str, Any]
+) -> ChipNetwork:
     encoding, time_steps = _own_settings(path, document)
     where = "layer"
     try:
-        reader = _ChainReader(path)
+        reader = _ChainReader(path, content)
         entries = _entries(path, file)
         for position, entry in enumerate(entries):
             where = f"layer/{position}"
@@ -130,31 +140,50 @@ def _own_settings(path: Path, document: dict[str, Any]) -> tuple[Encoding | None
     try:
         if encoding is not None:
             encoding = Encoding(**encoding)
-            if not np.isfinite([encoding.offset, encoding.gain, encoding.quantum]).all():
-                raise ValueError(f"encoding = {encoding}")
         if time_steps is not None and (type(time_steps) is not int or time_steps < 1):
-            raise ValueError(f"time_steps = {time_steps!r}")
-    except (TypeError, ValueError) as error:
+            raise ValueError(f"time_steps = {time_steps!r:.40}")
+    except (TypeError, ValueError, RangeError) as error:
         raise NetFileError(f"{path}: attribute '{ATTRIBUTE}' is damaged: {error}") from error
     return encoding, time_steps
 
 
+def _check_unaltered(
+    path: Path, file: h5py.File, document: dict[str, Any], network: ChipNetwork
+) -> None:
+    """Refuse a network other than the one written, or other than the one proven."""
+    try:
+        stored, text = (hdf5.text_attribute(file, name) for name in (SEAL, ATTRIBUTE))
+        notes = document.get("notes")
+        proof = notes.get("proof") if isinstance(notes, dict) else None
+        proven = proof.get("digest") if isinstance(proof, dict) else None
+    except _DAMAGE as error:
+        raise NetFileError(f"{path}: attribute '{SEAL}' is damaged: {error}") from error
+    if stored is not None and stored != seal(text or "", network.digest):
+        raise NetFileError(
+            f"{path}: was altered after tssl wrote it; export again, or remove its attributes "
+            f"'{ATTRIBUTE}' and '{SEAL}' to have it read like a file of others"
+        )
+    if proven is not None and proven != network.digest:
+        raise NetFileError(f"{path}: the proof in it is of another network; export again")
+
+
 def _entries(path: Path, file: h5py.File) -> list[h5py.Group]:
-    layers = file.get("layer")
+    layers = hdf5.member(file, "layer")
     if not isinstance(layers, h5py.Group) or not len(layers):
         raise NetFileError(f"{path}: has no key 'layer'; it is not a netx network")
-    entries = [layers.get(str(position)) for position in range(len(layers))]
+    entries = [hdf5.member(layers, str(position)) for position in range(len(layers))]
     for position, entry in enumerate(entries):
         if not isinstance(entry, h5py.Group):
-            raise NetFileError(f"{path}: key 'layer/{position}' is missing; found {list(layers)}")
+            raise NetFileError(f"{path}: key 'layer/{position}' is missing")
     return entries
 
 
 class _ChainReader:
     """Builds layers entry by entry; knows the shape that the next one sees."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, content: hdf5.Content) -> None:
         self.path = path
+        self._content = content
         self.layers: list[Layer] = []
         self._shape: Shape | None = None
         self._input: InputLayer | None = None
@@ -167,7 +196,7 @@ class _ChainReader:
         if kind == "input" and position:
             raise UnsupportedLayerError(f"layer/{position}: an input behind other layers")
         if kind == "flatten":
-            self._shape = None if self._shape is None else (int(np.prod(self._shape)),)
+            self._shape = None if self._shape is None else (math.prod(self._shape),)
         elif kind == "input":
             self._add_input(entry)
         elif kind in _READERS:
@@ -189,17 +218,19 @@ class _ChainReader:
         self._shape = tuple(int(size) for size in np.atleast_1d(self._array(entry, "shape")))
         neuron = self._neuron(entry) if "neuron" in entry else None
         self._input = InputLayer(shape=self._shape, neuron=neuron)
+        self._content.take(self._input.neurons)
 
     def _add_layer(self, kind: str, entry: h5py.Group) -> None:
         fallback = f"{kind}{len(self.layers) + 1}"
         fields: dict[str, Any] = {
-            "name": str(entry.attrs.get(NAME, fallback)),
+            "name": _name(entry, fallback),
             "source": self.layers[-1].name if self.layers else INPUT,
             "neuron": self._neuron(entry) if "neuron" in entry or kind == "conv" else INTEGRATOR,
         }
         fields["weight"] = self._weight(entry, "weight", fields["name"])
         layer = _READERS[kind](self, entry, fields)
         self._check_shape(entry, layer)
+        self._content.take(layer.neurons)
         self.layers.append(layer)
         self._shape = layer.output_shape
 
@@ -260,7 +291,7 @@ class _ChainReader:
     def _check_shape(self, entry: h5py.Group, layer: Layer) -> None:
         stored = tuple(int(size) for size in np.atleast_1d(self._array(entry, "shape")))
         if not isinstance(layer, ConvLayer):
-            stored = (int(np.prod(stored)),)
+            stored = (math.prod(stored),)
         if stored != layer.output_shape:
             raise NetFileError(
                 f"{self.path}: key '{entry.name}/shape' is {stored}, "
@@ -278,11 +309,11 @@ class _ChainReader:
 
     def _matrix(self, entry: h5py.Group, weight: IntArray) -> IntArray:
         if weight.ndim == 1:
-            return weight.reshape(int(np.prod(self._array(entry, "shape"))), -1)
+            return weight.reshape(math.prod(self._array(entry, "shape").flat), -1)
         return weight
 
     def _neuron(self, entry: h5py.Group) -> CubaNeuron:
-        group = entry.get("neuron")
+        group = hdf5.member(entry, "neuron")
         if not isinstance(group, h5py.Group):
             raise NetFileError(f"{self.path}: key '{entry.name}/neuron' is missing")
         kind = self._text(group, "type")
@@ -299,11 +330,15 @@ class _ChainReader:
         )
 
     def _whole_number(self, group: h5py.Group, key: str) -> int:
-        value = np.asarray(self._dataset(group, key))
-        whole = value.dtype.kind in "iu" and value.size == 1
-        if not whole or abs(int(value.item())) >= NEURON_LIMIT:
+        value = self._content.numbers(self._dataset(group, key))
+        if (
+            value is None
+            or value.dtype.kind not in "iu"
+            or value.size != 1
+            or abs(int(value.item())) >= NEURON_LIMIT
+        ):
             raise NetFileError(
-                f"{self.path}: key '{group.name}/{key}' is {value.tolist()}; "
+                f"{self.path}: key '{group.name}/{key}' is {_shown(value)}; "
                 "it must be one integer of 26 bits (Lava hangs on others)"
             )
         return int(value.item())
@@ -329,7 +364,7 @@ class _ChainReader:
         values = self._array(entry, key)
         if values.size not in (1, 2):
             raise NetFileError(
-                f"{self.path}: key '{entry.name}/{key}' is {values.tolist()}; "
+                f"{self.path}: key '{entry.name}/{key}' is {_shown(values)}; "
                 "one number or (height, width) is expected"
             )
         height, width = np.broadcast_to(values.reshape(-1), (2,))
@@ -337,26 +372,43 @@ class _ChainReader:
 
     def _array(self, entry: h5py.Group, key: str) -> IntArray:
         """Return numbers, cut toward zero to integers as lava-dl does."""
-        values = np.asarray(self._dataset(entry, key))
-        if values.dtype.kind not in "iufb" or not np.isfinite(values).all() or not values.size:
+        values = self._content.numbers(self._dataset(entry, key))
+        if values is None or not np.isfinite(values).all() or not values.size:
             raise NetFileError(f"{self.path}: key '{entry.name}/{key}' holds no finite numbers")
-        if values.dtype.kind != "b" and not -_INT64 < float(values.min()) <= values.max() < _INT64:
+        if (
+            values.dtype.kind != "b"
+            and not -_INT64 < float(values.min()) <= float(values.max()) < _INT64
+        ):
             raise NetFileError(f"{self.path}: key '{entry.name}/{key}' exceeds 64 bits")
         return np.trunc(values).astype(np.int64)
 
     def _text(self, entry: h5py.Group, key: str) -> str:
-        value = self._dataset(entry, key)
-        if isinstance(value, np.ndarray) and value.size == 1:
-            value = value.item()
-        if not isinstance(value, bytes | str):
+        value = self._content.text(self._dataset(entry, key))
+        if value is None:
             raise NetFileError(f"{self.path}: key '{entry.name}/{key}' is not a text")
-        return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+        return value
 
-    def _dataset(self, entry: h5py.Group, key: str) -> Any:  # noqa: ANN401 - as HDF5 holds it
-        dataset = entry.get(key)
+    def _dataset(self, entry: h5py.Group, key: str) -> h5py.Dataset:
+        dataset = hdf5.member(entry, key)
         if not isinstance(dataset, h5py.Dataset):
             raise NetFileError(f"{self.path}: key '{entry.name}/{key}' is missing")
-        return dataset[()]
+        return dataset
+
+
+def _name(entry: h5py.Group, fallback: str) -> str:
+    name = hdf5.text_attribute(entry, NAME)
+    if name is None:
+        return fallback
+    if not name.isprintable():
+        raise ValueError(f"name = {name!r}")
+    return name
+
+
+def _shown(values: NDArray[Any] | None) -> str:
+    """Return values in short, for a message."""
+    if values is None:
+        return "no number"
+    return str(values.tolist()) if values.size <= 4 else f"an array of shape {values.shape}"
 
 
 def _full_delay(delay: IntArray, weight: IntArray, name: str) -> IntArray:

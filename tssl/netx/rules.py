@@ -1,10 +1,13 @@
 """Names and limits of netx files, and what Lava would do to networks that break them."""
 
+import hashlib
+
 from tssl.chip import ConvLayer, IntArray, storage_problem
 from tssl.errors import UnsupportedLayerError
 
 FORMAT_VERSION = 1
 ATTRIBUTE = "tssl"
+SEAL = "tssl_sha256"
 NAME = "name"
 NEURON_TYPES = ("CUBA", "LOIHI")
 UNREADABLE = ("pool", "unpool", "convT", "average", "concat", "dense_comp")
@@ -12,6 +15,11 @@ _LARGEST_GEOMETRY = 127  # Lava keeps kernel, stride, padding, dilation and grou
 _BIAS_LIMIT = 1 << 15  # and the bias mantissa in int16
 LONGEST_DELAY = 62  # lava-dl clamps longer ones
 NEURON_LIMIT = 1 << 25  # times 2**6, they must fit Lava's int32
+
+
+def seal(document: str, digest: str) -> str:
+    """Return what shows whether our document or the network with this digest was altered."""
+    return hashlib.sha256(f"{document}\n{digest}".encode()).hexdigest()
 
 
 def check_bias(what: str, bias: IntArray) -> None:

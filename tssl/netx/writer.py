@@ -28,10 +28,12 @@ from tssl.netx.rules import (
     ATTRIBUTE,
     FORMAT_VERSION,
     NAME,
+    SEAL,
     check_bias,
     check_geometry,
     check_recurrent_storage,
     check_storage,
+    seal,
 )
 
 
@@ -53,8 +55,10 @@ def write(path: Path, network: ChipNetwork, notes: dict[str, Any] | None = None)
     if not network.is_chain:
         raise UnsupportedLayerError(f"network {network.name}: a .net file holds only chains")
     buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
-        file.attrs[ATTRIBUTE] = json.dumps(_own_document(network, notes or {}), sort_keys=True)
+    with h5py.File(buffer, "w", libver="v108") as file:  # from then on, its tables have checksums
+        document = json.dumps(_own_document(network, notes or {}), sort_keys=True)
+        file.attrs[ATTRIBUTE] = np.bytes_(document)
+        file.attrs[SEAL] = np.bytes_(seal(document, network.digest))
         entries = file.create_group("layer")
         _write_input(_next_entry(entries, "input"), network.input)
         shape = network.input.shape
@@ -97,7 +101,7 @@ def _write_input(entry: h5py.Group, layer: InputLayer) -> None:
 def _write_layer(entries: h5py.Group, layer: Layer) -> None:
     kind, _ = _KINDS_BY_CLASS[type(layer)]
     entry = _next_entry(entries, kind)
-    entry.attrs[NAME] = layer.name
+    entry.attrs[NAME] = np.bytes_(layer.name.encode())
     entry["shape"] = np.array(layer.output_shape, np.int64)
     entry["weight"] = _compact(layer.weight)
     if layer.neuron != INTEGRATOR or isinstance(layer, ConvLayer):

@@ -10,6 +10,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from tssl.compiling import compiled, compiled_parallel
 from tssl.trainer.kernels import (
     ONE,
     ZERO,
@@ -17,8 +18,6 @@ from tssl.trainer.kernels import (
     Constants,
     Window,
     backward_group,
-    compiled,
-    compiled_parallel,
     count_spikes,
     pool_spikes,
     threads,

@@ -3,13 +3,14 @@
 import math
 import platform
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from tssl import __version__
 from tssl.checkpoint import Checkpoint, ChipPlan
 from tssl.chip import IntArray
 from tssl.datasets import Dataset
@@ -18,7 +19,7 @@ from tssl.spec import Recipe
 from tssl.trainer.chip_forward import plan_problem
 from tssl.trainer.evaluation import Correct, correct, evaluate
 from tssl.trainer.loss import loss_of
-from tssl.trainer.memory import explained_shortage
+from tssl.trainer.memory import check_size, explained_shortage
 from tssl.trainer.network import Forward, SpikingNetwork
 from tssl.trainer.optimization import (
     learning_rate,
@@ -30,6 +31,7 @@ from tssl.trainer.parallel import Group, is_first_process
 from tssl.trainer.run_directory import EpochMetrics, LayerMetrics, Progress, RunDirectory
 from tssl.trainer.samples import Samples, augmented, chip_encoding
 from tssl.trainer.wake import wake_silent_layers
+from tssl.version import __version__
 
 _WAKING_SAMPLES = 100
 
@@ -82,6 +84,7 @@ class Fit:
         _check_data(recipe, train)
         generator = torch.Generator().manual_seed(recipe.training.seed)
         device = self.group.device
+        check_size(recipe, self.input_shape, torch.device(device))
         network = SpikingNetwork(recipe, self.input_shape, generator, self.plan)
         self.network = network.to(device)
         self.optimizer = make_optimizer(self.network, recipe.training)
@@ -121,14 +124,26 @@ class Fit:
         ------
         TrainingError
             When the loss or its gradient is not a finite number, or memory runs out.
+        ConfigError
+            When another process trains, or has just trained, in the folder.
         """
-        while not self.is_finished:
-            if not self._train_epoch(watcher):
-                self.save_state()
-                return False
-            metrics, layers = self._finish_epoch()
-            watcher.epoch_done(metrics, layers)
+        with self._alone():
+            while not self.is_finished:
+                if not self._train_epoch(watcher):
+                    self.save_state()
+                    return False
+                metrics, layers = self._finish_epoch()
+                watcher.epoch_done(metrics, layers)
         return True
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        if not is_first_process():
+            yield
+            return
+        with self.run.alone():
+            self.run.check_unchanged(self.progress)
+            yield
 
     def _train_epoch(self, watcher: Watcher) -> bool:
         training, progress = self.recipe.training, self.progress
@@ -240,8 +255,12 @@ class Fit:
     def save_state(self) -> None:
         """Keep everything needed to go on bit for bit."""
         if is_first_process():
-            self.run.save_state(self.recipe, self.network, self.optimizer, self.progress, self.plan)
+            self.save_start()
         self.group.barrier()
+
+    def save_start(self) -> None:
+        """Likewise before the first batch, for the first of several processes alone."""
+        self.run.save_state(self.recipe, self.network, self.optimizer, self.progress, self.plan)
 
     def _checkpoint(self, metrics: EpochMetrics) -> Checkpoint:
         provenance = {

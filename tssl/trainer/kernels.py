@@ -18,6 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tssl.compiling import compiled, compiled_parallel
+
 __all__ = ["Constants", "Window", "backward", "forward", "plain_window"]
 
 Array = NDArray[np.float32]
@@ -134,12 +136,6 @@ def threads() -> int:
     if torch.get_num_threads() != wanted:  # the two share OpenMP, and numba's start changes it
         torch.set_num_threads(wanted)
     return _PARTS_PER_THREAD * used
-
-
-# error_model="numpy" lets a division by zero give infinity, as in PyTorch. Without fastmath
-# the compiler neither reorders nor fuses operations: both passes and the eager code agree.
-compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
-compiled_parallel = numba.njit(cache=True, nogil=True, error_model="numpy", parallel=True)
 
 
 @compiled

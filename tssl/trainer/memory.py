@@ -1,17 +1,22 @@
 """What training keeps in memory, and what to say when there is too little."""
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 
-from tssl.errors import TrainingError
+from tssl.checkpoint import weight_shapes
+from tssl.errors import ConfigError, TrainingError
+from tssl.spec import NetworkSpec, Recipe
 from tssl.trainer.network import SpikingNetwork
 
 _RESERVE = 0.8
 """Of the free memory; the rest is for what lives shorter than a step."""
+
+_BYTES_PER_WEIGHT = 4 * 4
+"""Of the weight, its gradient and two moments of the optimiser."""
 
 
 @contextmanager
@@ -33,11 +38,39 @@ def explained_shortage(
         ) from error
 
 
+def check_size(recipe: Recipe, input_shape: tuple[int, int, int], device: torch.device) -> None:
+    """Refuse a network that cannot be trained on this machine, however small the batches.
+
+    Raises
+    ------
+    ConfigError
+        When its weights and one sample need more than all memory there is.
+    """
+    weights = sum(math.prod(shape) for shape in weight_shapes(recipe, input_shape).values())
+    needed = _BYTES_PER_WEIGHT * weights + _bytes_per_sample(recipe.network, input_shape)
+    present = all_bytes(device)
+    if needed > present:
+        raise ConfigError(
+            f"network.layers: training {weights:.3g} weights needs {needed / 2**30:,.0f} GiB of "
+            f"memory, and there are {present / 2**30:,.0f}; use smaller layers"
+        )
+
+
 def bytes_per_sample(network: SpikingNetwork, input_shape: tuple[int, int, int]) -> int:
     """Return what the backward pass needs of each layer: its current and its output."""
-    steps = network.network.time_steps
-    neurons = sum(int(np.prod(shape)) for shape in network.network.shapes(input_shape))
-    return 2 * 4 * steps * neurons
+    return _bytes_per_sample(network.network, input_shape)
+
+
+def _bytes_per_sample(network: NetworkSpec, input_shape: tuple[int, int, int]) -> int:
+    neurons = sum(math.prod(shape) for shape in network.shapes(input_shape))
+    return 2 * 4 * network.time_steps * neurons
+
+
+def all_bytes(device: torch.device) -> int:
+    """Return the memory that a device has, free or not."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[1])
+    return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
 
 
 def free_bytes(device: torch.device) -> int:

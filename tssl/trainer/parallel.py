@@ -9,7 +9,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from tssl.errors import BackendUnavailableError
+from tssl.errors import BackendUnavailableError, ConfigError
 
 _PATIENCE = timedelta(minutes=30)
 """The slowest process may be so far behind the others."""
@@ -24,8 +24,13 @@ class Group:
     """The processes of a training run; alone, unless ``torchrun`` says otherwise."""
 
     def __init__(self, device: str) -> None:
-        self.size = int(os.environ.get("WORLD_SIZE", "1"))
-        self.rank = int(os.environ.get("RANK", "0"))
+        self.size = _count("WORLD_SIZE", default=1)
+        self.rank = _count("RANK", default=0)
+        if self.rank >= self.size:
+            raise ConfigError(
+                f"RANK = {self.rank}, but WORLD_SIZE = {self.size}: there is no such process; "
+                "unset both, or start with torchrun --nproc-per-node N -m tssl train ..."
+            )
         self.device = device
         if self.size == 1:
             return
@@ -63,3 +68,14 @@ class Group:
         """Wait for the others."""
         if self.size > 1:
             dist.barrier()
+
+
+def _count(name: str, *, default: int) -> int:
+    """Return a number that ``torchrun`` puts into the environment."""
+    text = os.environ.get(name, str(default))
+    if not (text.isdecimal() and len(text) < 10):
+        raise ConfigError(
+            f"{name} = {text!r} in the environment is no count of processes; unset it, or start "
+            "with torchrun --nproc-per-node N -m tssl train ..."
+        )
+    return int(text)

@@ -2,12 +2,16 @@
 
 import csv
 import io
+import json
 import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 from torch import nn
 
 from tssl.checkpoint import (
@@ -19,10 +23,11 @@ from tssl.checkpoint import (
     save_tensors,
 )
 from tssl.errors import CheckpointError, ConfigError
-from tssl.files import make_directory, remove, write_text, written
+from tssl.files import held, make_directory, remove, write_text, written
 from tssl.spec import Recipe, load_recipe
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
+_LOCK = ".lock"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,6 +195,11 @@ class RunDirectory:
         """Weights, optimiser and progress, for ``--resume``."""
         return self.path / "state.safetensors"
 
+    @property
+    def _has_state(self) -> bool:
+        """Whether a run got to save; a state without a recipe is of one that never began."""
+        return self.state.exists() and self.recipe.exists()
+
     def check_free(self) -> None:
         """Refuse to start a second run in this folder.
 
@@ -204,19 +214,74 @@ class RunDirectory:
                 "or choose another folder with --out"
             )
 
-    def create(self, recipe: Recipe) -> None:
-        """Start a run here; see :meth:`check_free`."""
+    def create(self, recipe: Recipe, save_start: Callable[[], None] | None = None) -> None:
+        """Start a run here; see :meth:`check_free`.
+
+        Parameters
+        ----------
+        save_start
+            Saves the weights that it starts from. The recipe, which makes a run of the folder,
+            comes after them.
+        """
         self.check_free()
         make_directory(self.path)
-        self.save_recipe(recipe)
+        with self.alone():
+            self.check_free()
+            if save_start is not None:
+                save_start()
+            self._write_recipe(recipe)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep every other process from training in this folder.
+
+        Raises
+        ------
+        ConfigError
+            When one does.
+        OutputError
+            When nothing can be written here.
+        """
+        with held(self.path / _LOCK) as is_ours:
+            if not is_ours:
+                raise ConfigError(
+                    f"{self.path}: another tssl is training here; wait for it, or choose another "
+                    "folder with --out"
+                )
+            yield
+
+    def check_unchanged(self, progress: Progress) -> None:
+        """Refuse to go on when another process trained here since the state was read.
+
+        Raises
+        ------
+        ConfigError
+            When one did.
+        """
+        if not self.state.exists():
+            return
+        _, document = load_tensors(self.state)
+        if (document.get("epoch"), document.get("batch")) != (progress.epoch, progress.batch):
+            raise ConfigError(
+                f"{self.path}: another tssl trained here in the meantime; give the command again"
+            )
 
     def free_if_empty(self) -> None:
-        """Take the recipe away from a run that saved nothing, so that it can be started anew."""
+        """Take the recipe away from a run that saved nothing, so that it can be started anew.
+
+        The folder goes too when nothing else is in it.
+        """
         if not self.state.exists():
             remove(self.recipe)
+            with suppress(OSError):  # it is not empty
+                self.path.rmdir()
 
     def save_recipe(self, recipe: Recipe) -> None:
-        """Write the resolved recipe."""
+        """Write the resolved recipe anew; see :meth:`alone`."""
+        with self.alone():
+            self._write_recipe(recipe)
+
+    def _write_recipe(self, recipe: Recipe) -> None:
         write_text(self.recipe, recipe.to_toml())
 
     def load_recipe(self) -> Recipe:
@@ -280,7 +345,7 @@ class RunDirectory:
         CheckpointError
             When the state is damaged.
         """
-        if not self.state.exists():
+        if not self._has_state:
             return None
         _, document = load_tensors(self.state)
         try:
@@ -298,7 +363,7 @@ class RunDirectory:
         CheckpointError
             When the state is damaged or belongs to another recipe.
         """
-        if not self.state.exists():
+        if not self._has_state:
             return Progress()
         tensors, document = load_tensors(self.state)
         del document["format_version"]
@@ -309,15 +374,12 @@ class RunDirectory:
         try:
             with torch.no_grad():
                 for name, parameter in network.named_parameters():
-                    parameter.copy_(torch.from_numpy(tensors[name]))
+                    parameter.copy_(_stored(tensors, name, parameter))
                     if steps:
-                        optimizer.state[parameter] = {
-                            "step": torch.tensor(float(steps)),
-                            **{key: _like(parameter, tensors[f"{key}:{name}"]) for key in _MOMENTS},
-                        }
-            rows = [EpochMetrics(**row) for row in document.pop("metrics")]
-            layers = [LayerMetrics(**row) for row in document.pop("layers")]
-            return _checked(Progress(metrics=rows, layers=layers, **document))
+                        moments = {k: _stored(tensors, f"{k}:{name}", parameter) for k in _MOMENTS}
+                        step = torch.tensor(float(steps))
+                        optimizer.state[parameter] = {"step": step, **moments}
+            return _progress(document)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"{self.state}: does not belong to this recipe: {error}"
@@ -332,19 +394,30 @@ def identity(recipe: Recipe) -> dict[str, Any]:
     return tables
 
 
-def _checked(progress: Progress) -> Progress:
-    """Return the progress if it can be gone on from."""
-    counts = {"epoch": progress.epoch, "batch": progress.batch, "correct": progress.correct}
-    for name, value in counts.items():
-        if not isinstance(value, int) or value < 0:
-            raise ValueError(f"{name} = {value!r} is not a count")
-    for name, sums in progress.activity.items():
-        if len(sums) != 3 or not sums[0] > 0:
-            raise ValueError(f"activity of {name} = {sums!r}")
+def _progress(document: dict[str, Any]) -> Progress:
+    """Return the stored progress if it can be gone on from."""
+    unknown = document.keys() - {each.name for each in fields(Progress)}
+    if unknown:
+        raise ValueError(f"unknown keys {', '.join(sorted(unknown))}")
+    progress = TypeAdapter(Progress).validate_json(json.dumps(document), strict=True)
+    sums = ("epoch", "batch", "correct", "loss_sum", "seconds")
+    for name in sums:
+        if not 0 <= getattr(progress, name) < math.inf:
+            raise ValueError(f"{name} = {getattr(progress, name)!r}")
+    for name, counts in progress.activity.items():
+        if len(counts) != 3 or not counts[0] > 0:
+            raise ValueError(f"activity of {name} = {counts!r}")
     if progress.epoch != len(progress.metrics):
         raise ValueError(f"epoch = {progress.epoch}, but metrics of {len(progress.metrics)}")
     return progress
 
 
-def _like(parameter: torch.Tensor, array: Any) -> torch.Tensor:  # noqa: ANN401 - numpy array
-    return torch.from_numpy(array).to(parameter.device, copy=True)
+def _stored(tensors: dict[str, Any], name: str, parameter: torch.Tensor) -> torch.Tensor:
+    """Return a copy of a stored tensor that may stand for a parameter or one of its moments."""
+    array = tensors[name]
+    stored = torch.from_numpy(array).to(parameter.device, copy=True)
+    if stored.dtype != parameter.dtype or stored.shape != parameter.shape:
+        raise ValueError(f"{name} is {array.dtype} {array.shape}")
+    if not stored.isfinite().all():
+        raise ValueError(f"{name} holds values that are not finite")
+    return stored

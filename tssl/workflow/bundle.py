@@ -3,11 +3,27 @@
 from pathlib import Path
 
 from tssl import netx
-from tssl.lava_runtime.bundle import check_folder, write_bundle
+from tssl.files import unfinished, written_together
+from tssl.lava_runtime import bundle as runtime
 from tssl.lava_runtime.engine import Compiled
 from tssl.workflow.inputs import InputChoice, completed, load_inputs
+from tssl.workflow.run import NETWORK_FILE, content_of
 
 __all__ = ["bundle", "check_folder"]
+
+
+def check_folder(directory: Path) -> None:
+    """Make sure that a bundle can be written to a folder; one left unfinished is replaced.
+
+    Raises
+    ------
+    ConfigError
+        When it holds something other than a bundle.
+    OutputError
+        When it cannot be created.
+    """
+    if not unfinished(directory, runtime.FACTS):
+        runtime.check_folder(directory)
 
 
 def bundle(net: Path, directory: Path, choice: InputChoice) -> None:
@@ -22,10 +38,16 @@ def bundle(net: Path, directory: Path, choice: InputChoice) -> None:
     ------
     ConfigError
         When the folder holds something else.
+    DataError
+        When the network's file is replaced meanwhile.
     OutputError
         When it cannot be written.
     """
     network = netx.read(net)
     inputs = load_inputs(network, completed(choice, net))
     expected = Compiled(network).run(inputs.train, inputs.time_steps)
-    write_bundle(directory, net, network, inputs.train, expected)
+    check_folder(directory)
+    content = content_of(net, network)
+    with written_together(directory, runtime.FACTS) as folder:
+        runtime.write_bundle(folder, net, network, inputs.train, expected)
+        (folder / NETWORK_FILE).write_bytes(content)

@@ -1,31 +1,39 @@
 """Turn a trained network into a proven ``.net`` file."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tssl import __version__, netx
+from tssl import netx
 from tssl.checkpoint import Checkpoint, ChipPlan
 from tssl.chip import ChipNetwork
 from tssl.costs import LayerMapping
 from tssl.datasets import Dataset
-from tssl.errors import BackendUnavailableError, CheckpointError, ConfigError, VerificationError
-from tssl.exporter import LayerReport, Precision, Quantized, quantize
-from tssl.files import write_json
+from tssl.errors import (
+    BackendUnavailableError,
+    CheckpointError,
+    ConfigError,
+    RangeError,
+    VerificationError,
+)
+from tssl.exporter import LayerReport, Quantized, quantize
+from tssl.files import write_json, written_together
 from tssl.hw_profiles import Profile, load_profile, map_to_cores
-from tssl.lava_runtime import Progress
+from tssl.lava_runtime import BackendOptions, Progress, create_backend
 from tssl.lava_runtime.engine import Engine
 from tssl.trainer.evaluation import float_accuracy
 from tssl.trainer.quantized import run_quantized
 from tssl.trainer.run_directory import RunDirectory
+from tssl.version import __version__
 from tssl.workflow.data import frames_of, load_splits
 from tssl.workflow.inputs import Inputs, encode, encoded
 from tssl.workflow.proof import Proof, Stage, compare_chunks, lava_stage
-from tssl.workflow.run import BackendOptions, run_network
+from tssl.workflow.run import run_network
 
+_MOST_DIGITS = 4
 CALIBRATION_SAMPLES = 512
 CALIBRATION_FRAMES = 2560
 """Of events, however long a sample: in deeper layers as much memory as that many pictures."""
@@ -45,8 +53,6 @@ class ExportOptions:
         Whether Lava is asked; when it is not installed the proof says so.
     weight_bits
         ``N`` for all layers or ``LAYER=N`` for one; as many as the target has otherwise.
-    never_wraps
-        Whether no input at all may wrap a synaptic current, at the price of coarser weights.
     """
 
     data_dir: Path | None = None
@@ -54,7 +60,6 @@ class ExportOptions:
     proof_samples: int = 20
     lava: bool = True
     weight_bits: tuple[str, ...] = ()
-    never_wraps: bool = False
     backend: BackendOptions = field(default_factory=BackendOptions)
 
 
@@ -143,11 +148,8 @@ def export(
     if path.suffix != ".net":
         raise ConfigError(f"{path}: the name of an exported network must end in .net")
     train, test = load_splits(checkpoint.recipe, options.data_dir)
-    precision = Precision(
-        weight_bits=_bits_of_layers(checkpoint, options.weight_bits),
-        never_wraps=options.never_wraps,
-    )
-    quantized = calibrated(checkpoint, profile, train, precision)
+    bits = _bits_of_layers(checkpoint, options.weight_bits)
+    quantized = calibrated(checkpoint, profile, train, bits)
     mapping = map_to_cores(profile, quantized.network)
     proof = _prove(checkpoint, quantized, profile, test, options, progress)
     outcome = ExportOutcome(
@@ -175,7 +177,11 @@ def checkpoint_file(run: Path) -> Path:
         When there is none.
     """
     if run.is_file():
+        if run.suffix == ".net":
+            raise CheckpointError(f"{run}: is exported already; give the folder of a training run")
         return run
+    if not run.exists():
+        raise CheckpointError(f"{run}: does not exist; give the folder of a training run")
     directory = RunDirectory(run)
     if not directory.best.exists():
         hint = "train it first" if not directory.recipe.exists() else "no epoch is finished yet"
@@ -197,22 +203,38 @@ def _bits_of_layers(checkpoint: Checkpoint, given: Sequence[str]) -> dict[str, i
     bits: dict[str, int] = {}
     for entry in given:
         name, _, number = entry.rpartition("=")
-        if not number.isdecimal():
+        if not number.isdecimal() or len(number) > _MOST_DIGITS:
             raise ConfigError(f"--weight-bits {entry}: expected N or LAYER=N")
         bits.update(dict.fromkeys([name] if name else names, int(number)))
     return bits
 
 
 def calibrated(
-    checkpoint: Checkpoint, profile: Profile, train: Dataset, precision: Precision | None = None
+    checkpoint: Checkpoint,
+    profile: Profile,
+    train: Dataset,
+    weight_bits: Mapping[str, int] | None = None,
 ) -> Quantized:
-    """Quantize a network for a target, calibrated on training samples."""
+    """Quantize a network for a target, calibrated on training samples.
+
+    Raises
+    ------
+    RangeError
+        When a layer fires on none of them.
+    """
     samples = CALIBRATION_SAMPLES
     if train.time_steps:
         samples = -(-CALIBRATION_FRAMES // train.time_steps)
     integers = encoded(checkpoint.encoding, train, samples)
     span = input_range(checkpoint, train)
-    return quantize(checkpoint, profile.limits, integers, span, precision)
+    quantized = quantize(checkpoint, profile.limits, integers, span, weight_bits)
+    for report in quantized.reports:
+        if not report.ranges.spikes.any():
+            raise RangeError(
+                f"layer {report.layer.name}: is dead: it never fires on {integers.shape[1]} "
+                "training samples; train it longer, with a larger weight_scale or a lower threshold"
+            )
+    return quantized
 
 
 def chip_plan(checkpoint: Checkpoint, profile: Profile, train: Dataset) -> ChipPlan:
@@ -257,7 +279,7 @@ def _lava(
     """Ask Lava; it may be missing, unless an interpreter that has it was named."""
     try:
         if options.lava:
-            return lava_stage(network, inputs, options.backend.backend("sim", None), progress)
+            return lava_stage(network, inputs, create_backend("sim", options.backend), progress)
         reason = "not asked for"
     except BackendUnavailableError as error:
         if options.backend.python is not None:
@@ -294,8 +316,12 @@ def _write(outcome: ExportOutcome, checkpoint: Checkpoint) -> None:
         },
         "proof": outcome.proof.document(),
     }
-    netx.write(outcome.path, outcome.network, notes)
-    if netx.read(outcome.path).digest != outcome.network.digest:
-        outcome.path.unlink()
-        raise VerificationError(f"{outcome.path}: reads back as another network; removed")
-    write_json(outcome.path.with_suffix(".proof.json"), outcome.proof.document())
+    proof = outcome.path.with_suffix(".proof.json")
+    with written_together(proof.parent, proof.name) as folder:
+        net = folder / outcome.path.name
+        netx.write(net, outcome.network, notes)
+        if netx.read(net).digest != outcome.network.digest:
+            raise VerificationError(
+                f"{outcome.path}: reads back as another network; nothing was written"
+            )
+        write_json(folder / proof.name, outcome.proof.document())

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tssl import datasets, netx
 from tssl.chip import ChipNetwork, Encoding, IntArray
@@ -13,6 +15,8 @@ from tssl.datasets import Dataset
 from tssl.errors import ConfigError, DataError
 
 DEFAULT_STEPS = 16
+_MOST_STEPS = 10_000_000
+_SPIKE_LIMIT = 1 << 31
 _BIAS_RANGE = (0, 128)
 _BYTE = 255
 
@@ -30,7 +34,7 @@ class InputChoice:
     samples
         The first so many; all when None.
     file
-        A ``.npy`` file of whole numbers, instead of a data set.
+        Whole numbers, an array or a ``.npy`` file of them, instead of a data set.
     steps
         Time steps; None for those the network was made for.
     seed
@@ -44,7 +48,7 @@ class InputChoice:
     data: str | None = None
     split: str = "test"
     samples: int | None = None
-    file: Path | None = None
+    file: Path | NDArray[np.generic] | None = None
     steps: int | None = None
     seed: int | None = None
     input_range: tuple[int, int] | None = None
@@ -88,8 +92,14 @@ def load_inputs(network: ChipNetwork, choice: InputChoice) -> Inputs:
     """
     if choice.data is not None and choice.file is not None:
         raise ConfigError("give either --data or --input, not both")
+    if choice.seed is not None and (choice.data is not None or choice.file is not None):
+        raise ConfigError(
+            f"--seed {choice.seed} asks for random input; leave out --data and --input"
+        )
     if choice.samples is not None and choice.samples < 1:
         raise ConfigError(f"--samples {choice.samples}: at least 1 is needed")
+    if choice.seed is not None and choice.seed < 0:
+        raise ConfigError(f"--seed {choice.seed}: at least 0 is needed")
     if choice.steps is not None and choice.steps < 1:
         raise ConfigError(f"--steps {choice.steps}: at least 1 is needed")
     if choice.data is not None:
@@ -138,13 +148,23 @@ def completed(choice: InputChoice, net: Path) -> InputChoice:
     """Fill in what an exported network knows itself: its data set, its range of integers, its time.
 
     A data set is filled in unless the choice asks for random input by naming a seed.
+
+    Raises
+    ------
+    DataError
+        When the range stored with the network is none.
     """
     notes = netx.read_notes(net)
     name, span = notes.get("data"), notes.get("input_range")
     if choice.data is None and choice.file is None and choice.seed is None:
         choice = replace(choice, data=name if isinstance(name, str) else None)
     if isinstance(span, list) and len(span) == 2 and all(isinstance(end, int) for end in span):
-        choice = replace(choice, input_range=(span[0], span[1]))
+        low, high = span
+        if not -_SPIKE_LIMIT <= low <= high < _SPIKE_LIMIT:
+            raise DataError(
+                f"{net}: input_range = {span} is no range of 32-bit integers; export it again"
+            )
+        choice = replace(choice, input_range=(low, high))
     bin_us = notes.get("bin_us")
     if choice.bin_us is None and isinstance(bin_us, int):
         choice = replace(choice, bin_us=bin_us)
@@ -169,24 +189,36 @@ def _from_data_set(network: ChipNetwork, choice: InputChoice, name: str) -> Inpu
     )
 
 
-def _from_file(network: ChipNetwork, choice: InputChoice, path: Path) -> Inputs:
+def _from_file(
+    network: ChipNetwork, choice: InputChoice, file: Path | NDArray[np.generic]
+) -> Inputs:
+    values, text = (_read(file), str(file)) if isinstance(file, Path) else (file, "input")
+    try:
+        train = network.as_train(values[: choice.samples] if values.ndim else values)
+    except DataError as error:
+        raise DataError(f"{text}: {error}") from error
+    if train.size == 0:
+        raise DataError(f"{text}: is of shape {values.shape}: holds no samples or no time steps")
+    is_sequence = values.ndim > 1 and values.shape[1:] not in network.static_shapes
+    own_steps = len(train) if is_sequence else None
+    if own_steps is not None and choice.steps not in (None, own_steps):
+        raise ConfigError(f"--steps {choice.steps}: {text} holds {own_steps} time steps")
+    steps = own_steps or _steps(network, choice)
+    return Inputs(train=train, time_steps=steps, labels=None, text=text)
+
+
+def _read(path: Path) -> NDArray[np.generic]:
     try:
         values = np.load(path, allow_pickle=False)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, EOFError, BadZipFile) as error:
+    except (ValueError, TypeError, EOFError, BadZipFile, TokenError) as error:
         raise DataError(f"{path}: is not a .npy file of numbers") from error
+    except MemoryError as error:
+        raise DataError(f"{path}: does not fit into memory: {error}") from error
     if not isinstance(values, np.ndarray):
         raise DataError(f"{path}: holds several arrays; one .npy array is expected")
-    train = network.as_train(values[: choice.samples] if values.ndim else values)
-    if train.shape[1] == 0:
-        raise DataError(f"{path}: holds no samples")
-    is_sequence = values.ndim > 1 and values.shape[1:] not in network.static_shapes
-    own_steps = len(train) if is_sequence else None
-    if own_steps is not None and choice.steps not in (None, own_steps):
-        raise ConfigError(f"--steps {choice.steps}: {path} holds {own_steps} time steps")
-    steps = own_steps or _steps(network, choice)
-    return Inputs(train=train, time_steps=steps, labels=None, text=str(path))
+    return values
 
 
 def _random(network: ChipNetwork, choice: InputChoice) -> Inputs:
@@ -205,4 +237,8 @@ def _random(network: ChipNetwork, choice: InputChoice) -> Inputs:
 
 
 def _steps(network: ChipNetwork, choice: InputChoice) -> int:
-    return choice.steps or network.time_steps or DEFAULT_STEPS
+    steps = choice.steps or network.time_steps or DEFAULT_STEPS
+    if steps > _MOST_STEPS:
+        who = "--steps" if choice.steps else f"network {network.name}: time_steps ="
+        raise ConfigError(f"{who} {steps}: at most {_MOST_STEPS} are possible; give --steps N")
+    return steps

@@ -10,7 +10,7 @@ from tssl import datasets
 from tssl.chip import INPUT, ChipNetwork, IntArray, Layer, RecurrentLayer, cuba_step
 from tssl.chip.numbers import exact_product
 from tssl.errors import TsslError
-from tssl.report import LayerTrace
+from tssl.reporting import LayerTrace
 from tssl.results import RunResult
 from tssl.workflow.inputs import InputChoice, completed, load_inputs
 

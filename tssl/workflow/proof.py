@@ -1,13 +1,13 @@
 """Proving that independent implementations compute the same integers."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tssl import netx
 from tssl.chip import ChipNetwork, IntArray
-from tssl.lava_runtime import Backend, Progress
+from tssl.lava_runtime import Backend, BackendOptions, Progress, create_backend
 from tssl.lava_runtime.compare import (
     Comparison,
     Difference,
@@ -18,7 +18,6 @@ from tssl.lava_runtime.compare import (
 from tssl.lava_runtime.engine import Compiled
 from tssl.results import Recording
 from tssl.workflow.inputs import InputChoice, Inputs, completed, load_inputs
-from tssl.workflow.run import BackendOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,5 +147,6 @@ def verify(net: Path, choice: InputChoice, options: BackendOptions, progress: Pr
     """
     network = netx.read(net)
     inputs = load_inputs(network, completed(choice, net))
-    stage = lava_stage(network, inputs, options.backend("sim", net), progress)
+    lava = create_backend("sim", replace(options, net_path=net))
+    stage = lava_stage(network, inputs, lava, progress)
     return Proof(network=network.name, digest=network.digest, stages=(stage,))

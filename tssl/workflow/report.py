@@ -19,7 +19,7 @@ from tssl.hw_profiles import (
     map_to_cores,
     profile_names,
 )
-from tssl.report import Sheet, amounts, render_page
+from tssl.reporting import Sheet, amounts, render_page
 from tssl.results import RunResult
 from tssl.workflow.probe import traces_of
 from tssl.workflow.run import load_result

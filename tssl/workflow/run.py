@@ -1,59 +1,74 @@
 """Run a network on a backend and keep the result."""
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from tssl import netx
 from tssl.chip import ChipNetwork
-from tssl.errors import ConfigError, DataError, OutputError
-from tssl.files import make_directory, remove, written
-from tssl.lava_runtime import Backend, Progress, get_backend
+from tssl.errors import ConfigError, DataError
+from tssl.files import locked, make_directory, written_together
+from tssl.lava_runtime import Backend, BackendOptions, Progress, create_backend
 from tssl.results import RunResult, collect
-from tssl.workflow.inputs import Inputs
+from tssl.workflow.inputs import InputChoice, Inputs, completed, load_inputs
 
 NETWORK_FILE = "network.net"
 
 
-@dataclass(frozen=True, kw_only=True)
-class BackendOptions:
-    """Settings of the backends that start Lava.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RunOutcome:
+    """What a run on a backend gave, and the folder that holds it."""
+
+    result: RunResult
+    directory: Path
+
+    def document(self) -> dict[str, Any]:
+        """Return the outcome as JSON data."""
+        return {**self.result.document(), "directory": str(self.directory)}
+
+
+def run(
+    net: Path,
+    backend: str,
+    choice: InputChoice,
+    out: Path | None,
+    options: BackendOptions,
+    bar: Callable[[str, int], AbstractContextManager[Progress]],
+) -> RunOutcome:
+    """Run a ``.net`` file and keep the result, the network's file beside it.
 
     Parameters
     ----------
-    python
-        Interpreter that has Lava; None for the one that runs tssl.
-    timeout
-        Seconds for the whole run; None to stop only what no longer moves.
-    workers
-        Processes of Lava's simulator among which the samples are divided.
+    choice
+        What to feed; the network's own data set when it names nothing.
+    out
+        Folder of the result; ``NET-BACKEND`` beside the file when None.
+    bar
+        Called with a title and the number of samples; shows progress.
+
+    Raises
+    ------
+    ConfigError
+        When the choice is wrong, or neither it nor the network names data.
+    DataError, NetFileError, BackendError, OutputError
+        When a file is wrong, the backend fails, or the result cannot be written.
     """
-
-    python: str | None = None
-    timeout: float | None = None
-    workers: int = 1
-
-    def backend(self, name: str, net: Path | None) -> Backend:
-        """Return a backend; ``net`` is the file that Lava shall read, None to write one.
-
-        Raises
-        ------
-        ConfigError
-            When there is no such backend, or several workers are asked of a board.
-        """
-        create: Callable[..., Backend] = get_backend(name)
-        if name == "engine":
-            return create()
-        if name == "loihi2":
-            if self.workers > 1:
-                raise ConfigError(
-                    f"--workers {self.workers}: a board takes one worker; leave it out"
-                )
-            return create(python=self.python, timeout=self.timeout, net_path=net)
-        return create(python=self.python, timeout=self.timeout, net_path=net, workers=self.workers)
+    network = netx.read(net)
+    chosen = create_backend(backend, replace(options, net_path=net))
+    full = completed(choice, net)
+    if full.data is None and full.file is None:
+        raise ConfigError(f"{net}: names no data set; give --data NAME or --input FILE.npy")
+    inputs = load_inputs(network, full)
+    folder = out or net.with_name(f"{net.stem}-{backend}")
+    content = content_of(net, network)  # now: an export may replace it while the network runs
+    with result_folder(folder):
+        with bar(backend, inputs.samples) as progress:
+            result = run_network(network, inputs, chosen, progress)
+        save_result(result, content, folder)
+    return RunOutcome(result=result, directory=folder)
 
 
 def run_network(
@@ -97,22 +112,41 @@ def result_folder(directory: Path) -> Iterator[None]:
         raise
 
 
-def save_result(result: RunResult, net: Path, directory: Path) -> None:
+def save_result(result: RunResult, net: Path | bytes, directory: Path) -> None:
     """Write a copy of the network and the result, so that the folder stands alone.
+
+    Parameters
+    ----------
+    net
+        The network's file, or what was in it.
 
     Raises
     ------
     OutputError
-        When something cannot be written; the folder then holds no result.
+        When something cannot be written; an older result is then untouched.
+    """
+    _, document = result.files(directory)
+    with written_together(directory, document.name) as folder:
+        content = net.read_bytes() if isinstance(net, Path) else net
+        (folder / NETWORK_FILE).write_bytes(content)
+        result.save(folder)
+
+
+def content_of(net: Path, network: ChipNetwork) -> bytes:
+    """Return what is in the file that a network was just read from.
+
+    Raises
+    ------
+    DataError
+        When the file holds another network by now.
     """
     try:
-        with written(directory / NETWORK_FILE) as temporary:
-            shutil.copyfile(net, temporary)
-        result.save(directory)
-    except OutputError:
-        for path in (*result.files(directory), directory / NETWORK_FILE):
-            remove(path)
-        raise
+        content = net.read_bytes()
+    except OSError as error:
+        raise DataError(f"{net}: cannot be read any more: {error.strerror}") from error
+    if netx.read(net).digest != network.digest:
+        raise DataError(f"{net}: was replaced while it was read; give the command again")
+    return content
 
 
 def load_result(directory: Path) -> tuple[RunResult, ChipNetwork, Path]:
@@ -123,9 +157,10 @@ def load_result(directory: Path) -> tuple[RunResult, ChipNetwork, Path]:
     DataError, NetFileError
         When something is missing or damaged, or the network is not the one that was run.
     """
-    result = RunResult.load(directory)
     net = directory / NETWORK_FILE
-    network = netx.read(net)
+    with locked(directory, shared=True):
+        result = RunResult.load(directory)
+        network = netx.read(net)
     if network.digest != result.digest:
         raise DataError(f"{net}: is not the network that this result came from; run it again")
     return result, network, net

@@ -122,9 +122,7 @@ def start(
         run.check_free()
     fit = _fit(loaded, run, environment, origin)
     if is_first_process():
-        run.create(loaded)
-    if origin is not None:
-        fit.save_state()  # it can then be resumed from its first batch
+        run.create(loaded, None if origin is None else fit.save_start)
     return fit
 
 

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tssl.costs import CostReport, Quantity
-from tssl.report import pictures
-from tssl.report.comparison import COLUMNS, comparison, log_positions, references
-from tssl.report.operations import COLUMNS as OPERATIONS
-from tssl.report.operations import operations
-from tssl.report.sheet import Sheet
-from tssl.report.units import amount, band, count
+from tssl.reporting import pictures
+from tssl.reporting.comparison import COLUMNS, comparison, log_positions, references
+from tssl.reporting.operations import COLUMNS as OPERATIONS
+from tssl.reporting.operations import operations
+from tssl.reporting.sheet import Sheet
+from tssl.reporting.units import amount, band, count
 from tssl.results import RunResult
 
 _TEMPLATE = "page.html"

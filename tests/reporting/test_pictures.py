@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tests.report.samples import costs, result, traces
-from tssl.report import pictures
+from tests.reporting.samples import costs, result, traces
+from tssl.reporting import pictures
 
 
 def test_a_core_map_has_a_square_per_core_in_its_layers_colour():

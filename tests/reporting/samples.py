@@ -4,7 +4,7 @@ import numpy as np
 
 from tests.hw_profiles.networks import counts, dense
 from tssl.hw_profiles import estimate, load_profile, map_to_cores
-from tssl.report import LayerTrace, Sheet
+from tssl.reporting import LayerTrace, Sheet
 from tssl.results import RunResult
 
 PROOF = {

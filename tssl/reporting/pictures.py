@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from tssl.chip import IntArray
 from tssl.costs import CoreLoad, CostReport
-from tssl.report.sheet import LayerTrace
-from tssl.report.units import amount, count
+from tssl.reporting.sheet import LayerTrace
+from tssl.reporting.units import amount, count
 
 RASTER_NEURONS = 60
 _BINS = 41

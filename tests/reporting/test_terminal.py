@@ -4,9 +4,9 @@ import io
 
 from rich.console import Console
 
-from tests.report.samples import costs, result, sheet
+from tests.reporting.samples import costs, result, sheet
 from tssl.costs import Refusal
-from tssl.report import amounts, show_comparison, show_costs, show_operations, show_result
+from tssl.reporting import amounts, show_comparison, show_costs, show_operations, show_result
 
 
 def shown(show, what):

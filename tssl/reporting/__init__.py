@@ -1,9 +1,9 @@
 """What a run was worth and what it costs, for a terminal and as one web page."""
 
-from tssl.report.operations import amounts
-from tssl.report.page import render_page
-from tssl.report.sheet import LayerTrace, Sheet
-from tssl.report.terminal import show_comparison, show_costs, show_operations, show_result
+from tssl.reporting.operations import amounts
+from tssl.reporting.page import render_page
+from tssl.reporting.sheet import LayerTrace, Sheet
+from tssl.reporting.terminal import show_comparison, show_costs, show_operations, show_result
 
 __all__ = [
     "LayerTrace",

@@ -5,10 +5,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from tests.report.samples import PROOF, costs, result, sheet
+from tests.reporting.samples import PROOF, costs, result, sheet
 from tssl.costs import Refusal
-from tssl.report import render_page
-from tssl.report.page import firing_rates
+from tssl.reporting import render_page
+from tssl.reporting.page import firing_rates
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\" ' & {{ 7*7 }}"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tssl.costs import Quantity
-from tssl.report.units import amount, band, count, number
+from tssl.reporting.units import amount, band, count, number
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.report.samples import costs
+from tests.reporting.samples import costs
 from tssl.costs import AnnCost, Quantity
-from tssl.report.comparison import log_positions, verdict
+from tssl.reporting.comparison import log_positions, verdict
 
 COST = costs()
 

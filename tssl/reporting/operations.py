@@ -1,6 +1,6 @@
 """What was counted, per inference and layer: the amounts behind every price."""
 
-from tssl.report.units import number
+from tssl.reporting.units import number
 from tssl.results import OpCounts
 
 COLUMNS = (

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from math import log10
 
 from tssl.costs import AnnCost, CostReport, Quantity
-from tssl.report.sheet import Sheet
-from tssl.report.units import amount, band, count, number
+from tssl.reporting.sheet import Sheet
+from tssl.reporting.units import amount, band, count, number
 
 REFUSED = "-"
 COLUMNS = (

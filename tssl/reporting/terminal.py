@@ -6,11 +6,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from tssl.costs import CostReport, LayerMapping, Quantity, Refusal
-from tssl.report.comparison import COLUMNS, comparison, references, text
-from tssl.report.operations import COLUMNS as OPERATIONS
-from tssl.report.operations import operations
-from tssl.report.sheet import Sheet
-from tssl.report.units import amount, band, count
+from tssl.reporting.comparison import COLUMNS, comparison, references, text
+from tssl.reporting.operations import COLUMNS as OPERATIONS
+from tssl.reporting.operations import operations
+from tssl.reporting.sheet import Sheet
+from tssl.reporting.units import amount, band, count
 from tssl.results import RunResult
 from tssl.tables import show_table
 

@@ -1,0 +1,256 @@
+"""Builders of bad files for ``bad_inputs.py``; each writes into the current folder."""
+
+import gzip
+import io
+import json
+import os
+import pickle
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from tssl import hw_profiles
+
+SEAL = "sha256"
+"""Entry of a document that shows whether it was altered; only the cases about that keep it."""
+
+Make = Callable[[], object]
+"""Writes into the current folder what a case needs."""
+
+
+def file(name: str, content: str | bytes = "") -> Make:
+    """Write a file, in folders made if need be."""
+
+    def make() -> None:
+        path = Path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    return make
+
+
+def folder(name: str) -> Make:
+    return lambda: Path(name).mkdir()
+
+
+def failing(name: str) -> Make:
+    """Write a program that ends with status 1 at once."""
+
+    def make() -> None:
+        Path(name).write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+        Path(name).chmod(0o755)
+
+    return make
+
+
+def half(source: str, target: str | None = None) -> Make:
+    """Keep the first half of a file, under another name if one is given."""
+
+    def make() -> None:
+        content = Path(source).read_bytes()
+        Path(target or source).write_bytes(content[: len(content) // 2])
+
+    return make
+
+
+def altered(source: str, target: str) -> Make:
+    """Write a good file with its last bit turned over, under another name."""
+
+    def make() -> None:
+        content = bytearray(Path(source).read_bytes())
+        content[-1] ^= 1
+        Path(target).write_bytes(content)
+
+    return make
+
+
+DENSE = '{ type = "dense", neurons = 10 }'
+
+
+def recipe(layers: str = DENSE, *, data: str = "", network: str = "", tables: str = "") -> Make:
+    """Write ``bad.toml``, right but for what is given."""
+    lines = ['name = "bad"', "[data]", 'name = "digits"', data, "[network]"]
+    return file("bad.toml", "\n".join([*lines, f"layers = [{layers}]", network, tables]))
+
+
+def training(line: str) -> Make:
+    return recipe(tables=f"[training]\n{line}")
+
+
+def profile(old: str, new: str) -> Make:
+    """Write ``bad.toml``: the shipped loihi2 with a part of its text replaced."""
+
+    def make() -> None:
+        text = (Path(hw_profiles.__file__).parent / "loihi2.toml").read_text(encoding="utf-8")
+        if old not in text:
+            raise ValueError(f"loihi2.toml no longer contains {old!r}")
+        Path("bad.toml").write_text(text.replace(old, new, 1), encoding="utf-8")
+
+    return make
+
+
+def net(edit: Callable[[h5py.File], object]) -> Make:
+    """Write ``bad.net``: the good network, changed."""
+
+    def make() -> None:
+        shutil.copyfile("digits.net", "bad.net")
+        with h5py.File("bad.net", "a") as opened:
+            edit(opened)
+
+    return make
+
+
+def put(key: str, value: object) -> Make:
+    """Write ``bad.net`` with another value under a key; without the key when it is None."""
+
+    def edit(opened: h5py.File) -> None:
+        if key in opened:
+            del opened[key]
+        if value is not None:
+            opened[key] = value
+
+    return net(edit)
+
+
+def own(**values: object) -> Make:
+    """Write ``bad.net`` with other entries in the attribute that only tssl reads."""
+    return net(lambda opened: _alter(opened, lambda document: document.update(values)))
+
+
+def note(**values: object) -> Make:
+    """Write ``bad.net`` with other notes."""
+    return net(lambda opened: _alter(opened, lambda document: document["notes"].update(values)))
+
+
+def _alter(opened: h5py.File, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change our own attribute, and take away what would show that."""
+    document = json.loads(opened.attrs["tssl"])
+    change(document)
+    for name in list(opened.attrs):
+        del opened.attrs[name]
+    opened.attrs["tssl"] = np.bytes_(json.dumps(document))
+
+
+def checkpoint(edit: Callable[[dict[str, Any], dict[str, Any]], object]) -> Make:
+    """Write ``bad.safetensors``: the good weights and document, changed, without their seal."""
+
+    def make() -> None:
+        with safe_open("run/best.safetensors", framework="numpy") as opened:
+            document = json.loads(opened.metadata()["tssl"])
+            document.pop(SEAL, None)
+            weights = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        edit(weights, document)
+        save_file(weights, "bad.safetensors", metadata={"tssl": json.dumps(document)})
+
+    return make
+
+
+def stored(**values: object) -> Make:
+    """Write ``bad.safetensors`` with other entries in its document."""
+    return checkpoint(lambda weights, document: document.update(values))
+
+
+def weights(**arrays: Any) -> Make:
+    """Write ``bad.safetensors`` with other weights; a number fills the array that is there."""
+
+    def edit(found: dict[str, Any], _: dict[str, Any]) -> None:
+        for name, value in arrays.items():
+            new = value if isinstance(value, np.ndarray) else np.full_like(found[name], value)
+            found[name] = new
+
+    return checkpoint(edit)
+
+
+def result(**values: object) -> Make:
+    """Change ``result.json``; None takes an entry away."""
+
+    def make() -> None:
+        path = Path("result/result.json")
+        document = {**json.loads(path.read_text(encoding="utf-8")), **values}
+        kept = {
+            name: value for name, value in document.items() if value is not None and name != SEAL
+        }
+        path.write_text(json.dumps(kept), encoding="utf-8")
+
+    return make
+
+
+def arrays(**values: Any) -> Make:
+    """Change ``result.npz``; None takes an array away."""
+
+    def make() -> None:
+        path = Path("result/result.npz")
+        with np.load(path) as opened:
+            merged = {**dict(opened), **{name.replace("__", "."): v for name, v in values.items()}}
+        np.savez(path, **{name: array for name, array in merged.items() if array is not None})
+        result()()
+
+    return make
+
+
+def npy(values: Any) -> Make:
+    """Write ``x.npy``."""
+    return lambda: np.save("x.npy", values, allow_pickle=True)
+
+
+def liar() -> None:
+    """Write an ``x.npy`` of which the header promises terabytes."""
+    header = io.BytesIO()
+    shape = (1 << 40, 1, 8, 8)
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "<i8", "fortran_order": False, "shape": shape}
+    )
+    Path("x.npy").write_bytes(header.getvalue() + bytes(64))
+
+
+class Trap:
+    """A pickle that writes a file when it is opened carelessly; no test may find that file."""
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.mkdir, ("trapped",)
+
+
+TRAP = pickle.dumps(Trap())
+
+
+def idx(name: str, magic: bytes, *sizes: int, content: bytes = b"") -> Make:
+    """Write an IDX file into ``data``."""
+    head = magic + np.array(sizes, ">i4").tobytes()
+    return file(f"data/{name}.gz", gzip.compress(head + content))
+
+
+def tar(name: str, member: str, content: bytes) -> Make:
+    """Write an archive with one member into ``data``."""
+
+    def make() -> None:
+        Path("data").mkdir()
+        with tarfile.open(Path("data", name), "w") as opened:
+            entry = tarfile.TarInfo(member)
+            entry.size = len(content)
+            opened.addfile(entry, io.BytesIO(content))
+
+    return make
+
+
+def events(content: bytes, *members: str) -> Make:
+    """Write an archive of N-MNIST, each recording with the same content."""
+
+    def make() -> None:
+        Path("data").mkdir()
+        with zipfile.ZipFile("data/nmnist.zip", "w") as opened:
+            for member in members:
+                opened.writestr(member, content)
+
+    return make
+
+
+def both(*makes: Make) -> Make:
+    return lambda: [make() for make in makes]

@@ -1,0 +1,636 @@
+"""What users and broken files do wrong, as a table: command, exit status, message.
+
+Every case runs in a folder of its own that holds copies of the good files of :func:`good_files`;
+``python -m tests.contract.bad_inputs > docs/bad-input.md`` writes the table for people.
+"""
+
+import contextlib
+import io
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+import tssl
+from tests.contract.bad_files import (
+    DENSE,
+    TRAP,
+    Make,
+    Trap,
+    altered,
+    arrays,
+    both,
+    checkpoint,
+    events,
+    failing,
+    file,
+    folder,
+    half,
+    idx,
+    liar,
+    net,
+    note,
+    npy,
+    own,
+    profile,
+    put,
+    recipe,
+    result,
+    stored,
+    tar,
+    training,
+    weights,
+)
+from tssl.cli import run_command
+
+USAGE, TARGET, BACKEND, TIME_OUT = 2, 3, 5, 6
+
+
+@dataclass(frozen=True)
+class Case:
+    """One bad input.
+
+    Parameters
+    ----------
+    command
+        As typed, without ``tssl``.
+    wrong
+        In words; it is the name of the case.
+    names
+        File, flag or value that the message must name.
+    says
+        What else the message must contain.
+    environment
+        Variables; ``$PWD`` stands for the folder of the case.
+    """
+
+    command: str
+    wrong: str
+    names: str
+    says: str
+    make: Make | None = None
+    code: int = USAGE
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def typed(self) -> str:
+        """The command with its environment, as typed."""
+        words = [f"{name}={value}" for name, value in self.environment.items()]
+        return " ".join([*words, "tssl", self.command])
+
+
+class Ran(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+    before: dict[str, bytes]
+    after: dict[str, bytes]
+
+    @property
+    def message(self) -> str:
+        """The error, without what all errors begin with."""
+        return self.err.removeprefix("tssl: error: ").strip()
+
+
+T = "train bad.toml --out new"
+FASHION = "data fetch fashion-mnist --data-dir data"
+IMAGES = "train-images-idx3-ubyte"
+NMNIST = "data fetch nmnist --data-dir data"
+CIFAR = "run digits.net --backend engine --data cifar10 --data-dir data"
+EXPORT = "export bad.safetensors --target loihi2 -o bad.net"
+RUN = "run digits.net --backend engine"
+ARRAY = f"{RUN} --input x.npy"
+REPORT = "report result --profile loihi2"
+CHECK = "profiles check bad.toml"
+PRICE = "value = 23.6e-12"
+SIM = "run digits.net --backend sim --samples 1 --out new"
+
+CASES: dict[str, list[Case]] = {
+    "Command line": [
+        Case("trian", "a command that is not there", "trian", "No such command"),
+        Case("profiles", "a group without its command", "tssl profiles --help", "Missing command"),
+        Case("inspect", "a missing argument", "NET", "Missing argument"),
+        Case("recipes --jsno", "an option that is not there", "--jsno", "No such option"),
+        Case("export run", "a missing option", "--target", "Missing option"),
+        Case("inspect ''", "an empty path, as of an unset variable", "'NET'", "path is empty"),
+        Case("train digits --out ''", "an empty folder", "'--out'", "path is empty"),
+    ],
+    "Training: flags": [
+        Case("train", "neither recipe nor run", "RECIPE", "--from RUN or --resume DIR"),
+        Case("train digit", "an unknown recipe", "'digit'", "neither a file nor a shipped recipe"),
+        Case("train run", "a folder as a recipe", "'run'", "neither a file nor a shipped recipe"),
+        Case("train digits --epochs x", "no number", "--epochs", "'x' is not a valid integer"),
+        Case("train digits --epochs 0", "no epochs", "training.epochs", "(given: 0)"),
+        Case(f"train digits --epochs 1{'0' * 30}", "epochs without end", "training.epochs",
+             "less than or equal to 1000000000"),
+        Case("train digits --lr nan", "a rate that is no number", "training.lr", "'nan'"),
+        Case("train digits --lr -1", "a negative rate", "training.lr", "greater than 0"),
+        Case("train digits --lr 1e300", "a rate beyond single precision", "training.lr",
+             "between 1e-30 and 1e+30"),
+        Case("train digits --seed -1", "a negative seed", "training.seed", "(given: -1)"),
+        Case("train digits --device tpu", "an unknown device", "--device", "'tpu' is not one of"),
+        Case("train digits --set lr", "no value", "--set 'lr'", "expected KEY=VALUE"),
+        Case("train digits --set epocs=3", "a misspelt key", "epocs", "did you mean 'epochs'?"),
+        Case("train digits --set network.layers.0=5", "a key inside a list",
+             "network.layers.0=5", "layers is not a table"),
+        Case("train digits --set training.rule=magic", "an unknown rule", "'magic'", "known rules"),
+        Case("train digits --set name=../../x", "a name that leads out of runs/", "'../../x'",
+             "must be letters, digits"),
+        Case(f"train digits --set layers={'[' * 3000}", "brackets without end", "network.layers",
+             "[[[..."),
+        Case("train digits --data-dir none", "a data folder that is not there", "none",
+             "is not a folder"),
+        Case("train digits --out digits.net", "a file as the folder of the run", "digits.net",
+             "is a file"),
+        Case("train digits --out digits.net/x", "a folder below a file", "digits.net/x",
+             "cannot be written"),
+        Case("train digits --epochs 1 --out run", "a folder with another run", "run",
+             "go on with --resume run or choose another folder"),
+        Case("train digits --epochs 1 --out new", "a number of processes that is none",
+             "WORLD_SIZE = 'two'", "no count of processes", environment={"WORLD_SIZE": "two"}),
+        Case("train digits --epochs 1 --out new", "a process that is not there", "RANK = 3",
+             "WORLD_SIZE = 1", environment={"RANK": "3"}),
+        Case("train digits --epochs 1 --out new", "processes that were never started",
+             "WORLD_SIZE = 2", "start with torchrun", code=BACKEND,
+             environment={"WORLD_SIZE": "2"}),
+    ],
+    "Training: going on": [
+        Case("train --resume result", "no run", "result", "recipe.toml is missing"),
+        Case("train --resume run --lr 1", "another rate", "--resume run", "only --epochs may"),
+        Case("train --resume run --out new", "another folder", "--out", "its own folder"),
+        Case("train --resume run --epochs 2", "half a state", "run/state.safetensors",
+             "cannot be read as a checkpoint", half("run/state.safetensors")),
+        Case("train --resume run", "a damaged recipe in the run", "run/recipe.toml",
+             "not valid TOML", file("run/recipe.toml", "name = ")),
+        Case("train --from none", "weights that are not there", "--from none", "no recipe.toml"),
+        Case("train digits --from digits.net --out new", "a network as weights", "digits.net",
+             "is exported already"),
+        Case("train --from run --set tau_m=4 --out new", "weights of another network", "--from run",
+             "another [network]"),
+        Case("train --from run --set forward=chip --target loihi3", "an unknown target",
+             "'loihi3'", "no hardware profile"),
+        Case("train --from run --set forward=chip --target speck --out new",
+             "a target without such neurons", "Speck", "nothing can be exported", code=TARGET),
+        Case("train digits --set forward=chip --out new", "chip integers from nothing",
+             "training.forward = 'chip'", "--from"),
+    ],
+    "Recipes": [
+        Case(T, "a number of five thousand digits", "bad.toml", "not valid TOML",
+             file("bad.toml", f"x = {'9' * 4990}")),
+        Case(T, "a file that is no recipe by its size", "bad.toml", "too large",
+             file("bad.toml", f"x = {'9' * 5000}")),
+        Case(T, "an empty file", "bad.toml", "key 'name' is missing", file("bad.toml")),
+        Case(T, "damaged TOML", "bad.toml", "not valid TOML", file("bad.toml", "name = ")),
+        Case(T, "not UTF-8", "bad.toml", "not valid TOML", file("bad.toml", b"\xff\xfe\0")),
+        Case(T, "brackets without end", "bad.toml", "not valid TOML",
+             file("bad.toml", "a = " + "[" * 4990)),
+        Case(T, "an unknown table", "'trainign'", "did you mean 'training'?",
+             recipe(tables="[trainign]\nepochs = 1")),
+        Case(T, "an unknown key", "'training.epoch'", "did you mean 'epochs'?",
+             training("epoch = 3")),
+        Case(T, "a text for a number", "training.lr", "must be a valid number (given: 'fast')",
+             training('lr = "fast"')),
+        Case(T, "infinity", "network.tau_s", "must be a finite number",
+             recipe(network="tau_s = inf")),
+        Case(T, "a time constant below a step", "network.tau_m", "greater than or equal to 1",
+             recipe(network="tau_m = 0.5")),
+        Case(T, "a million steps", "network.time_steps", "less than or equal to 1000",
+             recipe(network="time_steps = 1000000")),
+        Case(T, "steps without a target", "network.time_steps = 7", "use training.loss",
+             recipe(network="time_steps = 7")),
+        Case(T, "no layers", "network.layers", "at least one layer", recipe("")),
+        Case(T, "an unknown layer", "network.layers.1.type", "'lstm'", recipe('{ type = "lstm" }')),
+        Case(T, "a layer without a type", "network.layers.1.type", "is missing",
+             recipe("{ neurons = 10 }")),
+        Case(T, "more neurons than anything has", "network.layers.1.neurons",
+             "less than or equal to 1000000000",
+             recipe('{ type = "dense", neurons = 1000000000000 }')),
+        Case(T, "more weights than the machine holds", "network.layers", "GiB of memory",
+             recipe('{ type = "dense", neurons = 1000000000 },' * 2 + DENSE)),
+        Case(T, "the wrong number of classes", "4 neurons", "digits has 10 classes",
+             recipe('{ type = "dense", neurons = 4 }')),
+        Case(T, "a kernel larger than the picture", "conv1 with kernel (9, 9)",
+             "does not fit an input of shape (1, 8, 8)",
+             recipe('{ type = "conv", channels = 2, kernel = 9 },' + DENSE)),
+        Case(T, "a convolution behind a dense layer", "layer 2 (conv)", "cannot follow a dense",
+             recipe(DENSE + ', { type = "conv", channels = 2, kernel = 1 }')),
+        Case(T, "a pool at the end", "network", "the last layer must have neurons",
+             recipe('{ type = "pool", kernel = 2 }')),
+        Case(T, "groups that do not divide", "groups = 2", "do not divide the 1 channels",
+             recipe('{ type = "conv", channels = 2, kernel = 3, groups = 2 },' + DENSE)),
+        Case(T, "a pair of three", "network.layers.1.kernel", "a pair (height, width)",
+             recipe('{ type = "conv", channels = 2, kernel = [1, 2, 3] },' + DENSE)),
+        Case(T, "pixels beyond 32 bits", "encoding", "more than the 32 bits of a spike",
+             recipe(tables="[encoding]\nstd = 1e-9")),
+        Case(T, "patience with nothing held out", "patience", "set validation above 0",
+             training("validation = 0\npatience = 3")),
+        Case(T, "an unknown data set", "'stars'", "is unknown",
+             file("bad.toml", f'name = "x"\n[data]\nname = "stars"\n[network]\nlayers=[{DENSE}]')),
+        Case(T, "a bin for pictures", "data.bin_us", "holds pictures",
+             recipe(data="bin_us = 3000")),
+        Case("recipes nothing", "a recipe that is not there", "'nothing'", "shipped recipe"),
+    ],
+    "Data": [
+        Case("data fetch stars", "an unknown data set", "'stars'", "is unknown"),
+        Case("data list --data-dir none", "a folder that is not there", "none", "not a folder"),
+        Case("data fetch mnist", "no network", f"{IMAGES}.gz",
+             "cannot be downloaded; mirrors tried", environment={"https_proxy": "127.0.0.1:9"}),
+        Case("data fetch mnist", "a cache that cannot be written", "digits.net",
+             "cannot be written", environment={"XDG_CACHE_HOME": "$PWD/digits.net"}),
+        Case(FASHION, "half a file", f"data/{IMAGES}.gz", "unfinished copy",
+             both(idx(IMAGES, b"\0\0\x08\3", 60000, 28, 28), half(f"data/{IMAGES}.gz"))),
+        Case(FASHION, "an error page for a file", f"data/{IMAGES}.gz", "an IDX file starts with",
+             file(f"data/{IMAGES}.gz", "<html>")),
+        Case(FASHION, "another IDX type", f"data/{IMAGES}.gz", "IDX type 0x09",
+             idx(IMAGES, b"\0\0\x09\3", 60000, 28, 28)),
+        Case(FASHION, "fewer pictures than announced", f"data/{IMAGES}.gz", "ends early",
+             idx(IMAGES, b"\0\0\x08\3", 60000, 28, 28)),
+        Case(FASHION, "labels for pictures", f"data/{IMAGES}.gz", "exchanged?",
+             idx(IMAGES, b"\0\0\x08\1", 60000, content=bytes(60000))),
+        Case(CIFAR, "a pickle that runs code", "test_batch", "is not the published file",
+             file("data/test_batch", TRAP)),
+        Case(CIFAR, "a pickle for an archive", "data/cifar-10-python.tar.gz", "damaged tar",
+             file("data/cifar-10-python.tar.gz", TRAP)),
+        Case(CIFAR, "a member that leads out of the archive", "data/cifar-10-python.tar.gz",
+             "is not the published file", tar("cifar-10-python.tar.gz", "../../test_batch", TRAP)),
+        Case(NMNIST, "nothing", "nmnist", "cannot be downloaded", folder("data")),
+        Case(NMNIST, "half an event", "data/nmnist.zip: Train/0/1.bin", "events of 5 bytes",
+             events(bytes(7), "Train/0/1.bin", "Test/0/1.bin")),
+        Case(NMNIST, "an event outside the picture", "data/nmnist.zip: Train/0/1.bin",
+             "outside 34 x 34", events(b"\xff" * 5, "Train/0/1.bin", "Test/0/1.bin")),
+        Case(NMNIST, "a recording twice", "data/nmnist.zip", "number 1 of digit 0 twice",
+             events(bytes(5), "Train/0/1.bin", "Test/0/1.bin", "x/Train/0/1.bin")),
+        Case(NMNIST, "a damaged archive", "data/nmnist.zip", "damaged zip",
+             file("data/nmnist.zip", "PK hello")),
+    ],
+    "Checkpoints": [
+        Case("export none --target loihi2", "nothing", "none", "does not exist"),
+        Case(EXPORT, "text", "bad.safetensors", "cannot be read as a checkpoint",
+             file("bad.safetensors", "hello")),
+        Case(EXPORT, "half a file", "bad.safetensors", "cannot be read as a checkpoint",
+             half("run/best.safetensors", "bad.safetensors")),
+        Case(EXPORT, "a header without end", "bad.safetensors", "cannot be read as a checkpoint",
+             file("bad.safetensors", b"\xff" * 8 + b"{}")),
+        Case(EXPORT, "a pickle that runs code", "bad.safetensors",
+             "cannot be read as a checkpoint", file("bad.safetensors", TRAP)),
+        Case(EXPORT, "a file of another program", "bad.safetensors", "was not written by tssl",
+             file("bad.safetensors", (2).to_bytes(8, "little") + b"{}")),
+        Case(EXPORT, "altered after training", "bad.safetensors", "was altered",
+             altered("run/best.safetensors", "bad.safetensors")),
+        Case(EXPORT, "another version", "bad.safetensors", "format_version = 99",
+             stored(format_version=99)),
+        Case(EXPORT, "a damaged recipe inside", "bad.safetensors", "key 'name' is missing",
+             stored(recipe={})),
+        Case(EXPORT, "a shape below zero", "bad.safetensors", "input_shape = [1, -8, 8]",
+             stored(input_shape=[1, -8, 8])),
+        Case(EXPORT, "a layer without weights", "bad.safetensors", "no weights for layer dense2",
+             checkpoint(lambda arrays, _: arrays.pop("dense2"))),
+        Case(EXPORT, "weights of another shape", "bad.safetensors", "(16, 63), not (16, 64)",
+             weights(dense1=np.zeros((16, 63), np.float32))),
+        Case(EXPORT, "weights that are no numbers", "bad.safetensors", "not finite numbers",
+             weights(dense1=np.nan)),
+        Case(EXPORT, "a dead layer", "layer dense1", "all weights are zero", weights(dense1=0),
+             TARGET),
+        Case(EXPORT + " --no-lava --samples 9", "a layer that never fires", "dense1",
+             "is dead", weights(dense1=-1), TARGET),
+        Case(EXPORT, "a name that leads out of the folder", "bad.safetensors", "'../../x'",
+             checkpoint(lambda _, document: document["recipe"].update(name="../../x"))),
+    ],
+    "Export": [
+        Case("export run --target loihi3", "an unknown target", "'loihi3'", "shipped are"),
+        Case("export run --target cmos45", "a target without fields", "45 nm CMOS",
+             "nothing can be exported", code=TARGET),
+        Case("export run --target loihi1 -o bad.net", "graded input for binary spikes",
+             "values up to 16", "encoding.resolution", code=TARGET),
+        Case("export run --target loihi2 -o a.h5", "another ending", "a.h5", "must end in .net"),
+        Case("export run --target loihi2 -o result", "a folder for a file", "'result'",
+             "is a directory"),
+        Case("export run --target loihi2 --weight-bits 1", "too few bits", "--weight-bits",
+             "2...8 bits are possible"),
+        Case("export run --target loihi2 --weight-bits dense9=4", "bits of no layer",
+             "--weight-bits dense9=4", "the layers are dense1, dense2"),
+        Case("export run --target loihi2 --weight-bits many", "bits that are no number",
+             "--weight-bits many", "expected N or LAYER=N"),
+        Case("export run --target loihi2 --proof-samples 0", "nothing to prove",
+             "--proof-samples", "x>=1"),
+        Case("export run --target loihi2 --bundle run", "a bundle among other files", "run",
+             "not empty and not a bundle"),
+        Case("export run --target loihi1 --bundle new", "a bundle of what does not fit",
+             "values up to 16", "another target", code=TARGET),
+        Case("export run --target loihi2 --timeout 0", "no time", "--timeout", "0<x<="),
+        Case("export run --target loihi2 --workers 65", "too many workers", "--workers",
+             "1<=x<=64"),
+        Case("export run --target loihi2 -o bad.net --samples 9", "a Lava that is not there",
+             "none/python", "tssl lava install", code=BACKEND,
+             environment={"TSSL_LAVA_PYTHON": "none/python"}),
+    ],
+    ".net files": [
+        Case("inspect bad.net", "nothing", "bad.net", "No such file"),
+        Case("inspect result", "a folder", "'result'", "is a directory"),
+        Case("inspect bad.net", "not HDF5", "bad.net", "is not an HDF5 file",
+             file("bad.net", "hello")),
+        Case("inspect bad.net", "half a file", "bad.net", "is not an HDF5 file",
+             half("digits.net", "bad.net")),
+        Case("inspect bad.net", "HDF5 of another program", "bad.net", "no key 'layer'",
+             net(lambda opened: opened.pop("layer"))),
+        Case("inspect bad.net", "a layer missing between others", "bad.net",
+             "'layer/1' is missing", net(lambda opened: opened.pop("layer/1"))),
+        Case("inspect bad.net", "no weights", "bad.net", "'/layer/2/weight' is missing",
+             put("layer/2/weight", None)),
+        *(Case("inspect bad.net", f"a layer of type {kind}", f"type '{kind}'", "is not supported",
+               put("layer/2/type", kind), TARGET)
+          for kind in ("pool", "average", "concat", "gru")),
+        Case("inspect bad.net", "a neuron of another kind", "neuron type 'RF'", "CUBA, LOIHI",
+             put("layer/2/neuron/type", "RF"), TARGET),
+        Case("inspect bad.net", "weights that are no numbers", "bad.net", "/layer/2/weight",
+             put("layer/2/weight", np.full((16, 64), np.nan))),
+        Case("inspect bad.net", "weights for another input", "bad.net", "expects 63 inputs",
+             put("layer/2/weight", np.arange(16 * 63).reshape(16, 63) % 9 - 4), TARGET),
+        Case("inspect bad.net", "weights that Lava would clip", "layer dense1", "-256..254",
+             put("layer/2/weight", np.arange(1024).reshape(16, 64) - 512), TARGET),
+        Case("inspect bad.net", "weights that Lava would alter", "layer dense1", "Lava alters it",
+             put("layer/2/weight", -np.ones((16, 64), np.int64)), TARGET),
+        Case("inspect bad.net", "a threshold beyond its field", "vThMant", "67108864",
+             put("layer/2/neuron/vThMant", 1 << 26)),
+        Case("inspect bad.net", "a decay above one", "current_decay = 4097", "0..4096",
+             put("layer/2/neuron/iDecay", 4097)),
+        Case("inspect bad.net", "another shape than the weights give", "'/layer/2/shape'",
+             "(17,), but the layer computes (16,)", put("layer/2/shape", [17])),
+        Case("inspect bad.net", "altered behind the proof's back", "bad.net", "export again",
+             put("layer/2/neuron/vThMant", 7)),
+        Case("inspect bad.net", "another version", "bad.net", "format_version = 9",
+             own(format_version=9)),
+        Case("inspect bad.net", "no steps", "bad.net", "time_steps = 0", own(time_steps=0)),
+    ],
+    "Run and verify": [
+        Case("run digits.net", "no backend", "--backend", "Missing option"),
+        Case("run digits.net --backend gpu", "an unknown backend", "'gpu'",
+             "there are engine, sim, loihi2"),
+        Case(f"{RUN} --data stars", "an unknown data set", "'stars'", "is unknown"),
+        Case("run bad.net --backend engine", "data named by the network that are none", "'../x'",
+             "is unknown", note(data="../x")),
+        Case(f"{RUN} --data digits --input x.npy", "two inputs", "--data or --input", "not both"),
+        Case(f"{RUN} --samples 0", "no samples", "--samples 0", "at least 1"),
+        Case(f"{RUN} --steps 0", "no steps", "--steps 0", "at least 1"),
+        Case(f"{RUN} --steps 1{'0' * 30}", "steps without end", "--steps", "at most 10000000"),
+        Case(f"{RUN} --split valid", "an unknown split", "--split", "'valid' is not"),
+        Case(f"{RUN} --out run", "a result in a training run", "run", "choose another --out"),
+        Case(f"{RUN} --out digits.net/x", "a result below a file", "digits.net/x",
+             "cannot be written"),
+        Case(SIM, "a Lava that is not there", "none", "tssl lava install", code=BACKEND,
+             environment={"TSSL_LAVA_PYTHON": "none"}),
+        Case(f"{SIM} --lava-python result/false", "an interpreter that is none", "result/false",
+             "ended with code 1", failing("result/false"), BACKEND),
+        Case(f"{SIM} --timeout 0.01", "too little time", "0.01 seconds", "--timeout",
+             code=TIME_OUT),
+        Case(f"{SIM} --timeout nan", "a time that is no number", "--timeout", "nan"),
+        Case("run digits.net --backend loihi2 --workers 2 --out new", "two workers on a board",
+             "--workers 2", "takes one"),
+        Case("verify digits.net --seed 1 --data digits", "random input of a data set", "--seed 1",
+             "leave out"),
+        Case("report run --profile loihi2", "the folder of a training run", "run",
+             "give a folder that `tssl run` wrote"),
+        Case("verify digits.net --seed -1", "a negative seed", "--seed -1", "at least 0"),
+        Case("verify bad.net --seed 1", "a range that ends before it begins", "bad.net",
+             "input_range = [5, 1]", note(input_range=[5, 1])),
+        Case("verify digits.net --lava-python none", "no Lava to compare with", "none",
+             "tssl lava install", code=BACKEND),
+    ],
+    "Input arrays": [
+        Case(ARRAY, "nothing", "x.npy", "No such file"),
+        Case(ARRAY, "a folder", "x.npy", "is a directory", folder("x.npy")),
+        Case(ARRAY, "objects, pickled", "x.npy", "not a .npy file of numbers",
+             npy(np.array([Trap()], dtype=object))),
+        Case(ARRAY, "a pickle", "x.npy", "not a .npy file of numbers", file("x.npy", TRAP)),
+        Case(ARRAY, "fractions", "x.npy", "whole numbers", npy(np.full((2, 1, 8, 8), 0.5))),
+        Case(ARRAY, "NaN", "x.npy", "whole numbers", npy(np.full((2, 1, 8, 8), np.nan))),
+        Case(ARRAY, "more than 32 bits", "x.npy", "32 bits", npy(np.full((2, 1, 8, 8), 1 << 40))),
+        Case(ARRAY, "sums beyond 32 bits", "layer dense1", "overflows 32 bits",
+             npy(np.full((2, 1, 8, 8), (1 << 31) - 1)), TARGET),
+        Case(ARRAY, "another shape", "x.npy", "inputs of shape (2, 7, 7) do not fit",
+             npy(np.zeros((2, 7, 7), np.int64))),
+        Case(ARRAY, "no samples", "x.npy", "holds no samples",
+             npy(np.zeros((0, 1, 8, 8), np.int64))),
+        Case(ARRAY, "no steps", "x.npy", "no time steps", npy(np.zeros((2, 0, 1, 8, 8), np.int64))),
+        Case(ARRAY, "a header that promises terabytes", "x.npy", "memory", liar),
+        Case(f"{ARRAY} --steps 7", "other steps than the file has", "--steps 7",
+             "x.npy holds 3 time steps", npy(np.zeros((2, 3, 64), np.int64))),
+    ],
+    "Results": [
+        Case("report none --profile loihi2", "nothing", "none/result.json", "No such file"),
+        Case("report digits.net --profile loihi2", "a file", "'digits.net'", "is a file"),
+        Case("report result", "no profile", "--profile", "Missing option"),
+        Case(f"{REPORT} --profile abacus", "an unknown profile", "'abacus'", "shipped are"),
+        Case("report result --profile truenorth", "a chip without such neurons", "layer dense1",
+             "IBM TrueNorth", code=TARGET),
+        Case(f"{REPORT} --html run", "a folder for a page", "'run'", "is a directory"),
+        Case(f"{REPORT} --html digits.net/a.html", "a page below a file", "digits.net",
+             "cannot be written"),
+        Case(REPORT, "damaged JSON", "result/result.json", "not valid JSON",
+             file("result/result.json", "{")),
+        Case(REPORT, "another schema", "result/result.json", "schema_version = 9",
+             result(schema_version=9)),
+        Case(REPORT, "another number of samples", "result/result.npz", "output_spikes",
+             result(samples=21)),
+        Case(REPORT, "half a file", "result/result.npz", "cannot be read as a run result",
+             half("result/result.npz")),
+        Case(REPORT, "objects, pickled", "result/result.npz", "allow_pickle=False",
+             arrays(output_spikes=np.array([Trap()], dtype=object))),
+        Case(REPORT, "counts that are no numbers", "result/result.npz", "synaptic_operations",
+             arrays(counts__synaptic_operations=np.full((2, 5), np.nan))),
+        Case(REPORT, "an array less", "result/result.npz", "predictions", arrays(predictions=None)),
+        Case(REPORT, "another network", "result/network.net", "is not the network that this result",
+             result(digest="0" * 64)),
+        Case(REPORT, "no network", "result/network.net", "No such file",
+             lambda: os.remove("result/network.net")),
+    ],
+    "Hardware profiles": [
+        Case("profiles show abacus", "an unknown name", "'abacus'", "a path must end in .toml"),
+        Case(CHECK, "nothing", "bad.toml", "No such file"),
+        Case(CHECK, "a folder", "'bad.toml'", "is a directory", folder("bad.toml")),
+        Case(CHECK, "damaged TOML", "bad.toml", "not valid TOML", file("bad.toml", "x =")),
+        Case(CHECK, "an unknown key", "chip.titel", "is no key of a profile",
+             profile("title", "titel")),
+        Case(CHECK, "a figure without a source", "energy.synaptic_operation.source", "is missing",
+             profile('source = "not published; Loihi 1 (Davies et al. 2018, Table 2, simulated), '
+                     'band x0.5 to x2.5; PilotNet LIF comes out 2 to 10 % low"\n', "")),
+        Case(CHECK, "a negative price", "energy.synaptic_operation.value",
+             "greater than or equal to 0, not -1.0", profile(PRICE, "value = -1.0")),
+        Case(CHECK, "a price that is no number", "energy.synaptic_operation.value",
+             "must be a finite number", profile(PRICE, "value = nan")),
+        Case(CHECK, "a price outside its band", "energy.synaptic_operation", "is above value",
+             profile(PRICE, "value = 1e-12")),
+        Case(CHECK, "another unit", "'pJ'", "it must be 'J'",
+             profile(f'{PRICE}\nunit = "J"', f'{PRICE}\nunit = "pJ"')),
+        Case(CHECK, "an unknown kind", "'guess'", "'measured'",
+             profile('kind = "estimate"', 'kind = "guess"')),
+        Case(CHECK, "an unknown execution", "chip.execution", "'magic'",
+             profile('execution = "barrier"', 'execution = "magic"')),
+        Case(CHECK, "a reset interval that no chip has", "chip.reset_interval", "'prime'",
+             profile('"power of two"', '"prime"')),
+        Case(CHECK, "a field wider than any", "limits.weight_bits", "up to 32 bits",
+             profile("weight_bits = { value = 8", "weight_bits = { value = 1e9")),
+        Case("report result --profile bad.toml", "a mesh without end", "mesh.columns",
+             "less than or equal to",
+             profile("columns = { value = 8", "columns = { value = 1e300")),
+    ],
+    "Installation": [
+        Case("lava install --lava-python none", "an interpreter that is not there", "none",
+             "not a Python interpreter", code=BACKEND),
+    ],
+}  # fmt: skip
+
+ALL = {f"{group}: {case.wrong}": case for group, cases in CASES.items() for case in cases}
+
+
+# --- running them ----------------------------------------------------------------------------
+
+
+def good_files(into: Path) -> None:
+    """Write a trained run, its network and a result, all small, into a folder."""
+    layers = '[{"type": "dense", "neurons": 16}, {"type": "dense", "neurons": 10}]'
+    commands = (
+        ["train", "digits", "--epochs", "1", "--set", f"layers={layers}", "--out", "run"],
+        ["export", "run", "--target", "loihi2", "-o", "digits.net", "--no-lava", "--samples", "9",
+         "--proof-samples", "3"],
+        ["run", "digits.net", "--backend", "engine", "--samples", "20", "--out", "result"],
+    )  # fmt: skip
+    with _inside(into), contextlib.redirect_stdout(io.StringIO()):
+        for command in commands:
+            if run_command([*command, "--quiet"]):
+                raise RuntimeError(f"tssl {' '.join(command)} failed")
+    for picture in (into / "run").glob("*.png"):
+        picture.unlink()  # nobody reads them, and they are most of the bytes to copy
+
+
+def run_case(case: Case, good: Path, where: Path) -> Ran:
+    """Run a case in the empty folder ``where``, beside which the cache for downloads is."""
+    shutil.copytree(good, where, dirs_exist_ok=True)
+    out, err = io.StringIO(), io.StringIO()
+    with _inside(where), _environment(case, where.with_name("cache")):
+        if case.make is not None:
+            case.make()
+        before = content(where)
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = run_command(shlex.split(case.command))
+    return Ran(code, out.getvalue(), err.getvalue(), before, content(where))
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Return all files in a folder, and its folders as empty files."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b""
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+@contextlib.contextmanager
+def _inside(folder: Path) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+@contextlib.contextmanager
+def _environment(case: Case, cache: Path) -> Iterator[None]:
+    """Set the variables of a case; none reaches the network or the user's cache."""
+    offline = {"http_proxy": "127.0.0.1:9", "https_proxy": "127.0.0.1:9"}
+    given = {"XDG_CACHE_HOME": str(cache), **offline, **case.environment}
+    ours = {name: value.replace("$PWD", os.getcwd()) for name, value in given.items()}
+    unset = ("RANK", "WORLD_SIZE", "TSSL_LAVA_PYTHON")
+    before = {name: os.environ.get(name) for name in {*ours, *unset}}
+    for name in unset:
+        os.environ.pop(name, None)
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+# --- the page --------------------------------------------------------------------------------
+
+INTRODUCTION = """# Bad input
+
+What `tssl` says to mistakes and damaged files: {count} cases, each of them a test
+(`tests/contract/test_bad_input.py`). This page is written by
+`python -m tests.contract.bad_inputs > docs/bad-input.md`.
+
+A mistake is one line on stderr, `tssl: error: ...`, that says who, what value, what is allowed and
+what to do; `--debug` adds the traceback. Nothing is on stdout. The exit code says whose turn it is:
+
+| code | meaning |
+|---|---|
+| 2 | a flag, a recipe, a profile or a file is wrong: change it |
+| 3 | the target, or Lava's file format, cannot do it: change the network or the target |
+| 4 | verification failed: nothing is written that was not proven |
+| 5 | Lava, a board or a package is missing or failed: `tssl doctor` |
+| 6 | time-out |
+
+What holds in every case:
+
+- **No pickle is ever loaded.** Checkpoints are safetensors, arrays are read with
+  `allow_pickle=False`, and CIFAR-10's pickles are read only when their SHA-256 is the published
+  one, by a reader that knows no functions.
+- **Nothing half-written is left.** A command that fails leaves the folder as it was.
+- **Sizes are bounded** before memory is taken: steps, neurons, weights, members of archives,
+  unpacked bytes, headers.
+- **Paths never lead out.** Names of recipes and members of archives are never used as paths, and
+  archives are read in memory.
+
+In the table, `run`, `digits.net` and `result` are a good run, network and result; `bad.*`, `data`
+and `x.npy` hold what the second column says.
+"""
+HEADER = "| command | what is wrong | exit code | message |\n|---|---|---|---|"
+LONGEST = 60
+
+
+def row(case: Case, message: str) -> str:
+    """Return the line of the table for a case."""
+    typed = " ".join(
+        f"{word[:LONGEST]}..." if len(word) > LONGEST else word for word in case.typed.split(" ")
+    )
+    return f"| `{typed}` | {case.wrong} | {case.code} | `` {message} `` |"
+
+
+def page(good: Path, scratch: Path) -> str:
+    """Run all cases and return the page about them."""
+    parts = [INTRODUCTION.format(count=len(ALL))]
+    package = str(Path(tssl.__file__).parent.parent)
+    for group, cases in CASES.items():
+        lines = [f"## {group}\n", HEADER]
+        for case in cases:
+            where = Path(tempfile.mkdtemp(dir=scratch)) / "case"
+            message = run_case(case, good, where).message
+            message = message.replace(str(where), "$PWD").replace(f"{package}/", "")
+            lines.append(row(case, message))
+        parts.append("\n".join([*lines, ""]))
+    return "\n".join(parts)
+
+
+def main() -> None:
+    """Write the page to stdout."""
+    with tempfile.TemporaryDirectory() as name:
+        good = Path(name, "good")
+        good.mkdir()
+        good_files(good)
+        sys.stdout.write(page(good, Path(name)))
+
+
+if __name__ == "__main__":
+    main()

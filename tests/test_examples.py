@@ -1,0 +1,79 @@
+"""The scripts in ``examples/``, one after another as their README says."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+MOST_LINES = 60
+
+
+def run(folder: Path, script: str, *arguments: str) -> str:
+    """Return what a script prints."""
+    ran = subprocess.run(
+        [sys.executable, EXAMPLES / script, *arguments],
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder with ``runs/example``, and what the first script said."""
+    folder = tmp_path_factory.mktemp("examples")
+    return folder, run(folder, "train_export_run_report.py", "--epochs", "1")
+
+
+@pytest.mark.slow
+def test_train_export_run_report(trained: tuple[Path, str]) -> None:
+    folder, output = trained
+    said = dict(line.split(": ", 1) for line in output.splitlines())
+    assert said["proof"] == "PASS without Lava"
+    assert said["accuracy"].endswith(said["accuracy on engine"])
+    assert said["energy"].endswith("estimate)")
+    assert (folder / "runs/example/report.html").is_file()
+
+
+@pytest.mark.slow
+def test_run_any_net(trained: tuple[Path, str]) -> None:
+    output = run(
+        trained[0], "run_any_net.py", "runs/example/digits-loihi2.net", "--largest", "16"
+    ).splitlines()
+    assert output[0] == "digits: input (1, 8, 8), 2 layers"
+    assert [line.split(" ", 2)[:2] for line in output[1:4]] == [
+        ["sample", "0:"], ["sample", "1:"], ["sample", "2:"],
+    ]  # fmt: skip
+    fired = sum(int(line.split("dense2 ")[1].split()[0]) for line in output[1:4])
+    assert output[4] == f"output spikes (3, 16, 10): {fired} in all"
+
+
+@pytest.mark.slow
+def test_compare_chips(trained: tuple[Path, str]) -> None:
+    output = run(trained[0], "compare_chips.py", "runs/example/result")
+    first = {line.split()[0].rstrip(":") for line in output.splitlines()}
+    assert {"loihi2", "jetson-orin", "spinnaker2", "loihi1"} <= first
+    assert output.count("µJ") == 1
+
+
+@pytest.mark.slow
+def test_own_network(tmp_path: Path) -> None:
+    line = run(tmp_path, "own_network.py", "--epochs", "3").splitlines()[-1]
+    assert line.startswith("epoch 3: test accuracy ")
+    assert float(line.split()[-1].rstrip("%")) > 70  # 10 by chance
+
+
+def test_all_are_listed_and_short() -> None:
+    scripts = sorted(EXAMPLES.glob("*.py"))
+    assert len(scripts) == 4
+    readme = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    for script in scripts:
+        assert f"({script.name})" in readme
+        assert len(script.read_text(encoding="utf-8").splitlines()) < MOST_LINES, script.name

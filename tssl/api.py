@@ -1,0 +1,310 @@
+"""The verbs for Python: the same workflow, options and files as the command line.
+
+Each arrow is a file, here too: a verb takes what the one before it returned, or the path of
+what it wrote. Rooms are imported inside the verbs, so that ``import tssl`` stays fast.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from tssl.errors import ConfigError
+from tssl.terminal import Output, TrainingBar
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tssl.workflow.export import ExportOutcome
+    from tssl.workflow.proof import Proof
+    from tssl.workflow.report import Report
+    from tssl.workflow.run import RunOutcome
+    from tssl.workflow.train import TrainOutcome
+
+PathLike: TypeAlias = str | Path
+
+
+def train(
+    recipe: PathLike | None = None,
+    *,
+    out: PathLike | None = None,
+    settings: Mapping[str, Any] | None = None,
+    resume: PathLike | None = None,
+    origin: "TrainOutcome | PathLike | None" = None,
+    target: str = "loihi2",
+    device: str = "auto",
+    data_dir: PathLike | None = None,
+    progress: bool = True,
+) -> "TrainOutcome":
+    """Train a recipe, go on with a run, or start from the weights of one.
+
+    Parameters
+    ----------
+    recipe
+        A shipped name (``tssl recipes``) or the path of a TOML file.
+    out
+        Folder of the run; ``runs/NAME`` when None.
+    settings
+        Changes to the recipe by key: ``{"epochs": 3, "encoding.resolution": 15}``.
+    resume
+        Folder of a run to go on with; only ``epochs`` may then be set.
+    origin
+        A run whose weights are the start, as ``--from``.
+    target
+        Hardware profile whose integers the setting ``forward = "chip"`` computes with.
+    device
+        ``auto``, ``cpu`` or ``cuda``.
+    data_dir
+        Where to look for data files first.
+    progress
+        Show a bar on stderr.
+
+    Raises
+    ------
+    TsslError
+        ``ConfigError``, ``DataError``, ``CheckpointError`` or ``TrainingError``, as the command.
+
+    Examples
+    --------
+    >>> run = tssl.train("digits", out="runs/first", settings={"epochs": 3})  # doctest: +SKIP
+    >>> run.best.test_accuracy  # doctest: +SKIP
+    """
+    from tssl.workflow import train as workflow
+
+    if resume is not None and (origin is not None or out is not None):
+        raise ConfigError("resume: a run goes on in its own folder with its own weights")
+    output = _output(progress)
+    environment = workflow.Environment(
+        data_dir=_path(data_dir), device=device, on_download=output.download
+    )
+    overrides = [f"{key}={_text(value)}" for key, value in (settings or {}).items()]
+    named = None if recipe is None else str(recipe)
+    if resume is not None:
+        fit = workflow.resume(Path(resume), named, overrides, environment)
+    else:
+        start = None
+        if origin is not None:
+            start = workflow.Origin(run=_folder(origin), target=target)
+        fit = workflow.start(named, overrides, _path(out), environment, start)
+    with TrainingBar(output, epochs=fit.recipe.training.epochs, samples=len(fit.train)) as bar:
+        return workflow.train(fit, bar)
+
+
+def export(
+    run: "TrainOutcome | PathLike",
+    target: str,
+    *,
+    out: PathLike | None = None,
+    samples: int = 1000,
+    proof_samples: int = 20,
+    lava: bool = True,
+    weight_bits: "int | Mapping[str, int] | None" = None,
+    data_dir: PathLike | None = None,
+    progress: bool = True,
+) -> "ExportOutcome":
+    """Turn a trained network into a proven ``.net`` file.
+
+    Parameters
+    ----------
+    run
+        What :func:`train` returned, or a run's folder.
+    target
+        Name or path of a hardware profile.
+    out
+        The ``.net`` file; ``RUN/NAME-TARGET.net`` when None.
+    samples, proof_samples
+        Test samples for the accuracies and for the proof.
+    lava
+        Prove against Lava too; when it is not installed, ``proof.verdict`` says so.
+    weight_bits
+        Bits of all weights, or of single layers by name; all that the target has when None.
+
+    Raises
+    ------
+    TargetError
+        When the network does not fit the target.
+    VerificationError
+        When the proof fails.
+    """
+    from tssl.workflow import export as workflow
+
+    bits = weight_bits if isinstance(weight_bits, Mapping) else {"": weight_bits}
+    options = workflow.ExportOptions(
+        data_dir=_path(data_dir),
+        samples=samples,
+        proof_samples=proof_samples,
+        lava=lava,
+        weight_bits=tuple(
+            f"{layer}={count}" if layer else str(count)
+            for layer, count in bits.items()
+            if count is not None
+        ),
+    )
+    with _output(progress).bar("proof", proof_samples) as moved:
+        return workflow.export(_folder(run), target, _path(out), options, moved)
+
+
+def run(
+    net: "ExportOutcome | PathLike",
+    *,
+    backend: str = "engine",
+    out: PathLike | None = None,
+    data: str | None = None,
+    split: str = "test",
+    input: "PathLike | NDArray[Any] | None" = None,
+    samples: int | None = None,
+    steps: int | None = None,
+    timeout: float | None = None,
+    data_dir: PathLike | None = None,
+    progress: bool = True,
+) -> "RunOutcome":
+    """Run a ``.net`` file on a backend and keep the result in a folder.
+
+    Parameters
+    ----------
+    net
+        What :func:`export` returned, or any file that lava-dl can run.
+    backend
+        ``engine`` (ours), ``sim`` (Lava's CPU simulator) or ``loihi2``.
+    out
+        Folder of the result; ``NET-BACKEND`` beside the file when None.
+    data
+        Name of a data set; the one the network was trained on when neither it nor ``input``
+        is given.
+    input
+        Integers, an array or a ``.npy`` file: ``(samples, time, *shape)`` or ``(samples, *shape)``.
+    samples, steps
+        The first so many samples; time steps of each.
+    timeout
+        Seconds that Lava may take.
+
+    Raises
+    ------
+    ConfigError, DataError, NetFileError
+        When the choice or a file is wrong.
+    BackendError
+        When the backend is missing, fails or takes too long.
+    """
+    from tssl.lava_runtime import BackendOptions
+    from tssl.workflow import run as workflow
+    from tssl.workflow.inputs import InputChoice
+
+    output = _output(progress)
+    choice = InputChoice(
+        data=data,
+        split=split,
+        file=Path(input) if isinstance(input, str) else input,
+        samples=samples,
+        steps=steps,
+        data_dir=_path(data_dir),
+        on_download=output.download,
+    )
+    options = BackendOptions(timeout=timeout)
+    return workflow.run(_net(net), backend, choice, _path(out), options, output.bar)
+
+
+def verify(
+    net: "ExportOutcome | PathLike",
+    *,
+    data: str | None = None,
+    samples: int = 10,
+    steps: int | None = None,
+    seed: int | None = None,
+    timeout: float | None = None,
+    data_dir: PathLike | None = None,
+    progress: bool = True,
+) -> "Proof":
+    """Compare our engine with Lava's CPU simulator on a file: every layer, every step.
+
+    Parameters
+    ----------
+    data
+        Name of a data set; the network's own, or random input, when None.
+    samples, steps
+        The first so many samples; time steps of each.
+    seed
+        Take random input, from this seed.
+
+    Returns
+    -------
+    proof
+        ``proof.problem`` is None when all is equal, and names the first difference otherwise.
+
+    Raises
+    ------
+    BackendUnavailableError
+        When Lava is not installed.
+    """
+    from tssl.lava_runtime import BackendOptions
+    from tssl.workflow import proof as workflow
+    from tssl.workflow.inputs import InputChoice
+
+    output = _output(progress)
+    choice = InputChoice(
+        data=data,
+        samples=samples,
+        steps=steps,
+        seed=seed,
+        data_dir=_path(data_dir),
+        on_download=output.download,
+    )
+    with output.bar("verify", samples) as moved:
+        return workflow.verify(_net(net), choice, BackendOptions(timeout=timeout), moved)
+
+
+def report(
+    result: "RunOutcome | PathLike",
+    profiles: str | Sequence[str],
+    *,
+    html: PathLike | None = None,
+    io: bool = False,
+) -> "Report":
+    """Estimate energy and latency of a result on hardware profiles.
+
+    Parameters
+    ----------
+    result
+        What :func:`run` returned, or its folder.
+    profiles
+        Names or paths of profiles; ``all`` for every shipped one.
+    html
+        Also write one self-contained page.
+    io
+        Price input and output too, where the profile can.
+
+    Raises
+    ------
+    ConfigError, DataError
+        When a profile or the result is wrong.
+    TargetError
+        When none of the chips can run the network.
+    """
+    from tssl.hw_profiles import CostOptions
+    from tssl.workflow import report as workflow
+
+    names = [profiles] if isinstance(profiles, str) else list(profiles)
+    (found,) = workflow.reports([_folder(result)], names, CostOptions(io=io))
+    if html is not None:
+        workflow.write_page([found], Path(html))
+    return found
+
+
+def _output(progress: bool) -> Output:
+    return Output(as_json=False, quiet=not progress)
+
+
+def _folder(made: "TrainOutcome | RunOutcome | PathLike") -> Path:
+    return Path(made if isinstance(made, str | Path) else made.directory)
+
+
+def _net(made: "ExportOutcome | PathLike") -> Path:
+    return Path(made if isinstance(made, str | Path) else made.path)
+
+
+def _path(given: PathLike | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+def _text(value: object) -> str:
+    """Return a setting as the command line would get it."""
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,47 @@
+"""Functions in machine code, made by numba at their first call and kept on disk where possible."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import numba
+
+__all__ = ["compiled", "compiled_parallel"]
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def compiled(function: Function) -> Function:
+    """Compile for one thread, which lets other threads run.
+
+    Without ``fastmath`` the compiler neither reorders nor fuses operations, and numpy's error
+    model lets a division by zero give infinity: the same bits as numpy and PyTorch.
+    """
+    return _compiled(function, parallel=False)
+
+
+def compiled_parallel(function: Function) -> Function:
+    """Compile for numba's own threads, with ``prange``."""
+    return _compiled(function, parallel=True)
+
+
+def _compiled(function: Function, *, parallel: bool) -> Function:
+    options: dict[str, Any] = {"error_model": "numpy", "nogil": True, "parallel": parallel}
+    try:
+        result: Any = numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # numba's way to say that no folder for the cache can be written
+        return numba.njit(**options)(function)
+    _forgive_a_full_disk(result)
+    return result
+
+
+def _forgive_a_full_disk(dispatcher: Any) -> None:  # noqa: ANN401 - numba has no public type
+    """Let the code run that could not be kept; numba would let the error through."""
+    cache = dispatcher._cache
+    save = cache.save_overload
+
+    def save_if_possible(signature: object, data: object) -> None:
+        with suppress(OSError):
+            save(signature, data)
+
+    cache.save_overload = save_if_possible

@@ -1,0 +1,155 @@
+"""Options that several commands share: kinds of values, what a shell completes, and groups."""
+
+import functools
+import math
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from tssl.terminal import Output
+
+LAVA_PYTHON = "TSSL_LAVA_PYTHON"
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class _Path(click.Path):
+    """A path that is not empty, as that of an unset variable of a script would be."""
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str | bytes | os.PathLike[str]:
+        """Return the path, as click does."""
+        if not os.fspath(value):
+            self.fail("The path is empty.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class _Seconds(click.FloatRange):
+    """A number in a range, which ``nan`` is not."""
+
+    def convert(
+        self, value: float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number, as click does."""
+        seconds = float(super().convert(value, param, ctx))
+        if math.isnan(seconds):
+            self.fail(f"{value} is not a number of seconds.", param, ctx)
+        return seconds
+
+
+FILE = _Path(path_type=Path, dir_okay=False)
+FOLDER = _Path(path_type=Path, file_okay=False)
+ANY_PATH = _Path(path_type=Path)
+
+
+def _completed(names: Callable[[], Iterable[str]], *, paths: bool = True) -> Callable[..., Any]:
+    """Return a shell completion of names, and of paths where a file may be named as well."""
+
+    def items(_: click.Context, __: click.Parameter, typed: str) -> list[CompletionItem]:
+        file = [CompletionItem(typed, type="file")] if paths else []
+        return [*file, *(CompletionItem(name) for name in names() if name.startswith(typed))]
+
+    return items  # the path is first because bash's script forgets what came before it
+
+
+def _recipe_names() -> Iterable[str]:
+    from tssl.workflow.recipes import shipped_recipes
+
+    return shipped_recipes()
+
+
+def _profile_names() -> Iterable[str]:
+    from tssl.hw_profiles import profile_names
+
+    return profile_names()
+
+
+def _backend_names() -> Iterable[str]:
+    from tssl.lava_runtime import BACKENDS
+
+    return BACKENDS
+
+
+def _data_names() -> Iterable[str]:
+    from tssl.datasets import DATASETS
+
+    return DATASETS
+
+
+RECIPES = _completed(_recipe_names)
+PROFILES = _completed(_profile_names)
+PROFILES_OR_ALL = _completed(lambda: ["all", *_profile_names()])
+DATA_SETS = _completed(_data_names, paths=False)
+BACKENDS = _completed(_backend_names, paths=False)
+
+
+def common(command: Command) -> Command:
+    """Add the options that every command has, and hand over an ``Output``."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+    @click.option("--quiet", is_flag=True, help="Show no progress.")
+    @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+    @functools.wraps(command)
+    def wrapped(*, as_json: bool, quiet: bool, debug: bool, **options: Any) -> Any:  # noqa: ANN401
+        return command(Output(as_json=as_json, quiet=quiet), **options)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def input_options(command: Command) -> Command:
+    """Add the options that choose what a network is fed."""
+    options = [
+        click.option(
+            "--data",
+            metavar="NAME",
+            help="Data set, see `tssl data list`.",
+            shell_complete=DATA_SETS,
+        ),
+        click.option(
+            "--split", type=click.Choice(["train", "test"]), default="test", show_default=True
+        ),
+        click.option("--input", "file", type=FILE, help="Whole numbers in a .npy file."),
+        click.option("--samples", type=int, help="Only the first so many samples [all]."),
+        click.option("--steps", type=int, help="Time steps per sample [the network's own, or 16]."),
+        click.option("--data-dir", type=FOLDER, help="Where to look for data files first."),
+    ]
+    return functools.reduce(lambda wrapped, option: option(wrapped), reversed(options), command)
+
+
+def lava_options(command: Command) -> Command:
+    """Add the options of the backends that start Lava."""
+    timeout = click.option(
+        "--timeout",
+        type=_Seconds(min=0, max=1e9, min_open=True),
+        help="Seconds that Lava may take [no limit while it moves].",
+    )
+    python = click.option(
+        "--lava-python", envvar=LAVA_PYTHON, help=f"Interpreter with Lava [{LAVA_PYTHON}]."
+    )
+    workers = click.option(
+        "--workers",
+        type=click.IntRange(1, 64),
+        default=1,
+        show_default=True,
+        help="Processes of Lava's simulator, each with its share of the samples.",
+    )
+    return timeout(workers(python(command)))
+
+
+def backend_options(options: dict[str, Any]) -> Any:  # noqa: ANN401 - imported only when needed
+    """Take the options of :func:`lava_options` out of all and return ``BackendOptions``."""
+    from tssl.lava_runtime import BackendOptions
+
+    return BackendOptions(
+        python=options.pop("lava_python"),
+        timeout=options.pop("timeout"),
+        workers=options.pop("workers"),
+    )
