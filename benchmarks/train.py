@@ -1,6 +1,6 @@
 """Training steps side by side: ours, eager code, the method as published, and bare products.
 
-    python benchmarks/train.py [--quick]
+    python benchmarks/train.py [--quick] [--official DIR] [--device cuda]
 
 All variants run in one process, taking turns, so that a busy machine slows them alike; the
 table shows medians. A step is everything done per batch: forward, loss, backward, clip, AdamW,
@@ -8,20 +8,23 @@ clamp. `published` is the algorithm of the official code written down plainly: t
 axis, 3-D convolutions, a sum over all later steps at every step. `eager` is this package with
 its compiled loops and its choice of products switched off. `chip` is ours with
 `training.forward = chip`, the chip's integers forward. `products` are the matrix products
-and convolutions of a step alone, in the fastest of PyTorch's kernels.
+and convolutions of a step alone, in the fastest of PyTorch's kernels. With ``--official DIR``, a
+checkout of github.com/stonezwr/TSSL-BP, the official code runs beside them (`official.py`).
+With ``--device cuda`` it is ours on a GPU, by the precision of the products, beside eager code.
 """
 
 import argparse
 import multiprocessing
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import torch
 import torch.nn.functional as F
+from official import OfficialStep
 from torch import Tensor
 
 from tssl.checkpoint import ChipPlan
@@ -37,6 +40,7 @@ from tssl.workflow.recipes import recipe_path
 
 SHAPE = (1, 28, 28)
 CASES = {"fashion-mnist-mlp": 100, "fashion-mnist-cnn": 50}
+PRECISIONS = ("float32", "tf32", "bfloat16")
 VARIANTS = ("ours", "chip", "products", "eager", "published")
 ROUNDS, QUICK_ROUNDS = 15, 3
 Step = Callable[[], Any]
@@ -161,6 +165,7 @@ def eager(step: Step) -> Step:
     def run() -> None:
         with (
             patch.object(recurrence, "_is_compiled", lambda *_: False),
+            patch.object(recurrence, "_is_fused", lambda _: False),
             patch.object(linear, "prefers_onednn", lambda _: False),
         ):
             step()
@@ -266,10 +271,12 @@ def case(name: str, batch: int) -> tuple[Recipe, Tensor, Tensor]:
     return recipe, x, torch.randint(10, (batch,), generator=generator)
 
 
-def step_of(variant: str, recipe: Recipe, x: Tensor, labels: Tensor) -> Step:
+def step_of(variant: str, recipe: Recipe, x: Tensor, labels: Tensor, checkout: Path | None) -> Step:
     """Return a variant's step, on weights of its own."""
     if variant == "products":
         return products_step(recipe, len(x))
+    if variant == "official" and checkout is not None:
+        return OfficialStep(checkout, recipe, x, labels)
     plan = chip_plan(recipe) if variant == "chip" else None
     network = SpikingNetwork(recipe, SHAPE, torch.Generator().manual_seed(0), plan)
     if variant == "published":
@@ -278,12 +285,13 @@ def step_of(variant: str, recipe: Recipe, x: Tensor, labels: Tensor) -> Step:
     return eager(step) if variant == "eager" else step
 
 
-def peak_megabytes(arguments: tuple[str, int, str]) -> float:
+def peak_megabytes(arguments: tuple[str, int, str, Path | None]) -> float:
     """Return by how much steps of a variant raise the memory of a fresh process (Linux only)."""
-    name, batch, variant = arguments
+    name, batch, variant, checkout = arguments
     recipe, x, labels = case(name, batch)
-    step_of(variant, recipe, x[:1], labels[:1])()  # compiled code and libraries are not counted
-    step = step_of(variant, recipe, x, labels)
+    # compiled code and libraries are not counted
+    step_of(variant, recipe, x[:1], labels[:1], checkout)()
+    step = step_of(variant, recipe, x, labels, checkout)
     Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
     before = resident_megabytes("VmRSS")
     for _ in range(3):
@@ -297,25 +305,26 @@ def resident_megabytes(key: str) -> float:
     return int(line.split()[1]) / 1024
 
 
-def peaks(name: str, batch: int) -> list[float]:
-    """Return the peak memory of all variants, each in a process of its own."""
+def peaks(name: str, batch: int, variants: Sequence[str], checkout: Path | None) -> list[float]:
+    """Return the peak memory of the variants, each in a process of its own."""
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
-        asked = [(name, batch, variant) for variant in VARIANTS]
+        asked = [(name, batch, variant, checkout) for variant in variants]
         return pool.map(peak_megabytes, asked, chunksize=1)
 
 
-def steps_table(rounds: int) -> None:
+def steps_table(rounds: int, checkout: Path | None) -> None:
     """Print the steps of the paper's two Fashion-MNIST networks."""
+    variants = VARIANTS if checkout is None else (*VARIANTS, "official")
     for name, batch in CASES.items():
         recipe, x, labels = case(name, batch)
-        memory = peaks(name, batch)
-        steps = {variant: step_of(variant, recipe, x, labels) for variant in VARIANTS}
+        memory = peaks(name, batch, variants, checkout)
+        steps = {variant: step_of(variant, recipe, x, labels, checkout) for variant in variants}
         seconds = medians(steps, rounds)
         flop = operations(recipe, batch)
         print(f"\n{name}, batch {batch}, {recipe.network.time_steps} steps")
         for (variant, value), peak in zip(seconds.items(), memory, strict=True):
             print(
-                f"  {variant:10} {1e3 * value:8.2f} ms  {seconds['published'] / value:5.1f} x  "
+                f"  {variant:10} {1e3 * value:8.2f} ms  {seconds[variants[-1]] / value:5.1f} x  "
                 f"{batch / value:8,.0f} samples/s  {flop / value / 1e9:5.0f} GFLOP/s  "
                 f"{peak:6.0f} MB at the peak"
             )
@@ -325,6 +334,44 @@ def steps_table(rounds: int) -> None:
             f"  kept for backward: {kept / batch / 1024:.0f} KiB per sample, "
             f"{kept / needed:.2f} x what it needs"
         )
+
+
+def device_table(device: torch.device, rounds: int) -> None:
+    """Print our steps on a device, by the precision of their products, beside eager code."""
+    for name, batch in CASES.items():
+        recipe, x, labels = case(name, batch)
+        steps = {
+            precision: device_step(recipe, precision, x, labels, device) for precision in PRECISIONS
+        }
+        steps["eager"] = eager(device_step(recipe, "float32", x, labels, device))
+        print(f"\n{name}, batch {batch}, on {device}")
+        seconds = medians(steps, rounds)
+        for variant, value in seconds.items():
+            print(
+                f"  {variant:10} {1e3 * value:8.2f} ms  {seconds['eager'] / value:5.1f} x  "
+                f"{batch / value:8,.0f} samples/s"
+            )
+
+
+def device_step(
+    recipe: Recipe, precision: str, x: Tensor, labels: Tensor, device: torch.device
+) -> Step:
+    """Return a step without dropout that ends when the device is done."""
+    layers = [layer.model_copy(update={"dropout": 0.0}) for layer in recipe.network.layers]
+    training = recipe.training.model_copy(update={"precision": precision})
+    network_spec = recipe.network.model_copy(update={"layers": tuple(layers)})
+    recipe = recipe.model_copy(update={"network": network_spec, "training": training})
+    network = SpikingNetwork(recipe, SHAPE, torch.Generator().manual_seed(0)).to(device)
+    step = our_step(network, recipe, x.to(device), labels.to(device))
+    network.train()  # evaluation does not round
+
+    def run() -> None:
+        with linear.tf32(allowed=precision == "tf32"):
+            step()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    return run
 
 
 def recurrence_table(rounds: int) -> None:
@@ -356,13 +403,21 @@ def main() -> None:
     """Print all tables."""
     parser = argparse.ArgumentParser(description="Training steps side by side.")
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
-    rounds = QUICK_ROUNDS if parser.parse_args().quick else ROUNDS
+    parser.add_argument(
+        "--official", type=Path, metavar="DIR", help="checkout of the official code"
+    )
+    parser.add_argument("--device", type=torch.device, default="cpu", help="cpu or cuda")
+    arguments = parser.parse_args()
+    rounds = QUICK_ROUNDS if arguments.quick else ROUNDS
     print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads")
+    if arguments.device.type != "cpu":
+        device_table(arguments.device, rounds)
+        return
     gradient = Gradient(spike_time=True, reset=0.2, fallback_below=1 / 12)
     started = time.perf_counter()
     spiking(torch.zeros(1, 1, 1), Neurons(5.0, 3.0, 1.0), gradient, Activity())
     print(f"first call of the compiled loops: {time.perf_counter() - started:.1f} s")
-    steps_table(rounds)
+    steps_table(rounds, arguments.official)
     recurrence_table(rounds)
 
 

@@ -329,6 +329,13 @@ def test_the_kernel_loss_needs_a_desired_spike_train(steps):
     recipe_from_tables({**given, "training": {"loss": "count"}}, "my.toml")
 
 
+@pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
+def test_integers_are_not_rounded(precision):
+    given = {**tables(), "training": {"forward": "chip", "precision": precision}}
+    with pytest.raises(ConfigError, match=rf"precision = '{precision}' would round the integers"):
+        recipe_from_tables(given, "my.toml")
+
+
 @pytest.mark.parametrize(
     ("layer", "name"),
     [

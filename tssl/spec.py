@@ -254,6 +254,9 @@ class TrainingSpec(_Strict):
     forward
         ``chip`` computes spikes in the integers of a chip, so that the accuracy is that of the
         exported network; it goes on from a run trained in ``float``.
+    precision
+        To which the factors of a training step's products are rounded; neurons, weights and
+        evaluation stay in float32. ``tf32`` has 10 bits of mantissa, ``bfloat16`` 7.
     reset_term
         What the rule tssl-bp makes of the reset after a spike: ``official`` as the official
         code, ``chain`` as the chain rule gives, or ``none``.
@@ -286,6 +289,7 @@ class TrainingSpec(_Strict):
 
     rule: str = "tssl-bp"
     forward: Literal["float", "chip"] = "float"
+    precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     reset_term: Literal["official", "chain", "none"] = "official"
     warm_up: Literal["neuron", "layer", "none"] = "neuron"
     loss: Literal["kernel", "count", "softmax"] = "kernel"
@@ -305,6 +309,15 @@ class TrainingSpec(_Strict):
     patience: NonNegative = 0
     smallest_rate: Annotated[AtLeast0, Field(lt=0.5)] = 0.001
     seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _check_precision(self) -> "TrainingSpec":
+        if self.forward == "chip" and self.precision != "float32":
+            raise ValueError(
+                f"precision = {self.precision!r} would round the integers of forward = 'chip'; "
+                "use 'float32'"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_patience(self) -> "TrainingSpec":

@@ -48,6 +48,37 @@ def test_it_learns(tmp_path: Path) -> None:
     assert watcher.seen == [10, 20, 30, 40, 50, 54] * 12  # a tenth is held out
 
 
+def test_rounded_factors_learn_too(tmp_path: Path) -> None:
+    weights, accuracies = [], []
+    for precision in ("float32", "bfloat16"):
+        fit = tiny.fit(tmp_path / precision, tiny.recipe(epochs=12, precision=precision))
+        fit.fit(tiny.Watcher())
+        weights.append(fit.network.numpy_weights())
+        accuracies.append(fit.progress.metrics[-1].test_accuracy)
+    for name, rounded in weights[1].items():
+        assert rounded.dtype == np.float32
+        assert not np.array_equal(rounded, weights[0][name])
+    assert accuracies[1] > 0.8
+
+
+def test_evaluation_is_in_single_precision(tmp_path: Path) -> None:
+    fit = tiny.fit(tmp_path / "run", tiny.recipe(epochs=1, precision="bfloat16"))
+    fit.fit(tiny.Watcher())
+    stored = Checkpoint.load(fit.run.last)
+    assert (
+        float_accuracy(stored, tiny.dataset("test"), 60) == fit.progress.metrics[-1].test_accuracy
+    )
+    inputs, _ = next(fit.test.batches(np.arange(60), 60))
+    exact = fit.network.eval()(inputs).output.voltage
+    fit.network._factors = None
+    assert torch.equal(fit.network(inputs).output.voltage, exact)
+
+
+def test_tensor_cores_need_a_gpu(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"'tf32'.*--device cuda"):
+        tiny.fit(tmp_path / "run", tiny.recipe(precision="tf32"))
+
+
 def test_metrics_are_means_over_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A loss of 2 per sample, in batches of different size."""
     monkeypatch.setattr(

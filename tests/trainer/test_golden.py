@@ -10,6 +10,7 @@ import torch
 
 from tssl.spec import recipe_from_tables
 from tssl.trainer import network as network_module
+from tssl.trainer.linear import tf32
 from tssl.trainer.loss import loss_of
 from tssl.trainer.network import SpikingNetwork
 from tssl.trainer.neuron import Activity, Neurons, Trace, over_time
@@ -23,12 +24,21 @@ PUBLIC = [
     "j_slow_crossing", "k_ties", "l_train4", "m_thresholds_T10", "n_pool_theta_stride",
 ]  # fmt: skip
 TOLERANCE = {torch.float64: 1e-10, torch.float32: 1e-5}
+ON_GPU = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
+WAYS = [
+    pytest.param(dtype, device, id=f"{dtype}-{device}".removeprefix("torch."), marks=marks)
+    for device, marks in {"cpu": [], "cuda": ON_GPU}.items()
+    for dtype in TOLERANCE
+]
 
 
 class Golden:
     """One recorded case and the same network built by us."""
 
-    def __init__(self, name: str, dtype: torch.dtype) -> None:
+    def __init__(self, name: str, dtype: torch.dtype, device: str = "cpu") -> None:
         path = next(
             (p / f"{name}.npz" for p in (OWN, SHARED) if (p / f"{name}.npz").exists()), None
         )
@@ -37,12 +47,12 @@ class Golden:
         with np.load(path) as file:
             self.arrays = dict(file)
         self.meta = json.loads(str(self.arrays["meta"]))
-        self.dtype = dtype
+        self.dtype, self.device = dtype, device
         layers = {k: v for k, v in self.meta["layers"].items() if v["type"] != "dropout"}
         self.recipe = recipe_from_tables(recipe_tables(self.meta, layers.values()), name)
         self.names = dict(zip(layers, self.recipe.network.layer_names, strict=True))
         shape = tuple(self.meta["input_shape"])
-        self.network = SpikingNetwork(self.recipe, shape, torch.Generator()).to(dtype)
+        self.network = SpikingNetwork(self.recipe, shape, torch.Generator()).to(device, dtype)
         self.network.load_weights(
             {ours: self.weight(f"w.{theirs}", ours) for theirs, ours in self.weighted()}
         )
@@ -59,18 +69,18 @@ class Golden:
         given = self.arrays["input"].astype(np.float64)
         if self.meta["input_transform"]:
             given = (given / 255 - 0.1307) / 0.3081
-        tensor = torch.from_numpy(given).to(self.dtype)
+        tensor = torch.from_numpy(given).to(self.device, self.dtype)
         return tensor if self.meta["input_kind"] == "static" else time_first(tensor)
 
     def loss(self, output: torch.Tensor) -> torch.Tensor:
-        labels = torch.from_numpy(self.arrays["labels"])
+        labels = torch.from_numpy(self.arrays["labels"]).to(self.device)
         return loss_of(output, labels, self.recipe.training, tau_s=self.recipe.network.tau_s)
 
     def check(self, key: str, ours: torch.Tensor) -> None:
         theirs = self.arrays[key]
         if theirs.ndim == 5 and not key.startswith(("w", "g.")):
             theirs = time_first(torch.from_numpy(theirs)).numpy()
-        ours_array = ours.detach().numpy().astype(np.float64)
+        ours_array = ours.detach().cpu().numpy().astype(np.float64)
         error = np.abs(ours_array.reshape(theirs.shape) - theirs).max()
         assert error <= TOLERANCE[self.dtype] * max(np.abs(theirs).max(), 1e-300), key
 
@@ -147,27 +157,32 @@ def record(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[A
     loss.backward()
     golden.check("loss", loss)
     prediction = forward.output.psp.sum(dim=0).argmax(dim=1)
-    assert np.array_equal(prediction.numpy(), golden.arrays["pred"])
+    assert np.array_equal(prediction.cpu().numpy(), golden.arrays["pred"])
     return dict(zip(golden.names, seen, strict=True))
 
 
-@pytest.mark.parametrize("dtype", TOLERANCE, ids=["float64", "float32"])
+@pytest.mark.parametrize(("dtype", "device"), WAYS)
 @pytest.mark.parametrize("name", PUBLIC)
 def test_forward_and_backward_equal_the_official_code(
-    name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+    name: str, dtype: torch.dtype, device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    golden = Golden(name, dtype)
+    with tf32(allowed=False):
+        check_all(Golden(name, dtype, device), monkeypatch)
+
+
+def check_all(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compare every recorded tensor."""
     for layer, (potential, current, trace) in record(golden, monkeypatch).items():
         golden.check(f"psp.{layer}", potential)
         golden.check(f"gpsp.{layer}", potential.grad)
         if trace is not None:
             spikes = time_first(torch.from_numpy(golden.arrays[f"spk.{layer}"]))
-            assert torch.equal(trace.spikes.reshape(spikes.shape), spikes.to(dtype)), layer
+            ours = trace.spikes.reshape(spikes.shape).cpu()
+            assert torch.equal(ours, spikes.to(golden.dtype)), layer
             golden.check(f"u.{layer}", trace.voltage)
             golden.check(f"gcur.{layer}", current.grad)
-    for layer, ours in golden.weighted():
-        gradient = golden.network.weights[ours].grad
-        golden.check(f"g.{layer}", gradient)
+    for layer, name in golden.weighted():
+        golden.check(f"g.{layer}", golden.network.weights[name].grad)
 
 
 def test_training_steps_equal_the_official_loop() -> None:

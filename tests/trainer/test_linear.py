@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tssl.spec import ConvSpec, DenseSpec
+from tssl.spec import ConvSpec, DenseSpec, LayerSpec
 from tssl.trainer import linear
 from tssl.trainer.linear import weighted
 
@@ -65,3 +65,33 @@ def test_convolution_over_all_steps_is_that_of_each(settings: dict[str, object])
 
 def test_double_precision_stays_with_pytorch() -> None:
     assert not linear.prefers_onednn(torch.zeros(2, 2, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    "layer", [dense(7), ConvSpec.model_validate({"type": "conv", "channels": 7, "kernel": 3})]
+)
+def test_factors_are_rounded(layer: LayerSpec) -> None:
+    generator = torch.Generator().manual_seed(0)
+    signal = torch.randn(2, 3, 4, 5, 5, generator=generator).requires_grad_()
+    shape = (7, 100) if isinstance(layer, DenseSpec) else (7, 4, 3, 3)
+    weight = torch.randn(shape, generator=generator).requires_grad_()
+    rounded = (signal.detach().bfloat16().double(), weight.detach().bfloat16().double())
+    result = weighted(signal, weight, layer, torch.bfloat16)
+    expected = weighted(*rounded, layer)
+    assert result.dtype == torch.float32
+    assert not torch.equal(result.double(), weighted(signal.double(), weight.double(), layer))
+    # each sum is rounded once more
+    torch.testing.assert_close(result.double(), expected, rtol=2**-8, atol=2**-8)
+    result.sum().backward()
+    for leaf in (signal, weight):
+        assert leaf.grad is not None
+        assert leaf.grad.dtype == torch.float32
+
+
+def test_tensor_cores_round_only_when_allowed() -> None:
+    matmul, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, convolutions.allow_tf32
+    for allowed in (True, False):
+        with linear.tf32(allowed):
+            assert (matmul.allow_tf32, convolutions.allow_tf32) == (allowed, allowed)
+    assert (matmul.allow_tf32, convolutions.allow_tf32) == before

@@ -116,12 +116,10 @@ class IdxSource:
             When a file is damaged or in no place and on no mirror.
         """
         pair = self.train if split == "train" else self.test
-        paths = [self._find(file, data_dir, cache) for file in pair]
-        images_path, labels_path = (
-            path or self._download(file, cache, progress)
-            for file, path in zip(pair, paths, strict=True)
-        )
+        # a damaged file is found out before its partner is downloaded
+        images_path = self._path(pair.images, data_dir, cache, progress)
         images = read_idx(images_path, pair.images)
+        labels_path = self._path(pair.labels, data_dir, cache, progress)
         labels = read_idx(labels_path, pair.labels, largest=self.classes - 1)
         return Dataset(
             name=self.name,
@@ -132,6 +130,12 @@ class IdxSource:
             full_scale=_FULL_SCALE,
             source=str(images_path.parent),
         )
+
+    def _path(
+        self, file: IdxFile, data_dir: Path | None, cache: Path | None, progress: Progress | None
+    ) -> Path:
+        """Return where a file is, or where it lies after its download."""
+        return self._find(file, data_dir, cache) or self._download(file, cache, progress)
 
     def _find(self, file: IdxFile, data_dir: Path | None, cache: Path | None) -> Path | None:
         for folder in self._folders(data_dir, cache):

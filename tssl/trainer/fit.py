@@ -18,6 +18,7 @@ from tssl.errors import ConfigError, DataError, TrainingError
 from tssl.spec import Recipe
 from tssl.trainer.chip_forward import plan_problem
 from tssl.trainer.evaluation import Correct, correct, evaluate
+from tssl.trainer.linear import tf32
 from tssl.trainer.loss import loss_of
 from tssl.trainer.memory import check_size, explained_shortage
 from tssl.trainer.network import Forward, SpikingNetwork
@@ -76,6 +77,7 @@ class Fit:
         origin: Checkpoint | None = None,
     ) -> None:
         self.recipe, self.run = recipe, run
+        _check_precision(recipe, device)
         self.plan = run.load_plan() if origin is None else origin.plan
         _check_plan(recipe, self.plan, device)
         self.group = Group(device)
@@ -127,7 +129,7 @@ class Fit:
         ConfigError
             When another process trains, or has just trained, in the folder.
         """
-        with self._alone():
+        with self._alone(), tf32(allowed=False):
             while not self.is_finished:
                 if not self._train_epoch(watcher):
                     self.save_state()
@@ -155,7 +157,10 @@ class Fit:
             if self._stop_requested(watcher):
                 return False
             batch = order[first : first + training.batch_size]
-            with explained_shortage(self.network, self.input_shape, len(batch)):
+            with (
+                explained_shortage(self.network, self.input_shape, len(batch)),
+                tf32(allowed=training.precision == "tf32"),
+            ):
                 self._train_batch(batch)
             watcher.batch_done(progress, samples=first + len(batch))
         return True
@@ -329,6 +334,14 @@ def _check_plan(recipe: Recipe, plan: ChipPlan | None, device: str) -> None:
         )
     if device != "cpu":
         raise ConfigError("training.forward = 'chip' runs on the CPU; use --device cpu")
+
+
+def _check_precision(recipe: Recipe, device: str) -> None:
+    if recipe.training.precision == "tf32" and device != "cuda":
+        raise ConfigError(
+            "training.precision = 'tf32' is what the tensor cores of a GPU do; "
+            "use --device cuda, or 'float32' or 'bfloat16' on the CPU"
+        )
 
 
 def _check_data(recipe: Recipe, dataset: Dataset) -> None:

@@ -323,20 +323,21 @@ def backward_group(
         _carry(before, u, fired_before, fired, spread, constants, slope, carry)
         below, a = np.float32(constants.fallback_below), history[2, t + 1, :size]
         count += _fall_back(u, a, spread, carry, below, threshold, slope)
-        if error.shape[0] == response.size:
-            error[t, first : first + size] = slope
-        else:
-            _add_up(slope, response[t], t == response.size - 1, error[0, first : first + size])
+        is_first = error.shape[0] == response.size or t == response.size - 1
+        target = error[min(t, error.shape[0] - 1), first : first + size]
+        _add_up(slope, response[t], is_first, target)
     return count
 
 
 @compiled
 def _add_up(error: Array, response: np.float32, is_first: bool, total: Array) -> None:
-    """Collect the error of a constant input, beginning anew with the last step."""
+    """Collect the error at the current of one step, or at a constant one from all steps."""
     if is_first:
-        total[:] = ZERO
-    for j in range(error.size):
-        total[j] += response * error[j]
+        for j in range(error.size):
+            total[j] = response * error[j]
+    else:
+        for j in range(error.size):
+            total[j] += response * error[j]
 
 
 @compiled

@@ -1,5 +1,7 @@
 """Weighted sums of all time steps in one call, by the fastest of PyTorch's kernels."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -14,13 +16,26 @@ _FEW_OUTPUTS = 64
 """Below this, all kernels take the same time and PyTorch's own has the least overhead."""
 
 
-def weighted(signal: Tensor, weight: Tensor, layer: DenseSpec | ConvSpec) -> Tensor:
+def weighted(
+    signal: Tensor,
+    weight: Tensor,
+    layer: DenseSpec | ConvSpec,
+    factors: torch.dtype | None = None,
+) -> Tensor:
     """Apply weights to ``(time, batch, ...)``.
 
     Images are kept channels last in memory, which is fastest for convolutions and lets pools
     work on whole runs of channels.
+
+    Parameters
+    ----------
+    factors
+        To what both factors, and those of the backward pass, are rounded before, and each sum
+        after a product; None for not at all. The result has the signal's own type.
     """
     folded = signal.flatten(0, 1)
+    if factors is not None:
+        folded, weight = folded.to(factors), weight.to(factors)
     if isinstance(layer, DenseSpec):
         result = _dense(folded.flatten(1), weight)
     else:
@@ -28,7 +43,22 @@ def weighted(signal: Tensor, weight: Tensor, layer: DenseSpec | ConvSpec) -> Ten
         result = F.conv2d(
             folded, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups
         )
-    return result.unflatten(0, signal.shape[:2])
+    return result.to(signal.dtype).unflatten(0, signal.shape[:2])
+
+
+@contextmanager
+def tf32(allowed: bool) -> Iterator[None]:
+    """Allow or forbid the tensor cores of a GPU to round factors to 10 bits of mantissa.
+
+    PyTorch's own default allows it in convolutions.
+    """
+    matmul, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matmul.allow_tf32, convolutions.allow_tf32
+    matmul.allow_tf32 = convolutions.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        matmul.allow_tf32, convolutions.allow_tf32 = before
 
 
 def _dense(rows: Tensor, weight: Tensor) -> Tensor:

@@ -70,6 +70,7 @@ class SpikingNetwork(nn.Module):
         self._quantum = 1 / recipe.encoding.resolution
         self.network: NetworkSpec = recipe.network
         self.rule: Rule = get_rule(recipe.training)
+        self._factors = torch.bfloat16 if recipe.training.precision == "bfloat16" else None
         self.noise = torch.Generator()
         """Source of dropout masks; whoever trains seeds it for every batch."""
         neurons = sum(int(np.prod(shape)) for shape in self.network.shapes(input_shape))
@@ -103,7 +104,8 @@ class SpikingNetwork(nn.Module):
             if isinstance(stage.layer, PoolSpec):
                 signal = self._drop(sum_pool(signal, stage.layer), stage.dropout)
                 continue
-            current = weighted(signal, self.weights[stage.name], stage.layer)
+            factors = self._factors if self.training else None
+            current = weighted(signal, self.weights[stage.name], stage.layer, factors)
             neurons = self._neurons(stage, stage.layer, constant, record_all)
             constant = 0
             activity = result.activity[stage.name] = Activity()

@@ -2,11 +2,13 @@
 
 Every rule with errors that travel back through time neuron by neuron is a setting of the same
 recurrence; see :class:`Gradient`. Single precision on a CPU goes through
-:mod:`tssl.trainer.kernels`, anything else through the plain PyTorch code below.
+:mod:`tssl.trainer.kernels`, on a GPU through :mod:`tssl.trainer.gpu_kernels` where Triton is
+installed, anything else through the plain PyTorch code below.
 """
 
 from collections.abc import Callable
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import torch
@@ -101,11 +103,13 @@ def spiking(current: Tensor, neurons: Neurons, gradient: Gradient, activity: Act
     activity.neuron_steps += (neurons.constant_steps or len(current)) * current[0].numel()
     if _is_compiled(current, neurons):
         return Trace(*_Compiled.apply(current, neurons, gradient, activity))
-    current = over_time(current, neurons)
-    if neurons.feedback is None:
-        result = _Plain.apply(current, neurons, gradient, activity)
-    else:
+    if neurons.feedback is not None:
+        current = over_time(current, neurons)
         result = _Recurrent.apply(current, neurons.feedback, neurons, gradient, activity)
+    elif _is_fused(current):
+        result = _Fused.apply(current, neurons, gradient, activity)
+    else:
+        result = _Plain.apply(over_time(current, neurons), neurons, gradient, activity)
     potential, spikes, voltage = result
     if not neurons.record:
         spikes = voltage = current.new_empty(0)
@@ -269,6 +273,51 @@ class _Compiled(torch.autograd.Function):
         return error, None, None, None
 
 
+class _Fused(torch.autograd.Function):
+    """The same through :mod:`tssl.trainer.gpu_kernels`, time course included."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401
+        current: Tensor,
+        neurons: Neurons,
+        gradient: Gradient,
+        activity: Activity,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        from tssl.trainer import gpu_kernels
+
+        steps, shape = neurons.constant_steps or len(current), current.shape[1:]
+        potential, voltage = (empty(current, steps, shape) for _ in range(2))
+        response = _device_response(steps, neurons, current.device)
+        count = gpu_kernels.forward(
+            rows(current), response, gradient.constants(neurons), rows(potential), rows(voltage)
+        )
+        activity.spikes = activity.spikes + count
+        fired = (voltage > neurons.threshold).to(voltage) if neurons.record else voltage[:0]
+        ctx.save_for_backward(voltage)  # everything else follows from it
+        settled = gradient.settled(count, voltage.numel())
+        ctx.settings = settled.constants(neurons), response, len(current), activity
+        ctx.mark_non_differentiable(fired, voltage)
+        return potential, fired, voltage
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        from tssl.trainer import gpu_kernels
+
+        (voltage,) = ctx.saved_tensors
+        constants, response, steps, activity = ctx.settings
+        error = empty(voltage, steps, voltage.shape[1:])
+        activity.fallbacks = activity.fallbacks + gpu_kernels.backward(
+            rows(voltage), response, rows(gradients[0]), constants, rows(error)
+        )
+        return error, None, None, None
+
+
+def _device_response(steps: int, neurons: Neurons, device: torch.device) -> Tensor:
+    tau_s = neurons.tau_s if neurons.constant_steps else None
+    return torch.from_numpy(constant_response(steps, tau_s)).to(device)
+
+
 def memory_window(current: Tensor, steps: int, neurons: Neurons) -> kernels.Window:
     """Return how the kernels walk through the neurons of a current ``(time, ...)``."""
     if neurons.pool is None:
@@ -298,6 +347,15 @@ def _is_compiled(current: Tensor, neurons: Neurons) -> bool:
     return neurons.pool is None or pool_fits(current.shape[-2:], neurons.pool)
 
 
+def _is_fused(current: Tensor) -> bool:
+    return (
+        current.is_cuda
+        and current.dtype == torch.float32
+        and bool(current.numel())
+        and find_spec("triton") is not None
+    )
+
+
 def empty(like: Tensor, steps: int, shape: tuple[int, ...]) -> Tensor:
     """Return an empty tensor ``(steps, *shape)``, channels last if it has images."""
     if len(shape) != 4:
@@ -307,8 +365,16 @@ def empty(like: Tensor, steps: int, shape: tuple[int, ...]) -> Tensor:
 
 
 def flat(tensor: Tensor) -> NDArray[Any]:
-    """Return a tensor ``(time, ...)`` as ``(time, neurons)``, channels last if it has images."""
+    """Return what :func:`rows` does as an array."""
+    array: NDArray[Any] = rows(tensor.detach()).numpy()
+    return array
+
+
+def rows(tensor: Tensor) -> Tensor:
+    """Return a tensor ``(time, ...)`` as ``(time, neurons)``, channels last if it has images.
+
+    A view of what :func:`empty` made, so that it can be filled.
+    """
     if tensor.dim() == 5:
         tensor = tensor.permute(0, 1, 3, 4, 2)
-    array: NDArray[Any] = tensor.detach().flatten(1).contiguous().numpy()
-    return array
+    return tensor.flatten(1).contiguous()

@@ -1,0 +1,101 @@
+"""A training step of the official TSSL-BP code, run from a checkout of it.
+
+The checkout (github.com/stonezwr/TSSL-BP, December 2020 or later) is not part of this project. Its
+modules run as they are, on the CPU: where there is no CUDA, ``Tensor.cuda`` returns the tensor.
+"""
+
+import contextlib
+import importlib
+import io
+import math
+import sys
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+
+from tssl.spec import ConvSpec, LayerSpec, PoolSpec, Recipe
+from tssl.trainer.loss import desired_spikes
+
+Shape = tuple[int, ...]
+
+
+class OfficialStep:
+    """What the official script does per batch, from the desired output to clamped weights."""
+
+    def __init__(self, checkout: Path, recipe: Recipe, x: Tensor, labels: Tensor) -> None:
+        if str(checkout) not in sys.path:
+            sys.path.insert(0, str(checkout))
+        self.network_config = {
+            "n_steps": recipe.network.time_steps,
+            "tau_m": recipe.network.tau_m,
+            "tau_s": recipe.network.tau_s,
+            "model": "LIF",
+            "rule": "TSSLBP",
+        }
+        self.training, self.labels = recipe.training, labels
+        self.frames = x[..., None].repeat(1, 1, 1, 1, recipe.network.time_steps)
+        with _on_cpu(), contextlib.redirect_stdout(io.StringIO()):
+            importlib.import_module("global_v").init(
+                torch.float32, torch.device("cpu"), recipe.network.time_steps, recipe.network.tau_s
+            )
+            self.losses = importlib.import_module("functions.loss_f")
+            layers = layer_configs(recipe, tuple(x.shape[1:]))
+            self.network = importlib.import_module("cnns").Network(
+                self.network_config, layers, list(x.shape[1:])
+            )
+            self.loss = self.losses.SpikeLoss(self.network_config)
+        self.optimizer = torch.optim.AdamW(self.network.get_parameters(), lr=recipe.training.lr)
+
+    def __call__(self) -> None:
+        """Do the step."""
+        with _on_cpu():
+            output = self.network.forward(self.frames, epoch=0, is_train=True)
+            loss = self.loss.spike_kernel(output, self.targets(output), self.network_config)
+            self.optimizer.zero_grad()
+            loss.backward()
+            parameters = self.network.get_parameters()
+            torch.nn.utils.clip_grad_norm_(parameters, self.training.clip_norm)
+            self.optimizer.step()
+            self.network.weight_clipper()
+
+    def targets(self, output: Tensor) -> Tensor:
+        """Return each sample's desired train, filtered once; the loss filters it again."""
+        steps = output.shape[-1]
+        wanted = desired_spikes(steps).view(1, 1, 1, 1, steps)
+        wanted = self.losses.psp(wanted, self.network_config).view(1, 1, steps)
+        targets = torch.zeros_like(output)
+        for sample, label in enumerate(self.labels):
+            targets[sample, label] = wanted
+        return targets
+
+
+def layer_configs(recipe: Recipe, shape: Shape) -> dict[str, dict[str, Any]]:
+    """Return a recipe's layers as the official configuration files say it."""
+    network, found = recipe.network, {}
+    for name, layer, outgoing in zip(
+        network.layer_names, network.layers, network.shapes(shape), strict=True
+    ):
+        found[name] = {"threshold": network.threshold, **_config(layer, shape)}
+        shape = outgoing
+    return found
+
+
+def _config(layer: LayerSpec, shape: Shape) -> dict[str, Any]:
+    if isinstance(layer, PoolSpec):
+        return {"type": "pooling", "kernel_size": layer.kernel[0], "theta": layer.gain}
+    if isinstance(layer, ConvSpec):
+        return {
+            "type": "conv",
+            "in_channels": shape[0],
+            "out_channels": layer.channels,
+            "kernel_size": layer.kernel[0],
+            "padding": layer.padding[0],
+        }
+    return {"type": "linear", "n_inputs": math.prod(shape), "n_outputs": layer.neurons}
+
+
+def _on_cpu() -> Any:
+    return patch.object(torch.Tensor, "cuda", lambda tensor, *_: tensor)

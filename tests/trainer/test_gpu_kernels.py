@@ -1,0 +1,144 @@
+"""Triton kernels against the plain code, on Triton's interpreter, and compiled without a GPU.
+
+With a CUDA device the same comparison runs on it.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tests.trainer.test_golden import PUBLIC, Golden, check_all
+from tests.trainer.test_recurrence import RULES, assert_same, currents, neurons
+from tssl.trainer import recurrence
+from tssl.trainer.neuron import Activity, Neurons, Trace
+from tssl.trainer.recurrence import Gradient, spiking
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # read when the kernels are defined
+triton = pytest.importorskip("triton", reason="Triton, which a GPU needs, is not installed")
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+H100 = 90
+
+
+@pytest.fixture(autouse=True)
+def _fused(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(recurrence, "_is_compiled", lambda *_: False)
+    with np.errstate(divide="ignore", invalid="ignore"):  # where no spike is, 1/0 is not taken
+        yield
+
+
+def both(
+    values: Tensor, layer: Neurons, gradient: Gradient, monkeypatch: pytest.MonkeyPatch
+) -> list[tuple[Trace, Tensor, Activity]]:
+    """Run fused and plain with the same error coming in."""
+    results = []
+    for fused in (True, False):
+        monkeypatch.setattr(recurrence, "_is_fused", lambda _, fused=fused: fused)
+        given, activity = values.to(DEVICE, copy=True).requires_grad_(), Activity()
+        trace = spiking(given, layer, gradient, activity)
+        incoming = torch.randn(trace.psp.shape, generator=torch.Generator().manual_seed(4))
+        trace.psp.backward(incoming.to(DEVICE))
+        assert given.grad is not None
+        results.append((trace, given.grad, activity))
+    return results
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("steps", [1, 2, 5, 30])
+def test_dense_layers(rule: str, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """701 neurons: no multiple of a program's block."""
+    layer = neurons(record=True)
+    assert_same(both(currents(steps, 3, 701), layer, RULES[rule], monkeypatch))
+
+
+@pytest.mark.parametrize("constant", [0, 1, 5])
+@pytest.mark.parametrize("channels_last", [True, False])
+def test_images(constant: int, channels_last: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = currents(1 if constant else 5, 2, 5, 6, 9, channels_last=channels_last) * 2
+    layer = neurons(record=True, constant_steps=constant)
+    assert_same(both(values, layer, RULES["tssl-bp"], monkeypatch))
+
+
+def test_warm_up_of_a_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    always = Gradient(spike_time=True, reset=0.2, fallback_below=0.0, warm_rate=1.0)
+    fused, plain = both(currents(5, 3, 40), neurons(record=True), always, monkeypatch)
+    assert_same([fused, plain])
+    assert int(fused[2].fallbacks) == 5 * 3 * 40
+
+
+def test_spikes_and_potentials_only_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for trace, _, _ in both(currents(5, 3, 40), neurons(), RULES["tssl-bp"], monkeypatch):
+        assert trace.spikes.numel() == trace.voltage.numel() == 0
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_equal_to_the_official_code(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recurrence, "_is_fused", lambda _: True)
+    check_all(Golden(name, torch.float32, DEVICE), monkeypatch)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(DEVICE == "cpu", reason="needs a CUDA device")
+def test_a_device_uses_them() -> None:
+    assert recurrence._is_fused(torch.zeros(1, 1, 1, device=DEVICE))
+
+
+SIGNATURES = {
+    "_forward": ["*fp32"] * 4 + ["*i64"] + ["i32"] * 3 + ["fp32"] * 4,
+    "_backward": ["*fp32"] * 5 + ["*i64"] + ["i32"] * 2 + ["fp32"] * 6,
+}
+
+
+class TestCompiled:
+    """What an H100 would run; Triton compiles without one."""
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize(
+        ("kernel", "switches"),
+        [
+            ("_forward", {}),
+            ("_backward", {"SPIKE_TIME": True, "ADDS_UP": False}),
+            ("_backward", {"SPIKE_TIME": False, "ADDS_UP": True}),
+        ],
+    )
+    def test_nothing_is_fused_that_would_round_otherwise(
+        self, kernel: str, switches: dict[str, bool]
+    ) -> None:
+        assembly = self.compiled(kernel, switches)
+        assert ".target sm_90" in assembly
+        assert "mul.rn.f32" in assembly
+        assert "add.rn.f32" in assembly
+        assert not re.search(r"\bfma\.", assembly)
+
+    def compiled(self, kernel: str, switches: dict[str, bool]) -> str:
+        """Return a kernel's PTX; in a fresh process, since this one interprets."""
+        script = f"""
+import triton
+from triton.backends.compiler import GPUTarget
+from tssl.trainer import gpu_kernels
+kernel = gpu_kernels.{kernel}
+types = {SIGNATURES[kernel]} + ["constexpr"] * {len(switches) + 1}
+constants = {{**{switches}, "BLOCK": 256}}
+source = triton.compiler.ASTSource(
+    kernel, dict(zip(kernel.arg_names, types)), constexprs=constants
+)
+built = triton.compile(
+    source, target=GPUTarget("cuda", {H100}, 32), options={{"enable_fp_fusion": False}}
+)
+print(built.asm["ptx"])
+"""
+        environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+        ran = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True,
+            check=False,
+        )  # fmt: skip
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
