@@ -255,8 +255,9 @@ class TrainingSpec(_Strict):
         ``chip`` computes spikes in the integers of a chip, so that the accuracy is that of the
         exported network; it goes on from a run trained in ``float``.
     precision
-        To which the factors of a training step's products are rounded; neurons, weights and
-        evaluation stay in float32. ``tf32`` has 10 bits of mantissa, ``bfloat16`` 7.
+        Of a training step's products: ``tf32`` rounds their factors to 10 bits of mantissa,
+        ``bfloat16`` factors and results to 7. Weights, neurons and evaluation stay in float32,
+        and so do the products among the neurons of a recurrent layer.
     reset_term
         What the rule tssl-bp makes of the reset after a spike: ``official`` as the official
         code, ``chain`` as the chain rule gives, or ``none``.

@@ -136,7 +136,7 @@ def test_two_pools_in_a_row(first, second, factor):
 
 @given(first=PAIRS, second=PAIRS, size=st.tuples(SIZES, SIZES))
 def test_two_pools_that_drop_edges(first, second, size):
-    """Either the sums stay the same or the pair is refused."""
+    """Dropping a rest twice is dropping the rest of the joined window."""
     sizes = [max(s, a * b) for s, a, b in zip(size, first, second, strict=True)]
     one = pool_stage((1, *sizes), first)
     two = pool_stage(behind(one.input_shape, first), second, name="q")
@@ -145,11 +145,7 @@ def test_two_pools_that_drop_edges(first, second, size):
         name="d", input_shape=inner, weight=np.ones((1, int(np.prod(inner)))), threshold=1.0
     )
     image = np.random.default_rng(sum(sizes)).normal(size=one.input_shape)
-    try:
-        (merged,) = merge_pools([one, two, stage])
-    except UnsupportedLayerError as error:
-        assert "pools p and q drop different edges" in str(error)  # noqa: PT017
-        return
+    (merged,) = merge_pools([one, two, stage])
     expected = weighted(pooled(pooled(image, one), two), stage)
     np.testing.assert_allclose(weighted(image, merged), expected, rtol=0, atol=1e-12)
 

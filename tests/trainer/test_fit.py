@@ -281,3 +281,15 @@ def test_kill_and_resume_is_exact(tmp_path: Path, epochs_before: int) -> None:
     assert_same_weights(whole / "best.safetensors", killed / "best.safetensors")
     assert read_metrics(RunDirectory(whole)) == read_metrics(RunDirectory(killed))
     assert not list(killed.glob("*.part"))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
+def test_a_gpu_learns_and_goes_on(tmp_path: Path, precision: str) -> None:
+    recipe = tiny.recipe(epochs=12, precision=precision)
+    assert not tiny.fit(tmp_path / "run", recipe, device="cuda").fit(tiny.Watcher(stop_after=8))
+    resumed = tiny.fit(tmp_path / "run", recipe, device="cuda")
+    assert resumed.progress.batch == 2
+    assert resumed.fit(tiny.Watcher())
+    assert resumed.progress.metrics[-1].test_accuracy > 0.8

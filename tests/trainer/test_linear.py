@@ -63,6 +63,19 @@ def test_convolution_over_all_steps_is_that_of_each(settings: dict[str, object])
         torch.testing.assert_close(result, alone, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("to_signal", [True, False])
+def test_a_process_without_samples(to_signal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "_is_amd_with_avx512", lambda: True)
+    signal = torch.zeros(5, 0, 20, requires_grad=to_signal)
+    weight = torch.ones(70, 20, requires_grad=True)
+    weighted(signal, weight, dense(70)).sum().backward()
+    assert weight.grad is not None
+    assert not weight.grad.any()
+    error = torch.zeros(5, 0, 70)
+    _, to_weight = linear.gradients(error, signal, weight, dense(70), to_signal=to_signal)
+    assert not to_weight.any()
+
+
 def test_double_precision_stays_with_pytorch() -> None:
     assert not linear.prefers_onednn(torch.zeros(2, 2, dtype=torch.float64))
 
@@ -88,7 +101,8 @@ def test_factors_are_rounded(layer: LayerSpec) -> None:
         assert leaf.grad.dtype == torch.float32
 
 
-def test_tensor_cores_round_only_when_allowed() -> None:
+def test_tensor_cores_round_only_when_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     matmul, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
     before = matmul.allow_tf32, convolutions.allow_tf32
     for allowed in (True, False):

@@ -19,7 +19,7 @@ from tssl.trainer.memory import bytes_per_sample, explained_shortage
 )
 def test_shortage_names_a_batch_size(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     per_sample = bytes_per_sample(network(), SHAPE)
-    monkeypatch.setattr(memory, "free_bytes", lambda device: 10 * per_sample)
+    monkeypatch.setattr(memory, "all_bytes", lambda device: 10 * per_sample)
     with (
         pytest.raises(TrainingError, match=r"batch_size = 500: .*--batch-size 8$"),
         explained_shortage(network(), SHAPE, 500),
@@ -28,8 +28,8 @@ def test_shortage_names_a_batch_size(error: Exception, monkeypatch: pytest.Monke
 
 
 def test_a_suggestion_is_smaller_and_at_least_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    for free, batch, suggested in ((0, 500, 1), (1 << 60, 500, 250), (1 << 60, 1, 1)):
-        monkeypatch.setattr(memory, "free_bytes", lambda device, free=free: free)
+    for present, batch, suggested in ((0, 500, 1), (1 << 60, 500, 250), (1 << 60, 1, 1)):
+        monkeypatch.setattr(memory, "all_bytes", lambda device, present=present: present)
         with (
             pytest.raises(TrainingError, match=f"--batch-size {suggested}$"),
             explained_shortage(network(), SHAPE, batch),
@@ -63,5 +63,5 @@ def test_estimate_is_near_what_the_backward_pass_keeps() -> None:
     assert total <= 1.3 * 50 * bytes_per_sample(small, SHAPE)
 
 
-def test_free_memory_of_this_machine() -> None:
-    assert memory.free_bytes(torch.device("cpu")) > 1 << 20
+def test_memory_of_this_machine() -> None:
+    assert memory.all_bytes(torch.device("cpu")) > 1 << 30

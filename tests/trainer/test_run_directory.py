@@ -27,6 +27,13 @@ def test_best_is_the_latest_of_the_highest() -> None:
     assert Progress(metrics=rows).best.epoch == 3
 
 
+def test_waiting_begins_with_the_first_of_the_highest() -> None:
+    rows = [metrics(1, 0.5), metrics(2, 0.75), metrics(3, 0.75), metrics(4, 0.75)]
+    assert Progress(metrics=rows).epochs_without_better == 2
+    assert Progress(metrics=rows[:2]).epochs_without_better == 0
+    assert Progress().epochs_without_better == 0
+
+
 def test_best_is_the_last_when_nothing_is_held_out() -> None:
     assert Progress(metrics=[metrics(1, math.nan), metrics(2, math.nan)]).best.epoch == 2
 
@@ -121,6 +128,25 @@ def test_state_with_a_wrong_document(tmp_path: Path, key: str, value: object) ->
     fit.fit(tiny.Watcher(stop_after=1))
     tensors, document = load_tensors(fit.run.state)
     save_tensors(fit.run.state, tensors, {**document, key: value})
+    with pytest.raises(CheckpointError, match=r"state\.safetensors"):
+        tiny.fit(tmp_path / "run")
+
+
+def test_state_from_before_a_key_existed(tmp_path: Path) -> None:
+    fit = tiny.fit(tmp_path / "run")
+    fit.fit(tiny.Watcher(stop_after=1))
+    tensors, document = load_tensors(fit.run.state)
+    del document["recipe"]["training"]["precision"]
+    save_tensors(fit.run.state, tensors, document)
+    assert tiny.fit(tmp_path / "run").progress == fit.progress
+
+
+@pytest.mark.parametrize("recipe", [None, 3, {}, {"name": "rows"}])
+def test_state_without_a_recipe(tmp_path: Path, recipe: object) -> None:
+    fit = tiny.fit(tmp_path / "run")
+    fit.fit(tiny.Watcher(stop_after=1))
+    tensors, document = load_tensors(fit.run.state)
+    save_tensors(fit.run.state, tensors, {**document, "recipe": recipe})
     with pytest.raises(CheckpointError, match=r"state\.safetensors"):
         tiny.fit(tmp_path / "run")
 

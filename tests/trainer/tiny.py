@@ -51,12 +51,12 @@ def prepare(directory: Path, of: Recipe) -> RunDirectory:
     return run
 
 
-def fit(directory: Path, of: Recipe | None = None, **sizes: int) -> Fit:
+def fit(directory: Path, of: Recipe | None = None, device: str = "cpu", **sizes: int) -> Fit:
     """Return a run in a folder; it goes on when the folder holds a state."""
     if of is None:
         of = recipe()
     run = prepare(directory, of)
-    return Fit(of, run, dataset(**sizes), dataset("test"), "cpu")
+    return Fit(of, run, dataset(**sizes), dataset("test"), device)
 
 
 class Watcher:

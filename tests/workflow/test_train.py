@@ -1,6 +1,8 @@
 """Starting a run, and going on with one."""
 
 import json
+from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 
 from tests.trainer import tiny
 from tssl.checkpoint import Checkpoint
+from tssl.datasets import Dataset
 from tssl.errors import CheckpointError, ConfigError, DataError, TrainingError
 from tssl.trainer.run_directory import RunDirectory
 from tssl.workflow import train as workflow
@@ -189,7 +192,9 @@ def test_chip_exact_training_resumes_to_the_bit(recipe: str, tmp_path: Path) -> 
         assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_what_chip_exact_training_cannot_start_from(recipe: str, tmp_path: Path) -> None:
+def test_what_chip_exact_training_cannot_start_from(
+    recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(ConfigError, match=r"forward = 'chip' goes on from.*--from"):
         workflow.start(recipe, ["forward=chip"], tmp_path / "chip", CPU)
     workflow.train(workflow.start(recipe, [], tmp_path / "float", CPU), tiny.Watcher())
@@ -200,7 +205,46 @@ def test_what_chip_exact_training_cannot_start_from(recipe: str, tmp_path: Path)
         workflow.start(
             None, [], tmp_path / "chip", CPU, Origin(run=origin.run / "best.safetensors")
         )
+    small = tmp_path / "small.toml"
+    small.write_text(tiny.recipe().to_toml().replace('name = "rows"', 'name = "small"', 1))
+    monkeypatch.setattr(
+        workflow, "load_splits", lambda *_: (cropped(tiny.dataset()), cropped(tiny.dataset("test")))
+    )
+    with pytest.raises(ConfigError, match=r"of shape \(1, 4, 4\).*have \(1, 3, 4\)"):
+        workflow.start(str(small), [], tmp_path / "chip", CPU, origin)
     assert not (tmp_path / "chip").exists()
+
+
+def cropped(dataset: Dataset) -> Dataset:
+    return replace(dataset, inputs=np.ascontiguousarray(dataset.inputs[..., :3, :]))
+
+
+def test_a_narrower_target_gets_a_grid_of_its_own(trained: Path, tmp_path: Path) -> None:
+    wide = workflow.start(None, ["forward=chip"], tmp_path / "wide", CPU, Origin(run=trained))
+    workflow.train(wide, tiny.Watcher())
+    assert wide.plan is not None
+    again = workflow.start(None, [], tmp_path / "again", CPU, Origin(run=tmp_path / "wide"))
+    assert again.plan == wide.plan
+    profile = (files("tssl") / "hw_profiles" / "loihi2.toml").read_text()
+    narrow = tmp_path / "narrow.toml"
+    narrow.write_text(profile.replace("weight_bits = { value = 8", "weight_bits = { value = 3"))
+    origin = Origin(run=tmp_path / "wide", target=str(narrow))
+    fit = workflow.start(None, [], tmp_path / "narrow", CPU, origin)
+    assert fit.plan is not None
+    assert set(fit.plan.largest_weights.values()) == {6}
+    workflow.train(fit, tiny.Watcher())
+    options = ExportOptions(samples=60, proof_samples=5, lava=False)
+    export(tmp_path / "narrow", str(narrow), None, options, lambda _: None)
+
+
+def test_weights_that_are_gone_on_from_are_not_woken(trained: Path, tmp_path: Path) -> None:
+    """Neither at the start nor when resumed before the first batch."""
+    origin, out = Origin(run=trained), tmp_path / "run"
+    before = workflow.start(None, ["smallest_rate=0.49"], out, CPU, origin).network.numpy_weights()
+    resumed = workflow.resume(out, None, [], CPU).network.numpy_weights()
+    for name, weight in Checkpoint.load(trained / "best.safetensors").weights.items():
+        assert np.array_equal(before[name], weight)
+        assert np.array_equal(resumed[name], weight)
 
 
 def test_a_start_that_was_killed_is_no_run(
@@ -215,3 +259,4 @@ def test_a_start_that_was_killed_is_no_run(
     assert (out / "state.safetensors").exists()
     with pytest.raises(CheckpointError, match="holds no run"):
         workflow.resume(out, None, [], CPU)
+    assert workflow.start(str(trained / "recipe.toml"), ["epochs=1"], out, CPU).progress.batch == 0

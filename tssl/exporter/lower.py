@@ -176,13 +176,7 @@ def spread_kernel(weight: Floats, dilation: Pair) -> Floats:
 
 
 def _joined(first: PoolStage, second: PoolStage) -> PoolStage:
-    """Return one pool for two in a row."""
-    sizes = zip(first.input_shape[1:], first.kernel, second.kernel, strict=True)
-    if any(size % outer and (size // outer) % inner == 0 for size, outer, inner in sizes):
-        raise UnsupportedLayerError(
-            f"pools {first.name} and {second.name} drop different edges; "
-            f"use a size that {first.kernel} divides"
-        )
+    """Return one pool for two in a row; what they drop of an edge is the same."""
     kernel = (first.kernel[0] * second.kernel[0], first.kernel[1] * second.kernel[1])
     return replace(first, kernel=kernel, gain=first.gain * second.gain)
 

@@ -159,8 +159,9 @@ class _Fitter:
         if plan.weight_step != self.limits.weight_step or largest > self.limits.largest_weight:
             raise RangeError(
                 f"layer {name}: was trained on weights up to {largest} in steps of "
-                f"{plan.weight_step}; those of the target go up to {self.limits.largest_weight} "
-                f"in steps of {self.limits.weight_step}; train it with --target"
+                f"{plan.weight_step}; the target and --weight-bits allow "
+                f"{self.limits.largest_weight} in steps of {self.limits.weight_step}; "
+                "train it with this --target, or ask for more bits"
             )
         self.limits = replace(self.limits, weight_bits=(largest + 2).bit_length() - 1)
         layer = self._layer(plan.scales[name])

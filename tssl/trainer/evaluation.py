@@ -10,6 +10,7 @@ from tssl.checkpoint import Checkpoint, ChipPlan
 from tssl.chip import IntArray
 from tssl.datasets import Dataset
 from tssl.results import read_out
+from tssl.trainer.linear import tf32
 from tssl.trainer.network import Forward, SpikingNetwork
 from tssl.trainer.samples import Samples
 
@@ -41,8 +42,9 @@ def confusion(checkpoint: Checkpoint, samples: Samples) -> IntArray:
     network = trained_network(checkpoint, checkpoint.plan).to(samples.levels.device).eval()
     classes = samples.dataset.classes
     counts = np.zeros((classes, classes), np.int64)
-    for inputs, labels in samples.batches(np.arange(len(samples)), network.evaluation_batch):
-        np.add.at(counts, (labels.cpu().numpy(), predictions(network(inputs))), 1)
+    with tf32(allowed=False):
+        for inputs, labels in samples.batches(np.arange(len(samples)), network.evaluation_batch):
+            np.add.at(counts, (labels.cpu().numpy(), predictions(network(inputs))), 1)
     return counts
 
 

@@ -95,9 +95,10 @@ class Fit:
         self.progress = run.load_state(recipe, self.network, self.optimizer)
         if origin is not None:
             self.network.load_weights(origin.weights)
-        elif self.progress == Progress():
+        elif not run.has_state:
             first, _ = next(self.train.batches(np.arange(len(self.train)), _WAKING_SAMPLES))
-            wake_silent_layers(self.network, first, recipe.training.smallest_rate)
+            with tf32(allowed=False):
+                wake_silent_layers(self.network, first, recipe.training.smallest_rate)
         self.model = self.group.wrap(self.network)
 
     @property
@@ -111,8 +112,7 @@ class Fit:
         training, progress = self.recipe.training, self.progress
         if progress.epoch >= training.epochs:
             return True
-        waited = progress.epoch - progress.best.epoch if progress.metrics else 0
-        return bool(training.patience) and waited >= training.patience
+        return bool(training.patience) and progress.epochs_without_better >= training.patience
 
     def fit(self, watcher: Watcher) -> bool:
         """Train until the last epoch or until the watcher stops it.

@@ -111,6 +111,16 @@ def _forward(
 
 
 @triton.jit
+def _clamped(x, low, high):
+    """Clamp as PyTorch does, which keeps a NaN."""
+    return tl.minimum(
+        tl.maximum(x, low, propagate_nan=tl.PropagateNan.ALL),
+        high,
+        propagate_nan=tl.PropagateNan.ALL,
+    )
+
+
+@triton.jit
 def _backward(
     voltage, response, gradient, errors, total, fallbacks, neurons, steps,
     leak, threshold, keep, add, reset, below,
@@ -136,13 +146,13 @@ def _backward(
         has_before = inside & (back + 1 < steps)
         before = tl.load(voltage + at - neurons, mask=has_before, other=0.0)
         filtered = keep * filtered + add * tl.load(gradient + at, mask=inside, other=0.0)
-        distance = tl.minimum(tl.maximum((threshold - u) * 5.0, -8.0), 8.0)
+        distance = _clamped((threshold - u) * 5.0, -8.0, 8.0)
         z = tl.exp(distance)
         surrogate = 5.0 * z / ((1.0 + z) * (1.0 + z))
         fires = u > threshold
         if SPIKE_TIME:
             steep = 1.0 / (u - tl.where(before > threshold, 0.0, before))
-            slope = tl.where(fires, tl.minimum(tl.maximum(steep, 0.0), 8.0), 0.0)
+            slope = tl.where(fires, _clamped(steep, 0.0, 8.0), 0.0)
         else:
             slope = surrogate
         by_time = slope * (filtered + reset * u * carry)

@@ -52,6 +52,9 @@ def tf32(allowed: bool) -> Iterator[None]:
 
     PyTorch's own default allows it in convolutions.
     """
+    if not torch.cuda.is_available():
+        yield
+        return
     matmul, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
     before = matmul.allow_tf32, convolutions.allow_tf32
     matmul.allow_tf32 = convolutions.allow_tf32 = allowed
@@ -74,7 +77,12 @@ def prefers_onednn(rows: Tensor) -> bool:
     MKL leaves AVX-512 alone on AMD's processors, oneDNN does not. Decided by the processor's
     name and not by a stop-watch, so that a resumed run computes the same bits.
     """
-    return rows.device.type == "cpu" and rows.dtype == torch.float32 and _is_amd_with_avx512()
+    return (
+        rows.device.type == "cpu"
+        and rows.dtype == torch.float32
+        and rows.numel() > 0  # oneDNN refuses a batch of none
+        and _is_amd_with_avx512()
+    )
 
 
 @lru_cache(maxsize=1)

@@ -13,7 +13,7 @@ from tssl.spec import NetworkSpec, Recipe
 from tssl.trainer.network import SpikingNetwork
 
 _RESERVE = 0.8
-"""Of the free memory; the rest is for what lives shorter than a step."""
+"""Of the memory; the rest is for weights, data and what lives shorter than a step."""
 
 _BYTES_PER_WEIGHT = 4 * 4
 """Of the weight, its gradient and two moments of the optimiser."""
@@ -29,12 +29,13 @@ def explained_shortage(
     except (RuntimeError, MemoryError) as error:
         if not _is_shortage(error):
             raise
-        free = free_bytes(next(network.parameters()).device)
-        fitting = int(_RESERVE * free / bytes_per_sample(network, input_shape))
+        # what is free now says little: the failed step still holds its share
+        present = all_bytes(next(network.parameters()).device)
+        fitting = int(_RESERVE * present / bytes_per_sample(network, input_shape))
         fitting = max(1, min(fitting, batch // 2))
         raise TrainingError(
-            f"training.batch_size = {batch}: memory ran out with {free / 2**30:.1f} GiB free; "
-            f"about {fitting} would fit: --batch-size {fitting}"
+            f"training.batch_size = {batch}: memory ran out, there are {present / 2**30:.1f} GiB; "
+            f"try --batch-size {fitting}"
         ) from error
 
 
@@ -71,14 +72,6 @@ def all_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[1])
     return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-
-
-def free_bytes(device: torch.device) -> int:
-    """Return the memory that is free on a device."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    pages = "SC_AVPHYS_PAGES" if "SC_AVPHYS_PAGES" in os.sysconf_names else "SC_PHYS_PAGES"
-    return int(os.sysconf(pages) * os.sysconf("SC_PAGE_SIZE"))
 
 
 def _is_shortage(error: BaseException) -> bool:

@@ -6,9 +6,11 @@ recurrence; see :class:`Gradient`. Single precision on a CPU goes through
 installed, anything else through the plain PyTorch code below.
 """
 
+import os
 from collections.abc import Callable
 from functools import lru_cache
 from importlib.util import find_spec
+from shutil import which
 from typing import Any, NamedTuple
 
 import torch
@@ -352,8 +354,15 @@ def _is_fused(current: Tensor) -> bool:
         current.is_cuda
         and current.dtype == torch.float32
         and bool(current.numel())
-        and find_spec("triton") is not None
+        and _has_triton()
     )
+
+
+@lru_cache(maxsize=1)
+def _has_triton() -> bool:
+    """Return whether Triton is installed, and the C compiler with which it starts kernels."""
+    compilers = (os.environ.get("CC"), "cc", "gcc", "clang")
+    return find_spec("triton") is not None and any(which(name) for name in compilers if name)
 
 
 def empty(like: Tensor, steps: int, shape: tuple[int, ...]) -> Tensor:

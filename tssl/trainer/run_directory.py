@@ -24,7 +24,7 @@ from tssl.checkpoint import (
 )
 from tssl.errors import CheckpointError, ConfigError
 from tssl.files import held, make_directory, remove, write_text, written
-from tssl.spec import Recipe, load_recipe
+from tssl.spec import Recipe, load_recipe, recipe_from_tables
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 _LOCK = ".lock"
@@ -131,6 +131,12 @@ class Progress:
             for name, (steps, spikes, fallbacks) in self.activity.items()
         ]
 
+    @property
+    def epochs_without_better(self) -> int:
+        """Epochs since the held-out accuracy first reached its highest."""
+        reached = [row.validation_accuracy for row in self.metrics]
+        return len(reached) - 1 - reached.index(max(reached)) if reached else 0
+
     def finish_epoch(self, metrics: EpochMetrics) -> None:
         """Start the sums of the next epoch."""
         self.metrics.append(metrics)
@@ -196,7 +202,7 @@ class RunDirectory:
         return self.path / "state.safetensors"
 
     @property
-    def _has_state(self) -> bool:
+    def has_state(self) -> bool:
         """Whether a run got to save; a state without a recipe is of one that never began."""
         return self.state.exists() and self.recipe.exists()
 
@@ -208,11 +214,20 @@ class RunDirectory:
         ConfigError
             When it already holds one, or a part of one.
         """
-        if any(path.exists() for path in (self.recipe, self.state, self.best, self.last)):
+        files = any(path.exists() for path in (self.recipe, self.best, self.last))
+        if files or (self.state.exists() and not self._never_began()):
             raise ConfigError(
                 f"{self.path}: already holds a run; go on with --resume {self.path} "
                 "or choose another folder with --out"
             )
+
+    def _never_began(self) -> bool:
+        """Whether the state is that of a start that was killed: weights to begin with, no batch."""
+        try:
+            _, document = load_tensors(self.state)
+        except CheckpointError:
+            return False
+        return document.get("epoch") == document.get("batch") == 0
 
     def create(self, recipe: Recipe, save_start: Callable[[], None] | None = None) -> None:
         """Start a run here; see :meth:`check_free`.
@@ -229,6 +244,8 @@ class RunDirectory:
             self.check_free()
             if save_start is not None:
                 save_start()
+            else:
+                remove(self.state)  # of a start that was killed
             self._write_recipe(recipe)
 
     @contextmanager
@@ -345,7 +362,7 @@ class RunDirectory:
         CheckpointError
             When the state is damaged.
         """
-        if not self._has_state:
+        if not self.has_state:
             return None
         _, document = load_tensors(self.state)
         try:
@@ -363,12 +380,12 @@ class RunDirectory:
         CheckpointError
             When the state is damaged or belongs to another recipe.
         """
-        if not self._has_state:
+        if not self.has_state:
             return Progress()
         tensors, document = load_tensors(self.state)
         del document["format_version"]
         document.pop("plan", None)
-        if document.pop("recipe", None) != identity(recipe):
+        if self._stored_identity(document.pop("recipe", None)) != identity(recipe):
             raise CheckpointError(f"{self.state}: belongs to another recipe than {self.recipe}")
         steps = document.pop("steps", 0)
         try:
@@ -377,13 +394,20 @@ class RunDirectory:
                     parameter.copy_(_stored(tensors, name, parameter))
                     if steps:
                         moments = {k: _stored(tensors, f"{k}:{name}", parameter) for k in _MOMENTS}
-                        step = torch.tensor(float(steps))
+                        step = torch.tensor(float(steps), device=parameter.device)
                         optimizer.state[parameter] = {"step": step, **moments}
             return _progress(document)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"{self.state}: does not belong to this recipe: {error}"
             ) from error
+
+    def _stored_identity(self, tables: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
+        """Return the identity of a stored recipe, in which keys may be missing that are newer."""
+        try:
+            return identity(recipe_from_tables(tables, str(self.state)))
+        except (ConfigError, TypeError, AttributeError) as error:
+            raise CheckpointError(f"{self.state}: holds no recipe: {error}") from error
 
 
 def identity(recipe: Recipe) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from tssl.trainer.network import SpikingNetwork
 
 _GROWTH = 1.25
 _MOST_STEPS = 20
-"""Up to 87 times the weights; who stays silent then is inhibited, and not too weak."""
+"""Up to 69 times the weights; who stays silent then is inhibited, and not too weak."""
 
 
 @torch.no_grad()
@@ -23,6 +23,7 @@ def wake_silent_layers(network: SpikingNetwork, inputs: Tensor, smallest_rate: f
     smallest_rate
         In spikes per neuron and step.
     """
+    network.eval()
     for name in network(inputs).activity:
         weight = network.weights[name]
         initial = weight.clone()
@@ -32,6 +33,7 @@ def wake_silent_layers(network: SpikingNetwork, inputs: Tensor, smallest_rate: f
             weight.mul_(_GROWTH)
         else:
             weight.copy_(initial)
+    network.train()
 
 
 def _rate(network: SpikingNetwork, inputs: Tensor, layer: str) -> float:

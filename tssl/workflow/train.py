@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tssl import datasets
-from tssl.checkpoint import Checkpoint
+from tssl.checkpoint import Checkpoint, ChipPlan
 from tssl.datasets import Dataset
 from tssl.errors import BackendUnavailableError, ConfigError, TrainingError
 from tssl.hw_profiles import load_profile
@@ -227,10 +227,24 @@ def _starting_point(recipe: Recipe, origin: Origin, train: Dataset) -> Checkpoin
                 f"--from {origin.run}: was trained with another [{part}] than recipe "
                 f"{recipe.name}; use its own recipe: {path.parent / 'recipe.toml'}"
             )
-    plan = None
-    if recipe.training.forward == "chip":
-        plan = found.plan or chip_plan(found, load_profile(origin.target), train)
-    return replace(found, recipe=recipe, plan=plan)
+    if found.input_shape != train.shape:
+        raise ConfigError(
+            f"--from {origin.run}: was trained on samples of shape {found.input_shape}; those of "
+            f"data set {train.name} have {train.shape}"
+        )
+    return replace(found, recipe=recipe, plan=_plan(found, recipe, origin, train))
+
+
+def _plan(found: Checkpoint, recipe: Recipe, origin: Origin, train: Dataset) -> ChipPlan | None:
+    """Return the grid of integers to train on: that of before where the target holds it."""
+    if recipe.training.forward == "float":
+        return None
+    profile = load_profile(origin.target)
+    if found.plan is not None and max(found.plan.largest_weights.values()) <= (
+        profile.limits.largest_weight
+    ):
+        return found.plan
+    return chip_plan(replace(found, plan=None), profile, train)
 
 
 def _fit(
