@@ -14,7 +14,8 @@ _MOST_STEPS = 20
 def wake_silent_layers(network: SpikingNetwork, inputs: Tensor, smallest_rate: float) -> None:
     """Scale weights up, front to back, until every layer fires often enough.
 
-    A layer that no scale wakes keeps its weights.
+    The network runs as in training, dropout included. A layer that no scale wakes keeps its
+    weights.
 
     Parameters
     ----------
@@ -23,7 +24,6 @@ def wake_silent_layers(network: SpikingNetwork, inputs: Tensor, smallest_rate: f
     smallest_rate
         In spikes per neuron and step.
     """
-    network.eval()
     for name in network(inputs).activity:
         weight = network.weights[name]
         initial = weight.clone()
@@ -33,7 +33,6 @@ def wake_silent_layers(network: SpikingNetwork, inputs: Tensor, smallest_rate: f
             weight.mul_(_GROWTH)
         else:
             weight.copy_(initial)
-    network.train()
 
 
 def _rate(network: SpikingNetwork, inputs: Tensor, layer: str) -> float:
