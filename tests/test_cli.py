@@ -939,3 +939,56 @@ def test_a_printed_recipe_can_be_trained(tssl: Callable[..., Ran], tmp_path: Pat
     assert load_recipe(path) == load_recipe(shipped_recipes()["digits"])
     assert tssl("recipes", "digits", "--json").document["recipe"]["name"] == "digits"
     assert_one_line(tssl("recipes", "nothing"), USAGE, "neither a file nor a shipped recipe")
+
+
+def test_a_name_that_is_no_text(tssl: Callable[..., Ran], work: Path, tmp_path: Path) -> None:
+    """Linux allows any bytes; the result must be writable all the same."""
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/in\xff.npy"))
+    np.save(odd, np.zeros((2, 1, 4, 4), np.int64))
+    ran = tssl("run", work / "rows.net", "--backend", "engine", "--input", odd, "--out",
+               tmp_path / "out")  # fmt: skip
+    assert ran.status == 0
+    assert "in\N{REPLACEMENT CHARACTER}.npy" in (tmp_path / "out" / "result.json").read_text()
+
+
+@pytest.mark.parametrize("redirection", ["", ">&-", "2>&-"])
+def test_terminals_that_lack_letters_and_streams(work: Path, redirection: str) -> None:
+    command = f"exec {sys.executable} -m tssl inspect {work / 'rows.net'} {redirection}"
+    ran = subprocess.run(
+        ["bash", "-c", command], env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        capture_output=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert b"Traceback" not in ran.stderr
+    assert (b"dense1" in ran.stdout) == (redirection != ">&-")
+
+
+def test_more_random_samples_than_numbers(tssl: Callable[..., Ran], work: Path) -> None:
+    for samples in (10**18, 10**27):
+        ran = tssl("verify", work / "rows.net", "--seed", 1, "--samples", samples)
+        assert_one_line(ran, USAGE, "more values than any memory holds")
+
+
+def test_a_bundle_that_would_hold_the_network_too(tssl: Callable[..., Ran], work: Path) -> None:
+    ran = tssl("export", work / "run", "--target", "loihi2", "--no-lava", "-o",
+               work / "bb" / "b.net", "--bundle", work / "bb")  # fmt: skip
+    assert_one_line(ran, USAGE, "write that to another folder")
+    assert not (work / "bb").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "train digits --out", "train --resume", "train --from", "recipes",
+        "export --target loihi2", "report --profile loihi2", "data list --data-dir",
+        "run rows.net --backend engine --samples 1 --out",
+        "export run --target loihi2 --no-lava --bundle",
+    ],
+)  # fmt: skip
+def test_names_that_are_too_long(
+    tssl: Callable[..., Ran], work: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(work)
+    before = files(work)
+    assert_one_line(tssl(*command.split(), "n" * 256), USAGE, "File name too long")
+    assert files(work) == before

@@ -108,6 +108,24 @@ def test_a_written_file_has_the_rights_of_an_ordinary_one(tmp_path: Path):
     assert stat.filemode(ours) == stat.filemode(ordinary)
 
 
+def test_a_pipe_is_not_replaced(tmp_path: Path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OutputError, match="no ordinary file"):
+        files.write_text(pipe, "text")
+    assert pipe.is_fifo()
+
+
+def test_a_link_is_followed(tmp_path: Path):
+    target, link = tmp_path / "there" / "file", tmp_path / "link"
+    target.parent.mkdir()
+    link.symlink_to(target)
+    files.write_text(link, "text")
+    assert link.is_symlink()
+    assert target.read_text() == "text"
+    assert [path.name for path in target.parent.iterdir()] == ["file"]
+
+
 def test_json_comes_back_and_keeps_its_letters(tmp_path: Path):
     document = {"ä": [1, None, 2.5], "b": {"c": "ϑ"}}
     files.write_json(tmp_path / "x.json", document)

@@ -246,6 +246,13 @@ def test_one_more_spike_beats_all_earliness():
     assert read_out(spikes, np.zeros((1, 2), np.int64)).tolist() == [1]
 
 
+def test_millions_of_steps_do_not_overflow():
+    spikes = np.zeros((1, 2_200_000, 2), np.uint8)
+    spikes[0, 0, 0] = 1
+    spikes[0, :, 1] = 1
+    assert read_out(spikes, np.zeros((1, 2), np.int64)).tolist() == [1]
+
+
 def test_more_than_255_spikes_are_counted():
     spikes = np.zeros((1, 600, 2), np.uint8)
     spikes[0, :255, 0] = 1

@@ -1,4 +1,4 @@
-"""The verbs for Python: the same workflow, options and files as the command line.
+"""The verbs for Python: the same workflow and files as the command line.
 
 Each arrow is a file, here too: a verb takes what the one before it returned, or the path of
 what it wrote. Rooms are imported inside the verbs, so that ``import tssl`` stays fast.
@@ -31,7 +31,7 @@ def train(
     settings: Mapping[str, Any] | None = None,
     resume: PathLike | None = None,
     origin: "TrainOutcome | PathLike | None" = None,
-    target: str = "loihi2",
+    target: str | None = None,
     device: str = "auto",
     data_dir: PathLike | None = None,
     progress: bool = True,
@@ -51,7 +51,8 @@ def train(
     origin
         A run whose weights are the start, as ``--from``.
     target
-        Hardware profile whose integers the setting ``forward = "chip"`` computes with.
+        Hardware profile whose integers the setting ``forward = "chip"`` computes with,
+        ``loihi2`` when None.
     device
         ``auto``, ``cpu`` or ``cuda``.
     data_dir

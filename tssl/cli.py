@@ -3,6 +3,7 @@
 Rooms are imported inside the commands, so that ``tssl --help`` answers at once.
 """
 
+import errno
 import io
 import os
 import shlex
@@ -35,11 +36,21 @@ from tssl.terminal import Output, TrainingBar, show_layers, show_proof
 from tssl.version import __version__
 
 INTERRUPTED = 130
+_REFUSED_PATHS = {
+    errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EROFS,
+}  # fmt: skip
+"""What the system says to a path that a user may give; anything else would be a bug."""
+
 _MOST_IN_FULL = 2
 
 
 def main() -> None:
     """Run the command and exit with the contract's status."""
+    if sys.stdout is None:  # closed by the caller
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as we live
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # units have signs that not every terminal has
     sys.exit(run_command(sys.argv[1:]))
 
 
@@ -76,6 +87,8 @@ def _explained(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError) and error.filename is None:  # those of files are TsslErrors
         _silence_stdout()
         return f"the output cannot be written: {error.strerror}", 2
+    if isinstance(error, OSError) and error.errno in _REFUSED_PATHS:
+        return f"{error.filename}: cannot be used: {error.strerror}", 2
     raise error
 
 
@@ -167,10 +180,8 @@ def _demo_steps(out: Path, *, with_lava: bool) -> list[list[str]]:
 @click.option("--from", "origin", type=ANY_PATH, help="Start from the weights of this run.")
 @click.option(
     "--target",
-    default="loihi2",
-    show_default=True,
     metavar="PROFILE",
-    help="Whose integers forward=chip computes with.",
+    help="Whose integers forward=chip computes with, beside --from [loihi2].",
     shell_complete=PROFILES,
 )
 @click.option("--tensorboard", is_flag=True, help="Write RUN/tensorboard too.")
@@ -187,12 +198,7 @@ def train(output: Output, recipe: str | None, resume: Path | None, **options: An
       torchrun --nproc-per-node 2 -m tssl train fashion-mnist-cnn
     """
     origin: Path | None = options["origin"]
-    if recipe is None and resume is None and origin is None:
-        raise click.UsageError("give a RECIPE, --from RUN or --resume DIR")
-    if resume is not None and origin is not None:
-        raise click.UsageError("a run goes on with its own weights: give --resume without --from")
-    if resume is not None and options["out"] is not None:
-        raise click.UsageError("a run goes on in its own folder: give --resume without --out")
+    _check_usage(recipe, resume, origin, options)
     from tssl.trainer.parallel import is_first_process
     from tssl.workflow import train as workflow
 
@@ -213,6 +219,19 @@ def train(output: Output, recipe: str | None, resume: Path | None, **options: An
         outcome = workflow.train(fit, bar, tensorboard=options["tensorboard"])
     if is_first_process():
         _print_training(output, outcome)
+
+
+def _check_usage(
+    recipe: str | None, resume: Path | None, origin: Path | None, options: dict[str, Any]
+) -> None:
+    if recipe is None and resume is None and origin is None:
+        raise click.UsageError("give a RECIPE, --from RUN or --resume DIR")
+    if resume is not None and origin is not None:
+        raise click.UsageError("a run goes on with its own weights: give --resume without --from")
+    if resume is not None and options["out"] is not None:
+        raise click.UsageError("a run goes on in its own folder: give --resume without --out")
+    if options["target"] is not None and origin is None:
+        raise click.UsageError("--target is of training on a chip's integers: give --from RUN too")
 
 
 def _flag_overrides(options: dict[str, Any]) -> list[str]:
@@ -285,7 +304,7 @@ def export(output: Output, run: Path, target: str, path: Path | None, **options:
     folder: Path | None = options.pop("bundle")
     chosen = workflow.ExportOptions(backend=backend, **options)
     if folder is not None:
-        check_folder(folder)
+        check_folder(folder, path)
     with output.bar("proof", chosen.proof_samples) as progress:
         outcome = workflow.export(run, target, path, chosen, progress)
     if folder is not None:

@@ -47,8 +47,12 @@ def written(path: Path) -> Iterator[Path]:
     Raises
     ------
     OutputError
-        When the folder or the disk refuses; an older ``path`` is then untouched.
+        When the folder or the disk refuses; an older ``path`` is then untouched. Likewise when
+        ``path`` is a device or a pipe, which must not be replaced; a link is followed.
     """
+    path = Path(os.path.realpath(path))
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise OutputError(f"{path}: cannot be written: it is no ordinary file")
     make_directory(path.parent)
     with _temporary(path, _new_file) as temporary:
         try:

@@ -184,9 +184,9 @@ def read_out(output_spikes: SpikeArray, output_voltage: NDArray[np.generic]) -> 
     time_steps = output_spikes.shape[1]
     counts = output_spikes.sum(axis=1, dtype=np.int64)
     earliness = np.tensordot(time_steps - np.arange(time_steps), output_spikes, axes=(0, 1))
-    score = counts * (time_steps * time_steps + 1) + earliness.astype(np.int64)
-    silent = ~counts.any(axis=1)
-    return np.where(silent, output_voltage.argmax(axis=1), score.argmax(axis=1))
+    most = counts == counts.max(axis=1, keepdims=True)
+    earliest = np.where(most, earliness.astype(np.int64), -1).argmax(axis=1)
+    return np.where(counts.any(axis=1), earliest, output_voltage.argmax(axis=1))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -299,7 +299,9 @@ class RunResult:
             return _from_files(document, arrays)
         except _DAMAGE as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise DataError(f"{path}: cannot be read as a run result: {reason}") from error
+            raise DataError(
+                f"{path}: cannot be read as a run result: {reason} (by {_DOCUMENT} beside it)"
+            ) from error
 
 
 def collect(

@@ -101,6 +101,8 @@ class Ran(NamedTuple):
         return self.err.removeprefix("tssl: error: ").strip()
 
 
+LONG = "n" * 256
+"""A longer name than file systems have."""
 T = "train bad.toml --out new"
 FASHION = "data fetch fashion-mnist --data-dir data"
 IMAGES = "train-images-idx3-ubyte"
@@ -153,6 +155,7 @@ CASES: dict[str, list[Case]] = {
              "is a file"),
         Case("train digits --out digits.net/x", "a folder below a file", "digits.net/x",
              "cannot be written"),
+        Case(f"train {LONG}", "a name that is too long", "nnn", "File name too long"),
         Case("train digits --epochs 1 --out run", "a folder with another run", "run",
              "go on with --resume run or choose another folder"),
         Case("train digits --epochs 1 --out new", "a number of processes that is none",
@@ -180,6 +183,10 @@ CASES: dict[str, list[Case]] = {
              "'loihi3'", "no hardware profile"),
         Case("train --from run --set forward=chip --target speck --out new",
              "a target without such neurons", "Speck", "nothing can be exported", code=TARGET),
+        Case("train digits --target loihi1 --out new", "a target of training from nothing",
+             "--target", "--from RUN"),
+        Case("train --from run --target loihi1 --out new", "a target of training in floating point",
+             "--target loihi1", "forward=chip"),
         Case("train digits --set forward=chip --out new", "chip integers from nothing",
              "training.forward = 'chip'", "--from"),
     ],

@@ -71,6 +71,14 @@ def test_events_pass_idle_layers_too():
     assert costs.latency.value == pytest.approx(60 * 33.3e-9 + 2 * 0.373e-6)
 
 
+def test_silence_takes_no_time_and_has_no_rate():
+    network = dense(4, 3, 3)
+    done = counts(network, operations=[0, 0], active=[0, 0], spikes=[0, 0])
+    costs = price("speck", network, done)
+    assert costs.throughput is None
+    assert costs.latency.value > 0  # the layers still pass the silence on
+
+
 def test_a_missing_price_is_refused_and_time_still_given():
     costs = price("speck", small(PLAIN))
     assert costs.total is None

@@ -37,3 +37,11 @@ def test_importing_the_room_loads_neither_torch_nor_h5py_nor_lava():
         "sys.exit(bool({'torch', 'h5py', 'lava'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_environment_names_the_interpreter_with_lava(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TSSL_LAVA_PYTHON", raising=False)
+    assert BackendOptions().python is None
+    monkeypatch.setenv("TSSL_LAVA_PYTHON", "some/python")
+    assert BackendOptions().python == "some/python"
+    assert BackendOptions(python="other").python == "other"

@@ -1,13 +1,17 @@
 """The doctor finds what is missing and says what mends it."""
 
+import importlib.metadata
 import json
+import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tssl.errors import OutputError
+from tssl.files import tomllib
 from tssl.lava_runtime import lava_sim
 from tssl.workflow import doctor
 from tssl.workflow.doctor import Finding, diagnose
@@ -34,10 +38,26 @@ def test_here_everything_required_is_there() -> None:
 
 
 def test_missing_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_PACKAGES", ("numpy", "surely-not-there"))
+    needed = ["numpy>=1", "surely-not-there>=1", "nor-this; extra == 'dev'"]
+    monkeypatch.setattr(importlib.metadata, "requires", lambda _: needed)
     found = finding("surely-not-there")
     assert (found.ok, found.fix) == (False, "pip install surely-not-there")
     assert not diagnose(None).healthy
+
+
+def test_every_package_that_tssl_needs_is_looked_for() -> None:
+    subjects = {found.subject for found in diagnose(None).findings}
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    for line in tomllib.loads(project.read_text())["project"]["dependencies"]:
+        if "python_version" not in line:
+            assert re.split("[><=]", line)[0] in subjects
+
+
+def test_what_cannot_be_downloaded_is_not_to_be_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/nonexistent")
+    found = finding("data set nmnist")
+    assert not found.ok
+    assert "docs/recipes.md" in found.fix
 
 
 def test_missing_lava_is_no_illness(monkeypatch: pytest.MonkeyPatch) -> None:

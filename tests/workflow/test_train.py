@@ -237,6 +237,12 @@ def test_a_narrower_target_gets_a_grid_of_its_own(trained: Path, tmp_path: Path)
     export(tmp_path / "narrow", str(narrow), None, options, lambda _: None)
 
 
+def test_a_target_without_chip_integers(trained: Path, tmp_path: Path) -> None:
+    origin = Origin(run=trained, target="loihi1")
+    with pytest.raises(ConfigError, match=r"--target loihi1.*forward=chip"):
+        workflow.start(None, [], tmp_path / "run", CPU, origin)
+
+
 def test_weights_that_are_gone_on_from_are_not_woken(trained: Path, tmp_path: Path) -> None:
     """Neither at the start nor when resumed before the first batch."""
     origin, out = Origin(run=trained), tmp_path / "run"

@@ -127,6 +127,8 @@ class Description:
         Where :func:`tssl.datasets.load` would find it now.
     ready
         Whether it is on this machine already, so that loading downloads nothing.
+    downloadable
+        Whether loading downloads what is not.
     """
 
     name: str
@@ -139,6 +141,7 @@ class Description:
     licence: str
     found: str
     ready: bool
+    downloadable: bool = True
 
 
 class Source(Protocol):

@@ -106,6 +106,7 @@ class Nmnist:
             licence="CC BY-SA 4.0",
             found=where,
             ready=found is not None,
+            downloadable=False,
             **counts,
         )
 

@@ -183,7 +183,9 @@ class _Stream(NamedTuple):
         step = timing.step
         return _Stream(
             None if step is None else _quantity(step, "s", kind, f"mean of the {source}"),
-            _quantity(1 / timing.period[[0, 2, 1]], "1/s", kind, f"one over the {source}"),
+            None
+            if not timing.period.all()  # nothing happened, in no time
+            else _quantity(1 / timing.period[[0, 2, 1]], "1/s", kind, f"one over the {source}"),
             static,
         )
 

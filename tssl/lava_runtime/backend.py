@@ -1,7 +1,8 @@
 """What every backend does: take integers, give back all spikes."""
 
+import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -19,7 +20,8 @@ class BackendOptions:
     Parameters
     ----------
     python
-        Interpreter that has Lava; None for the one that runs tssl.
+        Interpreter that has Lava, the environment's ``TSSL_LAVA_PYTHON`` unless given; None for
+        the one that runs tssl.
     timeout
         Seconds that a run of Lava may take altogether; None to stop only what no longer moves.
     workers
@@ -28,7 +30,7 @@ class BackendOptions:
         The file to give to Lava, when the network was read from one; None to write it.
     """
 
-    python: str | None = None
+    python: str | None = field(default_factory=lambda: os.environ.get("TSSL_LAVA_PYTHON"))
     timeout: float | None = None
     workers: int = 1
     net_path: Path | None = None

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tssl import netx
+from tssl.errors import ConfigError
 from tssl.files import unfinished, written_together
 from tssl.lava_runtime import bundle as runtime
 from tssl.lava_runtime.engine import Compiled
@@ -12,16 +13,25 @@ from tssl.workflow.run import NETWORK_FILE, content_of
 __all__ = ["bundle", "check_folder"]
 
 
-def check_folder(directory: Path) -> None:
+def check_folder(directory: Path, net: Path | None = None) -> None:
     """Make sure that a bundle can be written to a folder; one left unfinished is replaced.
+
+    Parameters
+    ----------
+    net
+        Where the network itself will be written, if that is known.
 
     Raises
     ------
     ConfigError
-        When it holds something other than a bundle.
+        When it holds something other than a bundle, or would.
     OutputError
         When it cannot be created.
     """
+    if net is not None and net.resolve().is_relative_to(directory.resolve()):
+        raise ConfigError(
+            f"--bundle {directory}: would hold {net} as well; write that to another folder"
+        )
     if not unfinished(directory, runtime.FACTS):
         runtime.check_folder(directory)
 

@@ -8,10 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
+
 from tssl import datasets
 from tssl.errors import OutputError
 
-_PACKAGES = ("torch", "numpy", "h5py", "safetensors", "pydantic", "scikit-learn")
 _SHARED_MEMORY = Path("/dev/shm")
 _NEEDED_BYTES = 256 << 20
 
@@ -63,7 +64,7 @@ def diagnose(python: str | None) -> Diagnosis:
     python
         Interpreter that has Lava; None for this one.
     """
-    findings = [_interpreter(), *map(_package, _PACKAGES), _lava(python)]
+    findings = [_interpreter(), *map(_package, _packages()), _lava(python)]
     findings += [_data_set(name) for name in datasets.DATASETS]
     findings += [_space("scratch folder", Path(tempfile.gettempdir()))]
     if _SHARED_MEMORY.is_dir():
@@ -76,6 +77,12 @@ def _interpreter() -> Finding:
     ok = (3, 10) <= sys.version_info[:2] <= (3, 13)
     fix = "" if ok else "use Python 3.10, 3.11, 3.12 or 3.13"
     return Finding(subject="Python", ok=ok, detail=version, fix=fix)
+
+
+def _packages() -> list[str]:
+    """Return the names of the packages that tssl itself says it needs, here and now."""
+    needed = [Requirement(text) for text in importlib.metadata.requires("tssl") or ()]
+    return [each.name for each in needed if each.marker is None or each.marker.evaluate()]
 
 
 def _package(name: str) -> Finding:
@@ -108,7 +115,9 @@ def _lava(python: str | None) -> Finding:
 
 def _data_set(name: str) -> Finding:
     found = datasets.describe(name)
-    fix = "" if found.ready else f"tssl data fetch {name}"
+    fetch = f"tssl data fetch {name}"
+    by_hand = "put its files where docs/recipes.md says under Data sets"
+    fix = "" if found.ready else fetch if found.downloadable else by_hand
     return Finding(
         subject=f"data set {name}", ok=found.ready, detail=found.found, fix=fix, required=False
     )

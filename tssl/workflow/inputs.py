@@ -1,5 +1,7 @@
 """Choosing what to feed a network: a data set, a file, or random integers."""
 
+import os
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tokenize import TokenError
@@ -192,7 +194,7 @@ def _from_data_set(network: ChipNetwork, choice: InputChoice, name: str) -> Inpu
 def _from_file(
     network: ChipNetwork, choice: InputChoice, file: Path | NDArray[np.generic]
 ) -> Inputs:
-    values, text = (_read(file), str(file)) if isinstance(file, Path) else (file, "input")
+    values, text = (_read(file), printable(file)) if isinstance(file, Path) else (file, "input")
     try:
         train = network.as_train(values[: choice.samples] if values.ndim else values)
     except DataError as error:
@@ -205,6 +207,11 @@ def _from_file(
         raise ConfigError(f"--steps {choice.steps}: {text} holds {own_steps} time steps")
     steps = own_steps or _steps(network, choice)
     return Inputs(train=train, time_steps=steps, labels=None, text=text)
+
+
+def printable(path: Path) -> str:
+    """Return a path as text that can be written, whatever bytes its name has."""
+    return os.fsencode(path).decode("utf-8", "replace")
 
 
 def _read(path: Path) -> NDArray[np.generic]:
@@ -225,6 +232,8 @@ def _random(network: ChipNetwork, choice: InputChoice) -> Inputs:
     seed = choice.seed or 0
     rng = np.random.default_rng(seed)
     samples, steps = choice.samples or 1, _steps(network, choice)
+    if samples * steps * network.input.neurons >= sys.maxsize // 8:
+        raise ConfigError(f"--samples {samples}: more values than any memory holds")
     if network.input.neuron is not None:
         values: Any = rng.integers(*_BIAS_RANGE, (1, samples, network.input.neurons))
     elif choice.input_range is not None:

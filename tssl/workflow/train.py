@@ -21,6 +21,8 @@ from tssl.workflow.data import load_splits
 from tssl.workflow.export import checkpoint_file, chip_plan
 from tssl.workflow.recipes import recipe_path
 
+DEFAULT_TARGET = "loihi2"
+
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOutcome:
@@ -83,11 +85,12 @@ class Origin:
     run
         Folder of a run, or a checkpoint file.
     target
-        Hardware profile whose integers ``training.forward = 'chip'`` computes with.
+        Hardware profile whose integers ``training.forward = 'chip'`` computes with;
+        ``DEFAULT_TARGET`` when None.
     """
 
     run: Path
-    target: str = "loihi2"
+    target: str | None = None
 
 
 def start(
@@ -238,8 +241,13 @@ def _starting_point(recipe: Recipe, origin: Origin, train: Dataset) -> Checkpoin
 def _plan(found: Checkpoint, recipe: Recipe, origin: Origin, train: Dataset) -> ChipPlan | None:
     """Return the grid of integers to train on: that of before where the target holds it."""
     if recipe.training.forward == "float":
+        if origin.target is not None:
+            raise ConfigError(
+                f"--target {origin.target}: says whose integers forward=chip computes with; "
+                "add --set forward=chip or leave it out"
+            )
         return None
-    profile = load_profile(origin.target)
+    profile = load_profile(origin.target or DEFAULT_TARGET)
     if found.plan is not None and max(found.plan.largest_weights.values()) <= (
         profile.limits.largest_weight
     ):
