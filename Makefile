@@ -22,10 +22,11 @@ demo: .venv/base ## train, export, run on Lava, verify, report: the whole way on
 	@echo "  report.html                     the report; open it in a browser"
 
 test: .venv/dev ## run all tests, those with Lava included
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto -m "not slow and not lava"
+	$(BIN)/python -m pytest -m "slow or lava"
 
 check: lint ## format, lint, types, import contracts and the fast tests
-	$(BIN)/python -m pytest -q -m "not slow and not lava and not gpu"
+	$(BIN)/python -m pytest -q -n auto -m "not slow and not lava and not gpu"
 
 lint: .venv/dev ## format, lint, types and import contracts
 	$(BIN)/ruff format --check .

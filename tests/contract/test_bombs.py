@@ -18,6 +18,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pytest
 
 from tests.datasets.test_cifar10 import put, small_source
 from tests.lava_runtime.networks import conv_net, dense_net
@@ -31,6 +32,8 @@ from tssl.errors import TsslError
 from tssl.hw_profiles import load_profile
 from tssl.results import RunResult
 from tssl.spec import load_recipe
+
+pytestmark = pytest.mark.slow
 
 MEBIBYTE = 1 << 20
 MOST_MEBIBYTES = 500

@@ -11,6 +11,8 @@ from tssl.datasets import DATASETS
 from tssl.hw_profiles import profile_names
 from tssl.workflow.recipes import shipped_recipes
 
+pytestmark = pytest.mark.slow
+
 TSSL = Path(sys.executable).with_name("tssl")
 PATHS = "file"
 

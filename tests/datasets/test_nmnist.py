@@ -111,6 +111,7 @@ def test_an_archive_without_a_test_split_is_not_it(shared_dir: Path, real_dir: P
     assert Path(description.found).resolve() == (real_dir / REAL).resolve()
 
 
+@pytest.mark.slow
 def test_real_recordings_have_the_labels_of_mnist(real_dir: Path, mnist_dir: Path):
     description = datasets.describe("nmnist", data_dir=real_dir)
     assert (description.train, description.test) == (1000, 100)
@@ -123,6 +124,7 @@ def test_real_recordings_have_the_labels_of_mnist(real_dir: Path, mnist_dir: Pat
         assert data.source == description.found
 
 
+@pytest.mark.slow
 def test_real_recordings_show_the_digits_of_mnist(real_dir: Path, mnist_dir: Path):
     """Summed over time, a recording is its digit, smeared by the camera's motion."""
     frames = Frames(time_steps=1, bin_us=1 << 20)
@@ -141,6 +143,7 @@ def test_real_recordings_show_the_digits_of_mnist(real_dir: Path, mnist_dir: Pat
     assert np.median(share) > np.median(turned) + 0.05, "x and y are not exchanged"
 
 
+@pytest.mark.slow
 def test_a_real_recording_event_for_event(real_dir: Path):
     archive = real_dir / REAL
     content = next(

@@ -12,6 +12,8 @@ import pytest
 import tssl
 from tests.faults.scenes import Forker, Undisturbed, contents, parts
 
+pytestmark = pytest.mark.slow
+
 YEAR = 365 * 86400
 ASKING = re.compile(r"\btime\.(time|time_ns|localtime|gmtime|strftime)\b|datetime\.(now|today|utc)")
 

@@ -16,6 +16,8 @@ import pytest
 
 from tests.faults.scenes import SCENES, USAGE, Forker, Undisturbed, contents, parts
 
+pytestmark = pytest.mark.slow
+
 REASONS = {
     errno.ENOSPC: "No space left on device",
     errno.EROFS: "Read-only file system",

@@ -19,6 +19,8 @@ from tests.faults.scenes import Child, Forker, is_unfinished
 from tssl.datasets import fetch
 from tssl.errors import DataError
 
+pytestmark = pytest.mark.slow
+
 FILES = {"images.gz": gzip.compress(idx(IMAGES)), "labels.gz": gzip.compress(idx(LABELS))}
 
 

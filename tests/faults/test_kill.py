@@ -20,6 +20,8 @@ from tests.faults.scenes import (
     parts,
 )
 
+pytestmark = pytest.mark.slow
+
 KILLED = -9
 KILLED_WRITING = -25
 

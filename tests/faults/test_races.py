@@ -10,6 +10,8 @@ import pytest
 
 from tests.faults.scenes import USAGE, Forker, Undisturbed, contents, parts
 
+pytestmark = pytest.mark.slow
+
 TAKEN = (
     "was replaced while it was read",
     "already holds a run",

@@ -15,6 +15,7 @@ from tssl.trainer.samples import chip_encoding
 from tssl.workflow.recipes import shipped_recipes
 
 RECIPES = shipped_recipes()
+LARGE = {"fashion-mnist-cnn", "nmnist-cnn"}
 TOO_LARGE = {  # a dense layer with so many inputs that not even one neuron's synapses fit a core
     "cifar10-cnn": "layer dense8: needs synaptic memory for 16384",
     "cifar10-cnn-large": "layer dense8: needs synaptic memory for 32768",
@@ -42,7 +43,10 @@ def test_there_are_recipes():
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(name, marks=pytest.mark.slow) if name in TOO_LARGE else name for name in RECIPES],
+    [
+        pytest.param(name, marks=pytest.mark.slow) if name in LARGE | TOO_LARGE.keys() else name
+        for name in RECIPES
+    ],
 )
 def test_a_shipped_recipe_fits_loihi2_or_is_refused(name, rng):
     profile = load_profile("loihi2")

@@ -52,7 +52,7 @@ def both(
 
 
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("steps", [1, 2, 5, 30])
+@pytest.mark.parametrize("steps", [1, 5, pytest.param(30, marks=pytest.mark.slow)])
 def test_dense_layers(rule: str, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """701 neurons: no multiple of a program's block."""
     layer = neurons(record=True)
@@ -79,6 +79,7 @@ def test_spikes_and_potentials_only_when_asked(monkeypatch: pytest.MonkeyPatch) 
         assert trace.spikes.numel() == trace.voltage.numel() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLIC)
 def test_equal_to_the_official_code(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recurrence, "_is_fused", lambda _: True)
