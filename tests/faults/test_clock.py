@@ -34,9 +34,7 @@ def test_the_clock_jumps(
     assert parts(folder) == []
 
 
-@pytest.mark.parametrize(
-    "seconds", [pytest.param(0, marks=pytest.mark.slow, id="1970"), pytest.param(4e9, id="2096")]
-)
+@pytest.mark.parametrize("seconds", [pytest.param(0, id="1970"), pytest.param(4e9, id="2096")])
 @pytest.mark.parametrize("name", ["resume", "export over another", "run"])
 def test_files_of_another_time(
     name: str,
@@ -116,7 +114,6 @@ time_t time(time_t *result) {
 """
 
 
-@pytest.mark.slow
 def test_the_machines_clock_jumps(tmp_path: Path) -> None:
     """Every library sees it, down to C: 1976, before zip files began, and 2116."""
     library = tmp_path / "shim.so"

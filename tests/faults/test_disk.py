@@ -105,7 +105,6 @@ def test_one_operation_is_refused(
     refused_at(name, moment, code, tmp_path / "x", work, forker, expected)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", SCENES)
 def test_any_operation_is_refused(
     name: str,
@@ -156,7 +155,7 @@ def test_a_file_may_not_grow(
     assert not [path for path in parts(folder) if path.name != ".lock"]
 
 
-@pytest.mark.parametrize("pages", [pytest.param(2, marks=pytest.mark.slow), 5])
+@pytest.mark.parametrize("pages", [2, 5])
 @pytest.mark.parametrize("name", ["train", "export over another", "run over another", "bundle"])
 def test_a_full_disk(
     name: str,
@@ -189,7 +188,6 @@ def fill(disk: Path, left: int) -> None:
         os.posix_fallocate(file.fileno(), 0, status.f_bavail * status.f_frsize - left)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", SCENES)
 def test_a_disk_that_may_only_be_read(
     name: str,

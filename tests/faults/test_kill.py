@@ -63,7 +63,6 @@ def test_killed_at_some_moment(
     assert_whole_and_repeatable(killed, expected, folder, work, forker)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", SCENES)
 def test_killed_at_every_moment_that_matters(
     name: str,
@@ -80,7 +79,7 @@ def test_killed_at_every_moment_that_matters(
         assert_whole_and_repeatable(killed, expected, folder, work, forker)
 
 
-@pytest.mark.parametrize("largest", [pytest.param(0, marks=pytest.mark.slow), 3000])
+@pytest.mark.parametrize("largest", [0, 3000])
 @pytest.mark.parametrize("name", ["train", "export over another", "run over another", "bundle"])
 def test_killed_in_the_middle_of_a_write(
     name: str,

@@ -63,7 +63,6 @@ def test_two_trainings_in_one_folder(
     trainings_overtake(name, 1, tmp_path, work, forker, undisturbed(name))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", ["train", "resume"])
 def test_two_trainings_in_one_folder_at_more_moments(
     name: str,
@@ -75,7 +74,7 @@ def test_two_trainings_in_one_folder_at_more_moments(
     trainings_overtake(name, 12, tmp_path, work, forker, undisturbed(name))
 
 
-@pytest.mark.parametrize("name", ["train", pytest.param("resume", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["train", "resume"])
 def test_four_trainings_at_once(
     name: str,
     forker: Forker,
@@ -154,7 +153,6 @@ def test_two_writers_of_the_same_files(
     writers_overtake(names, 1, tmp_path, work, forker, undisturbed)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("names", PAIRS, ids=lambda names: names[0])
 def test_two_writers_of_the_same_files_at_more_moments(
     names: tuple[str, str],

@@ -99,12 +99,12 @@ class SpikingNetwork(nn.Module):
             return self._on_chip(inputs, self.plan, record_all)
         result = Forward(Trace(inputs, inputs, inputs), {}, {})
         constant = self.network.time_steps if inputs.dim() == 4 else 0
+        factors = self._factors if self.training else None
         signal = inputs[None] if constant else psp(inputs, tau_s=self.network.tau_s)
         for stage in self._stages:
             if isinstance(stage.layer, PoolSpec):
                 signal = self._drop(sum_pool(signal, stage.layer), stage.dropout)
                 continue
-            factors = self._factors if self.training else None
             current = weighted(signal, self.weights[stage.name], stage.layer, factors)
             neurons = self._neurons(stage, stage.layer, constant, record_all)
             constant = 0

@@ -290,7 +290,8 @@ class _Fused(torch.autograd.Function):
 
         steps, shape = neurons.constant_steps or len(current), current.shape[1:]
         potential, voltage = (empty(current, steps, shape) for _ in range(2))
-        response = _device_response(steps, neurons, current.device)
+        constant = neurons.tau_s if neurons.constant_steps else None
+        response = _device_response(steps, constant, current.device)
         count = gpu_kernels.forward(
             rows(current), response, gradient.constants(neurons), rows(potential), rows(voltage)
         )
@@ -315,8 +316,9 @@ class _Fused(torch.autograd.Function):
         return error, None, None, None
 
 
-def _device_response(steps: int, neurons: Neurons, device: torch.device) -> Tensor:
-    tau_s = neurons.tau_s if neurons.constant_steps else None
+@lru_cache
+def _device_response(steps: int, tau_s: float | None, device: torch.device) -> Tensor:
+    """Return :func:`constant_response` where it is needed, sent there once."""
     return torch.from_numpy(constant_response(steps, tau_s)).to(device)
 
 
