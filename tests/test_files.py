@@ -116,6 +116,23 @@ def test_a_pipe_is_not_replaced(tmp_path: Path):
     assert pipe.is_fifo()
 
 
+def test_a_pipe_among_files_is_not_replaced(tmp_path: Path):
+    pipe, last = tmp_path / "pipe", tmp_path / "last"
+    os.mkfifo(pipe)
+    last.write_text("old")
+    with pytest.raises(OutputError, match="no ordinary file"):
+        write_both(tmp_path)
+    assert pipe.is_fifo()
+    assert last.read_text() == "old"
+    assert leftovers(tmp_path) == ["last", "pipe"]
+
+
+def write_both(folder: Path) -> None:
+    with files.written_together(folder, "last") as temporary:
+        for name in ("pipe", "last"):
+            (temporary / name).write_text("new")
+
+
 def test_a_link_is_followed(tmp_path: Path):
     target, link = tmp_path / "there" / "file", tmp_path / "link"
     target.parent.mkdir()

@@ -51,8 +51,7 @@ def written(path: Path) -> Iterator[Path]:
         ``path`` is a device or a pipe, which must not be replaced; a link is followed.
     """
     path = Path(os.path.realpath(path))
-    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
-        raise OutputError(f"{path}: cannot be written: it is no ordinary file")
+    _check_ordinary(path)
     make_directory(path.parent)
     with _temporary(path, _new_file) as temporary:
         try:
@@ -284,7 +283,15 @@ def _discard(part: Path) -> None:
         part.unlink() if part.is_file() else shutil.rmtree(part)
 
 
+def _check_ordinary(path: Path) -> None:
+    """Refuse to replace a device or a pipe."""
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+        raise OutputError(f"{path}: cannot be written: it is no ordinary file")
+
+
 def _move_all(source: Path, target: Path, last: str) -> None:
+    for path in source.iterdir():
+        _check_ordinary(target / path.name)
     (target / last).unlink(missing_ok=True)
     for path in sorted(source.iterdir(), key=lambda path: path.name == last):
         if path.is_dir() and (target / path.name).is_dir():
