@@ -6,7 +6,7 @@ DEMO := runs/demo
 EDITABLE := --config-settings editable_mode=compat
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint bench docs clean
+.PHONY: help setup demo test fuzz check lint bench docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -22,8 +22,10 @@ demo: .venv/base ## train, export, run on Lava, verify, report: the whole way on
 	@echo "  report.html                     the report; open it in a browser"
 
 test: .venv/dev ## run all tests, those with Lava included
-	$(BIN)/python -m pytest -n auto -m "not slow and not lava"
-	$(BIN)/python -m pytest -m "slow or lava"
+	$(BIN)/python -m pytest -n auto --dist loadgroup --durations=20
+
+fuzz: .venv/dev ## read files spoilt at random, from a fresh seed, until Ctrl-C
+	$(BIN)/python -m tests.contract.fuzz
 
 check: lint ## format, lint, types, import contracts and the fast tests
 	$(BIN)/python -m pytest -q -n auto -m "not slow and not lava and not gpu"

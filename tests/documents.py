@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -24,12 +25,15 @@ _FENCE = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _MACHINE = re.compile(r"<!-- outputs of: (.*) -->")
-_PROCESSOR = ("model name", "cpu family", "model")
-"""What /proc/cpuinfo calls it; virtual machines give different processors one name."""
+_PROCESSOR = ("model name", "cpu family", "model", "flags")
+"""What /proc/cpuinfo says of it; virtual machines give different processors one name."""
 _WAITING = "no batch is done yet"
 """How a line begins that is printed only where the first batch takes long."""
 _SPEED = re.compile(r"[\d,]+ samples/s")
 _NUMBER = re.compile(r"-?[\d#][\d#.,:\N{NARROW NO-BREAK SPACE}]*")
+_DIGEST = re.compile(r"\b[0-9a-f]{32,}\b")
+_JUDGEMENT = re.compile(r"\b(?:times|of) the energy: it (?:loses|wins)(?:; within the bands .*)?")
+"""Which network needs less energy; that follows from training."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,9 @@ def aligned(shown: str, printed: str, *, numbers: bool) -> list[str]:
     Parameters
     ----------
     numbers
-        Whether numbers must be equal, too.
+        Whether all that follows from training must be equal too: numbers, digests, and which of
+        two networks needs less energy. Another processor rounds otherwise and trains another
+        network; its output has the same form.
 
     Raises
     ------
@@ -142,15 +148,20 @@ def _same(shown: str, printed: str, *, numbers: bool) -> bool:
 
 
 def _form(line: str) -> str:
-    """Return a line without its numbers, their prefixes and the widths of its columns."""
+    """Return a line without what follows from training, and without the widths of its columns."""
+    line = _JUDGEMENT.sub("the energy", _DIGEST.sub("#", line))
     line = re.sub(r"(?<=[\d ])[pnµmkM](?=[JsW]\b)", "", line)
     return " ".join(re.sub("─+", "─", _NUMBER.sub("#", line)).split())
 
 
 def machine() -> str:
-    """Return what decides the last digits of training here."""
+    """Return what decides the last digits of training here.
+
+    Kernels are chosen by the processor's flags, of which a virtual machine may hide some.
+    """
     found = (re.search(rf"^{key}\s*: (.*)$", _processor(), re.MULTILINE) for key in _PROCESSOR)
-    processor = " ".join(match[1] if match else "unknown" for match in found)
+    *names, flags = (match[1] if match else "unknown" for match in found)
+    processor = f"{' '.join(names)} ({zlib.crc32(flags.encode()):08x})"
     return ", ".join([processor, *(f"{name} {version(name)}" for name in ("torch", "numpy"))])
 
 

@@ -41,8 +41,8 @@ _SECONDS_TO_COMPILE = 4.0
 _SECONDS_BETWEEN_LINES = 30.0
 """Between signs of life where there is no terminal to show a bar."""
 
-_WIDE = 160
-"""Columns where nobody watches: a file or pipe should not get folded cells."""
+_WIDE = 10_000
+"""Columns where nobody watches: a file or pipe gets every row of a table in one line."""
 
 
 class Output:

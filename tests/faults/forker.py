@@ -150,7 +150,6 @@ def _child(
     """Run a command as the ``tssl`` of a new process would."""
     from tests.datasets import test_idx
     from tssl import datasets
-    from tssl.cli import run_command
 
     os.environ.update(environment)
     streams = [os.open(f"{output}.{end}", os.O_RDWR | os.O_CREAT, 0o666) for end in ("out", "err")]
@@ -163,7 +162,7 @@ def _child(
     sys.modules.setdefault("tests.faults.forker", sys.modules[__name__])
     seen = Fault(**fault)
     try:
-        status = run_command(arguments)
+        status = _call(arguments)
     except BaseException:  # noqa: BLE001 - the interpreter would do the same
         traceback.print_exc()
         status = 1
@@ -172,6 +171,22 @@ def _child(
         os.write(stream, text.getvalue().encode())
     os.write(report, json.dumps(seen.operations).encode())
     return status
+
+
+def _call(arguments: list[str]) -> int:
+    """Run a command of ``tssl``, or one of the writers."""
+    from tests.faults.writers import WRITERS
+    from tssl.cli import run_command
+    from tssl.errors import OutputError
+
+    if arguments[0] not in WRITERS:
+        return run_command(arguments)
+    try:
+        WRITERS[arguments[0]](Path(arguments[1]), arguments[2])
+    except OutputError as error:
+        sys.stderr.write(f"tssl: error: {error}\n")
+        return error.exit_code
+    return 0
 
 
 def _warm_up() -> None:

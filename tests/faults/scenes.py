@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 from safetensors import safe_open
 
+from tests.faults import writers
 from tssl import netx
 
 USAGE = 2
@@ -34,6 +36,16 @@ class Child:
         """Return ``stopped``, ``running`` after so many seconds, or the exit status."""
         found: int | str = self.ask("wait", pid=self.pid, seconds=seconds)
         return found
+
+    def settle(self) -> bool:
+        """Let it run until it ends or waits for a lock; return whether it waits."""
+        deadline = time.monotonic() + PATIENCE
+        while not isinstance(self.state(0), int):
+            if _waits_for_a_lock(self.pid):
+                return True
+            assert time.monotonic() < deadline, "it neither ends nor waits"
+            time.sleep(0.005)
+        return False
 
     def wait(self) -> int:
         """Return the exit status, or minus the signal that ended it."""
@@ -65,6 +77,12 @@ class Child:
         assert len(self.err.splitlines()) == 1, self.err
         assert self.err.startswith("tssl: error: ")
         assert ".part" not in self.err, "a temporary file is no business of the user"
+
+
+def _waits_for_a_lock(pid: int) -> bool:
+    """Return whether the system says so: number, ``->``, kind, mode, access, process, ..."""
+    lines = map(str.split, Path("/proc/locks").read_text().splitlines())
+    return any(line[1] == "->" and line[5] == str(pid) for line in lines)
 
 
 @dataclass
@@ -160,7 +178,7 @@ _REPORT = (
 _BUNDLE = (*_EXPORT, "--bundle", "{folder}/board")
 _COARSE_BUNDLE = (*_COARSE, "--bundle", "{folder}/board")
 
-SCENES = {
+VERBS = {
     "train": Scene(_TRAIN, again=_RESUME),
     "resume": Scene(_MORE, older=(_TRAIN,)),
     "export": Scene(_EXPORT),
@@ -172,6 +190,12 @@ SCENES = {
     "bundle": Scene(_BUNDLE),
     "bundle over another": Scene(_BUNDLE, older=(_COARSE_BUNDLE,)),
 }
+WRITERS = {
+    name: Scene((name, "{folder}", "new"), older=((name, "{folder}", "old"),))
+    for name in writers.WRITERS
+}
+"""All that a verb writes goes through one of these (``test_kill.py`` shows it)."""
+SCENES = VERBS | WRITERS
 
 
 @dataclass(frozen=True)

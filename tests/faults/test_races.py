@@ -12,6 +12,8 @@ from tests.faults.scenes import USAGE, Forker, Undisturbed, contents, parts
 
 pytestmark = pytest.mark.slow
 
+MOMENTS = 4
+"""At how many, drawn from all, a command is overtaken."""
 TAKEN = (
     "was replaced while it was read",
     "already holds a run",
@@ -20,8 +22,8 @@ TAKEN = (
 )
 
 
-def moments_of(name: str, of: Undisturbed, count: int) -> list[int]:
-    return sorted(random.Random(name).sample(of.moments, min(count, len(of.moments))))
+def moments_of(name: str, of: Undisturbed) -> list[int]:
+    return sorted(random.Random(name).sample(of.moments, min(MOMENTS, len(of.moments))))
 
 
 def overtaken(
@@ -31,25 +33,13 @@ def overtaken(
     stopped = forker.start(*first, folder=folder, stop=moment)
     assert stopped.state() == "stopped"
     other = forker.start(*second)
-    other.state(1)  # it may have to wait for the one that was stopped
+    other.settle()  # it may have to wait for the one that was stopped
     stopped.go_on()
     ends = stopped.wait(), other.wait()
     for child, end in zip((stopped, other), ends, strict=True):
         if end:
             child.assert_one_line(next((why for why in TAKEN if why in child.err), "TAKEN"))
     return ends
-
-
-def trainings_overtake(
-    name: str, count: int, folder: Path, work: Path, forker: Forker, expected: Undisturbed
-) -> None:
-    for moment in moments_of(name, expected, count):
-        place = expected.copy(folder / str(moment))
-        words = expected.scene.on(place, work)
-        ends = overtaken(words, words, moment, place, forker)
-        assert 0 in ends
-        assert contents(place) == expected.after
-        assert parts(place) == []
 
 
 @pytest.mark.parametrize("name", ["train", "resume"])
@@ -60,18 +50,13 @@ def test_two_trainings_in_one_folder(
     tmp_path: Path,
     undisturbed: Callable[[str], Undisturbed],
 ) -> None:
-    trainings_overtake(name, 1, tmp_path, work, forker, undisturbed(name))
-
-
-@pytest.mark.parametrize("name", ["train", "resume"])
-def test_two_trainings_in_one_folder_at_more_moments(
-    name: str,
-    forker: Forker,
-    work: Path,
-    tmp_path: Path,
-    undisturbed: Callable[[str], Undisturbed],
-) -> None:
-    trainings_overtake(name, 12, tmp_path, work, forker, undisturbed(name))
+    expected = undisturbed(name)
+    for moment in moments_of(name, expected):
+        place = expected.copy(tmp_path / str(moment))
+        words = expected.scene.on(place, work)
+        assert 0 in overtaken(words, words, moment, place, forker)
+        assert contents(place) == expected.after
+        assert parts(place) == []
 
 
 @pytest.mark.parametrize("name", ["train", "resume"])
@@ -115,18 +100,21 @@ def split(found: dict[str, Any]) -> list[dict[str, Any]]:
     return [{path: found[path] for path in found if path not in board}, board]
 
 
-def writers_overtake(
+PAIRS = [(name, f"{name} over another") for name in ("export", "run", "report", "bundle")]
+
+
+@pytest.mark.parametrize("names", PAIRS, ids=lambda names: names[0])
+def test_two_writers_of_the_same_files(
     names: tuple[str, str],
-    count: int,
-    folder: Path,
-    work: Path,
     forker: Forker,
+    work: Path,
+    tmp_path: Path,
     undisturbed: Callable[[str], Undisturbed],
 ) -> None:
     """One stops, the other one writes something else to the same names in the meantime."""
     expected, other = (undisturbed(name) for name in names)
-    for moment in moments_of(names[0], expected, count):
-        place = expected.copy(folder / str(moment))
+    for moment in moments_of(names[0], expected):
+        place = expected.copy(tmp_path / str(moment))
         second = [word.format(folder=place, work=work) for word in other.scene.older[0]]
         first_end, second_end = overtaken(
             expected.scene.on(place, work), second, moment, place, forker
@@ -139,31 +127,6 @@ def writers_overtake(
         assert parts(place) == []
 
 
-PAIRS = [(name, f"{name} over another") for name in ("export", "run", "report", "bundle")]
-
-
-@pytest.mark.parametrize("names", PAIRS[:2], ids=lambda names: names[0])
-def test_two_writers_of_the_same_files(
-    names: tuple[str, str],
-    forker: Forker,
-    work: Path,
-    tmp_path: Path,
-    undisturbed: Callable[[str], Undisturbed],
-) -> None:
-    writers_overtake(names, 1, tmp_path, work, forker, undisturbed)
-
-
-@pytest.mark.parametrize("names", PAIRS, ids=lambda names: names[0])
-def test_two_writers_of_the_same_files_at_more_moments(
-    names: tuple[str, str],
-    forker: Forker,
-    work: Path,
-    tmp_path: Path,
-    undisturbed: Callable[[str], Undisturbed],
-) -> None:
-    writers_overtake(names, 12, tmp_path, work, forker, undisturbed)
-
-
 def test_a_reader_waits_for_files_that_belong_together(
     forker: Forker, work: Path, tmp_path: Path, undisturbed: Callable[[str], Undisturbed]
 ) -> None:
@@ -173,7 +136,7 @@ def test_a_reader_waits_for_files_that_belong_together(
     writer = forker.start(*expected.scene.on(folder, work), folder=folder, stop=renames[-1])
     assert writer.state() == "stopped"
     reader = forker.start("report", folder / "result", "--profile", "loihi2", "--quiet")
-    assert reader.state(0.3) == "running"
+    assert reader.settle(), "it waits"
     writer.go_on()
     assert writer.wait() == 0
     assert reader.wait() == 0, reader.err

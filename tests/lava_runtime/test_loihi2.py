@@ -1,5 +1,3 @@
-import time
-
 import numpy as np
 import pytest
 
@@ -10,12 +8,10 @@ from tssl.lava_runtime.worker import period
 
 
 @pytest.mark.lava
-def test_absence_is_said_in_one_line_and_in_seconds(rng):
-    started = time.monotonic()
+def test_absence_is_said_in_one_line(rng):
     with pytest.raises(BackendUnavailableError, match="lava-loihi extension") as caught:
         list(Loihi2().run(dense_net(rng), np.zeros((1, 1, 9), int), 5, lambda _: None))
     assert "\n" not in str(caught.value)
-    assert time.monotonic() - started < 20
 
 
 @pytest.mark.parametrize(("steps", "expected"), [(1, 1), (2, 2), (5, 8), (8, 8), (9, 16)])
