@@ -16,7 +16,8 @@ from unittest.mock import patch
 import torch
 from torch import Tensor
 
-from tssl.spec import ConvSpec, LayerSpec, PoolSpec, Recipe
+from tssl.graph import Node, resolve
+from tssl.spec import Recipe
 from tssl.trainer.loss import desired_spikes
 
 Shape = tuple[int, ...]
@@ -74,27 +75,28 @@ class OfficialStep:
 
 def layer_configs(recipe: Recipe, shape: Shape) -> dict[str, dict[str, Any]]:
     """Return a recipe's layers as the official configuration files say it."""
-    network, found = recipe.network, {}
-    for name, layer, outgoing in zip(
-        network.layer_names, network.layers, network.shapes(shape), strict=True
-    ):
-        found[name] = {"threshold": network.threshold, **_config(layer, shape)}
-        shape = outgoing
-    return found
+    return {
+        node.name: {"threshold": recipe.network.threshold, **_config(node)}
+        for node in resolve(recipe.network, shape)
+    }
 
 
-def _config(layer: LayerSpec, shape: Shape) -> dict[str, Any]:
-    if isinstance(layer, PoolSpec):
-        return {"type": "pooling", "kernel_size": layer.kernel[0], "theta": layer.gain}
-    if isinstance(layer, ConvSpec):
+def _config(node: Node) -> dict[str, Any]:
+    if node.geometry is None:
         return {
-            "type": "conv",
-            "in_channels": shape[0],
-            "out_channels": layer.channels,
-            "kernel_size": layer.kernel[0],
-            "padding": layer.padding[0],
+            "type": "linear",
+            "n_inputs": math.prod(node.input_shape),
+            "n_outputs": node.outputs,
         }
-    return {"type": "linear", "n_inputs": math.prod(shape), "n_outputs": layer.neurons}
+    if node.neuron is None:
+        return {"type": "pooling", "kernel_size": node.geometry.kernel[0], "theta": node.gain}
+    return {
+        "type": "conv",
+        "in_channels": node.input_shape[0],
+        "out_channels": node.output_shape[0],
+        "kernel_size": node.geometry.kernel[0],
+        "padding": node.geometry.padding[0],
+    }
 
 
 def _on_cpu() -> Any:

@@ -28,7 +28,8 @@ from official import OfficialStep
 from torch import Tensor
 
 from tssl.checkpoint import ChipPlan
-from tssl.spec import ConvSpec, DenseSpec, PoolSpec, Recipe, load_recipe
+from tssl.geometry import Geometry
+from tssl.spec import Recipe, load_recipe
 from tssl.trainer import linear, recurrence
 from tssl.trainer.linear import weighted
 from tssl.trainer.loss import desired_spikes, loss_of
@@ -99,6 +100,7 @@ class PublishedStep:
 
     def __init__(self, network: SpikingNetwork, recipe: Recipe, x: Tensor, labels: Tensor) -> None:
         self.spec, self.training, self.labels = recipe.network, recipe.training, labels
+        self.graph = network.graph
         self.weights = {n: w.detach().clone().requires_grad_() for n, w in network.weights.items()}
         self.optimizer = torch.optim.AdamW(self.weights.values(), lr=recipe.training.lr)
         self.frames = x[..., None].expand(*x.shape, recipe.network.time_steps)
@@ -120,20 +122,20 @@ class PublishedStep:
     def forward(self) -> Tensor:
         """Return the output's potentials, time last."""
         signal = self.filtered(self.frames)
-        for name, layer in zip(self.spec.layer_names, self.spec.layers, strict=True):
-            if isinstance(layer, PoolSpec):
-                window = (*layer.kernel, 1)
-                signal = F.avg_pool3d(signal, window, divisor_override=1) * layer.gain
+        for node in self.graph:
+            neuron = node.neuron
+            if neuron is None:
+                window = (*node.geometry.kernel, 1)
+                signal = F.avg_pool3d(signal, window, divisor_override=1) * node.gain
             else:
-                current = self.weighted(signal, self.weights[name], layer)
-                threshold = layer.threshold or self.spec.threshold
-                signal = Published.apply(current, self.spec.tau_m, self.spec.tau_s, threshold)
+                current = self.weighted(signal, self.weights[node.name], node.geometry)
+                signal = Published.apply(current, neuron.tau_m, neuron.tau_s, neuron.threshold)
         return signal
 
-    def weighted(self, signal: Tensor, weight: Tensor, layer: DenseSpec | ConvSpec) -> Tensor:
+    def weighted(self, signal: Tensor, weight: Tensor, geometry: Geometry | None) -> Tensor:
         """Return the weighted sums, time last."""
-        if isinstance(layer, ConvSpec):
-            return F.conv3d(signal, weight[..., None], padding=(*layer.padding, 0))
+        if geometry is not None:
+            return F.conv3d(signal, weight[..., None], padding=(*geometry.padding, 0))
         flat = signal.flatten(1, -2) if signal.dim() == 5 else signal
         return F.linear(flat.transpose(1, 2), weight).transpose(1, 2)
 
@@ -173,33 +175,30 @@ def eager(step: Step) -> Step:
     return run
 
 
-def product_shapes(recipe: Recipe, batch: int) -> list[tuple[DenseSpec | ConvSpec, Tensor, Tensor]]:
-    """Return layer, input and weight of every product; a constant input is weighted once."""
+def product_shapes(recipe: Recipe, batch: int) -> list[tuple[Geometry | None, Tensor, Tensor]]:
+    """Return geometry, input and weight of every product; a constant input is weighted once."""
     network = SpikingNetwork(recipe, SHAPE, torch.Generator().manual_seed(0))
-    found, shape, steps = [], SHAPE, 1
-    sizes = recipe.network.shapes(SHAPE)
-    for name, layer, outgoing in zip(
-        recipe.network.layer_names, recipe.network.layers, sizes, strict=True
-    ):
-        if not isinstance(layer, PoolSpec):
-            signal = torch.rand(steps, batch, *shape)
-            found.append((layer, signal, network.weights[name].detach().clone()))
-            steps = recipe.network.time_steps
-        shape = outgoing
+    found, steps = [], 1
+    for node in network.graph.spiking:
+        signal = torch.rand(steps, batch, *node.input_shape)
+        found.append((node.geometry, signal, network.weights[node.name].detach().clone()))
+        steps = recipe.network.time_steps
     return found
 
 
 def products_step(recipe: Recipe, batch: int) -> Step:
     """Return the products of a step: each forward, by input and by weight."""
     cases = []
-    for position, (layer, signal, weight) in enumerate(product_shapes(recipe, batch)):
+    for position, (geometry, signal, weight) in enumerate(product_shapes(recipe, batch)):
         signal.requires_grad_(position > 0)  # nobody wants the error at the pixels
         weight.requires_grad_()
-        cases.append((layer, signal, weight, torch.ones_like(weighted(signal, weight, layer))))
+        cases.append(
+            (geometry, signal, weight, torch.ones_like(weighted(signal, weight, geometry)))
+        )
 
     def step() -> None:
-        for layer, signal, weight, coming in cases:
-            weighted(signal, weight, layer).backward(coming)
+        for geometry, signal, weight, coming in cases:
+            weighted(signal, weight, geometry).backward(coming)
 
     return step
 
@@ -207,8 +206,8 @@ def products_step(recipe: Recipe, batch: int) -> Step:
 def operations(recipe: Recipe, batch: int) -> float:
     """Return floating-point operations of the products of a step, a multiply-add being two."""
     total = 0.0
-    for position, (layer, signal, weight) in enumerate(product_shapes(recipe, batch)):
-        outputs = weighted(signal, weight, layer).numel()
+    for position, (geometry, signal, weight) in enumerate(product_shapes(recipe, batch)):
+        outputs = weighted(signal, weight, geometry).numel()
         passes = 3 if position else 2
         total += passes * 2 * outputs * weight[0].numel()
     return total
@@ -257,8 +256,8 @@ def kept_bytes(network: SpikingNetwork, x: Tensor) -> int:
 def needed_bytes(recipe: Recipe, batch: int) -> int:
     """Return what any exact backward pass needs: inputs of products, currents of neurons."""
     total = 0
-    for position, (layer, signal, weight) in enumerate(product_shapes(recipe, batch)):
-        total += 4 * weighted(signal, weight, layer).numel()
+    for position, (geometry, signal, weight) in enumerate(product_shapes(recipe, batch)):
+        total += 4 * weighted(signal, weight, geometry).numel()
         total += 4 * signal.numel() if position else 0
     return total
 

@@ -18,8 +18,10 @@ from tests.trainer import test_rules, tiny
 from tssl import datasets
 from tssl.chip import ChipNetwork
 from tssl.errors import DataError
+from tssl.graph.kinds.kind import Place
 from tssl.hw_profiles import CostOptions, estimate, load_profile, map_to_cores
 from tssl.lava_runtime import BACKENDS, BackendOptions, create_backend
+from tssl.neurons import Lif
 from tssl.results import collect
 from tssl.spec import TrainingSpec
 from tssl.trainer.neuron import Activity, Neurons
@@ -72,9 +74,10 @@ def test_the_page_has_its_examples() -> None:
         "tssl/datasets/letters.py",
         "mychip.toml",
         "tssl/lava_runtime/chip_model.py",
+        "tssl/graph/kinds/local.py",
     ]
     assert list(LINES) == ["local", "arctan", "letters", "model"]
-    assert len(PARTS) == 4
+    assert len(PARTS) == 3
 
 
 # --- rules -----------------------------------------------------------------------------------
@@ -234,13 +237,18 @@ def test_the_three_forms_of_the_local_layer_are_one_map() -> None:
         found.update(
             {name: scope[name] for name in re.findall(r"^(?:def|class) (\w+)", code, re.M)}
         )
-    spec = found["LocalSpec"](type="local", channels=3, kernel=(2, 3))
+    local = importlib.import_module("tssl.graph.kinds.local").LOCAL
+    entry = local.entry.model_validate({"type": "local", "channels": 3, "kernel": [2, 3]})
+    neuron = Lif(tau_m=5.0, tau_s=3.0, threshold=1.0)
+    node = local.node(entry, Place("local1", ("input",), (2, 5, 6), neuron))
+    assert node.output_shape == (3, 4, 4)
     generator = torch.Generator().manual_seed(1)
     images = torch.randn(4, 2, 5, 6, generator=generator, dtype=torch.float64)
-    weight = torch.randn(3 * 4 * 4, 2 * 2 * 3, generator=generator, dtype=torch.float64)
-    trained = found["local"](images, weight, spec)
-    witness = found["_local"](images, weight, spec)
-    unshared = found["unshared"](weight.numpy(), (2, 5, 6), spec)
+    size = node.parameters["weight"].shape
+    weight = torch.randn(size, generator=generator, dtype=torch.float64)
+    trained = found["local"](images, weight, node.geometry)
+    witness = found["_local"](images, weight, node.geometry)
+    unshared = found["unshared"](weight.numpy(), node)
     assert trained.shape == (4, 3, 4, 4)
     torch.testing.assert_close(trained, witness, rtol=1e-12, atol=1e-12)
     product = images.flatten(1).numpy() @ unshared.T

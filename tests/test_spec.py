@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from tssl.errors import ConfigError
-from tssl.spec import ConvSpec, DenseSpec, NetworkSpec, PoolSpec, load_recipe, recipe_from_tables
+from tssl.graph.kinds.conv import ConvEntry
+from tssl.graph.kinds.dense import DenseEntry
+from tssl.spec import load_recipe, recipe_from_tables
 from tssl.workflow.recipes import shipped_recipes
 
 SHIPPED = shipped_recipes()
@@ -72,7 +74,7 @@ def test_defaults_are_those_of_the_paper():
     assert (training.rule, training.loss, training.seed) == ("tssl-bp", "kernel", 0)
     assert (training.batch_size, training.lr) == (50, 5e-4)
     assert (recipe.encoding.mean, recipe.encoding.std, recipe.encoding.resolution) == (0, 1, 15)
-    assert network.layers == (DenseSpec(type="dense", neurons=10),)
+    assert network.layers == (DenseEntry(type="dense", neurons=10),)
 
 
 def test_defaults_are_spelled_out_in_toml():
@@ -82,26 +84,17 @@ def test_defaults_are_spelled_out_in_toml():
 
 def test_a_single_number_is_a_pair():
     layers = recipe_from_tables(tables(), "test").network.layers
-    assert isinstance(layers[0], ConvSpec)
+    assert isinstance(layers[0], ConvEntry)
     assert layers[0].kernel == (3, 3)
     given = with_value("network.layers.1.kernel", [2, 3])
     (first, *_) = recipe_from_tables(given, "test").network.layers
-    assert isinstance(first, ConvSpec)
+    assert isinstance(first, ConvEntry)
     assert (first.kernel, first.stride, first.padding) == ((2, 3), (1, 1), (0, 0))
 
 
-def test_shapes_by_hand():
+def test_names_of_layers():
     network = recipe_from_tables(tables(), "test").network
     assert network.layer_names == ("conv1", "pool2", "dense3")
-    # 9 x 8 without padding: 7 x 6; of 7 rows the pool drops one
-    assert network.shapes((1, 9, 8)) == [(2, 7, 6), (2, 3, 3), (10,)]
-
-
-def test_shapes_with_stride_and_padding():
-    network = NetworkSpec(
-        layers=(ConvSpec(type="conv", channels=3, kernel=(3, 5), stride=(2, 1), padding=(1, 0)),)
-    )
-    assert network.shapes((2, 8, 8)) == [(3, 4, 4)]
 
 
 @pytest.mark.parametrize("steps", [5, 10, 20])
@@ -334,19 +327,6 @@ def test_integers_are_not_rounded(precision):
     given = {**tables(), "training": {"forward": "chip", "precision": precision}}
     with pytest.raises(ConfigError, match=rf"precision = '{precision}' would round the integers"):
         recipe_from_tables(given, "my.toml")
-
-
-@pytest.mark.parametrize(
-    ("layer", "name"),
-    [
-        (ConvSpec(type="conv", channels=1, kernel=(9, 3)), "conv1"),
-        (PoolSpec(type="pool", kernel=(3, 9)), "pool1"),
-    ],
-)
-def test_kernels_larger_than_the_image(layer, name):
-    network = NetworkSpec(layers=(layer, DenseSpec(type="dense", neurons=2)))
-    with pytest.raises(ConfigError, match=rf"network.layers: {name} with kernel .*\(1, 8, 8\)"):
-        network.shapes((1, 8, 8))
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from safetensors.numpy import save
 from tssl.chip import Encoding
 from tssl.errors import CheckpointError, ConfigError, RangeError
 from tssl.files import written
+from tssl.graph import Graph, resolve
 from tssl.spec import Recipe, recipe_from_tables
 
 FORMAT_VERSION = 1
@@ -67,7 +69,7 @@ class Checkpoint:
     encoding
         How samples become input integers.
     weights
-        By layer name; dense ``(neurons, inputs)``, convolution ``(O, C, kh, kw)``.
+        By the name of the parameter, see ``tssl.graph.Parameter``.
     provenance
         Epoch, accuracies, versions, seed: JSON data for people.
     plan
@@ -80,6 +82,17 @@ class Checkpoint:
     weights: dict[str, Array]
     provenance: dict[str, Any]
     plan: ChipPlan | None = None
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The network that was trained.
+
+        Raises
+        ------
+        ConfigError
+            When the recipe does not fit ``input_shape``.
+        """
+        return resolve(self.recipe.network, self.input_shape)
 
     def save(self, path: Path) -> None:
         """Write the checkpoint as safetensors (no pickle)."""
@@ -122,10 +135,10 @@ class Checkpoint:
     def check(self, path: Path) -> None:
         """Refuse weights that are missing, misshapen or not finite; ``path`` is for the error."""
         try:
-            shapes = weight_shapes(self.recipe, self.input_shape)
+            parameters = self.graph.parameters
         except ConfigError as error:
             raise CheckpointError(f"{path}: {error}") from error
-        for name, shape in shapes.items():
+        for name, (_, shape) in parameters.items():
             if name not in self.weights:
                 raise CheckpointError(f"{path}: has no weights for layer {name}")
             weight = self.weights[name]
@@ -142,29 +155,6 @@ class Checkpoint:
                     f"{path}: layer {name} has weights that are not finite numbers; train again "
                     "with a smaller learning rate"
                 )
-
-
-def recurrent_name(layer: str) -> str:
-    """Return under which name the weights among a layer's own neurons are kept."""
-    return f"{layer}_recurrent"
-
-
-def weight_shapes(recipe: Recipe, input_shape: tuple[int, int, int]) -> dict[str, tuple[int, ...]]:
-    """Return the shape of the weights of every layer that has some."""
-    network = recipe.network
-    shapes: dict[str, tuple[int, ...]] = {}
-    incoming: tuple[int, ...] = input_shape
-    for name, layer, outgoing in zip(
-        network.layer_names, network.layers, network.shapes(input_shape), strict=True
-    ):
-        if layer.type == "dense":
-            shapes[name] = (layer.neurons, math.prod(incoming))
-            if layer.recurrent:
-                shapes[recurrent_name(name)] = (layer.neurons, layer.neurons)
-        elif layer.type == "conv":
-            shapes[name] = (layer.channels, incoming[0] // layer.groups, *layer.kernel)
-        incoming = outgoing
-    return shapes
 
 
 def save_tensors(path: Path, tensors: dict[str, Array], document: dict[str, Any]) -> None:

@@ -4,68 +4,42 @@ import difflib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 import tomli_w
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from tssl.errors import ConfigError
 from tssl.files import read_toml
+from tssl.graph.kinds import KINDS, LayerEntry
+from tssl.settings import (
+    Above0,
+    AtLeast0,
+    Entries,
+    NonNegative,
+    Number,
+    Positive,
+    Seed,
+    TimeConstant,
+)
 
 __all__ = [
     "AugmentationSpec",
-    "ConvSpec",
     "DataSpec",
-    "DenseSpec",
     "EncodingSpec",
     "LayerSpec",
     "NetworkSpec",
-    "PoolSpec",
     "Recipe",
     "TrainingSpec",
     "load_recipe",
     "recipe_from_tables",
 ]
 
-_LARGEST, _SMALLEST = 1e30, 1e-30
 _SPIKE_LIMIT = float(1 << 31)
 _SHOWN = 80
 
 
-def _within_float32(value: float) -> float:
-    """Refuse numbers that training in single precision would turn into zero or infinity."""
-    if value and not _SMALLEST <= abs(value) <= _LARGEST:
-        raise ValueError(f"must be 0 or between {_SMALLEST:g} and {_LARGEST:g} in magnitude")
-    return value
-
-
-# strict: a text or a boolean is no number
-Number = Annotated[float, Field(strict=True), AfterValidator(_within_float32)]
-Above0 = Annotated[Number, Field(gt=0)]
-AtLeast0 = Annotated[Number, Field(ge=0)]
-TimeConstant = Annotated[Number, Field(ge=1.0, le=4096.0)]
-Share = Annotated[Number, Field(ge=0, lt=1)]
-Positive = Annotated[int, Field(gt=0, le=1_000_000_000, strict=True)]
-NonNegative = Annotated[int, Field(ge=0, le=1_000_000_000, strict=True)]
-Seed = Annotated[int, Field(ge=0, lt=1 << 63, strict=True)]
-Pair = tuple[Positive, Positive]
-NonNegativePair = tuple[NonNegative, NonNegative]
-
-
-class _Strict(BaseModel):
-    """Keys must be known, values finite and of the right type, objects immutable."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class DataSpec(_Strict):
+class DataSpec(Entries):
     """Which data set the network is trained on.
 
     Parameters
@@ -80,7 +54,7 @@ class DataSpec(_Strict):
     bin_us: Positive | None = None
 
 
-class EncodingSpec(_Strict):
+class EncodingSpec(Entries):
     """How a static image becomes graded input spikes, the same at every time step.
 
     A pixel ``x`` in 0...1 becomes the integer ``round((x - mean) / std * resolution)``;
@@ -110,75 +84,16 @@ class EncodingSpec(_Strict):
         return self
 
 
-class DenseSpec(_Strict):
-    """All-to-all layer of spiking neurons; it flattens its input in (C, H, W) order.
-
-    Parameters
-    ----------
-    recurrent
-        Whether the neurons also see each other's spikes, one step later.
-    dropout
-        Share of the neurons whose output is taken away in training, for all time steps of a
-        sample; the others are raised in proportion.
-    """
-
-    type: Literal["dense"]
-    neurons: Positive
-    recurrent: Annotated[bool, Field(strict=True)] = False
-    threshold: Above0 | None = None
-    weight_scale: Above0 = 1.0
-    dropout: Share = 0.0
+if TYPE_CHECKING:
+    LayerSpec = LayerEntry
+else:
+    LayerSpec = Annotated[
+        Union[tuple(kind.entry for kind in KINDS.values())],  # noqa: UP007 - made of a table
+        Field(discriminator="type"),
+    ]
 
 
-class ConvSpec(_Strict):
-    """Convolution layer of spiking neurons; pairs are (height, width)."""
-
-    type: Literal["conv"]
-    channels: Positive
-    kernel: Pair
-    stride: Pair = (1, 1)
-    padding: NonNegativePair = (0, 0)
-    dilation: Pair = (1, 1)
-    groups: Positive = 1
-    threshold: Above0 | None = None
-    weight_scale: Above0 = 1.0
-    dropout: Share = 0.0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _square(cls, values: Any) -> Any:  # noqa: ANN401 - whatever the TOML holds
-        return _with_pairs(values, ("kernel", "stride", "padding", "dilation"))
-
-    @model_validator(mode="after")
-    def _check_groups(self) -> "ConvSpec":
-        if self.channels % self.groups:
-            raise ValueError(
-                f"channels = {self.channels} cannot be divided into groups = {self.groups}"
-            )
-        return self
-
-
-class PoolSpec(_Strict):
-    """Sum pooling of post-synaptic potentials, times ``gain``; it has no neurons.
-
-    The windows do not overlap; rows and columns that fill no window are dropped.
-    """
-
-    type: Literal["pool"]
-    kernel: Pair
-    gain: Above0 = 1.1
-    dropout: Share = 0.0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _square(cls, values: Any) -> Any:  # noqa: ANN401 - whatever the TOML holds
-        return _with_pairs(values, ("kernel",))
-
-
-LayerSpec = Annotated[DenseSpec | ConvSpec | PoolSpec, Field(discriminator="type")]
-
-
-class AugmentationSpec(_Strict):
+class AugmentationSpec(Entries):
     """How training pictures are varied from epoch to epoch.
 
     Parameters
@@ -193,7 +108,7 @@ class AugmentationSpec(_Strict):
     flip: Annotated[bool, Field(strict=True)] = False
 
 
-class NetworkSpec(_Strict):
+class NetworkSpec(Entries):
     """A chain of layers of TSSL-BP neurons.
 
     Parameters
@@ -214,13 +129,15 @@ class NetworkSpec(_Strict):
 
     @model_validator(mode="after")
     def _check(self) -> "NetworkSpec":
-        if isinstance(self.layers[-1], PoolSpec):
-            raise ValueError("the last layer must have neurons; it is a pool")
+        last = self.layers[-1].type
+        if not KINDS[last].has_neurons:
+            raise ValueError(f"the last layer must have neurons; it is a {last}")
         flat = False
         for number, layer in enumerate(self.layers, start=1):
-            if flat and not isinstance(layer, DenseSpec):
+            kind = KINDS[layer.type]
+            if flat and kind.needs_image:
                 raise ValueError(f"layer {number} ({layer.type}) cannot follow a dense layer")
-            flat = isinstance(layer, DenseSpec)
+            flat = not kind.gives_image
         return self
 
     @property
@@ -228,23 +145,8 @@ class NetworkSpec(_Strict):
         """Names like ``conv1``, ``pool2``, ``dense3``."""
         return tuple(f"{layer.type}{number}" for number, layer in enumerate(self.layers, start=1))
 
-    def shapes(self, input_shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-        """Return the output shape of every layer for an input (C, H, W).
 
-        Raises
-        ------
-        ConfigError
-            When a kernel does not fit what reaches it.
-        """
-        shapes = []
-        shape = input_shape
-        for name, layer in zip(self.layer_names, self.layers, strict=True):
-            shape = _output_shape(name, layer, shape)
-            shapes.append(shape)
-        return shapes
-
-
-class TrainingSpec(_Strict):
+class TrainingSpec(Entries):
     """How the network is trained.
 
     Parameters
@@ -327,7 +229,7 @@ class TrainingSpec(_Strict):
         return self
 
 
-class Recipe(_Strict):
+class Recipe(Entries):
     """Everything that decides a training run, apart from the machine."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -360,7 +262,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {
     "network": NetworkSpec,
     "training": TrainingSpec,
 }
-_LAYERS: dict[str, type[BaseModel]] = {"dense": DenseSpec, "conv": ConvSpec, "pool": PoolSpec}
+_LAYERS: dict[str, type[BaseModel]] = {name: kind.entry for name, kind in KINDS.items()}
 _TABLE, _LIST = "must be a table", "must be a list"
 _PLAIN = {
     "missing": "a number is missing; one number, or a pair (height, width), is expected",
@@ -473,40 +375,3 @@ def _keys_at(location: tuple[int | str, ...]) -> list[str]:
 def _did_you_mean(word: str, known: list[str]) -> str:
     close = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean '{close[0]}'?" if close else f"; known keys: {', '.join(known)}"
-
-
-def _with_pairs(values: Any, keys: tuple[str, ...]) -> Any:  # noqa: ANN401 - unvalidated
-    """Let a single number stand for a pair."""
-    if not isinstance(values, dict):
-        return values
-    single = {key: (values[key],) * 2 for key in keys if _is_single(values.get(key))}
-    return {**values, **single}
-
-
-def _is_single(value: object) -> bool:
-    return value is not None and not isinstance(value, list | tuple | dict)
-
-
-def _output_shape(name: str, layer: LayerSpec, shape: tuple[int, ...]) -> tuple[int, ...]:
-    if isinstance(layer, DenseSpec):
-        return (layer.neurons,)
-    padding = layer.padding if isinstance(layer, ConvSpec) else (0, 0)
-    stride = layer.stride if isinstance(layer, ConvSpec) else layer.kernel
-    dilation = layer.dilation if isinstance(layer, ConvSpec) else (1, 1)
-    if isinstance(layer, ConvSpec) and shape[0] % layer.groups:
-        raise ConfigError(
-            f"network.layers: {name} has groups = {layer.groups}, which do not divide the "
-            f"{shape[0]} channels that reach it"
-        )
-    spans = [gap * (kernel - 1) + 1 for gap, kernel in zip(dilation, layer.kernel, strict=True)]
-    sizes = tuple(
-        (size + 2 * pad - span) // step + 1
-        for size, pad, span, step in zip(shape[1:], padding, spans, stride, strict=True)
-    )
-    if min(sizes) < 1:
-        raise ConfigError(
-            f"network.layers: {name} with kernel {layer.kernel} does not fit an input "
-            f"of shape {shape}"
-        )
-    channels = layer.channels if isinstance(layer, ConvSpec) else shape[0]
-    return (channels, *sizes)

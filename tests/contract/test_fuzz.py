@@ -46,6 +46,7 @@ from tssl.datasets.cifar10 import read_batch
 from tssl.datasets.idx import IdxFile, read_idx
 from tssl.errors import CheckpointError, DataError, NetFileError, TsslError
 from tssl.files import read_toml
+from tssl.graph import resolve
 from tssl.hw_profiles import check_limits, estimate, load_profile, map_to_cores, profile_names
 from tssl.lava_runtime.engine import Engine
 from tssl.results import RunResult
@@ -353,7 +354,7 @@ def read_recipe(folder: Path) -> None:
     recipe = load_recipe(folder / "x.toml")
     (folder / "again.toml").write_text(recipe.to_toml(), encoding="utf-8")
     assert load_recipe(folder / "again.toml") == recipe
-    recipe.network.shapes((3, 32, 32))
+    resolve(recipe.network, (3, 32, 32))
 
 
 def spoil_profile(rng: Rng, folder: Path) -> str:

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from tssl.checkpoint import Checkpoint, weight_shapes
+from tssl.checkpoint import Checkpoint
 from tssl.chip import ChipLimits, Encoding
+from tssl.graph import resolve
 from tssl.spec import recipe_from_tables
 
 LIMITS = ChipLimits(weight_bits=8, threshold_bits=17, graded_spike_bits=24, max_delay=62)
@@ -34,7 +35,7 @@ def checkpoint(
     )
     weights = {
         name: rng.normal(0, spread * (2 / np.prod(shape[1:])) ** 0.5, shape).astype(np.float32)
-        for name, shape in weight_shapes(recipe, input_shape).items()
+        for name, shape in resolve(recipe.network, input_shape).parameters.values()
     }
     return Checkpoint(
         recipe=recipe,

@@ -8,9 +8,10 @@ import pytest
 
 from tests.exporter.networks import LIMITS, conv, dense, pool
 from tssl import datasets
-from tssl.checkpoint import Checkpoint, weight_shapes
+from tssl.checkpoint import Checkpoint
 from tssl.chip import Encoding
 from tssl.exporter import quantize
+from tssl.graph import resolve
 from tssl.spec import Recipe, load_recipe, recipe_from_tables
 from tssl.workflow.recipes import shipped_recipes
 
@@ -58,7 +59,7 @@ def drawn(recipe: Recipe, shape: tuple[int, int, int]) -> Checkpoint:
     """Return a checkpoint whose weights are quotients of integers."""
     rng = np.random.default_rng(20261128)
     weights = {}
-    for name, size in weight_shapes(recipe, shape).items():
+    for name, size in resolve(recipe.network, shape).parameters.values():
         integers = rng.integers(-1000, 1001, size, dtype=np.int16)
         spread = np.float32(400 * round(int(np.prod(size[1:])) ** 0.5))
         weights[name] = integers.astype(np.float32) / spread

@@ -10,29 +10,33 @@ from hypothesis import strategies as st
 
 from tests.exporter.networks import QUANTUM, checkpoint, conv, dense, pool
 from tssl.errors import UnsupportedLayerError
-from tssl.exporter.lower import NeuronStage, PoolStage, lower, merge_pool, merge_pools, stages_of
+from tssl.exporter.lower import Stage, lower, merge_pool, merge_pools
+from tssl.geometry import Geometry
+from tssl.graph import Node, Parameter
+from tssl.neurons import Lif
 from tssl.trainer.network import SpikingNetwork
 
 SIZES = st.integers(2, 7)
 PAIRS = st.tuples(st.integers(1, 3), st.integers(1, 3))
 
 
-def pooled(image: np.ndarray, stage: PoolStage) -> np.ndarray:
+def pooled(image: np.ndarray, pool: Node) -> np.ndarray:
     """Sum over windows, one by one."""
-    rows, columns = stage.kernel
+    rows, columns = pool.geometry.kernel
     channels, height, width = image.shape
     result = np.zeros((channels, height // rows, width // columns))
     for c, y, x in np.ndindex(*result.shape):
         window = image[c, y * rows : (y + 1) * rows, x * columns : (x + 1) * columns]
-        result[c, y, x] = stage.gain * window.sum()
+        result[c, y, x] = pool.gain * window.sum()
     return result
 
 
-def weighted(image: np.ndarray, stage: NeuronStage) -> np.ndarray:
+def weighted(image: np.ndarray, stage: Stage) -> np.ndarray:
     """Weight an image, one product after the other."""
-    if not stage.is_conv:
+    geometry = stage.node.geometry
+    if geometry is None:
         return np.array([sum(row * image.reshape(-1)) for row in stage.weight])
-    (pad_y, pad_x), (step_y, step_x) = stage.padding, stage.stride
+    (pad_y, pad_x), (step_y, step_x) = geometry.padding, geometry.stride
     padded = np.pad(image, ((0, 0), (pad_y, pad_y), (pad_x, pad_x)))
     outputs, _, rows, columns = stage.weight.shape
     height = (padded.shape[1] - rows) // step_y + 1
@@ -44,8 +48,29 @@ def weighted(image: np.ndarray, stage: NeuronStage) -> np.ndarray:
     return result
 
 
-def pool_stage(shape: tuple[int, ...], kernel: tuple[int, int], *, name: str = "p") -> PoolStage:
-    return PoolStage(name=name, input_shape=shape, kernel=kernel, gain=1.1)
+def pool_stage(shape: tuple[int, ...], kernel: tuple[int, int], *, name: str = "p") -> Node:
+    return Node(
+        name=name, kind="pool", sources=("input",), input_shape=shape,
+        output_shape=behind(shape, kernel), gain=1.1,
+        geometry=Geometry(kernel=kernel, stride=kernel),
+    )  # fmt: skip
+
+
+def layer(
+    name: str, shape: tuple[int, ...], weight: np.ndarray, geometry: Geometry | None = None
+) -> Stage:
+    """Return a layer of neurons; where it stands, and its output's shape, do not matter here."""
+    node = Node(
+        name=name, kind="any", sources=("p",), input_shape=shape, output_shape=(1,),
+        neuron=Lif(tau_m=5.0, tau_s=3.0, threshold=1.0), geometry=geometry,
+        parameters={"weight": Parameter(name, weight.shape)},
+    )  # fmt: skip
+    return Stage(node=node, weight=weight)
+
+
+def merged_with(pools: list[Node], stage: Stage) -> Stage:
+    (merged,) = merge_pools([*pools, stage.node], {stage.name: stage.weight})
+    return merged
 
 
 def behind(shape: tuple[int, ...], kernel: tuple[int, int]) -> tuple[int, ...]:
@@ -53,7 +78,7 @@ def behind(shape: tuple[int, ...], kernel: tuple[int, int]) -> tuple[int, ...]:
 
 
 @st.composite
-def conv_cases(draw: st.DrawFn) -> tuple[PoolStage, NeuronStage]:
+def conv_cases(draw: st.DrawFn) -> tuple[Node, Stage]:
     window, kernel, stride = draw(PAIRS), draw(PAIRS), draw(PAIRS)
     padding = draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
     sizes = [size * part for size, part in zip(draw(st.tuples(SIZES, SIZES)), window, strict=True)]
@@ -63,10 +88,8 @@ def conv_cases(draw: st.DrawFn) -> tuple[PoolStage, NeuronStage]:
     inner = behind(shape, window)
     kernel = tuple(min(k, s + 2 * p) for k, s, p in zip(kernel, inner[1:], padding, strict=True))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    stage = NeuronStage(
-        name="c", input_shape=inner, weight=rng.normal(size=(2, shape[0], *kernel)), threshold=1.0,
-        stride=stride, padding=padding,
-    )  # fmt: skip
+    geometry = Geometry(kernel=kernel, stride=stride, padding=padding)
+    stage = layer("c", inner, rng.normal(size=(2, shape[0], *kernel)), geometry)
     return pool_stage(shape, window), stage
 
 
@@ -75,7 +98,7 @@ def test_pool_then_convolution(case, seed):
     pooling, stage = case
     image = np.random.default_rng(seed).normal(size=pooling.input_shape)
     merged = merge_pool(pooling, stage)
-    assert merged.input_shape == pooling.input_shape
+    assert merged.node.input_shape == pooling.input_shape
     expected = weighted(pooled(image, pooling), stage)
     np.testing.assert_allclose(weighted(image, merged), expected, rtol=0, atol=1e-12)
 
@@ -88,9 +111,7 @@ def test_pool_then_dense(window, size, channels, seed):
     pooling = pool_stage((channels, *size), window)
     inner = behind(pooling.input_shape, window)
     rng = np.random.default_rng(seed)
-    stage = NeuronStage(
-        name="d", input_shape=inner, weight=rng.normal(size=(3, int(np.prod(inner)))), threshold=1.0
-    )
+    stage = layer("d", inner, rng.normal(size=(3, int(np.prod(inner)))))
     image = rng.normal(size=pooling.input_shape)
     merged = merge_pool(pooling, stage)
     expected = weighted(pooled(image, pooling), stage)
@@ -99,10 +120,10 @@ def test_pool_then_dense(window, size, channels, seed):
 
 def test_a_merged_dense_layer_by_hand():
     pooling = pool_stage((1, 3, 2), (2, 2))
-    stage = NeuronStage(name="d", input_shape=(1, 1, 1), weight=np.array([[2.0]]), threshold=1.0)
+    stage = layer("d", (1, 1, 1), np.array([[2.0]]))
     merged = merge_pool(pooling, stage)
     assert merged.weight.tolist() == [[2.2, 2.2, 2.2, 2.2, 0.0, 0.0]]  # the last row is dropped
-    assert (merged.name, merged.threshold) == ("d", 1.0)
+    assert (merged.name, merged.neuron) == ("d", stage.neuron)
 
 
 @pytest.mark.parametrize(
@@ -110,10 +131,8 @@ def test_a_merged_dense_layer_by_hand():
 )
 def test_padding_behind_a_dropped_edge(size, padding):
     """Padding in input pixels would read the dropped pixels instead of zeros."""
-    stage = NeuronStage(
-        name="conv3", input_shape=(1, 2, 2), weight=np.ones((1, 1, 2, 2)), threshold=1.0,
-        padding=padding,
-    )  # fmt: skip
+    geometry = Geometry(kernel=(2, 2), padding=padding)
+    stage = layer("conv3", (1, 2, 2), np.ones((1, 1, 2, 2)), geometry)
     with pytest.raises(UnsupportedLayerError, match="layer conv3: padding behind pool p"):
         merge_pool(pool_stage((1, *size), (2, 2)), stage)
 
@@ -125,11 +144,9 @@ def test_two_pools_in_a_row(first, second, factor):
     two = pool_stage(behind(one.input_shape, first), second, name="q")
     inner = behind(two.input_shape, second)
     rng = np.random.default_rng(sum(sizes))
-    stage = NeuronStage(
-        name="d", input_shape=inner, weight=rng.normal(size=(2, int(np.prod(inner)))), threshold=1.0
-    )
+    stage = layer("d", inner, rng.normal(size=(2, int(np.prod(inner)))))
     image = rng.normal(size=one.input_shape)
-    (merged,) = merge_pools([one, two, stage])
+    merged = merged_with([one, two], stage)
     expected = weighted(pooled(pooled(image, one), two), stage)
     np.testing.assert_allclose(weighted(image, merged), expected, rtol=0, atol=1e-12)
 
@@ -141,11 +158,9 @@ def test_two_pools_that_drop_edges(first, second, size):
     one = pool_stage((1, *sizes), first)
     two = pool_stage(behind(one.input_shape, first), second, name="q")
     inner = behind(two.input_shape, second)
-    stage = NeuronStage(
-        name="d", input_shape=inner, weight=np.ones((1, int(np.prod(inner)))), threshold=1.0
-    )
+    stage = layer("d", inner, np.ones((1, int(np.prod(inner)))))
     image = np.random.default_rng(sum(sizes)).normal(size=one.input_shape)
-    (merged,) = merge_pools([one, two, stage])
+    merged = merged_with([one, two], stage)
     expected = weighted(pooled(pooled(image, one), two), stage)
     np.testing.assert_allclose(weighted(image, merged), expected, rtol=0, atol=1e-12)
 
@@ -158,8 +173,8 @@ def test_gains_are_folded(rng):
     # of the 4 x 4 maps, the top left window is the first pooled pixel
     corner = trained.weights["dense3"][:, 0] * 1.5 / 4
     np.testing.assert_allclose(last.weight.reshape(3, 2, 4, 4)[:, 0, 1, 1], corner, atol=1e-12)
-    assert (first.threshold, last.threshold) == (1.0, 0.5)
-    assert [stage.name for stage in stages_of(trained)] == ["conv1", "pool2", "dense3"]
+    assert (first.neuron.threshold, last.neuron.threshold) == (1.0, 0.5)
+    assert [node.name for node in trained.graph] == ["conv1", "pool2", "dense3"]
 
 
 @pytest.mark.parametrize(
@@ -189,22 +204,23 @@ def test_the_lowered_network_fires_the_same_spikes(rng, layers, taus):
         assert np.array_equal(spikes, expected[name].spikes.flatten(2).numpy())
 
 
-def filtered_run(
-    stages: list[NeuronStage], integers: np.ndarray, network: Any
-) -> dict[str, np.ndarray]:
+def filtered_run(stages: list[Stage], integers: np.ndarray, network: Any) -> dict[str, np.ndarray]:
     steps, kept_u, kept_v = network.time_steps, 1 - 1 / network.tau_s, 1 - 1 / network.tau_m
     train = np.broadcast_to(integers.reshape(1, len(integers), -1), (steps, len(integers), 144))
     trains = {}
     for stage in stages:
         arriving = np.array(
-            [[weighted(i.reshape(stage.input_shape), stage).reshape(-1) for i in t] for t in train]
+            [
+                [weighted(i.reshape(stage.node.input_shape), stage).reshape(-1) for i in t]
+                for t in train
+            ]
         )
         current, voltage = np.zeros(arriving[0].shape), np.zeros(arriving[0].shape)
         fired = []
         for step in arriving:
             current = kept_u * current + step
             voltage = kept_v * voltage + current
-            fired.append(voltage > stage.threshold)
+            fired.append(voltage > stage.neuron.threshold)
             voltage = np.where(fired[-1], 0, voltage)
         train = trains[stage.name] = np.array(fired, float)
     return trains

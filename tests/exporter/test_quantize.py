@@ -87,7 +87,7 @@ def test_weights_are_even_and_within_their_field(rng, bits):
         # within half a step of the lowered weight, or cut at the largest
         wanted = (stage.weight * report.scale).clip(-largest, largest)
         assert np.abs(layer.weight - wanted).max() <= 1 + 1e-9
-        assert layer.neuron.threshold == round(report.scale * stage.threshold)
+        assert layer.neuron.threshold == round(report.scale * stage.neuron.threshold)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -234,11 +234,11 @@ def test_few_bits_fire_more_like_the_trained_layer_when_outliers_are_cut(rng, la
     (stage,) = lower(trained)
     largest = limits.largest_weight / np.abs(stage.weight).max()
     assert result.scales[name] > 2 * largest
-    wanted = reference_spikes(stage, integers, trained.recipe.network)
+    wanted = reference_spikes(stage, integers, trained.graph.time_steps)
     errors = (result.reports[0].ranges.spikes != wanted).sum()
     uncut = np.rint(stage.weight * largest / 2).astype(int) * 2
-    coarse = replace(result.network.layers[0], weight=uncut, neuron=replace(
-        result.network.layers[0].neuron, threshold=round(largest * stage.threshold)))  # fmt: skip
+    layer, threshold = result.network.layers[0], round(largest * stage.neuron.threshold)
+    coarse = replace(layer, weight=uncut, neuron=replace(layer.neuron, threshold=threshold))
     assert errors < 0.8 * (coarse.run(integers, 5).spikes != wanted).sum()
 
 
@@ -251,6 +251,6 @@ def test_the_reference_is_the_trained_layer(rng, layers):
     with torch.no_grad():
         floats = network(torch.from_numpy(integers * QUANTUM)).output.spikes.flatten(2).numpy()
     (stage,) = lower(trained)
-    ours = reference_spikes(stage, integers.reshape(1, 50, 64), trained.recipe.network)
+    ours = reference_spikes(stage, integers.reshape(1, 50, 64), trained.graph.time_steps)
     assert 0.02 < floats.mean() < 0.95
     assert (ours == floats).mean() > 0.999  # its weights are rounded, finely

@@ -13,10 +13,10 @@ from tssl.checkpoint import Checkpoint, ChipPlan
 from tssl.chip import IntArray
 from tssl.exporter import quantize
 from tssl.lava_runtime.engine import run_chunk
-from tssl.spec import EncodingSpec, PoolSpec
+from tssl.spec import EncodingSpec
 from tssl.trainer.linear import weighted
 from tssl.trainer.network import Forward, SpikingNetwork
-from tssl.trainer.neuron import Neurons, psp, sum_pool
+from tssl.trainer.neuron import Neurons, Pool, psp, sum_pool
 from tssl.trainer.recurrence import _adjoint, _spike_slope, _surrogate
 
 SHAPE = (2, 10, 12)
@@ -109,16 +109,18 @@ def reference_gradients(
     sequence = inputs if inputs.dim() == 5 else inputs.expand(6, *inputs.shape)
     signal, gain, quantum = psp(sequence.double(), tau_s=spec.tau_s), 1.0, QUANTUM
     weights: dict[str, Tensor] = {}
-    for name, layer in zip(spec.layer_names, spec.layers, strict=True):
-        if isinstance(layer, PoolSpec):
-            signal, gain = sum_pool(signal, layer), gain * layer.gain
+    for node in trained.graph:
+        name, neuron = node.name, node.neuron
+        if neuron is None:
+            signal = sum_pool(signal, Pool(node.geometry.kernel, node.gain))
+            gain *= node.gain
             continue
         unit = gain * quantum / spec.tau_s * plan.scales[name]
         rounded = (torch.from_numpy(trained.weights[name]).double() * unit / 2).round() * 2
         weights[name] = (rounded.clamp(-254, 254) / unit).requires_grad_()
-        current = weighted(signal, weights[name], layer)
+        current = weighted(signal, weights[name], node.geometry)
         record, scale = forward.traces[name], plan.scales[name]
-        neurons = Neurons(spec.tau_m, spec.tau_s, layer.threshold or spec.threshold)
+        neurons = Neurons(neuron.tau_m, neuron.tau_s, neuron.threshold)
         voltage = record.voltage.double() / (64 * scale)
         signal = _Recorded.apply(current, voltage, record.spikes.double(), neurons)
         gain, quantum = 1.0, 1.0

@@ -3,13 +3,9 @@
 import pytest
 import torch
 
-from tssl.spec import ConvSpec, DenseSpec, LayerSpec
+from tssl.geometry import Geometry
 from tssl.trainer import linear
 from tssl.trainer.linear import weighted
-
-
-def dense(neurons: int) -> DenseSpec:
-    return DenseSpec(type="dense", neurons=neurons)
 
 
 @pytest.mark.parametrize("onednn", [True, False])
@@ -32,7 +28,7 @@ def test_dense_layer_and_its_gradients(
         if dtype == torch.float64:
             result = torch.einsum("tbf,nf->tbn", a.flatten(2), w)
         else:
-            result = weighted(a, w, dense(70))
+            result = weighted(a, w, None)
         result.backward(coming.to(dtype))
         results.append((result.detach(), a.grad, w.grad))
     for ours, theirs in zip(*results, strict=True):
@@ -42,23 +38,28 @@ def test_dense_layer_and_its_gradients(
 
 
 @pytest.mark.parametrize(
-    "settings",
+    "geometry",
     [
-        {"kernel": 3, "padding": 1},
-        {"kernel": [3, 2], "stride": [2, 1]},
-        {"kernel": 3, "dilation": 2},
-        {"kernel": 3, "groups": 2},
+        Geometry(kernel=(3, 3), padding=(1, 1)),
+        Geometry(kernel=(3, 2), stride=(2, 1)),
+        Geometry(kernel=(3, 3), dilation=(2, 2)),
+        Geometry(kernel=(3, 3), groups=2),
     ],
 )
-def test_convolution_over_all_steps_is_that_of_each(settings: dict[str, object]) -> None:
-    spec = ConvSpec.model_validate({"type": "conv", "channels": 6, **settings})
+def test_convolution_over_all_steps_is_that_of_each(geometry: Geometry) -> None:
     generator = torch.Generator().manual_seed(0)
     signal = torch.randn(3, 2, 4, 9, 8, generator=generator)
-    weight = torch.randn(6, 4 // spec.groups, *spec.kernel, generator=generator)
-    together = weighted(signal, weight, spec)
+    weight = torch.randn(6, 4 // geometry.groups, *geometry.kernel, generator=generator)
+    together = weighted(signal, weight, geometry)
     for step, result in zip(signal, together, strict=True):
         alone = torch.nn.functional.conv2d(
-            step, weight, None, spec.stride, spec.padding, spec.dilation, spec.groups
+            step,
+            weight,
+            None,
+            geometry.stride,
+            geometry.padding,
+            geometry.dilation,
+            geometry.groups,
         )
         torch.testing.assert_close(result, alone, rtol=1e-5, atol=1e-5)
 
@@ -68,11 +69,11 @@ def test_a_process_without_samples(to_signal: bool, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(linear, "_is_amd_with_avx512", lambda: True)
     signal = torch.zeros(5, 0, 20, requires_grad=to_signal)
     weight = torch.ones(70, 20, requires_grad=True)
-    weighted(signal, weight, dense(70)).sum().backward()
+    weighted(signal, weight, None).sum().backward()
     assert weight.grad is not None
     assert not weight.grad.any()
     error = torch.zeros(5, 0, 70)
-    _, to_weight = linear.gradients(error, signal, weight, dense(70), to_signal=to_signal)
+    _, to_weight = linear.gradients(error, signal, weight, None, to_signal=to_signal)
     assert not to_weight.any()
 
 
@@ -80,19 +81,17 @@ def test_double_precision_stays_with_pytorch() -> None:
     assert not linear.prefers_onednn(torch.zeros(2, 2, dtype=torch.float64))
 
 
-@pytest.mark.parametrize(
-    "layer", [dense(7), ConvSpec.model_validate({"type": "conv", "channels": 7, "kernel": 3})]
-)
-def test_factors_are_rounded(layer: LayerSpec) -> None:
+@pytest.mark.parametrize("geometry", [None, Geometry(kernel=(3, 3))], ids=["dense", "convolution"])
+def test_factors_are_rounded(geometry: Geometry | None) -> None:
     generator = torch.Generator().manual_seed(0)
     signal = torch.randn(2, 3, 4, 5, 5, generator=generator).requires_grad_()
-    shape = (7, 100) if isinstance(layer, DenseSpec) else (7, 4, 3, 3)
+    shape = (7, 100) if geometry is None else (7, 4, 3, 3)
     weight = torch.randn(shape, generator=generator).requires_grad_()
     rounded = (signal.detach().bfloat16().double(), weight.detach().bfloat16().double())
-    result = weighted(signal, weight, layer, torch.bfloat16)
-    expected = weighted(*rounded, layer)
+    result = weighted(signal, weight, geometry, torch.bfloat16)
+    expected = weighted(*rounded, geometry)
     assert result.dtype == torch.float32
-    assert not torch.equal(result.double(), weighted(signal.double(), weight.double(), layer))
+    assert not torch.equal(result.double(), weighted(signal.double(), weight.double(), geometry))
     # each sum is rounded once more
     torch.testing.assert_close(result.double(), expected, rtol=2**-8, atol=2**-8)
     result.sum().backward()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.trainer.test_network import SHAPE, images, network
+from tests.trainer.test_network import images, network
 from tssl.errors import TrainingError
 from tssl.trainer import memory
 from tssl.trainer.memory import bytes_per_sample, explained_shortage
@@ -18,11 +18,11 @@ from tssl.trainer.memory import bytes_per_sample, explained_shortage
     ],
 )
 def test_shortage_names_a_batch_size(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    per_sample = bytes_per_sample(network(), SHAPE)
+    per_sample = bytes_per_sample(network().graph)
     monkeypatch.setattr(memory, "all_bytes", lambda device: 10 * per_sample)
     with (
         pytest.raises(TrainingError, match=r"batch_size = 500: .*--batch-size 8$"),
-        explained_shortage(network(), SHAPE, 500),
+        explained_shortage(network(), 500),
     ):
         raise error
 
@@ -32,18 +32,18 @@ def test_a_suggestion_is_smaller_and_at_least_one(monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr(memory, "all_bytes", lambda device, present=present: present)
         with (
             pytest.raises(TrainingError, match=f"--batch-size {suggested}$"),
-            explained_shortage(network(), SHAPE, batch),
+            explained_shortage(network(), batch),
         ):
             raise MemoryError
 
 
 def test_other_errors_pass() -> None:
-    with pytest.raises(RuntimeError, match="shape"), explained_shortage(network(), SHAPE, 5):
+    with pytest.raises(RuntimeError, match="shape"), explained_shortage(network(), 5):
         raise RuntimeError("shapes do not match")
 
 
 def test_a_real_shortage_is_recognised() -> None:
-    with pytest.raises(TrainingError), explained_shortage(network(), SHAPE, 5):
+    with pytest.raises(TrainingError), explained_shortage(network(), 5):
         torch.empty(1 << 60)
 
 
@@ -60,7 +60,7 @@ def test_estimate_is_near_what_the_backward_pass_keeps() -> None:
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         small(images(50))
     total = sum(size for pointer, size in kept.items() if pointer not in weights)
-    assert total <= 1.3 * 50 * bytes_per_sample(small, SHAPE)
+    assert total <= 1.3 * 50 * bytes_per_sample(small.graph)
 
 
 def test_memory_of_this_machine() -> None:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from tssl.spec import PoolSpec, Recipe, recipe_from_tables
+from tssl.spec import Recipe, recipe_from_tables
 from tssl.trainer.network import SpikingNetwork, initial_weight
-from tssl.trainer.neuron import sum_pool
+from tssl.trainer.neuron import Pool, sum_pool
 
 SHAPE = (2, 8, 6)
 LAYERS = [
@@ -99,7 +99,7 @@ def test_weight_scale() -> None:
 
 def test_pool_adds_up_windows_of_each_channel() -> None:
     signal = torch.arange(2 * 4 * 5, dtype=torch.float64).reshape(1, 1, 2, 4, 5)
-    pooled = sum_pool(signal, PoolSpec(type="pool", kernel=(2, 2), gain=1.5))
+    pooled = sum_pool(signal, Pool((2, 2), 1.5))
     assert pooled.shape == (1, 1, 2, 2, 2)  # the fifth column fills no window
     assert pooled[0, 0, 0].tolist() == [[18.0, 30.0], [78.0, 90.0]]
     assert pooled[0, 0, 1, 0, 0] == 1.5 * (20 + 21 + 25 + 26)

@@ -170,7 +170,8 @@ def shuffled(stage):
 
 
 def less_excitable(stage):
-    return replace(stage, threshold=stage.threshold * 1.5)
+    neuron = replace(stage.neuron, threshold=stage.neuron.threshold * 1.5)
+    return replace(stage, node=replace(stage.node, neuron=neuron))
 
 
 @pytest.mark.parametrize("mistake", [negated, shuffled, less_excitable])

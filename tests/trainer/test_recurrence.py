@@ -6,9 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tssl.spec import PoolSpec
 from tssl.trainer import recurrence
-from tssl.trainer.neuron import Activity, Neurons, Trace
+from tssl.trainer.neuron import Activity, Neurons, Pool, Trace
 from tssl.trainer.recurrence import Gradient, spiking
 
 RULES = {
@@ -82,7 +81,7 @@ def test_images(
     channels: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    pool = None if kernel is None else PoolSpec(type="pool", kernel=kernel, gain=1.1)
+    pool = None if kernel is None else Pool(kernel, 1.1)
     layer = neurons(constant_steps=constant, pool=pool, record=True)
     steps = 1 if constant else 5
     values = currents(steps, 2, channels, 8, 6, channels_last=channels_last)
@@ -92,7 +91,7 @@ def test_images(
 
 
 def test_a_pool_that_leaves_an_edge_goes_the_plain_way() -> None:
-    layer = neurons(pool=PoolSpec(type="pool", kernel=(2, 2)))
+    layer = neurons(pool=Pool((2, 2), 1.1))
     values = currents(5, 2, 3, 5, 7).requires_grad_()
     trace = spiking(values, layer, RULES["tssl-bp"], Activity())
     assert trace.psp.shape == (5, 2, 3, 2, 3)

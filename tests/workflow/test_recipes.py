@@ -1,11 +1,13 @@
 """Every shipped recipe is a network that runs on its data set."""
 
+import math
 from pathlib import Path
 
 import pytest
 import torch
 
 from tssl import datasets
+from tssl.graph import resolve
 from tssl.spec import load_recipe
 from tssl.trainer.network import SpikingNetwork
 from tssl.workflow.data import frames_of
@@ -42,8 +44,6 @@ def test_maps_shrink_as_in_the_official_configurations(
     name: str, inputs_of_the_first_dense: int, tmp_path: Path
 ) -> None:
     recipe = load_recipe(SHIPPED[name])
-    network = recipe.network
     shape = datasets.describe(recipe.data.name, cache=tmp_path).shape
-    first = next(n for n, layer in enumerate(network.layers) if layer.type == "dense")
-    channels, height, width = network.shapes(shape)[first - 1]
-    assert channels * height * width == inputs_of_the_first_dense
+    first = next(node for node in resolve(recipe.network, shape) if node.kind == "dense")
+    assert math.prod(first.input_shape) == inputs_of_the_first_dense

@@ -14,9 +14,7 @@ from tssl.chip.layers import (
     ConvLayer,
     DenseLayer,
     Layer,
-    Pair,
     RecurrentLayer,
-    Shape,
     Train,
 )
 from tssl.chip.limits import ChipLimits
@@ -51,10 +49,8 @@ __all__ = [
     "InputLayer",
     "IntArray",
     "Layer",
-    "Pair",
     "RecurrentLayer",
     "STATE_LIMIT",
-    "Shape",
     "SpikeArray",
     "THRESHOLD_SHIFT",
     "Train",

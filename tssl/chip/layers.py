@@ -23,9 +23,8 @@ from tssl.chip.numbers import (
 )
 from tssl.chip.synapses import stored_shift
 from tssl.errors import RangeError, UnsupportedLayerError
+from tssl.geometry import Geometry, Pair, Shape
 
-Shape = tuple[int, ...]
-Pair = tuple[int, int]
 Train = NDArray[np.integer[Any]]
 
 INTEGRATOR = CubaNeuron(current_decay=0, voltage_decay=4096, threshold=131072)
@@ -278,18 +277,19 @@ class ConvLayer(Layer):
 
     @property
     def output_shape(self) -> Shape:
-        height, width = (
-            (size + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1
-            for size, pad, dilation, kernel, stride in zip(
-                self.map_shape[1:],
-                self.padding,
-                self.dilation,
-                self.weight.shape[2:],
-                self.stride,
-                strict=True,
-            )
-        )
+        height, width = self.geometry.positions((self.map_shape[1], self.map_shape[2]))
         return (self.weight.shape[0], height, width)
+
+    @property
+    def geometry(self) -> Geometry:
+        """The windows of the kernel."""
+        return Geometry(
+            kernel=(self.weight.shape[2], self.weight.shape[3]),
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+            groups=self.groups,
+        )
 
     def activation(self, train: Train, time_steps: int) -> IntArray:
         """Return the weighted sums ``(time or 1, batch, neurons)``."""

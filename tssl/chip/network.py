@@ -16,10 +16,10 @@ from tssl.chip.layers import (
     DenseLayer,
     Layer,
     RecurrentLayer,
-    Shape,
 )
 from tssl.chip.numbers import INT32_LIMIT, IntArray
 from tssl.errors import DataError, RangeError, UnsupportedLayerError
+from tssl.geometry import Shape
 
 INPUT = "input"
 

@@ -3,86 +3,75 @@
 Each pass is a pure function from stages to stages that leaves every spike unchanged.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tssl.checkpoint import Checkpoint, recurrent_name
-from tssl.chip import ConvLayer, CubaNeuron, DenseLayer, IntArray, Pair, Shape
+from tssl.checkpoint import Checkpoint
+from tssl.chip import ConvLayer, CubaNeuron, DenseLayer, IntArray
 from tssl.errors import UnsupportedLayerError
-from tssl.spec import ConvSpec, NetworkSpec, PoolSpec
+from tssl.geometry import Geometry, Pair
+from tssl.graph import Node
+from tssl.neurons import Lif
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class PoolStage:
-    """Sum over windows, times ``gain``; no neurons."""
-
-    name: str
-    input_shape: Shape
-    kernel: Pair
-    gain: float
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class NeuronStage:
-    """A linear map and the neurons behind it.
+class Stage:
+    """A layer of neurons and the linear map that leads to it.
 
     Parameters
     ----------
+    node
+        The layer; ``input_shape`` and ``geometry`` are those of the map.
     weight
-        ``(neurons, inputs)``, or ``(O, C, kh, kw)`` for a convolution.
-    threshold
-        In units of the membrane potential.
-    stride, padding, dilation, groups
-        Of a convolution.
+        ``(neurons, inputs)``, or ``(O, C / groups, kh, kw)`` for a convolution.
     recurrent
         ``(neurons, neurons)`` among the neurons themselves, or None.
     """
 
-    name: str
-    input_shape: Shape
+    node: Node
     weight: Floats
-    threshold: float
-    stride: Pair = (1, 1)
-    padding: Pair = (0, 0)
-    dilation: Pair = (1, 1)
-    groups: int = 1
     recurrent: Floats | None = None
 
     @property
-    def is_conv(self) -> bool:
-        """Whether the map is a convolution."""
-        return self.weight.ndim == 4
+    def name(self) -> str:
+        """The layer's."""
+        return self.node.name
+
+    @property
+    def neuron(self) -> Lif:
+        """The layer's."""
+        if self.node.neuron is None:
+            raise TypeError(f"layer {self.name}: a {self.node.kind} has no neurons")
+        return self.node.neuron
 
     def feed_forward(
         self, source: str, weight: IntArray, neuron: CubaNeuron
     ) -> ConvLayer | DenseLayer:
         """Return the chip's layer of this geometry with integer weights."""
-        if not self.is_conv:
+        if self.node.geometry is None:
             return DenseLayer(name=self.name, source=source, weight=weight, neuron=neuron)
-        channels, height, width = self.input_shape
+        channels, height, width = self.node.input_shape
         return ConvLayer(
             name=self.name,
             source=source,
             weight=weight,
             neuron=neuron,
             map_shape=(channels, height, width),
-            stride=self.stride,
-            padding=self.padding,
-            dilation=self.dilation,
-            groups=self.groups,
+            stride=self.node.geometry.stride,
+            padding=self.node.geometry.padding,
+            dilation=self.node.geometry.dilation,
+            groups=self.node.geometry.groups,
         )
 
 
-Stage = PoolStage | NeuronStage
-
-
-def lower(checkpoint: Checkpoint) -> list[NeuronStage]:
+def lower(checkpoint: Checkpoint) -> list[Stage]:
     """Return one stage per neuron layer, for integer input and binary spikes.
 
     The synapse filter is linear, ``W · psp(s) = filter(W/τ_s · s)``: with the gain 1/τ_s in
@@ -93,43 +82,44 @@ def lower(checkpoint: Checkpoint) -> list[NeuronStage]:
     UnsupportedLayerError
         When a pool cannot be merged into the layer behind it.
     """
-    stages = merge_pools(stages_of(checkpoint))
+    stages = merge_pools(checkpoint.graph, checkpoint.weights)
     first = replace(stages[0], weight=stages[0].weight * checkpoint.encoding.quantum)
-    gain = 1 / checkpoint.recipe.network.tau_s
-    return [_scaled(stage, gain) for stage in [first, *stages[1:]]]
+    return [_scaled(stage, 1 / stage.neuron.tau_s) for stage in [first, *stages[1:]]]
 
 
-def _scaled(stage: NeuronStage, gain: float) -> NeuronStage:
+def _scaled(stage: Stage, gain: float) -> Stage:
     recurrent = None if stage.recurrent is None else stage.recurrent * gain
     return replace(stage, weight=stage.weight * gain, recurrent=recurrent)
 
 
-def stages_of(checkpoint: Checkpoint) -> list[Stage]:
-    """Return the layers of a checkpoint as they were trained."""
-    network = checkpoint.recipe.network
-    stages: list[Stage] = []
-    incoming: Shape = checkpoint.input_shape
-    outgoing = network.shapes(checkpoint.input_shape)
-    for index, name in enumerate(network.layer_names):
-        stages.append(_stage(network, index, name, incoming, checkpoint.weights))
-        incoming = outgoing[index]
-    return stages
+def merge_pools(nodes: Iterable[Node], weights: Mapping[str, NDArray[Any]]) -> list[Stage]:
+    """Return the layers with their trained arrays, every pool folded into the one behind it.
 
-
-def merge_pools(stages: list[Stage]) -> list[NeuronStage]:
-    """Fold every pool into the weights of the layer behind it."""
-    merged: list[NeuronStage] = []
-    waiting: PoolStage | None = None
-    for stage in stages:
-        if isinstance(stage, PoolStage):
-            waiting = stage if waiting is None else _joined(waiting, stage)
+    Parameters
+    ----------
+    weights
+        By the name of the parameter.
+    """
+    merged: list[Stage] = []
+    waiting: Node | None = None
+    for node in nodes:
+        if node.neuron is None:
+            waiting = node if waiting is None else _joined(waiting, node)
         else:
+            stage = _stage(node, weights)
             merged.append(stage if waiting is None else merge_pool(waiting, stage))
             waiting = None
     return merged
 
 
-def merge_pool(pool: PoolStage, stage: NeuronStage) -> NeuronStage:
+def _stage(node: Node, weights: Mapping[str, NDArray[Any]]) -> Stage:
+    arrays = {
+        role: np.asarray(weights[each.name], np.float64) for role, each in node.parameters.items()
+    }
+    return Stage(node=node, **arrays)
+
+
+def merge_pool(pool: Node, stage: Stage) -> Stage:
     """Return the layer that reads the pool's input directly.
 
     A convolution gets its kernel repeated over the window, and stride and padding in input
@@ -140,30 +130,49 @@ def merge_pool(pool: PoolStage, stage: NeuronStage) -> NeuronStage:
     UnsupportedLayerError
         When the pool drops rows or columns that padding would bring back.
     """
-    weight = stage.weight * pool.gain
-    (rows, columns), (_, height, width) = pool.kernel, pool.input_shape
-    if stage.is_conv:
-        if any(stage.padding) and (height % rows or width % columns):
-            raise UnsupportedLayerError(
-                f"layer {stage.name}: padding behind pool {pool.name}, which drops the edge of "
-                f"its input {pool.input_shape}; use a size that {pool.kernel} divides, or no "
-                "padding"
-            )
-        kernel = spread_kernel(weight, stage.dilation)
-        return replace(
-            stage,
-            input_shape=pool.input_shape,
-            weight=kernel.repeat(rows, axis=2).repeat(columns, axis=3),
-            dilation=(1, 1),
-            stride=(stage.stride[0] * rows, stage.stride[1] * columns),
-            padding=(stage.padding[0] * rows, stage.padding[1] * columns),
-        )
-    channels = pool.input_shape[0]
-    maps = weight.reshape(len(weight), channels, height // rows, width // columns)
-    expanded = np.zeros((len(weight), channels, height, width))
-    repeated = maps.repeat(rows, axis=2).repeat(columns, axis=3)
+    stage = replace(stage, weight=stage.weight * pool.gain)
+    window = _window(pool)
+    geometry = stage.node.geometry
+    if geometry is None:
+        weight, joint = _merge_dense(pool, window, stage.weight), None
+    else:
+        weight, joint = _merge_conv(pool, window, stage, geometry)
+    node = replace(stage.node, input_shape=pool.input_shape, geometry=joint)
+    return replace(stage, node=node, weight=weight)
+
+
+def _merge_dense(pool: Node, window: Pair, weight: Floats) -> Floats:
+    expanded = np.zeros((len(weight), *pool.input_shape))
+    maps = weight.reshape(len(weight), *pool.output_shape)
+    repeated = maps.repeat(window[0], axis=2).repeat(window[1], axis=3)
     expanded[:, :, : repeated.shape[2], : repeated.shape[3]] = repeated
-    return replace(stage, input_shape=pool.input_shape, weight=expanded.reshape(len(weight), -1))
+    return expanded.reshape(len(weight), math.prod(pool.input_shape))
+
+
+def _merge_conv(
+    pool: Node, window: Pair, stage: Stage, geometry: Geometry
+) -> tuple[Floats, Geometry]:
+    (rows, columns), (_, height, width) = window, pool.input_shape
+    if any(geometry.padding) and (height % rows or width % columns):
+        raise UnsupportedLayerError(
+            f"layer {stage.name}: padding behind pool {pool.name}, which drops the edge of "
+            f"its input {pool.input_shape}; use a size that {window} divides, or no padding"
+        )
+    kernel = spread_kernel(stage.weight, geometry.dilation)
+    kernel = kernel.repeat(rows, axis=2).repeat(columns, axis=3)
+    joint = Geometry(
+        kernel=(kernel.shape[2], kernel.shape[3]),
+        stride=(geometry.stride[0] * rows, geometry.stride[1] * columns),
+        padding=(geometry.padding[0] * rows, geometry.padding[1] * columns),
+        groups=geometry.groups,
+    )
+    return kernel, joint
+
+
+def _window(pool: Node) -> Pair:
+    if pool.geometry is None:
+        raise TypeError(f"layer {pool.name}: {pool.kind} is not a pool")
+    return pool.geometry.kernel
 
 
 def spread_kernel(weight: Floats, dilation: Pair) -> Floats:
@@ -175,37 +184,13 @@ def spread_kernel(weight: Floats, dilation: Pair) -> Floats:
     return spread
 
 
-def _joined(first: PoolStage, second: PoolStage) -> PoolStage:
+def _joined(first: Node, second: Node) -> Node:
     """Return one pool for two in a row; what they drop of an edge is the same."""
-    kernel = (first.kernel[0] * second.kernel[0], first.kernel[1] * second.kernel[1])
-    return replace(first, kernel=kernel, gain=first.gain * second.gain)
-
-
-def _stage(
-    network: NetworkSpec,
-    index: int,
-    name: str,
-    incoming: Shape,
-    weights: Mapping[str, NDArray[Any]],
-) -> Stage:
-    spec = network.layers[index]
-    if isinstance(spec, PoolSpec):
-        return PoolStage(name=name, input_shape=incoming, kernel=spec.kernel, gain=spec.gain)
-    stage = NeuronStage(
-        name=name,
-        input_shape=incoming,
-        weight=np.asarray(weights[name], np.float64),
-        threshold=spec.threshold or network.threshold,
+    (rows, columns), (more_rows, more_columns) = _window(first), _window(second)
+    kernel = (rows * more_rows, columns * more_columns)
+    return replace(
+        first,
+        output_shape=second.output_shape,
+        geometry=Geometry(kernel=kernel, stride=kernel),
+        gain=first.gain * second.gain,
     )
-    if isinstance(spec, ConvSpec):
-        return replace(
-            stage,
-            stride=spec.stride,
-            padding=spec.padding,
-            dilation=spec.dilation,
-            groups=spec.groups,
-        )
-    if spec.recurrent:
-        own = np.asarray(weights[recurrent_name(name)], np.float64)
-        return replace(stage, recurrent=own)
-    return stage

@@ -7,7 +7,6 @@ import numpy as np
 
 from tssl.checkpoint import Checkpoint, ChipPlan
 from tssl.chip import (
-    DECAY_ONE,
     INPUT,
     STATE_LIMIT,
     ChipLimits,
@@ -20,7 +19,7 @@ from tssl.chip import (
     Train,
 )
 from tssl.errors import ConfigError, RangeError
-from tssl.exporter.lower import Floats, NeuronStage, lower
+from tssl.exporter.lower import Floats, Stage, lower
 from tssl.exporter.ranges import Ranges, observe
 from tssl.exporter.search import best_scale
 
@@ -126,10 +125,10 @@ class _Fitter:
     """Finds the largest scale at which a layer fits its fields."""
 
     def __init__(
-        self, stage: NeuronStage, source: str, checkpoint: Checkpoint, limits: ChipLimits
+        self, stage: Stage, source: str, checkpoint: Checkpoint, limits: ChipLimits
     ) -> None:
         self.stage, self.source, self.limits = stage, source, limits
-        self.spec, self.plan = checkpoint.recipe.network, checkpoint.plan
+        self.time_steps, self.plan = checkpoint.graph.time_steps, checkpoint.plan
 
     def fit(self, train: Train, input_range: tuple[int, int]) -> LayerReport:
         """Return the layer at the largest scale whose state stays below its limits.
@@ -138,11 +137,13 @@ class _Fitter:
         """
         if self.plan is not None:
             return self._planned(self.plan, train, input_range)
-        scale = best_scale(self.stage, self._largest_scale(), self._candidate, train, self.spec)
+        scale = best_scale(
+            self.stage, self._largest_scale(), self._candidate, train, self.time_steps
+        )
         for _ in range(_ATTEMPTS):
             layer = self._layer(scale)
             try:
-                ranges = observe(layer, train, self.spec.time_steps, input_range)
+                ranges = observe(layer, train, self.time_steps, input_range)
             except RangeError:  # the sums overflow 32 bits, so 24 by far
                 scale /= _FAR
                 continue
@@ -165,7 +166,7 @@ class _Fitter:
             )
         self.limits = replace(self.limits, weight_bits=(largest + 2).bit_length() - 1)
         layer = self._layer(plan.scales[name])
-        ranges = observe(layer, train, self.spec.time_steps, input_range)
+        ranges = observe(layer, train, self.time_steps, input_range)
         return self._report(layer, plan.scales[name], ranges)
 
     def _report(self, layer: Layer, scale: float, ranges: Ranges) -> LayerReport:
@@ -174,7 +175,7 @@ class _Fitter:
 
     def _candidate(self, scale: float) -> Layer | None:
         """Return the layer at a scale, or None when its fields do not hold it."""
-        if scale * self.stage.threshold > self.limits.largest_threshold:
+        if scale * self.stage.neuron.threshold > self.limits.largest_threshold:
             return None
         try:
             return self._layer(scale)
@@ -189,21 +190,21 @@ class _Fitter:
             raise RangeError(f"layer {self.stage.name}: all weights are zero; train it again")
         return min(
             self.limits.largest_weight / largest,
-            self.limits.largest_threshold / self.stage.threshold,
+            self.limits.largest_threshold / self.stage.neuron.threshold,
         )
 
     def _layer(self, scale: float) -> Layer:
         weight = self._weight(scale)
-        threshold = round(scale * self.stage.threshold)
+        threshold = round(scale * self.stage.neuron.threshold)
         if threshold < 1:
             raise RangeError(
-                f"layer {self.stage.name}: threshold {self.stage.threshold:g} rounds to zero "
-                f"beside weights of up to {np.abs(self.stage.weight).max():.3g}; train it with a "
-                "larger threshold"
+                f"layer {self.stage.name}: threshold {self.stage.neuron.threshold:g} rounds to "
+                f"zero beside weights of up to {np.abs(self.stage.weight).max():.3g}; train it "
+                "with a larger threshold"
             )
         neuron = CubaNeuron(
-            current_decay=round(DECAY_ONE / self.spec.tau_s),
-            voltage_decay=round(DECAY_ONE / self.spec.tau_m),
+            current_decay=self.stage.neuron.current_decay,
+            voltage_decay=self.stage.neuron.voltage_decay,
             threshold=threshold,
         )
         if self.stage.recurrent is None:

@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 
 from tssl.chip import CubaNeuron, Layer, Train
 from tssl.errors import RangeError
-from tssl.exporter.lower import NeuronStage
-from tssl.spec import NetworkSpec
+from tssl.exporter.lower import Stage
 
 SAMPLES = 64
 """Calibration samples that candidates are compared on."""
@@ -21,11 +20,11 @@ _SUM_LIMIT = 1 << 22
 
 
 def best_scale(
-    stage: NeuronStage,
+    stage: Stage,
     largest: float,
     candidate: Callable[[float], Layer | None],
     train: Train,
-    spec: NetworkSpec,
+    time_steps: int,
 ) -> float:
     """Return the scale whose layer fires most like the trained one on the same input.
 
@@ -44,39 +43,39 @@ def best_scale(
     if stage.recurrent is not None:
         return largest  # its input depends on its own spikes: no two candidates see the same
     train = train[:, :SAMPLES]
-    wanted = reference_spikes(stage, train, spec)
+    wanted = reference_spikes(stage, train, time_steps)
     errors = []
     for factor in _CLIPPING:
         layer = candidate(largest * factor)
         if layer is None:
             break
         try:
-            spikes = layer.run(train, spec.time_steps).spikes
+            spikes = layer.run(train, time_steps).spikes
         except RangeError:  # the sums overflow; a larger scale would not help
             break
         errors.append(int((spikes != wanted).sum()))
     return largest * _CLIPPING[int(np.argmin(errors))] if errors else largest
 
 
-def reference_spikes(stage: NeuronStage, train: Train, spec: NetworkSpec) -> NDArray[np.bool_]:
+def reference_spikes(stage: Stage, train: Train, time_steps: int) -> NDArray[np.bool_]:
     """Return what the neurons fire in floating point, ``(time, samples, neurons)``."""
     per_unit = _fine(stage, train)
     weight = np.rint(stage.weight * per_unit).astype(np.int64)
     neuron = CubaNeuron(current_decay=0, voltage_decay=0, threshold=1)  # for the sums alone
-    sums = stage.feed_forward("", weight, neuron).activation(train, spec.time_steps)
+    sums = stage.feed_forward("", weight, neuron).activation(train, time_steps)
     drive = sums / per_unit
-    drive = np.broadcast_to(drive, (spec.time_steps, *drive.shape[1:]))
+    drive = np.broadcast_to(drive, (time_steps, *drive.shape[1:]))
     current, voltage = np.zeros(drive.shape[1:]), np.zeros(drive.shape[1:])
     spikes = np.zeros(drive.shape, bool)
-    for step in range(spec.time_steps):
-        current = (1 - 1 / spec.tau_s) * current + drive[step]
-        voltage = (1 - 1 / spec.tau_m) * voltage + current
-        spikes[step] = voltage > stage.threshold
+    for step in range(time_steps):
+        current = (1 - 1 / stage.neuron.tau_s) * current + drive[step]
+        voltage = (1 - 1 / stage.neuron.tau_m) * voltage + current
+        spikes[step] = voltage > stage.neuron.threshold
         voltage[spikes[step]] = 0.0
     return spikes
 
 
-def _fine(stage: NeuronStage, train: Train) -> float:
+def _fine(stage: Stage, train: Train) -> float:
     """Return how many integers stand for a unit of the reference's weights."""
     row = np.abs(stage.weight).reshape(len(stage.weight), -1).sum(axis=1).max()
     return float(_SUM_LIMIT / (row * np.abs(train).max(initial=1)))

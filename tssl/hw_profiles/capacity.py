@@ -32,10 +32,10 @@ from tssl.chip import (
     IntArray,
     Layer,
     RecurrentLayer,
-    Shape,
 )
 from tssl.costs import LayerMapping, Resource
 from tssl.errors import CapacityError
+from tssl.geometry import Shape
 from tssl.hw_profiles.figure import Figure
 from tssl.hw_profiles.profile import Profile
 

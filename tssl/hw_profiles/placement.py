@@ -16,8 +16,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tssl.chip import INPUT, ChipNetwork, ConvLayer, IntArray, Layer, Shape
+from tssl.chip import INPUT, ChipNetwork, ConvLayer, IntArray, Layer
 from tssl.costs import LayerMapping
+from tssl.geometry import Shape
 from tssl.hw_profiles.capacity import cores_per_chip
 from tssl.hw_profiles.profile import Profile
 

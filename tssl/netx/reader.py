@@ -21,11 +21,10 @@ from tssl.chip import (
     InputLayer,
     IntArray,
     Layer,
-    Pair,
     RecurrentLayer,
-    Shape,
 )
 from tssl.errors import NetFileError, RangeError, UnsupportedLayerError
+from tssl.geometry import Pair, Shape
 from tssl.netx import hdf5
 from tssl.netx.rules import (
     ATTRIBUTE,

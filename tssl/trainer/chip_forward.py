@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tssl.errors import TrainingError
-from tssl.spec import ConvSpec, DenseSpec, NetworkSpec, PoolSpec
+from tssl.geometry import Geometry
+from tssl.graph import Graph
 from tssl.trainer import chip_kernels
 from tssl.trainer.linear import gradients, weighted
-from tssl.trainer.neuron import Activity, Neurons, Trace, pool_fits, sum_pool
+from tssl.trainer.neuron import Activity, Neurons, Pool, Trace, pool_fits, sum_pool
 from tssl.trainer.recurrence import Gradient, constant_response, empty, flat, memory_window
 
 _DECAY_ONE = 4096
@@ -41,7 +42,9 @@ class Signal(NamedTuple):
 class ChipLayer(NamedTuple):
     """A layer with weights and the grid of its integers."""
 
-    layer: DenseSpec | ConvSpec
+    name: str
+    geometry: Geometry | None
+    """Of a convolution; None for dense weights."""
     neurons: Neurons
     gradient: Gradient
     scale: float
@@ -62,7 +65,7 @@ class ChipLayer(NamedTuple):
             current_decay=round(_DECAY_ONE / self.neurons.tau_s),
             voltage_decay=round(_DECAY_ONE / self.neurons.tau_m),
             threshold=_SHIFT * round(self.scale * self.neurons.threshold),
-            wraps=isinstance(self.layer, ConvSpec),
+            wraps=self.geometry is not None,
             tau_s=float(self.neurons.tau_s),
         )
 
@@ -83,11 +86,11 @@ def input_signal(inputs: Tensor, psp: Tensor, quantum: float) -> Signal:
     return Signal(psp, counts, 1.0, int(counts.abs().max()) if counts.numel() else 0)
 
 
-def pooled(signal: Signal, pool: PoolSpec) -> Signal:
+def pooled(signal: Signal, pool: Pool) -> Signal:
     """Return the signal behind a pool of its own."""
     return Signal(
         sum_pool(signal.psp, pool),
-        sum_pool(signal.counts, pool.model_copy(update={"gain": 1.0})),
+        sum_pool(signal.counts, pool._replace(gain=1.0)),
         signal.gain * pool.gain,
         signal.largest * pool.kernel[0] * pool.kernel[1],
     )
@@ -157,7 +160,7 @@ class _Layer(torch.autograd.Function):
             flat(grads[0]), gradient.constants(chip.neurons), window, flat(error),
         )  # fmt: skip
         to_psp, to_weight = gradients(
-            error, psp, dequantized, chip.layer, to_signal=ctx.needs_input_grad[0]
+            error, psp, dequantized, chip.geometry, to_signal=ctx.needs_input_grad[0]
         )
         return to_psp, to_weight, None, None, None, None, None
 
@@ -166,12 +169,12 @@ def _exact(counts: Tensor, integers: Tensor, largest: int, chip: ChipLayer) -> T
     """Return the weighted sums, exact: in double precision where single might round."""
     bound = chip.largest_weight * largest * integers[0].numel()
     if bound < _EXACT:
-        return weighted(counts, integers, chip.layer)
-    sums = weighted(counts.double(), integers.double(), chip.layer)
+        return weighted(counts, integers, chip.geometry)
+    sums = weighted(counts.double(), integers.double(), chip.geometry)
     if float(sums.abs().max()) >= _EXACT:
         raise TrainingError(
-            f"training.forward = 'chip': weighted sums of a {chip.layer.type} layer exceed 24 "
-            "bits; use a smaller encoding.resolution"
+            f"training.forward = 'chip': weighted sums of layer {chip.name} exceed 24 bits; "
+            "use a smaller encoding.resolution"
         )
     return sums.float()
 
@@ -181,9 +184,9 @@ def _every(tensor: Tensor) -> NDArray[np.float32]:
     return array
 
 
-def plan_problem(network: NetworkSpec) -> str | None:
+def plan_problem(graph: Graph) -> str | None:
     """Return why a network cannot be trained on the chip's integers, or None."""
-    for name, layer in zip(network.layer_names, network.layers, strict=True):
-        if isinstance(layer, DenseSpec) and layer.recurrent:
-            return f"layer {name} is recurrent"
+    for node in graph:
+        if "recurrent" in node.parameters:
+            return f"layer {node.name} is recurrent"
     return None

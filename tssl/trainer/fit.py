@@ -15,6 +15,7 @@ from tssl.checkpoint import Checkpoint, ChipPlan
 from tssl.chip import IntArray
 from tssl.datasets import Dataset
 from tssl.errors import ConfigError, DataError, TrainingError
+from tssl.graph import Graph, resolve
 from tssl.spec import Recipe
 from tssl.trainer.chip_forward import plan_problem
 from tssl.trainer.evaluation import Correct, correct, evaluate
@@ -79,14 +80,15 @@ class Fit:
         self.recipe, self.run = recipe, run
         _check_precision(recipe, device)
         self.plan = run.load_plan() if origin is None else origin.plan
-        _check_plan(recipe, self.plan, device)
+        self.input_shape = _sample_shape(train)
+        graph = resolve(recipe.network, self.input_shape)
+        _check_plan(recipe, graph, self.plan, device)
         self.group = Group(device)
         self.encoding = chip_encoding(recipe.encoding, train.full_scale)
-        self.input_shape = _sample_shape(train)
-        _check_data(recipe, train)
+        _check_data(graph, train)
         generator = torch.Generator().manual_seed(recipe.training.seed)
         device = self.group.device
-        check_size(recipe, self.input_shape, torch.device(device))
+        check_size(graph, torch.device(device))
         network = SpikingNetwork(recipe, self.input_shape, generator, self.plan)
         self.network = network.to(device)
         self.optimizer = make_optimizer(self.network, recipe.training)
@@ -158,7 +160,7 @@ class Fit:
                 return False
             batch = order[first : first + training.batch_size]
             with (
-                explained_shortage(self.network, self.input_shape, len(batch)),
+                explained_shortage(self.network, len(batch)),
                 tf32(allowed=training.precision == "tf32"),
             ):
                 self._train_batch(batch)
@@ -322,10 +324,10 @@ def _sample_shape(dataset: Dataset) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def _check_plan(recipe: Recipe, plan: ChipPlan | None, device: str) -> None:
+def _check_plan(recipe: Recipe, graph: Graph, plan: ChipPlan | None, device: str) -> None:
     if recipe.training.forward == "float":
         return
-    problem = plan_problem(recipe.network)
+    problem = plan_problem(graph)
     if problem is not None:
         raise ConfigError(f"training.forward = 'chip': {problem}; only feed-forward layers can be")
     if plan is None:
@@ -344,8 +346,8 @@ def _check_precision(recipe: Recipe, device: str) -> None:
         )
 
 
-def _check_data(recipe: Recipe, dataset: Dataset) -> None:
-    outputs = int(np.prod(recipe.network.shapes(_sample_shape(dataset))[-1]))
+def _check_data(graph: Graph, dataset: Dataset) -> None:
+    outputs = graph.output.outputs
     if outputs != dataset.classes:
         raise ConfigError(
             f"network.layers: the last layer has {outputs} neurons, but data set "

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tssl.spec import ConvSpec, DenseSpec
+from tssl.geometry import Geometry
 
 _FEW_OUTPUTS = 64
 """Below this, all kernels take the same time and PyTorch's own has the least overhead."""
@@ -19,7 +19,7 @@ _FEW_OUTPUTS = 64
 def weighted(
     signal: Tensor,
     weight: Tensor,
-    layer: DenseSpec | ConvSpec,
+    geometry: Geometry | None,
     factors: torch.dtype | None = None,
 ) -> Tensor:
     """Apply weights to ``(time, batch, ...)``.
@@ -29,6 +29,8 @@ def weighted(
 
     Parameters
     ----------
+    geometry
+        Of a convolution; None for dense weights.
     factors
         To what both factors, and those of the backward pass, are rounded before, and each sum
         after a product; None for not at all. The result has the signal's own type.
@@ -36,12 +38,18 @@ def weighted(
     folded = signal.flatten(0, 1)
     if factors is not None:
         folded, weight = folded.to(factors), weight.to(factors)
-    if isinstance(layer, DenseSpec):
+    if geometry is None:
         result = _dense(folded.flatten(1), weight)
     else:
         folded = folded.contiguous(memory_format=torch.channels_last)
         result = F.conv2d(
-            folded, weight, None, layer.stride, layer.padding, layer.dilation, layer.groups
+            folded,
+            weight,
+            None,
+            geometry.stride,
+            geometry.padding,
+            geometry.dilation,
+            geometry.groups,
         )
     return result.to(signal.dtype).unflatten(0, signal.shape[:2])
 
@@ -95,11 +103,11 @@ def _is_amd_with_avx512() -> bool:
 
 
 def gradients(
-    error: Tensor, signal: Tensor, weight: Tensor, layer: DenseSpec | ConvSpec, *, to_signal: bool
+    error: Tensor, signal: Tensor, weight: Tensor, geometry: Geometry | None, *, to_signal: bool
 ) -> tuple[Tensor | None, Tensor]:
     """Return the errors at ``signal`` (if wanted) and ``weight`` of :func:`weighted`."""
     folded, rows = error.flatten(0, 1), signal.flatten(0, 1)
-    if isinstance(layer, DenseSpec):
+    if geometry is None:
         rows = rows.flatten(1)
         product = _product if prefers_onednn(rows) else _plain_product
         arriving = product(folded, weight.t()) if to_signal else None
@@ -109,8 +117,8 @@ def gradients(
         arriving, to_weight, _ = torch.ops.aten.convolution_backward(
             folded.contiguous(memory_format=torch.channels_last),
             rows.contiguous(memory_format=torch.channels_last),
-            weight, None, layer.stride, layer.padding, layer.dilation, transposed,
-            output_padding, layer.groups, [to_signal, True, False],
+            weight, None, geometry.stride, geometry.padding, geometry.dilation, transposed,
+            output_padding, geometry.groups, [to_signal, True, False],
         )  # fmt: skip
     return None if arriving is None else arriving.view_as(signal), to_weight
 

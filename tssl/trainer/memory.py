@@ -7,9 +7,8 @@ from contextlib import contextmanager
 
 import torch
 
-from tssl.checkpoint import weight_shapes
 from tssl.errors import ConfigError, TrainingError
-from tssl.spec import NetworkSpec, Recipe
+from tssl.graph import Graph
 from tssl.trainer.network import SpikingNetwork
 
 _RESERVE = 0.8
@@ -20,9 +19,7 @@ _BYTES_PER_WEIGHT = 4 * 4
 
 
 @contextmanager
-def explained_shortage(
-    network: SpikingNetwork, input_shape: tuple[int, int, int], batch: int
-) -> Iterator[None]:
+def explained_shortage(network: SpikingNetwork, batch: int) -> Iterator[None]:
     """Turn running out of memory into an error that says which batch size would fit."""
     try:
         yield
@@ -31,7 +28,7 @@ def explained_shortage(
             raise
         # what is free now says little: the failed step still holds its share
         present = all_bytes(next(network.parameters()).device)
-        fitting = int(_RESERVE * present / bytes_per_sample(network, input_shape))
+        fitting = int(_RESERVE * present / bytes_per_sample(network.graph))
         fitting = max(1, min(fitting, batch // 2))
         raise TrainingError(
             f"training.batch_size = {batch}: memory ran out, there are {present / 2**30:.1f} GiB; "
@@ -39,7 +36,7 @@ def explained_shortage(
         ) from error
 
 
-def check_size(recipe: Recipe, input_shape: tuple[int, int, int], device: torch.device) -> None:
+def check_size(graph: Graph, device: torch.device) -> None:
     """Refuse a network that cannot be trained on this machine, however small the batches.
 
     Raises
@@ -47,8 +44,8 @@ def check_size(recipe: Recipe, input_shape: tuple[int, int, int], device: torch.
     ConfigError
         When its weights and one sample need more than all memory there is.
     """
-    weights = sum(math.prod(shape) for shape in weight_shapes(recipe, input_shape).values())
-    needed = _BYTES_PER_WEIGHT * weights + _bytes_per_sample(recipe.network, input_shape)
+    weights = sum(math.prod(shape) for _, shape in graph.parameters.values())
+    needed = _BYTES_PER_WEIGHT * weights + bytes_per_sample(graph)
     present = all_bytes(device)
     if needed > present:
         raise ConfigError(
@@ -57,14 +54,9 @@ def check_size(recipe: Recipe, input_shape: tuple[int, int, int], device: torch.
         )
 
 
-def bytes_per_sample(network: SpikingNetwork, input_shape: tuple[int, int, int]) -> int:
+def bytes_per_sample(graph: Graph) -> int:
     """Return what the backward pass needs of each layer: its current and its output."""
-    return _bytes_per_sample(network.network, input_shape)
-
-
-def _bytes_per_sample(network: NetworkSpec, input_shape: tuple[int, int, int]) -> int:
-    neurons = sum(math.prod(shape) for shape in network.shapes(input_shape))
-    return 2 * 4 * network.time_steps * neurons
+    return 2 * 4 * graph.time_steps * graph.values
 
 
 def all_bytes(device: torch.device) -> int:

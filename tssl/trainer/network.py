@@ -7,12 +7,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tssl.checkpoint import ChipPlan, recurrent_name, weight_shapes
+from tssl.checkpoint import ChipPlan
 from tssl.errors import ConfigError
-from tssl.spec import ConvSpec, DenseSpec, LayerSpec, NetworkSpec, PoolSpec, Recipe
+from tssl.graph import Graph, Node, resolve
+from tssl.neurons import Lif
+from tssl.spec import Recipe
 from tssl.trainer.chip_forward import ChipLayer, input_signal, pooled, run_layer
 from tssl.trainer.linear import weighted
-from tssl.trainer.neuron import Activity, Neurons, Trace, psp, sum_pool
+from tssl.trainer.neuron import Activity, Neurons, Pool, Trace, psp, sum_pool
 from tssl.trainer.recurrence import Gradient, RecurrenceRule
 from tssl.trainer.rules import Rule, get_rule
 
@@ -30,16 +32,15 @@ class Forward(NamedTuple):
     """Of every spiking layer by name; complete if all were to be recorded."""
 
 
-class _Stage(NamedTuple):
+class _Block(NamedTuple):
     """A layer, and a pool that is done together with its neurons."""
 
-    name: str
-    layer: LayerSpec
-    pool: PoolSpec | None
+    node: Node
+    pool: Node | None = None
 
     @property
     def dropout(self) -> float:
-        return self.layer.dropout if self.pool is None else self.pool.dropout
+        return (self.pool or self.node).dropout
 
 
 class SpikingNetwork(nn.Module):
@@ -68,22 +69,20 @@ class SpikingNetwork(nn.Module):
         super().__init__()
         self.plan = plan
         self._quantum = 1 / recipe.encoding.resolution
-        self.network: NetworkSpec = recipe.network
+        self.graph = resolve(recipe.network, input_shape)
         self.rule: Rule = get_rule(recipe.training)
         self._factors = torch.bfloat16 if recipe.training.precision == "bfloat16" else None
         self.noise = torch.Generator()
         """Source of dropout masks; whoever trains seeds it for every batch."""
-        neurons = sum(int(np.prod(shape)) for shape in self.network.shapes(input_shape))
-        per_sample = 8 * 4 * self.network.time_steps * neurons  # some eight float32 tensors
+        per_sample = 8 * 4 * self.graph.time_steps * self.graph.values  # some eight float32 tensors
         self.evaluation_batch = max(1, min(500, _EVALUATION_BYTES // per_sample))
-        self._stages = _stages(self.network)
+        self._blocks = _blocks(self.graph)
+        self._tau_s = recipe.network.tau_s
         self.weights = nn.ParameterDict()
-        layers = dict(zip(self.network.layer_names, self.network.layers, strict=True))
-        for name, shape in weight_shapes(recipe, input_shape).items():
-            layer = layers[name.removesuffix(recurrent_name(""))]
-            if isinstance(layer, PoolSpec):
-                continue
-            self.weights[name] = nn.Parameter(initial_weight(shape, generator) * layer.weight_scale)
+        for node in self.graph:
+            for name, shape in node.parameters.values():
+                initial = initial_weight(shape, generator)
+                self.weights[name] = nn.Parameter(initial * node.weight_scale)
 
     def forward(self, inputs: Tensor, *, record_all: bool = False) -> Forward:
         """Run the network from rest.
@@ -98,61 +97,67 @@ class SpikingNetwork(nn.Module):
         if self.plan is not None:
             return self._on_chip(inputs, self.plan, record_all)
         result = Forward(Trace(inputs, inputs, inputs), {}, {})
-        constant = self.network.time_steps if inputs.dim() == 4 else 0
+        constant = self.graph.time_steps if inputs.dim() == 4 else 0
         factors = self._factors if self.training else None
-        signal = inputs[None] if constant else psp(inputs, tau_s=self.network.tau_s)
-        for stage in self._stages:
-            if isinstance(stage.layer, PoolSpec):
-                signal = self._drop(sum_pool(signal, stage.layer), stage.dropout)
+        signal = inputs[None] if constant else psp(inputs, tau_s=self._tau_s)
+        for block in self._blocks:
+            node = block.node
+            if node.neuron is None:
+                signal = self._drop(sum_pool(signal, _pool(node)), block.dropout)
                 continue
-            current = weighted(signal, self.weights[stage.name], stage.layer, factors)
-            neurons = self._neurons(stage, stage.layer, constant, record_all)
+            current = weighted(signal, self._weight(node), node.geometry, factors)
+            neurons = self._neurons(block, node.neuron, constant, record_all)
             constant = 0
-            activity = result.activity[stage.name] = Activity()
-            trace = result.traces[stage.name] = self.rule(current, neurons, activity)
-            signal = self._drop(trace.psp, stage.dropout)
+            activity = result.activity[node.name] = Activity()
+            trace = result.traces[node.name] = self.rule(current, neurons, activity)
+            signal = self._drop(trace.psp, block.dropout)
         return result._replace(output=trace)
 
     def _on_chip(self, inputs: Tensor, plan: ChipPlan, record_all: bool) -> Forward:
         """Run the network in the chip's integers; see :mod:`tssl.trainer.chip_forward`."""
         result = Forward(Trace(inputs, inputs, inputs), {}, {})
-        constant = self.network.time_steps if inputs.dim() == 4 else 0
+        constant = self.graph.time_steps if inputs.dim() == 4 else 0
         frames = inputs[None] if constant else inputs
-        potential = frames if constant else psp(inputs, tau_s=self.network.tau_s)
+        potential = frames if constant else psp(inputs, tau_s=self._tau_s)
         signal, quantum = input_signal(frames, potential, self._quantum), self._quantum
-        for stage in self._stages:
-            if isinstance(stage.layer, PoolSpec):
-                signal = pooled(signal, stage.layer)
+        for block in self._blocks:
+            node = block.node
+            if node.neuron is None:
+                signal = pooled(signal, _pool(node))
                 continue
-            neurons = self._neurons(stage, stage.layer, constant, record_all)
+            neurons = self._neurons(block, node.neuron, constant, record_all)
             chip = ChipLayer(
-                layer=stage.layer,
+                name=node.name,
+                geometry=node.geometry,
                 neurons=neurons,
                 gradient=self._gradient(neurons),
-                scale=plan.scales[stage.name],
-                largest_weight=plan.largest_weights[stage.name],
+                scale=plan.scales[node.name],
+                largest_weight=plan.largest_weights[node.name],
                 weight_step=plan.weight_step,
                 quantum=quantum,
             )
-            activity = result.activity[stage.name] = Activity()
-            weight = self.weights[stage.name]
-            trace, signal = run_layer(signal, weight, chip, activity)
-            result.traces[stage.name] = trace
+            activity = result.activity[node.name] = Activity()
+            trace, signal = run_layer(signal, self._weight(node), chip, activity)
+            result.traces[node.name] = trace
             constant, quantum = 0, 1.0
         return result._replace(output=trace)
 
     def _neurons(
-        self, stage: _Stage, layer: DenseSpec | ConvSpec, constant: int, record_all: bool = False
+        self, block: _Block, neuron: Lif, constant: int, record_all: bool = False
     ) -> Neurons:
+        own = block.node.parameters.get("recurrent")
         return Neurons(
-            tau_m=self.network.tau_m,
-            tau_s=self.network.tau_s,
-            threshold=layer.threshold or self.network.threshold,
+            tau_m=neuron.tau_m,
+            tau_s=neuron.tau_s,
+            threshold=neuron.threshold,
             constant_steps=constant,  # weighted once, then it follows its time course
-            pool=stage.pool,
-            feedback=self.weights.get(recurrent_name(stage.name)),
-            record=record_all or stage is self._stages[-1],
+            pool=None if block.pool is None else _pool(block.pool),
+            feedback=None if own is None else self.weights[own.name],
+            record=record_all or block.node is self.graph.output,
         )
+
+    def _weight(self, node: Node) -> Tensor:
+        return self.weights[node.parameters["weight"].name]
 
     def _gradient(self, neurons: Neurons) -> Gradient:
         if not isinstance(self.rule, RecurrenceRule):
@@ -177,17 +182,26 @@ class SpikingNetwork(nn.Module):
         return {name: weight.detach().cpu().numpy().copy() for name, weight in self.weights.items()}
 
 
-def _stages(network: NetworkSpec) -> list[_Stage]:
-    """Pair layers with the pools behind them; other pools stay stages of their own."""
-    stages: list[_Stage] = []
-    for name, layer in zip(network.layer_names, network.layers, strict=True):
-        last = stages[-1] if stages else None
-        joins = last and not isinstance(last.layer, PoolSpec) and last.pool is None
-        if isinstance(layer, PoolSpec) and last and joins and not last.layer.dropout:
-            stages[-1] = last._replace(pool=layer)
+def _blocks(graph: Graph) -> list[_Block]:
+    """Pair layers with the pools behind them; other pools stay blocks of their own."""
+    blocks: list[_Block] = []
+    for node in graph:
+        before = blocks[-1] if blocks else None
+        if node.neuron is None and before is not None and _takes_pool(before):
+            blocks[-1] = before._replace(pool=node)
         else:
-            stages.append(_Stage(name, layer, None))
-    return stages
+            blocks.append(_Block(node))
+    return blocks
+
+
+def _takes_pool(block: _Block) -> bool:
+    return block.node.neuron is not None and block.pool is None and not block.node.dropout
+
+
+def _pool(node: Node) -> Pool:
+    if node.geometry is None:
+        raise TypeError(f"layer {node.name}: {node.kind} is not a pool")
+    return Pool(node.geometry.kernel, node.gain)
 
 
 def initial_weight(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

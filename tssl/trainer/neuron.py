@@ -8,7 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tssl.spec import PoolSpec
+from tssl.geometry import Pair
+
+
+class Pool(NamedTuple):
+    """Sums over windows that do not overlap, times a gain."""
+
+    kernel: Pair
+    gain: float = 1.0
 
 
 class Neurons(NamedTuple):
@@ -22,7 +29,7 @@ class Neurons(NamedTuple):
     constant_steps: int = 0
     """When above 0, the current is the weighted sum ``(1, batch, *features)`` of an input that
     stays the same for so many steps; otherwise it has its own time axis."""
-    pool: PoolSpec | None = None
+    pool: Pool | None = None
     """Pooling of the post-synaptic potentials, if any."""
     feedback: Tensor | None = None
     """Weights ``(neurons, neurons)`` of the neurons' own potentials, one step later."""
@@ -144,12 +151,12 @@ def over_time(current: Tensor, neurons: Neurons) -> Tensor:
     return current * response.reshape(-1, *[1] * (current.dim() - 1))
 
 
-def pool_fits(image: Sequence[int], pool: PoolSpec) -> bool:
+def pool_fits(image: Sequence[int], pool: Pool) -> bool:
     """Return whether windows fill the image (H, W) without a rest at its edge."""
     return all(size % kernel == 0 for size, kernel in zip(image, pool.kernel, strict=True))
 
 
-def sum_pool(signal: Tensor, pool: PoolSpec | None) -> Tensor:
+def sum_pool(signal: Tensor, pool: Pool | None) -> Tensor:
     """Add up non-overlapping windows of ``(time, batch, C, H, W)`` and multiply by the gain."""
     if pool is None:
         return signal

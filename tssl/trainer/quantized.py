@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tssl.checkpoint import Checkpoint, recurrent_name
+from tssl.checkpoint import Checkpoint
 from tssl.chip import IntArray
+from tssl.geometry import Geometry
 from tssl.results import Recording
-from tssl.spec import ConvSpec, DenseSpec, PoolSpec
 
 _SHIFT = 64.0
 _LIMIT = 8388608.0
@@ -61,10 +61,8 @@ def run_quantized(
     12-bit decay, stays far below 2^53.
     """
     layers = _integers(checkpoint, scales, largest_weights)
-    neurons = sum(int(np.prod(shape)) for shape in checkpoint.recipe.network.shapes(
-        checkpoint.input_shape
-    ))  # fmt: skip
-    per_sample = 4 * 8 * checkpoint.recipe.network.time_steps * (neurons + train.shape[2])
+    graph = checkpoint.graph
+    per_sample = 4 * 8 * graph.time_steps * (graph.values + train.shape[2])
     size = max(1, _CHUNK_BYTES // per_sample)
     for first in range(0, train.shape[1], size):
         part = train[:, first : first + size]
@@ -75,23 +73,24 @@ def _integers(
     checkpoint: Checkpoint, scales: Mapping[str, float], largest_weights: Mapping[str, int]
 ) -> dict[str, _Integers]:
     """Quantize every layer from the checkpoint; a pool's gain goes into the layer behind it."""
-    network = checkpoint.recipe.network
     layers: dict[str, _Integers] = {}
     gain = 1.0
-    for name, spec in zip(network.layer_names, network.layers, strict=True):
-        if isinstance(spec, PoolSpec):
-            gain *= spec.gain
+    for node in checkpoint.graph:
+        if node.neuron is None:
+            gain *= node.gain
             continue
+        name, neuron = node.name, node.neuron
+        arrays = {role: checkpoint.weights[each.name] for role, each in node.parameters.items()}
         unit = 1.0 if layers else checkpoint.encoding.quantum
-        weight = checkpoint.weights[name].astype(np.float64) * gain * unit
-        own = checkpoint.weights.get(recurrent_name(name))
-        factors = 1 / network.tau_s, scales[name], largest_weights[name]
+        weight = arrays["weight"].astype(np.float64) * gain * unit
+        own = arrays.get("recurrent")
+        factors = 1 / neuron.tau_s, scales[name], largest_weights[name]
         layers[name] = _Integers(
             weight=_on_grid(weight, *factors),
             recurrent=None if own is None else _on_grid(own, *factors),
-            threshold=round(scales[name] * (spec.threshold or network.threshold)),
-            current_decay=round(_DECAY / network.tau_s),
-            voltage_decay=round(_DECAY / network.tau_m),
+            threshold=round(scales[name] * neuron.threshold),
+            current_decay=round(_DECAY / neuron.tau_s),
+            voltage_decay=round(_DECAY / neuron.tau_m),
         )
         gain = 1.0
     return layers
@@ -104,40 +103,46 @@ def _on_grid(weight: NDArray[Any], gain: float, scale: float, largest: int) -> T
 
 @torch.no_grad()
 def _run(checkpoint: Checkpoint, layers: Mapping[str, _Integers], train: IntArray) -> Recording:
-    network = checkpoint.recipe.network
+    graph = checkpoint.graph
     signal = torch.from_numpy(np.ascontiguousarray(train)).double()
     signal = signal.reshape(*train.shape[:2], *checkpoint.input_shape)
     if len(signal) == 1:
-        signal = signal.expand(network.time_steps, *signal.shape[1:])
+        signal = signal.expand(graph.time_steps, *signal.shape[1:])
     trains: dict[str, NDArray[np.uint8]] = {}
     voltage = signal[0]
-    for name, spec in zip(network.layer_names, network.layers, strict=True):
-        if isinstance(spec, PoolSpec):
-            sums = F.avg_pool2d(signal.flatten(0, 1), spec.kernel, divisor_override=1)
+    for node in graph:
+        name, geometry = node.name, node.geometry
+        if node.neuron is None and geometry is not None:
+            sums = F.avg_pool2d(signal.flatten(0, 1), geometry.kernel, divisor_override=1)
             signal = sums.unflatten(0, signal.shape[:2])
             continue
-        signal, voltage = _neurons(_weighted(signal, layers[name].weight, spec), layers[name], spec)
+        activation = _weighted(signal, layers[name].weight, geometry)
+        signal, voltage = _neurons(activation, layers[name], wraps=geometry is not None)
         trains[name] = signal.flatten(2).numpy().astype(np.uint8)
     return Recording(trains, voltage.flatten(1).numpy().astype(np.int64))
 
 
-def _weighted(signal: Tensor, weight: Tensor, spec: ConvSpec | DenseSpec) -> Tensor:
+def _weighted(signal: Tensor, weight: Tensor, geometry: Geometry | None) -> Tensor:
     """Weight spikes, or sums of spikes, ``(time, batch, ...)``."""
     folded = signal.flatten(0, 1)
-    if isinstance(spec, ConvSpec):
-        result = F.conv2d(
-            folded, weight, None, spec.stride, spec.padding, spec.dilation, spec.groups
-        )
-    else:
+    if geometry is None:
         result = F.linear(folded.flatten(1), weight)
+    else:
+        result = F.conv2d(
+            folded,
+            weight,
+            None,
+            geometry.stride,
+            geometry.padding,
+            geometry.dilation,
+            geometry.groups,
+        )
     return result.unflatten(0, signal.shape[:2])
 
 
-def _neurons(
-    activation: Tensor, layer: _Integers, spec: ConvSpec | DenseSpec
-) -> tuple[Tensor, Tensor]:
+def _neurons(activation: Tensor, layer: _Integers, *, wraps: bool) -> tuple[Tensor, Tensor]:
     """Run CUBA neurons on weighted sums ``(time, batch, ...)``; return spikes and potential."""
-    if isinstance(spec, ConvSpec):  # Lava's convolution hands over 24 bits
+    if wraps:  # Lava's convolution hands over 24 bits
         activation = torch.remainder(activation + _LIMIT, 2 * _LIMIT) - _LIMIT
     current, voltage = torch.zeros_like(activation[0]), torch.zeros_like(activation[0])
     spikes: list[Tensor] = []

@@ -197,9 +197,7 @@ def input_range(checkpoint: Checkpoint, dataset: Dataset) -> tuple[int, int]:
 
 def _bits_of_layers(checkpoint: Checkpoint, given: Sequence[str]) -> dict[str, int]:
     """Return the bits by layer; later entries override earlier ones."""
-    network = checkpoint.recipe.network
-    layers = zip(network.layer_names, network.layers, strict=True)
-    names = [name for name, layer in layers if layer.type != "pool"]
+    names = [node.name for node in checkpoint.graph.spiking]
     bits: dict[str, int] = {}
     for entry in given:
         name, _, number = entry.rpartition("=")

@@ -1,0 +1,96 @@
+"""What a recipe's layers are for a given input, by hand and against PyTorch."""
+
+from typing import Any
+
+import pytest
+import torch
+
+from tests.exporter.networks import conv, dense, pool
+from tssl.errors import ConfigError
+from tssl.graph import KINDS, Graph, resolve
+from tssl.neurons import Lif
+from tssl.spec import NetworkSpec
+
+
+def graph(shape: tuple[int, int, int], *layers: dict[str, Any], **network: Any) -> Graph:
+    spec = NetworkSpec.model_validate({"layers": list(layers), **network})
+    return resolve(spec, shape)
+
+
+def test_a_network_by_hand() -> None:
+    found = graph(
+        (1, 9, 8),
+        conv(2, (3, 3), threshold=0.5),
+        pool(2, gain=1.5, dropout=0.1),
+        dense(10, recurrent=True, weight_scale=2.0),
+        tau_m=7.0,
+        tau_s=2.0,
+    )
+    first, second, last = found
+    assert [node.name for node in found] == ["conv1", "pool2", "dense3"]
+    assert [node.sources for node in found] == [("input",), ("conv1",), ("pool2",)]
+    # 9 x 8 without padding: 7 x 6; of 7 rows the pool drops one
+    assert [node.output_shape for node in found] == [(2, 7, 6), (2, 3, 3), (10,)]
+    assert [node.input_shape for node in found] == [(1, 9, 8), (2, 7, 6), (2, 3, 3)]
+    assert dict(found.parameters.values()) == {
+        "conv1": (2, 1, 3, 3), "dense3": (10, 18), "dense3_recurrent": (10, 10),
+    }  # fmt: skip
+    assert first.neuron == Lif(tau_m=7.0, tau_s=2.0, threshold=0.5)
+    assert last.neuron == Lif(tau_m=7.0, tau_s=2.0, threshold=1.0)
+    assert (second.neuron, second.gain, second.dropout) == (None, 1.5, 0.1)
+    assert (last.weight_scale, last.outputs) == (2.0, 10)
+    assert found.values == 2 * 7 * 6 + 2 * 3 * 3 + 10
+    assert found.spiking == [first, last]
+    assert found.output is last
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        conv(6, (3, 5), stride=(2, 1), padding=(1, 0)),
+        conv(4, 2, dilation=3, groups=2),
+        pool((2, 3)),
+        dense(5),
+    ],
+    ids=["stride", "dilation", "pool", "dense"],
+)
+def test_shapes_are_those_of_pytorch(layer: dict[str, Any]) -> None:
+    node = graph((4, 8, 9), layer, dense(3)).nodes[0]
+    image = torch.zeros(1, *node.input_shape)
+    weight = torch.zeros(node.parameters["weight"].shape) if node.parameters else None
+    if weight is None:
+        result = torch.nn.functional.avg_pool2d(image, node.geometry.kernel)
+    elif node.geometry is None:
+        result = torch.nn.functional.linear(image.flatten(1), weight)
+    else:
+        of = node.geometry
+        result = torch.nn.functional.conv2d(
+            image, weight, None, of.stride, of.padding, of.dilation, of.groups
+        )
+    assert result.shape[1:] == node.output_shape
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        (conv(1, (9, 3)), r"network.layers: conv1 with kernel .*\(2, 8, 8\)"),
+        (pool((3, 9)), r"network.layers: pool1 with kernel .*\(2, 8, 8\)"),
+        (conv(3, 3, groups=3), r"conv1 has groups = 3, .* the 2 channels"),
+    ],
+)
+def test_layers_that_do_not_fit(layer: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        graph((2, 8, 8), layer, dense(2))
+
+
+def test_every_kind_is_said_in_a_recipe() -> None:
+    """Contract of the table: a spec of each kind, a node of its name and its own parameters."""
+    assert len(KINDS) >= 3
+    examples = {"dense": dense(3), "conv": conv(2, 3), "pool": pool(2)}
+    assert examples.keys() == KINDS.keys()
+    for kind, example in examples.items():
+        node = graph((2, 6, 6), example, dense(2)).nodes[0]
+        assert node.kind == kind
+        assert node.name == f"{kind}1"
+        assert all(each.name.startswith(node.name) for each in node.parameters.values())
+        assert (node.neuron is None) == (not node.parameters)

@@ -1,0 +1,10 @@
+"""The resolved network: nodes with sources, shapes, named parameters and their own neuron.
+
+Trainer, checkpoints, exporter and witnesses read it; nobody computes a shape a second time.
+"""
+
+from tssl.graph.graph import Graph, resolve
+from tssl.graph.kinds import KINDS
+from tssl.graph.node import Node, Parameter
+
+__all__ = ["Graph", "KINDS", "Node", "Parameter", "resolve"]

@@ -1,0 +1,16 @@
+"""The kinds of layers, one file each: what a recipe may say of one, and what it then is.
+
+A new kind is a file here that makes a :class:`Kind`, and a line in :data:`KINDS`.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from tssl.graph.kinds.conv import CONV
+from tssl.graph.kinds.dense import DENSE
+from tssl.graph.kinds.kind import Kind, LayerEntry
+from tssl.graph.kinds.pool import POOL
+
+__all__ = ["KINDS", "Kind", "LayerEntry"]
+
+KINDS: Mapping[str, Kind] = MappingProxyType({"dense": DENSE, "conv": CONV, "pool": POOL})

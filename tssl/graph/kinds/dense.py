@@ -1,0 +1,48 @@
+"""All-to-all synapses, and neurons."""
+
+import math
+from dataclasses import replace
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tssl.graph.kinds.kind import Kind, NeuronEntry, Place
+from tssl.graph.node import Node, Parameter
+from tssl.settings import Positive
+
+__all__ = ["DENSE", "DenseEntry"]
+
+
+class DenseEntry(NeuronEntry):
+    """All-to-all layer of spiking neurons; it flattens its input in (C, H, W) order.
+
+    Parameters
+    ----------
+    recurrent
+        Whether the neurons also see each other's spikes, one step later.
+    """
+
+    type: Literal["dense"]
+    neurons: Positive
+    recurrent: Annotated[bool, Field(strict=True)] = False
+
+
+def _node(entry: DenseEntry, place: Place) -> Node:
+    own = Parameter(f"{place.name}_recurrent", (entry.neurons, entry.neurons))
+    return Node(
+        name=place.name,
+        kind=entry.type,
+        sources=place.sources,
+        input_shape=place.shape,
+        output_shape=(entry.neurons,),
+        neuron=replace(place.neuron, threshold=entry.threshold or place.neuron.threshold),
+        parameters={
+            "weight": Parameter(place.name, (entry.neurons, math.prod(place.shape))),
+            **({"recurrent": own} if entry.recurrent else {}),
+        },
+        dropout=entry.dropout,
+        weight_scale=entry.weight_scale,
+    )
+
+
+DENSE = Kind(entry=DenseEntry, node=_node)

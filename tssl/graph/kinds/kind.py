@@ -1,0 +1,104 @@
+"""What every kind of layer says of itself, and what several share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from tssl.errors import ConfigError
+from tssl.geometry import Geometry, Shape
+from tssl.graph.node import Node
+from tssl.neurons import Lif
+from tssl.settings import Above0, Entries, Share
+
+__all__ = ["Kind", "LayerEntry", "NeuronEntry", "Place", "sliding"]
+
+
+class LayerEntry(Entries):
+    """A layer in a recipe.
+
+    Parameters
+    ----------
+    type
+        Its kind.
+    dropout
+        Share of its outputs that is taken away in training, for all time steps of a sample; the
+        others are raised in proportion.
+    """
+
+    type: str
+    dropout: Share = 0.0
+
+
+class NeuronEntry(LayerEntry):
+    """A layer of spiking neurons in a recipe.
+
+    Parameters
+    ----------
+    threshold
+        Of its neurons; the network's when None.
+    weight_scale
+        Factor of its initial weights.
+    """
+
+    threshold: Above0 | None = None
+    weight_scale: Above0 = 1.0
+
+
+class Place(NamedTuple):
+    """Where a layer stands.
+
+    Parameters
+    ----------
+    sources
+        Names of the layers it listens to.
+    shape
+        Of what reaches it.
+    neuron
+        The network's, for layers that do not say otherwise.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    shape: Shape
+    neuron: Lif
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A kind of layer.
+
+    Parameters
+    ----------
+    entry
+        What a recipe says of such a layer.
+    node
+        Turns an entry and its place into a node; raises ``ConfigError`` when the layer does not
+        fit what reaches it.
+    has_neurons
+        Whether it fires; a network ends with neurons.
+    needs_image, gives_image
+        Whether shapes (C, H, W) must reach it, and leave it.
+    """
+
+    entry: type[LayerEntry]
+    node: Callable[[Any, Place], Node]
+    has_neurons: bool = True
+    needs_image: bool = False
+    gives_image: bool = False
+
+
+def sliding(geometry: Geometry, place: Place, channels: int) -> Shape:
+    """Return the shape of so many maps of windows over what reaches a layer.
+
+    Raises
+    ------
+    ConfigError
+        When not even one window fits.
+    """
+    rows, columns = geometry.positions((place.shape[1], place.shape[2]))
+    if min(rows, columns) < 1:
+        raise ConfigError(
+            f"network.layers: {place.name} with kernel {geometry.kernel} does not fit an input "
+            f"of shape {place.shape}"
+        )
+    return channels, rows, columns

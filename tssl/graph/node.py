@@ -1,0 +1,70 @@
+"""A layer of a network of which all is known: shapes, parameters, neuron."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tssl.geometry import Geometry, Shape
+from tssl.neurons import Lif
+
+__all__ = ["Node", "Parameter"]
+
+
+class Parameter(NamedTuple):
+    """An array that training finds.
+
+    Parameters
+    ----------
+    name
+        In checkpoints; unique in a network.
+    shape
+        Dense ``(neurons, inputs)``, convolution ``(O, C / groups, kh, kw)``.
+    """
+
+    name: str
+    shape: Shape
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """A layer.
+
+    Parameters
+    ----------
+    kind
+        Its key in :data:`tssl.graph.kinds.KINDS`.
+    sources
+        Names of the layers it listens to, or ``"input"``.
+    input_shape, output_shape
+        Of one step of one sample, (C, H, W) or (neurons,).
+    neuron
+        Of every neuron of the layer; None for a layer without neurons, a linear map.
+    parameters
+        By role: ``weight``, and ``recurrent`` for synapses among the layer's own neurons.
+    geometry
+        Of its windows, if it has some.
+    gain
+        Factor of the result of a linear map without weights.
+    dropout
+        Share of the outputs taken away in training, for all time steps of a sample.
+    weight_scale
+        Factor of the initial weights.
+    """
+
+    name: str
+    kind: str
+    sources: tuple[str, ...]
+    input_shape: Shape
+    output_shape: Shape
+    neuron: Lif | None = None
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    geometry: Geometry | None = None
+    gain: float = 1.0
+    dropout: float = 0.0
+    weight_scale: float = 1.0
+
+    @property
+    def outputs(self) -> int:
+        """Number of values that leave it at a step."""
+        return math.prod(self.output_shape)
