@@ -2,6 +2,7 @@
 
 import importlib.metadata
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,14 +115,18 @@ def block_recurrent_net(rng: np.random.Generator) -> ChipNetwork:
 def mixed_net(rng: np.random.Generator) -> ChipNetwork:
     """One to four layers of any kinds that may follow each other, with any input."""
     shape: tuple[int, ...] = tuple(int(size) for size in rng.integers((1, 3, 3), (3, 6, 6)))
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         shape = (int(rng.integers(2, 8)),)
     block = InputLayer(shape=shape, neuron=drawn_neuron(rng) if rng.random() < 0.4 else None)
     layers: list[Layer] = []
     for position in range(rng.integers(1, 5)):
         source = layers[-1].name if layers else "input"
         shape = layers[-1].output_shape if layers else shape
-        layers.append(drawn_layer(rng, f"layer{position}", source, shape))
+        layer = drawn_layer(rng, f"layer{position}", source, shape)
+        if rng.random() < 0.3:
+            each = replace(layer.neuron, threshold=rng.integers(20, 120, layer.neurons))
+            layer = replace(layer, neuron=each)
+        layers.append(layer)
     return ChipNetwork(name="mixed", input=block, layers=tuple(layers))
 
 
@@ -131,7 +136,7 @@ def drawn_layer(rng: np.random.Generator, name: str, source: str, shape: tuple[i
     outputs, inputs = int(rng.integers(2, 9)), int(np.prod(shape))
     if rng.random() < 0.6:
         fields["bias"] = rng.integers(-20, 50, outputs)
-    if len(shape) == 3 and rng.random() < 0.5:
+    if len(shape) == 3 and rng.random() < 0.6:
         kernel = tuple(int(rng.integers(1, min(3, size) + 1)) for size in shape[1:])
         return ConvLayer(
             weight=weights(rng, outputs, shape[0], *kernel), map_shape=(shape[0], *shape[1:]),
