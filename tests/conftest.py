@@ -18,6 +18,9 @@ settings.load_profile("tssl")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rng-seed", type=int, help="seed of the rng fixture (default: per test)")
+    parser.addoption(
+        "--lava-draws", type=int, default=6, help="random networks to compare with Lava"
+    )
 
 
 GROUPS = {"tests/faults": "faults", "tests/test_docs.py": "documents", "tests/test_cli.py": "cli"}

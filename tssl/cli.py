@@ -468,6 +468,11 @@ def _print_reports(output: Output, found: list[Any]) -> None:
         show_costs(cost, output.results)
 
 
+def _span(values: int | tuple[int, ...]) -> int | str:
+    """Return a number that all neurons share, or the smallest and largest of many."""
+    return f"{min(values)}..{max(values)}" if isinstance(values, tuple) else values
+
+
 @cli.command()
 @click.argument("net", type=FILE)
 @common
@@ -492,14 +497,16 @@ def inspect(output: Output, net: Path) -> None:
             layer["weights"],
             f"{layer['smallest_weight']}..{layer['largest_weight']}",
             layer["weight_bits"],
-            layer["threshold"],
-            f"{layer['current_decay']}, {layer['voltage_decay']}",
+            _span(layer["threshold"]),
+            f"{_span(layer['current_decay'])}, {_span(layer['voltage_decay'])}",
             layer["largest_delay"],
         ]
         for layer in document["layers"]
     ]
     columns = ["layer", "kind", "shape", "weights", "range", "bits", "threshold", "decays u, v"]
     output.table(f"{document['name']}: input {document['input_shape']}", [*columns, "delay"], rows)
+    if document["input_neuron"] is not None:
+        document["input_neuron"] = {k: _span(v) for k, v in document["input_neuron"].items()}
     for key in ("time_steps", "encoding", "input_neuron", "digest"):
         output.line(f"{key.replace('_', ' ')}: {document[key]}")
     for key in ("target", "data", "accuracy", "training"):

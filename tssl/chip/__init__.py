@@ -4,6 +4,7 @@ from tssl.chip.cuba import (
     CubaNeuron,
     CubaRun,
     CubaState,
+    OneOrEach,
     cuba_run,
     cuba_step,
     driven_current,
@@ -29,7 +30,7 @@ from tssl.chip.numbers import (
     IntArray,
     SpikeArray,
 )
-from tssl.chip.synapses import storage_problem
+from tssl.chip.synapses import recurrent_storage_problem, storage_problem
 
 __all__ = [
     "ACTIVATION_SHIFT",
@@ -49,6 +50,7 @@ __all__ = [
     "InputLayer",
     "IntArray",
     "Layer",
+    "OneOrEach",
     "RecurrentLayer",
     "STATE_LIMIT",
     "SpikeArray",
@@ -58,5 +60,6 @@ __all__ = [
     "cuba_step",
     "driven_current",
     "driven_voltage",
+    "recurrent_storage_problem",
     "storage_problem",
 ]

@@ -1,6 +1,6 @@
 """Look inside a ``.net`` file."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ class Inspection:
             "digest": network.digest,
             "time_steps": network.time_steps,
             "input_shape": list(network.input.shape),
-            "input_neuron": None if network.input.neuron is None else vars(network.input.neuron),
+            "input_neuron": None if network.input.neuron is None else asdict(network.input.neuron),
             "encoding": None if encoding is None else vars(encoding),
             "layers": [layer_facts(layer) for layer in network.layers],
             "notes": self.notes,
