@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tssl.chip import ConvLayer, IntArray, Shape, recurrent_storage_problem, storage_problem
+from tssl.chip import ConvLayer, IntArray, recurrent_storage_problem, storage_problem
 from tssl.errors import UnsupportedLayerError
+from tssl.geometry import Shape
 
 FORMAT_VERSION = 1
 ATTRIBUTE = "tssl"

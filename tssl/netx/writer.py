@@ -21,10 +21,10 @@ from tssl.chip import (
     IntArray,
     Layer,
     RecurrentLayer,
-    Shape,
 )
 from tssl.errors import UnsupportedLayerError
 from tssl.files import written
+from tssl.geometry import Shape
 from tssl.netx.rules import (
     ATTRIBUTE,
     FORMAT_VERSION,
