@@ -13,15 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tssl import datasets, netx
-from tssl.chip import (
-    ChipNetwork,
-    ConvLayer,
-    CubaNeuron,
-    DenseLayer,
-    InputLayer,
-    IntArray,
-    Layer,
-)
+from tssl.chip import ChipNetwork, CubaNeuron, InputLayer, IntArray, Layer, conv_layer, dense_layer
 from tssl.errors import TsslError
 from tssl.lava_runtime.engine import Compiled
 
@@ -59,7 +51,7 @@ def mlp() -> Case:
     layers, source = [], "input"
     for index in range(3):
         weight = 2 * rng.integers(-60, 61, (sizes[index + 1], sizes[index]))
-        layers.append(DenseLayer(name=f"d{index}", source=source, weight=weight, neuron=TSSL))
+        layers.append(dense_layer(name=f"d{index}", source=source, weight=weight, neuron=TSSL))
         source = f"d{index}"
     network = fitted("784-400-400-10", (784,), layers, pixels(784))
     return Case(network.name, network, None, 5, pixels(784), 400, 20_000, 280)
@@ -73,17 +65,17 @@ def fashion_cnn() -> Case:
         weight = 2 * rng.integers(-60, 61, shape)
         return weight.repeat(pool, axis=2).repeat(pool, axis=3)
 
-    first = ConvLayer(
+    first = conv_layer(
         name="c1", source="input", neuron=TSSL, map_shape=(1, 28, 28), padding=(2, 2),
         weight=kernels(32, 1, 5, 5),
     )  # fmt: skip
-    second = ConvLayer(
+    second = conv_layer(
         name="c2", source="c1", neuron=TSSL, map_shape=(32, 28, 28), padding=(4, 4),
         stride=(2, 2), weight=kernels(64, 32, 5, 5, pool=2),
     )  # fmt: skip
     spread = kernels(1024, 64, 7, 7, pool=2).reshape(1024, -1)
-    third = DenseLayer(name="d3", source="c2", neuron=TSSL, weight=spread)
-    fourth = DenseLayer(
+    third = dense_layer(name="d3", source="c2", neuron=TSSL, weight=spread)
+    fourth = dense_layer(
         name="d4", source="d3", neuron=TSSL, weight=kernels(10, 1024, 1, 1)[..., 0, 0]
     )
     layers = [first, second, third, fourth]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from tssl.chip import CubaNeuron, DenseLayer
+from tssl.chip import CubaNeuron, Layer, dense_layer
 
 # the machines that run this are shared: a slow example is no fault; the seed is fixed so
 # that a failure seen once is seen again
@@ -65,14 +65,14 @@ def neuron() -> CubaNeuron:
 
 
 @pytest.fixture
-def dense(rng: np.random.Generator, neuron: CubaNeuron) -> Callable[..., DenseLayer]:
+def dense(rng: np.random.Generator, neuron: CubaNeuron) -> Callable[..., Layer]:
     """Return a maker of random dense layers, a third of whose synapses are missing."""
 
     def make(
         inputs: int, outputs: int, *, name: str = "dense", source: str = "input", **fields: object
-    ) -> DenseLayer:
+    ) -> Layer:
         weight = rng.integers(-30, 31, (outputs, inputs)) * rng.integers(0, 3, (outputs, inputs))
         given = {"weight": weight, "neuron": neuron, **fields}
-        return DenseLayer(name=name, source=source, **given)
+        return dense_layer(name=name, source=source, **given)
 
     return make

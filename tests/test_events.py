@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tssl.chip import ConvLayer, CubaNeuron, CubaRun, DenseLayer, Layer, cuba_run
-from tssl.events import Fired, active_neurons, run_biases, run_events, synapses_of
+from tssl.chip import CubaNeuron, CubaRun, Layer, conv_layer, cuba_run, dense_layer
+from tssl.events import Fired, active_neurons, rows_of, run_biases, run_events
 
 STEPS = 5
 NEVER = CubaNeuron(current_decay=0, voltage_decay=0, threshold=131_072)
@@ -24,18 +24,18 @@ def biases(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 @st.composite
-def dense_layers(draw: Any) -> DenseLayer:
+def dense_layers(draw: Any) -> Layer:
     rng = np.random.default_rng(draw(seeds))
     largest, most_inputs = draw(st.sampled_from([(1, 40), (3, 40), (254, 40), (3000, 12)]))
     shape = draw(st.integers(1, 40)), draw(st.integers(1, most_inputs))
     weight = rng.integers(-largest, largest + 1, shape) * (rng.random(shape) < 0.9)
-    return DenseLayer(
+    return dense_layer(
         name="d", source="input", weight=weight, neuron=draw(neurons), bias=biases(rng, shape[0])
     )
 
 
 @st.composite
-def conv_layers(draw: Any) -> ConvLayer:
+def conv_layers(draw: Any) -> Layer:
     rng = np.random.default_rng(draw(seeds))
     groups = draw(st.sampled_from([1, 1, 2, 3]))
     pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
@@ -49,7 +49,7 @@ def conv_layers(draw: Any) -> ConvLayer:
     weight = rng.integers(-20, 21, (groups * draw(st.integers(1, 3)), channels // groups, *kernel))
     weight[rng.random(weight.shape) < 0.2] = 0
     weight.flat[0] = 1
-    return ConvLayer(
+    return conv_layer(
         name="c", source="input", weight=weight, neuron=draw(neurons),
         map_shape=(channels, *size), stride=stride, padding=padding, dilation=dilation,
         groups=groups, bias=biases(rng, len(weight)),
@@ -59,13 +59,13 @@ def conv_layers(draw: Any) -> ConvLayer:
 def trains(rng: np.random.Generator, layer: Layer, kind: str) -> np.ndarray:
     """Return ``(samples, time or 1, inputs)``."""
     if kind == "spikes":
-        return (rng.random((3, STEPS, layer.inputs)) < 0.4).astype(np.uint8)
+        return (rng.random((3, STEPS, layer.synapses.inputs)) < 0.4).astype(np.uint8)
     steps = 1 if kind == "static" else STEPS
-    return rng.integers(-3, 4, (3, steps, layer.inputs))  # few enough to stay in 32 bits
+    return rng.integers(-3, 4, (3, steps, layer.synapses.inputs))  # few enough to stay in 32 bits
 
 
 def fired_by(layer: Layer, train: np.ndarray, steps: int = STEPS) -> Fired | None:
-    synapses = synapses_of(layer)
+    synapses = rows_of(layer)
     assert synapses is not None
     fired = Fired.room(len(train), steps, layer.neurons)
     return fired if run_events(layer.neuron, synapses, train, fired) else None
@@ -74,14 +74,14 @@ def fired_by(layer: Layer, train: np.ndarray, steps: int = STEPS) -> Fired | Non
 def assert_same(layer: Layer, train: np.ndarray) -> None:
     time_first = train.transpose(1, 0, 2)
     fired = fired_by(layer, train)
-    expected = layer.run(time_first, STEPS)
+    expected = layer.run({layer.source: time_first}, STEPS)
     assert fired is not None
     assert_equal(fired, expected)
     without_state = Fired.room(len(train), STEPS, layer.neurons, state=False)
-    assert run_events(layer.neuron, synapses_of(layer), train, without_state)
+    assert run_events(layer.neuron, rows_of(layer), train, without_state)
     np.testing.assert_array_equal(without_state.spikes, fired.spikes)
-    active = active_neurons(synapses_of(layer), train, fired.spikes)
-    reached = layer.reached(time_first) | (expected.spikes != 0)
+    active = active_neurons(rows_of(layer), train, fired.spikes)
+    reached = layer.synapses.reached(time_first) | (expected.spikes != 0)
     np.testing.assert_array_equal(active, reached.sum(axis=(1, 2)))
 
 
@@ -93,13 +93,13 @@ def assert_equal(fired: Fired, expected: CubaRun) -> None:
 
 @settings(max_examples=60)
 @given(dense_layers(), seeds, st.sampled_from(["spikes", "static", "graded"]))
-def test_dense_layers_equal_the_hub(layer: DenseLayer, seed: int, kind: str) -> None:
+def test_dense_layers_equal_the_hub(layer: Layer, seed: int, kind: str) -> None:
     assert_same(layer, trains(np.random.default_rng(seed), layer, kind))
 
 
 @settings(max_examples=100)
 @given(conv_layers(), seeds, st.sampled_from(["spikes", "static", "graded"]))
-def test_convolutions_equal_the_hub(layer: ConvLayer, seed: int, kind: str) -> None:
+def test_convolutions_equal_the_hub(layer: Layer, seed: int, kind: str) -> None:
     assert_same(layer, trains(np.random.default_rng(seed), layer, kind))
 
 
@@ -111,9 +111,9 @@ def test_neurons_driven_by_biases_equal_the_hub(neuron: CubaNeuron, seed: int) -
     assert_equal(fired, cuba_run(neuron, np.zeros((1, 4, 7), np.int64), bias, STEPS))
 
 
-def one_neuron(weight: int, **neuron: int) -> DenseLayer:
+def one_neuron(weight: int, **neuron: int) -> Layer:
     parameters = {"current_decay": 0, "voltage_decay": 0, "threshold": 131_072, **neuron}
-    return DenseLayer(
+    return dense_layer(
         name="d", source="input", weight=np.array([[weight]]), neuron=CubaNeuron(**parameters)
     )
 
@@ -132,7 +132,7 @@ def test_graded_spikes_too_large_for_16_bits() -> None:
 def test_eight_rows_of_the_largest_weight_fit() -> None:
     """Eight times 4095 is summed in 16 bits, and so is its negative."""
     for sign in (1, -1):
-        layer = DenseLayer(
+        layer = dense_layer(
             name="d", source="input", weight=np.full((3, 17), sign * 4_095), neuron=NEVER
         )
         assert_same(layer, np.ones((2, STEPS, 17), np.uint8))

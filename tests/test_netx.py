@@ -14,17 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.lava_runtime.networks import MAKERS, NEURON, conv_net, lava_file, weights
+from tests.layers import reconnected
 from tssl import netx
 from tssl.chip import (
     INTEGRATOR,
     ChipNetwork,
-    ConvLayer,
     CubaNeuron,
-    DenseLayer,
     Encoding,
     InputLayer,
+    IntArray,
     Layer,
-    RecurrentLayer,
+    conv_layer,
+    dense_layer,
 )
 from tssl.errors import NetFileError, OutputError, UnsupportedLayerError
 from tssl.lava_runtime.engine import run_chunk
@@ -98,7 +99,7 @@ def make(
         kernel = draw(PAIRS)
         values = rng.integers(-900, 900, (outputs, shape[0] // groups, *kernel))
         geometry = {"stride": draw(PAIRS), "dilation": draw(PAIRS), "padding": draw(PADDINGS)}
-        layer = ConvLayer(weight=values, map_shape=shape, groups=groups, **geometry, **fields)
+        layer = conv_layer(weight=values, map_shape=shape, groups=groups, **geometry, **fields)
         bias = rng.integers(-32768, 32768, layer.neurons if draw(st.booleans()) else outputs)
         return replace(layer, bias=bias * draw(st.integers(0, 1)))
     inputs = int(np.prod(shape))
@@ -106,9 +107,9 @@ def make(
     fields["weight"].flat[:2] = (-256, 254)
     fields["bias"] = rng.integers(-32768, 32768, outputs) * draw(st.integers(0, 1))
     if kind == "recurrent":
-        return RecurrentLayer(recurrent_weight=weights(rng, outputs, outputs), **fields)
+        return dense_layer(recurrent_weight=weights(rng, outputs, outputs), **fields)
     delay = rng.integers(0, 63, (outputs, inputs)) if kind == "delayed" else None
-    return DenseLayer(delay=delay, **fields)
+    return dense_layer(delay=delay, **fields)
 
 
 @settings(max_examples=50)
@@ -148,7 +149,7 @@ def test_round_trip_of_each_kind(rng, tmp_path, maker):
 
 def golden_network() -> ChipNetwork:
     neuron = CubaNeuron(current_decay=1365, voltage_decay=819, threshold=40)
-    maps = ConvLayer(
+    maps = conv_layer(
         name="conv1", source="input", neuron=neuron, map_shape=(1, 3, 4), stride=(1, 2),
         padding=(0, 1), weight=np.array([[[[6, -8], [2, 0]]], [[[4, 4], [300, -2]]]]),
         bias=np.arange(12),
@@ -157,10 +158,10 @@ def golden_network() -> ChipNetwork:
     first[0, :4] = (100, -90, 254, -256)
     first[1, 4:] = 60
     first[2, ::3] = 80
-    hidden = DenseLayer(
+    hidden = dense_layer(
         name="dense2", source="conv1", neuron=neuron, weight=first, bias=np.array([0, -3, 7])
     )
-    last = DenseLayer(
+    last = dense_layer(
         name="dense3", source="dense2", neuron=INTEGRATOR,
         weight=np.array([[1, -1, 2], [0, 3, -2]]),
         delay=np.array([[0, 1, 2], [0, 0, 62]]),
@@ -172,6 +173,10 @@ def golden_network() -> ChipNetwork:
         encoding=Encoding(offset=0.5, gain=16.0, quantum=0.0625),
         time_steps=5,
     )
+
+
+def weight_of(layer: int) -> IntArray:
+    return golden_network().layers[layer].synapses.weight
 
 
 def tree(path: Path) -> dict[str, Any]:
@@ -208,7 +213,7 @@ def lif(entry: str, current_decay: int, voltage_decay: int, threshold: int) -> d
 def test_layout(tmp_path):
     path = tmp_path / "golden.net"
     netx.write(path, golden_network(), {"made": "by a test"})
-    dense = golden_network().layers[1].weight.reshape(-1).tolist()
+    dense = golden_network().layers[1].synapses.weight.reshape(-1).tolist()
     assert tree(path) == {
         "layer/0/type": text(b"input"),
         "layer/0/shape": ("<i8", (3,), [1, 3, 4]),
@@ -250,7 +255,10 @@ def test_lava_dl_reads_what_we_write(rng, tmp_path):
     """The file itself goes to lava-dl's own loader, which shares no code with ours."""
     network = golden_network()
     neuron = CubaNeuron(current_decay=2000, voltage_decay=100, threshold=1)
-    layers = (*network.layers[:2], replace(network.layers[2], delay=None, neuron=neuron))
+    layers = (
+        *network.layers[:2],
+        replace(reconnected(network.layers[2], delay=None), neuron=neuron),
+    )
     network = replace(network, layers=layers)
     path = tmp_path / "golden.net"
     netx.write(path, network)
@@ -346,9 +354,9 @@ def drop(key: str) -> Change:
         ("layer/1/neuron/refDelay", 1.5),
         ("layer/1/groups", np.array([1])),
         ("layer/1/dilation", 1),
-        ("layer/1/weight", golden_network().layers[0].weight[..., None].astype(np.float32)),
-        ("layer/3/weight", golden_network().layers[1].weight.reshape(-1)),
-        ("layer/3/weight", golden_network().layers[1].weight * (1 + 1e-4)),  # cut toward zero
+        ("layer/1/weight", weight_of(0)[..., None].astype(np.float32)),
+        ("layer/3/weight", weight_of(1).reshape(-1)),
+        ("layer/3/weight", weight_of(1) * (1 + 1e-4)),  # cut toward zero
         ("layer/3/shape", np.array([3, 1, 1])),
         ("layer/1/delay", 0),
     ],
@@ -411,8 +419,7 @@ def test_a_file_without_our_attributes(tmp_path):
 def test_delays_for_all_outputs_or_inputs(tmp_path, stored, meant):
     path = changed(tmp_path / "d.net", golden_network(), put("layer/4/delay", stored))
     last = netx.read(path).layers[-1]
-    assert isinstance(last, DenseLayer)
-    assert np.array_equal(last.delay, meant)
+    assert np.array_equal(last.synapses.delay, meant)
 
 
 def test_the_input_may_be_left_out(tmp_path):
@@ -616,7 +623,7 @@ def test_kernels_that_lava_cannot_hold(tmp_path):
         name="wide",
         input=InputLayer(shape=(1, 1, 130)),
         layers=(
-            ConvLayer(
+            conv_layer(
                 name="c", source="input", neuron=NEURON, map_shape=(1, 1, 130),
                 weight=np.ones((1, 1, 1, 127), int),
             ),
@@ -733,13 +740,13 @@ def test_what_cannot_be_written(rng, tmp_path):
     conv, hidden, last = network.layers
     graph = (conv, hidden, replace(hidden, name="skip"))
     not_written(path, replace(network, layers=graph), "only chains")
-    heavy = replace(hidden, weight=hidden.weight * 2)
+    heavy = reconnected(hidden, weight=hidden.synapses.weight * 2)
     not_written(path, replace(network, layers=(conv, heavy, last)), "layer dense2: .*clips")
     biased = replace(hidden, bias=np.array([0, 0, 40_000]))
     not_written(path, replace(network, layers=(conv, biased, last)), "layer dense2: .*16 bits")
     biased = replace(conv, bias=np.full(12, -32769))
     not_written(path, replace(network, layers=(biased, hidden, last)), "layer conv1: .*16 bits")
-    positive = RecurrentLayer(
+    positive = dense_layer(
         name="r", source="dense2", weight=np.ones((2, 3), int), neuron=NEURON,
         recurrent_weight=np.array([[1, -1], [1, 255]]),
     )  # fmt: skip
@@ -760,7 +767,7 @@ def test_a_failed_write_leaves_the_old_file(rng, tmp_path):
     netx.write(path, conv_net(rng))
     before = path.read_bytes()
     network = golden_network()
-    heavy = replace(network.layers[1], weight=network.layers[1].weight * 2)
+    heavy = reconnected(network.layers[1], weight=network.layers[1].synapses.weight * 2)
     with pytest.raises(UnsupportedLayerError):
         netx.write(path, replace(network, layers=(network.layers[0], heavy, network.layers[2])))
     assert path.read_bytes() == before

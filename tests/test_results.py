@@ -15,13 +15,12 @@ from tssl import results
 from tssl.chip import (
     INPUT,
     ChipNetwork,
-    ConvLayer,
     CubaNeuron,
-    DenseLayer,
     InputLayer,
     Layer,
-    RecurrentLayer,
+    conv_layer,
     cuba_run,
+    dense_layer,
 )
 from tssl.errors import DataError
 from tssl.results import OpCounts, Recording, RunResult, collect, count_operations, read_out
@@ -39,16 +38,13 @@ def record(network: ChipNetwork, train: np.ndarray) -> Recording:
         block = cuba_run(network.input.neuron, silence, train[0], STEPS)
         trains[INPUT] = sources[INPUT] = block.spikes
     for layer in network.layers:
-        spikes, state = layer.run(sources[layer.source], STEPS)
+        spikes, state = layer.run(sources, STEPS)
         trains[layer.name] = sources[layer.name] = spikes
     return Recording(trains, state.voltage)
 
 
 def synapses_of(layer: Layer) -> Synapses:
-    if isinstance(layer, ConvLayer):
-        return conv_synapses(layer)
-    assert isinstance(layer, DenseLayer | RecurrentLayer)
-    return dense_synapses(layer)
+    return dense_synapses(layer) if layer.synapses.geometry is None else conv_synapses(layer)
 
 
 class Tally(NamedTuple):
@@ -64,7 +60,7 @@ def brute_force(layer: Layer, source: np.ndarray, fired: np.ndarray) -> Tally:
     source = np.broadcast_to(source, (STEPS, *source.shape[1:]))
     every = synapses_of(layer)
     synapses = [[(i, delay) for i, weight, delay in one if weight != 0] for one in every]
-    own = getattr(layer, "recurrent_weight", None)
+    own = layer.own[0].synapses.weight if layer.own else None
     tally = Tally([0] * STEPS, [0] * STEPS, [0] * STEPS)
     for t, b, o in np.ndindex(fired.shape):
         sent = sum(bool(source[t, b, i]) for i, _ in synapses[o])
@@ -87,28 +83,28 @@ def sparse(rng: np.random.Generator, shape: tuple[int, ...], largest: int) -> np
 def dense_network(rng: np.random.Generator) -> ChipNetwork:
     weight = sparse(rng, (5, 8), 30)
     layers = (
-        DenseLayer(name="a", source=INPUT, neuron=NEURON, weight=weight),
-        DenseLayer(name="b", source="a", neuron=NEURON, weight=sparse(rng, (4, 5), 60) + 5),
+        dense_layer(name="a", source=INPUT, neuron=NEURON, weight=weight),
+        dense_layer(name="b", source="a", neuron=NEURON, weight=sparse(rng, (4, 5), 60) + 5),
     )
     return ChipNetwork(name="dense", input=InputLayer(shape=(8,)), layers=layers)
 
 
 def delayed_network(rng: np.random.Generator) -> ChipNetwork:
     layers = (
-        DenseLayer(
+        dense_layer(
             name="a",
             source=INPUT,
             neuron=NEURON,
             weight=sparse(rng, (5, 8), 30),
             delay=rng.integers(1, 4, (5, 8)),
         ),
-        DenseLayer(name="b", source="a", neuron=NEURON, weight=sparse(rng, (4, 5), 60) + 5),
+        dense_layer(name="b", source="a", neuron=NEURON, weight=sparse(rng, (4, 5), 60) + 5),
     )
     return ChipNetwork(name="delayed", input=InputLayer(shape=(8,)), layers=layers)
 
 
 def conv_network(rng: np.random.Generator) -> ChipNetwork:
-    conv = ConvLayer(
+    conv = conv_layer(
         name="a",
         source=INPUT,
         neuron=NEURON,
@@ -117,12 +113,12 @@ def conv_network(rng: np.random.Generator) -> ChipNetwork:
         padding=(1, 0),
         groups=2,
     )
-    dense = DenseLayer(name="b", source="a", neuron=NEURON, weight=sparse(rng, (4, 12), 60) + 5)
+    dense = dense_layer(name="b", source="a", neuron=NEURON, weight=sparse(rng, (4, 12), 60) + 5)
     return ChipNetwork(name="conv", input=InputLayer(shape=(2, 2, 2)), layers=(conv, dense))
 
 
 def recurrent_network(rng: np.random.Generator) -> ChipNetwork:
-    layer = RecurrentLayer(
+    layer = dense_layer(
         name="a",
         source=INPUT,
         neuron=NEURON,
@@ -139,7 +135,7 @@ def block_network(rng: np.random.Generator) -> ChipNetwork:
 
 def branched_network(rng: np.random.Generator) -> ChipNetwork:
     first, second = dense_network(rng).layers
-    third = DenseLayer(name="c", source="a", neuron=NEURON, weight=sparse(rng, (3, 5), 60) + 5)
+    third = dense_layer(name="c", source="a", neuron=NEURON, weight=sparse(rng, (3, 5), 60) + 5)
     return ChipNetwork(name="branched", input=InputLayer(shape=(8,)), layers=(first, second, third))
 
 

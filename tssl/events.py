@@ -18,9 +18,8 @@ from tssl.chip import (
     DECAY_ONE,
     STATE_LIMIT,
     THRESHOLD_SHIFT,
-    ConvLayer,
+    ConvSynapses,
     CubaNeuron,
-    DenseLayer,
     IntArray,
     Layer,
 )
@@ -58,7 +57,7 @@ class Fired(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Synapses:
+class SynapseRows:
     """A layer's weights as rows that spikes reach for: one for each input of an output pixel.
 
     A dense layer is a convolution over one pixel with as many channels as inputs.
@@ -105,28 +104,33 @@ class Synapses:
         return shape.inputs == len(self.weight) and shape.height * shape.width == 1
 
 
-def synapses_of(layer: Layer) -> Synapses | None:
-    """Return the synapses of a layer, or None when spikes can stay in them (delay, recurrence)."""
-    if isinstance(layer, ConvLayer):
-        kernels = layer.weight.reshape(layer.groups, -1, *layer.weight.shape[1:])
-        rows = kernels.transpose(0, 3, 4, 2, 1)  # group, height, width, in, out
-        (_, height, width), (_, out_height, out_width) = layer.map_shape, layer.output_shape
-        (kernel_height, kernel_width), (inputs, outputs) = rows.shape[1:3], rows.shape[3:]
-        shape = Geometry(
-            layer.groups, inputs, outputs, height, width, out_height, out_width, kernel_height,
-            kernel_width, *layer.stride, *layer.padding, *layer.dilation,
-        )  # fmt: skip
-        return _synapses(rows.reshape(-1, kernels.shape[1]), shape, layer.bias)
-    if isinstance(layer, DenseLayer) and layer.delay is None:
-        shape = Geometry(1, layer.inputs, layer.neurons, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1)
-        return _synapses(layer.weight.T, shape, layer.bias)
-    return None
+def rows_of(layer: Layer) -> SynapseRows | None:
+    """Return the synapses of a layer, or None for what the kernels do not compute.
+
+    That is a layer of several sources, or one in which spikes can stay (delay, recurrence).
+    """
+    if len(layer.arriving) != 1 or layer.holds_spikes:
+        return None
+    synapses = layer.synapses
+    if not isinstance(synapses, ConvSynapses):
+        shape = Geometry(1, synapses.inputs, layer.neurons, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1)
+        return _rows(synapses.weight.T, shape, layer.bias)
+    of = synapses.geometry
+    kernels = synapses.weight.reshape(of.groups, -1, *synapses.weight.shape[1:])
+    rows = kernels.transpose(0, 3, 4, 2, 1)  # group, height, width, in, out
+    (_, height, width), (_, out_height, out_width) = synapses.map_shape, synapses.output_shape
+    (inputs, outputs) = rows.shape[3:]
+    shape = Geometry(
+        of.groups, inputs, outputs, height, width, out_height, out_width,
+        *of.kernel, *of.stride, *of.padding, *of.dilation,
+    )  # fmt: skip
+    return _rows(rows.reshape(-1, kernels.shape[1]), shape, layer.bias)
 
 
-def _synapses(weight: IntArray, shape: Geometry, bias: IntArray) -> Synapses:
+def _rows(weight: IntArray, shape: Geometry, bias: IntArray) -> SynapseRows:
     fits = largest(weight) <= _LARGEST_WEIGHT and largest(bias) <= _LARGEST_ACTIVATION
     maps = bias.reshape(-1, shape.rows, shape.columns).transpose(1, 2, 0)
-    return Synapses(
+    return SynapseRows(
         weight=np.ascontiguousarray(weight, np.int16 if fits else np.int64),
         shape=shape,
         bias=np.ascontiguousarray(maps.reshape(shape.rows, -1) << BIAS_SHIFT, np.int32),
@@ -134,7 +138,7 @@ def _synapses(weight: IntArray, shape: Geometry, bias: IntArray) -> Synapses:
     )
 
 
-def run_events(neuron: CubaNeuron, synapses: Synapses, train: Array, fired: Fired) -> bool:
+def run_events(neuron: CubaNeuron, synapses: SynapseRows, train: Array, fired: Fired) -> bool:
     """Run feed-forward neurons from rest; return whether 32 bits sufficed.
 
     Parameters
@@ -178,7 +182,7 @@ def run_biases(neuron: CubaNeuron, bias: IntArray, fired: Fired) -> bool:
     return True
 
 
-def active_neurons(synapses: Synapses, train: Array, fired: Array) -> IntArray:
+def active_neurons(synapses: SynapseRows, train: Array, fired: Array) -> IntArray:
     """Return how many neurons get a spike through a non-zero weight, or fire, ``(time,)``.
 
     Parameters

@@ -6,8 +6,8 @@ import time
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -18,16 +18,14 @@ from tssl.chip import (
     INPUT,
     BoolArray,
     ChipNetwork,
-    ConvLayer,
     IntArray,
     Layer,
-    RecurrentLayer,
     SpikeArray,
     Train,
 )
 from tssl.cores import spread
 from tssl.errors import DataError
-from tssl.events import Synapses, active_neurons, synapses_of
+from tssl.events import SynapseRows, active_neurons, rows_of
 from tssl.files import read_json, remove, write_json, written
 
 SCHEMA_VERSION = 1
@@ -121,8 +119,8 @@ class OperationCounter:
 
     def __init__(self, network: ChipNetwork) -> None:
         self._network = network
-        self._fan_outs = [_fan_out(layer) for layer in network.layers]
-        self._synapses = [synapses_of(layer) for layer in network.layers]
+        self._fan_outs = [_fan_outs(layer) for layer in network.layers]
+        self._rows = [rows_of(layer) for layer in network.layers]
 
     def count(self, train: IntArray, recording: Recording) -> OpCounts:
         """Return the operations of some samples.
@@ -141,12 +139,10 @@ class OperationCounter:
             **recording.trains,
         }
         operations, active, spikes = [], [], []
-        for layer, fan_out, synapses in zip(
-            network.layers, self._fan_outs, self._synapses, strict=True
-        ):
-            source, fired = sources[layer.source], recording.trains[layer.name]
-            operations.append(_driven(layer, source, fired, fan_out))
-            active.append(_active(layer, synapses, source, fired))
+        for layer, fan_outs, rows in zip(network.layers, self._fan_outs, self._rows, strict=True):
+            fired = recording.trains[layer.name]
+            operations.append(_driven(layer, sources, fired, fan_outs))
+            active.append(_active(layer, rows, sources, fired))
             spikes.append(fired.sum(axis=(1, 2), dtype=np.int64))
         input_spikes = np.count_nonzero(sources[INPUT], axis=(1, 2))
         driven = np.array(operations)
@@ -359,51 +355,61 @@ def _sum(one: IntArray | None, other: IntArray | None) -> IntArray | None:
     return None if one is None or other is None else one + other
 
 
-def _fan_out(layer: Layer) -> IntArray:
-    """Return the non-zero synapses and the stored zeros that each input drives, ``(inputs, 2)``."""
-    present = layer.fan_out()
-    stored = np.full(layer.inputs, layer.neurons)
-    if isinstance(layer, ConvLayer):
-        stored = replace(layer, weight=np.ones_like(layer.weight)).fan_out()
-    return np.stack([present, stored - present], axis=1)
+def _fan_outs(layer: Layer) -> list[IntArray]:
+    """Return, for each connection, what each input drives, ``(inputs, 2)``.
+
+    That is the number of non-zero synapses, and of the stored zeros.
+    """
+    found = []
+    for each in layer.connections:
+        present = each.synapses.fan_out()
+        found.append(np.stack([present, each.synapses.stored() - present], axis=1))
+    return found
 
 
-def _driven(layer: Layer, source: Train, fired: SpikeArray, fan_out: IntArray) -> IntArray:
+def _driven(
+    layer: Layer, sources: Mapping[str, Train], fired: SpikeArray, fan_outs: list[IntArray]
+) -> IntArray:
     """Return synaptic operations and stored zeros of each step, ``(time, 2)``.
 
     Those of recurrent synapses are included.
     """
-    driven = _per_step(source, fan_out, len(fired))
-    if isinstance(layer, RecurrentLayer):
-        present = (layer.recurrent_weight != 0).sum(axis=0)
-        own_fan_out = np.stack([present, layer.neurons - present], axis=1)
-        driven[1:] += _per_step(fired[:-1], own_fan_out, len(fired) - 1)
+    driven = np.zeros((len(fired), 2), np.int64)
+    for each, fan_out in zip(layer.connections, fan_outs, strict=True):
+        if each.source == layer.name:
+            driven[1:] += _per_step(fired[:-1], fan_out, len(fired) - 1)
+        else:
+            driven += _per_step(sources[each.source], fan_out, len(fired))
     return driven
 
 
-def _active(layer: Layer, synapses: Synapses | None, source: Train, fired: SpikeArray) -> IntArray:
+def _active(
+    layer: Layer, rows: SynapseRows | None, sources: Mapping[str, Train], fired: SpikeArray
+) -> IntArray:
     """Return how many neurons receive a spike or fire at each step, ``(time,)``."""
-    if synapses is None:
-        reached = _reached(layer, source, fired)
+    if rows is None:
+        reached = _reached(layer, sources, fired)
         return np.asarray((reached | (fired != 0)).sum(axis=(1, 2)))
+    source = sources[layer.source]
 
     def count(samples: slice) -> IntArray:
         own = np.ascontiguousarray(source[:, samples].transpose(1, 0, 2))
-        return active_neurons(synapses, own, fired[:, samples].transpose(1, 0, 2))
+        return active_neurons(rows, own, fired[:, samples].transpose(1, 0, 2))
 
     size = max(1, _BLOCK_BYTES // max(1, len(source) * source.shape[2]))
     return np.sum(spread(count, fired.shape[1], size), axis=0, dtype=np.int64)
 
 
-def _reached(layer: Layer, source: Train, fired: SpikeArray) -> BoolArray:
+def _reached(layer: Layer, sources: Mapping[str, Train], fired: SpikeArray) -> BoolArray:
     """Return which neurons receive a spike at each step, from the layer itself included."""
-    # a static input reaches the later steps' neurons through delays only when it is spelt out
-    reached = layer.reached(np.broadcast_to(source, (len(fired), *source.shape[1:])))
-    if isinstance(layer, RecurrentLayer):
-        own = np.zeros(fired.shape, np.bool_)
-        present = (layer.recurrent_weight != 0).astype(np.int64)
-        own[1:] = fired[:-1].astype(np.int64) @ present.T > 0
-        reached = reached | own
+    reached = np.zeros(fired.shape, np.bool_)
+    for each in layer.connections:
+        if each.source == layer.name:
+            reached[1:] |= each.synapses.reached(fired[:-1])
+        else:  # spelt out: through delays a static input reaches other neurons at later steps
+            source = sources[each.source]
+            source = np.broadcast_to(source, (len(fired), *source.shape[1:]))
+            reached |= each.synapses.reached(source)
     return reached
 
 

@@ -9,42 +9,49 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.chip.test_cuba import oracle
-from tssl.chip import INTEGRATOR, ConvLayer, CubaNeuron, DenseLayer, Layer, RecurrentLayer
-from tssl.chip import layers as layers_module
+from tssl.chip import INTEGRATOR, CubaNeuron, Layer, connections, conv_layer, dense_layer
 from tssl.errors import RangeError, UnsupportedLayerError
 
 # (inputs, outputs) -> list of (input index, synapse weight, delay) per output neuron
 Synapses = list[list[tuple[int, int, int]]]
 
 
-def dense_synapses(layer: DenseLayer | RecurrentLayer) -> Synapses:
-    delay = getattr(layer, "delay", None)
-    outputs, inputs = layer.weight.shape
+def dense_synapses(layer: Layer) -> Synapses:
+    delay = layer.synapses.delay
+    outputs, inputs = layer.synapses.weight.shape
     return [
         [
-            (i, int(layer.weight[o, i]), 0 if delay is None else int(delay[o, i]))
+            (i, int(layer.synapses.weight[o, i]), 0 if delay is None else int(delay[o, i]))
             for i in range(inputs)
         ]
         for o in range(outputs)
     ]
 
 
-def conv_synapses(layer: ConvLayer) -> Synapses:
+def conv_synapses(layer: Layer) -> Synapses:
     """Return the synapses of a convolution, by the definition of cross-correlation."""
-    out_channels, group_channels, height, width = layer.weight.shape
-    _, rows, columns = layer.map_shape
+    out_channels, group_channels, height, width = layer.synapses.weight.shape
+    _, rows, columns = layer.synapses.map_shape
     _, out_rows, out_columns = layer.output_shape
-    per_group = out_channels // layer.groups
+    per_group = out_channels // layer.synapses.geometry.groups
     result: Synapses = []
     for o, y, x in product(range(out_channels), range(out_rows), range(out_columns)):
         synapses = []
         for c, ky, kx in product(range(group_channels), range(height), range(width)):
-            row = y * layer.stride[0] + ky * layer.dilation[0] - layer.padding[0]
-            column = x * layer.stride[1] + kx * layer.dilation[1] - layer.padding[1]
+            row = (
+                y * layer.synapses.geometry.stride[0]
+                + ky * layer.synapses.geometry.dilation[0]
+                - layer.synapses.geometry.padding[0]
+            )
+            column = (
+                x * layer.synapses.geometry.stride[1]
+                + kx * layer.synapses.geometry.dilation[1]
+                - layer.synapses.geometry.padding[1]
+            )
             channel = (o // per_group) * group_channels + c
             if 0 <= row < rows and 0 <= column < columns:
                 index = (channel * rows + row) * columns + column
-                synapses.append((index, int(layer.weight[o, c, ky, kx]), 0))
+                synapses.append((index, int(layer.synapses.weight[o, c, ky, kx]), 0))
         result.append(synapses)
     return result
 
@@ -64,7 +71,7 @@ def expected_activation(synapses: Synapses, train: np.ndarray, time_steps: int) 
 
 def check_run(layer: Layer, synapses: Synapses, train: np.ndarray, time_steps: int) -> None:
     """Compare spikes and final state of a layer with the neuron's oracle."""
-    run = layer.run(train, time_steps)
+    run = layer.run({layer.source: train}, time_steps)
     sums = expected_activation(synapses, train, time_steps)
     bias = np.broadcast_to(layer.bias, (layer.neurons,))
     own = np.zeros((train.shape[1], layer.neurons), np.int64)
@@ -73,10 +80,12 @@ def check_run(layer: Layer, synapses: Synapses, train: np.ndarray, time_steps: i
         before = own.copy()
         for b, o in np.ndindex(own.shape):
             a = int(sums[t, b, o])
-            if isinstance(layer, RecurrentLayer):
+            if layer.own:
                 a += sum(
                     int(weight) * int(spike)
-                    for weight, spike in zip(layer.recurrent_weight[o], before[b], strict=True)
+                    for weight, spike in zip(
+                        layer.own[0].synapses.weight[o], before[b], strict=True
+                    )
                 )
             own[b, o], u[b, o], v[b, o] = oracle(
                 layer.neuron, int(u[b, o]), int(v[b, o]), a, int(bias[o])
@@ -87,16 +96,16 @@ def check_run(layer: Layer, synapses: Synapses, train: np.ndarray, time_steps: i
 
 
 def check_fan_out(layer: Layer, synapses: Synapses) -> None:
-    expected = [0] * layer.inputs
+    expected = [0] * layer.synapses.inputs
     for i, weight, _ in (synapse for one in synapses for synapse in one):
         expected[i] += weight != 0
-    assert layer.fan_out().tolist() == expected
+    assert layer.synapses.fan_out().tolist() == expected
 
 
 def check_reached(layer: Layer, synapses: Synapses, train: np.ndarray) -> None:
     present = [[(i, int(w != 0), d) for i, w, d in one] for one in synapses]
     expected = expected_activation(present, (train != 0).astype(int), len(train)) > 0
-    assert np.array_equal(layer.reached(train), expected)
+    assert np.array_equal(layer.synapses.reached(train), expected)
 
 
 def sparse_train(rng: np.random.Generator, shape: tuple[int, ...], largest: int = 1) -> np.ndarray:
@@ -110,24 +119,22 @@ def sparse_train(rng: np.random.Generator, shape: tuple[int, ...], largest: int 
 
 @pytest.mark.parametrize("largest", [1, 200])
 @pytest.mark.parametrize("steps", [1, 7])
-def test_dense(
-    dense: Callable[..., DenseLayer], rng: np.random.Generator, largest: int, steps: int
-):
+def test_dense(dense: Callable[..., Layer], rng: np.random.Generator, largest: int, steps: int):
     layer = dense(6, 5, bias=rng.integers(-5, 30, 5))
     train = sparse_train(rng, (steps, 3, 6), largest)
-    assert layer.run(train, 7).spikes.any()
+    assert layer.run({layer.source: train}, 7).spikes.any()
     check_run(layer, dense_synapses(layer), train, 7)
     check_fan_out(layer, dense_synapses(layer))
     check_reached(layer, dense_synapses(layer), train)
 
 
 @pytest.mark.parametrize("steps", [1, 9])
-def test_delayed_dense(dense: Callable[..., DenseLayer], rng: np.random.Generator, steps: int):
+def test_delayed_dense(dense: Callable[..., Layer], rng: np.random.Generator, steps: int):
     delay = rng.integers(0, 4, (5, 6))
     delay[0, 0] = 62  # longer than the run: never arrives
     layer = dense(6, 5, delay=delay)
     train = sparse_train(rng, (steps, 2, 6), 3)
-    assert layer.run(train, 9).spikes.any()
+    assert layer.run({layer.source: train}, 9).spikes.any()
     check_run(layer, dense_synapses(layer), train, 9)
     check_fan_out(layer, dense_synapses(layer))
     if steps > 1:
@@ -135,33 +142,33 @@ def test_delayed_dense(dense: Callable[..., DenseLayer], rng: np.random.Generato
 
 
 def test_a_delay_moves_a_spike_by_its_steps(neuron: CubaNeuron):
-    layer = DenseLayer(name="d", source="input", neuron=neuron, weight=[[100, -1]], delay=[[3, 0]])
+    layer = dense_layer(name="d", source="input", neuron=neuron, weight=[[100, -1]], delay=[[3, 0]])
     train = np.zeros((6, 1, 2), np.int64)
     train[1, 0, 0] = 1
-    first = int(layer.run(train, 6).spikes[:, 0, 0].argmax())
+    first = int(layer.run({layer.source: train}, 6).spikes[:, 0, 0].argmax())
     assert first == 4
 
 
 def test_unsigned_spikes_do_not_overflow(neuron: CubaNeuron):
-    layer = DenseLayer(name="d", source="input", neuron=neuron, weight=np.full((1, 300), 2))
-    run = layer.run(np.ones((1, 1, 300), np.uint8), 1)
+    layer = dense_layer(name="d", source="input", neuron=neuron, weight=np.full((1, 300), 2))
+    run = layer.run({layer.source: np.ones((1, 1, 300), np.uint8)}, 1)
     assert run.state.current[0, 0] == 600 * 64
 
 
 def test_a_sum_beyond_32_bits_is_refused(neuron: CubaNeuron):
     # the sum is shifted by 6 into 32 bits
-    layer = DenseLayer(name="d", source="input", neuron=neuron, weight=[[254, -256]])
+    layer = dense_layer(name="d", source="input", neuron=neuron, weight=[[254, -256]])
     largest = (2**25 - 1) // 254
-    assert layer.run(np.array([[[largest, 0]]]), 1).state.current.size == 1
+    assert layer.run({layer.source: np.array([[[largest, 0]]])}, 1).state.current.size == 1
     with pytest.raises(RangeError, match=r"layer d: a weighted input sum of \d+ overflows 32 bits"):
-        layer.run(np.array([[[largest + 1, 0]]]), 1)
+        layer.run({layer.source: np.array([[[largest + 1, 0]]])}, 1)
 
 
 def test_small_weights_have_less_room_because_they_are_stored_shifted(neuron: CubaNeuron):
-    layer = DenseLayer(name="d", source="input", neuron=neuron, weight=[[1, -1]])  # as 128, -128
-    assert layer.run(np.array([[[2**24 - 1, 0]]]), 1).state.current.size == 1
+    layer = dense_layer(name="d", source="input", neuron=neuron, weight=[[1, -1]])  # as 128, -128
+    assert layer.run({layer.source: np.array([[[2**24 - 1, 0]]])}, 1).state.current.size == 1
     with pytest.raises(RangeError, match="overflows 32 bits"):
-        layer.run(np.array([[[2**24, 0]]]), 1)
+        layer.run({layer.source: np.array([[[2**24, 0]]])}, 1)
 
 
 # ---------------------------------------------------------------------------- recurrent
@@ -169,7 +176,7 @@ def test_small_weights_have_less_room_because_they_are_stored_shifted(neuron: Cu
 
 @pytest.mark.parametrize("steps", [1, 12])
 def test_recurrent(rng: np.random.Generator, neuron: CubaNeuron, steps: int):
-    layer = RecurrentLayer(
+    layer = dense_layer(
         name="r",
         source="input",
         neuron=neuron,
@@ -178,7 +185,7 @@ def test_recurrent(rng: np.random.Generator, neuron: CubaNeuron, steps: int):
         bias=rng.integers(0, 9, 4),
     )
     train = sparse_train(rng, (steps, 3, 5))
-    assert layer.run(train, 12).spikes.any()
+    assert layer.run({layer.source: train}, 12).spikes.any()
     check_run(layer, dense_synapses(layer), train, 12)
     check_fan_out(layer, dense_synapses(layer))
     check_reached(layer, dense_synapses(layer), train)
@@ -186,7 +193,7 @@ def test_recurrent(rng: np.random.Generator, neuron: CubaNeuron, steps: int):
 
 def test_recurrent_spikes_arrive_one_step_later():
     neuron = CubaNeuron(current_decay=4096, voltage_decay=4096, threshold=5)
-    layer = RecurrentLayer(
+    layer = dense_layer(
         name="r",
         source="input",
         neuron=neuron,
@@ -195,19 +202,24 @@ def test_recurrent_spikes_arrive_one_step_later():
     )
     train = np.zeros((4, 1, 1), np.int64)
     train[0] = 1
-    assert layer.run(train, 4).spikes[:, 0].tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]]
+    assert layer.run({layer.source: train}, 4).spikes[:, 0].tolist() == [
+        [1, 0, 0],
+        [0, 1, 0],
+        [0, 0, 1],
+        [0, 0, 0],
+    ]
 
 
 # --------------------------------------------------------------------------------- conv
 
 
-def conv(seed: int, **geometry: object) -> ConvLayer:
+def conv(seed: int, **geometry: object) -> Layer:
     rng = np.random.default_rng(seed)
     out_channels, in_channels, kernel = (
         geometry.pop(key) for key in ("out_channels", "in_channels", "kernel")
     )
     shape = (out_channels, in_channels // geometry["groups"], *kernel)
-    return ConvLayer(
+    return conv_layer(
         name="c",
         source="input",
         neuron=CubaNeuron(current_decay=1024, voltage_decay=512, threshold=20),
@@ -222,7 +234,7 @@ def pair(low: int, high: int) -> st.SearchStrategy[tuple[int, int]]:
 
 
 @st.composite
-def conv_layers(draw: st.DrawFn) -> ConvLayer:
+def conv_layers(draw: st.DrawFn) -> Layer:
     groups = draw(st.integers(1, 3))
     kernel, padding, dilation = draw(pair(1, 3)), draw(pair(0, 2)), draw(pair(1, 2))
     size = draw(pair(1, 6))
@@ -244,8 +256,8 @@ def conv_layers(draw: st.DrawFn) -> ConvLayer:
 
 @settings(max_examples=40)
 @given(conv_layers(), st.integers(0, 2**16), st.sampled_from([1, 3]), st.sampled_from([1, 40]))
-def test_conv_of_any_geometry(layer: ConvLayer, seed: int, steps: int, largest: int):
-    train = sparse_train(np.random.default_rng(seed), (steps, 2, layer.inputs), largest)
+def test_conv_of_any_geometry(layer: Layer, seed: int, steps: int, largest: int):
+    train = sparse_train(np.random.default_rng(seed), (steps, 2, layer.synapses.inputs), largest)
     synapses = conv_synapses(layer)
     assert len(synapses) == layer.neurons
     check_run(layer, synapses, train, 3)
@@ -266,7 +278,7 @@ GEOMETRY = {
 
 
 def test_conv_by_hand():
-    layer = ConvLayer(
+    layer = conv_layer(
         name="c",
         source="input",
         neuron=INTEGRATOR,
@@ -278,17 +290,19 @@ def test_conv_by_hand():
     picture = np.array([[[10, 20, 30, 40, 50, 60]]])  # 10 20 30 over 40 50 60, zeros around
     assert layer.output_shape == (1, 1, 2)
     currents = [10 * 2 + 40 * 4, 20 * 1 + 30 * 2 + 50 * 3 + 60 * 4]
-    assert layer.run(picture, 1).state.current.tolist() == [[64 * each for each in currents]]
+    assert layer.run({layer.source: picture}, 1).state.current.tolist() == [
+        [64 * each for each in currents]
+    ]
 
 
 def test_conv_gives_the_same_in_small_slices(
     monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
 ):
     layer = conv(3, **GEOMETRY)
-    train = sparse_train(rng, (5, 3, layer.inputs), 9)
-    whole = layer.run(train, 5)
-    monkeypatch.setattr(layers_module, "_UNFOLD_BYTES", 1)
-    sliced = layer.run(train, 5)
+    train = sparse_train(rng, (5, 3, layer.synapses.inputs), 9)
+    whole = layer.run({layer.source: train}, 5)
+    monkeypatch.setattr(connections, "_UNFOLD_BYTES", 1)
+    sliced = layer.run({layer.source: train}, 5)
     assert whole.spikes.any()
     assert np.array_equal(whole.spikes, sliced.spikes)
     assert np.array_equal(whole.state, sliced.state)
@@ -297,10 +311,10 @@ def test_conv_gives_the_same_in_small_slices(
 @pytest.mark.parametrize(("total", "current"), [(2**23 - 1, -64), (2**23, 0), (2**24 + 5, 5 * 64)])
 def test_a_convolution_wraps_at_24_bits_before_the_neuron(total: int, current: int):
     neuron = CubaNeuron(current_decay=0, voltage_decay=4096, threshold=131072)
-    layer = ConvLayer(
+    layer = conv_layer(
         name="c", source="input", neuron=neuron, weight=[[[[1]]]], map_shape=(1, 1, 1)
     )
-    state = layer.run(np.array([[[total]]]), 1).state
+    state = layer.run({layer.source: np.array([[[total]]])}, 1).state
     kept = (total + 2**23) % 2**24 - 2**23
     assert (state.current[0, 0] - current) % 2**24 == 0
     assert int(state.current[0, 0]) == oracle(neuron, 0, 0, kept)[1]
@@ -308,11 +322,11 @@ def test_a_convolution_wraps_at_24_bits_before_the_neuron(total: int, current: i
 
 def test_a_bias_per_channel_becomes_one_per_neuron():
     layer = conv(1, **GEOMETRY)
-    per_channel = ConvLayer(
+    per_channel = conv_layer(
         name="c",
         source="input",
         neuron=layer.neuron,
-        weight=layer.weight,
+        weight=layer.synapses.weight,
         bias=[1, 2, 3, 4],
         **{key: GEOMETRY[key] for key in ("map_shape", "stride", "padding", "dilation", "groups")},
     )
@@ -325,7 +339,7 @@ def test_a_bias_per_channel_becomes_one_per_neuron():
 
 def test_arrays_are_copied_in_and_read_only(neuron: CubaNeuron):
     weight, recurrent, bias = np.ones((2, 3)), np.ones((2, 2), np.int32), np.zeros(2, np.int8)
-    layer = RecurrentLayer(
+    layer = dense_layer(
         name="r",
         source="input",
         neuron=neuron,
@@ -333,73 +347,84 @@ def test_arrays_are_copied_in_and_read_only(neuron: CubaNeuron):
         recurrent_weight=recurrent,
         bias=bias,
     )
-    delayed = DenseLayer(name="d", source="input", neuron=neuron, weight=weight, delay=weight)
+    delayed = dense_layer(name="d", source="input", neuron=neuron, weight=weight, delay=weight)
     weight[:], recurrent[:], bias[:] = 9, 9, 9
-    assert delayed.delay is not None
-    for array in (layer.weight, layer.recurrent_weight, layer.bias, delayed.weight, delayed.delay):
+    assert delayed.synapses.delay is not None
+    for array in (
+        layer.synapses.weight,
+        layer.own[0].synapses.weight,
+        layer.bias,
+        delayed.synapses.weight,
+        delayed.synapses.delay,
+    ):
         assert array.dtype == np.int64
         assert array.max() <= 1
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 5
 
 
-def test_fields_cannot_be_changed(dense: Callable[..., DenseLayer]):
+def test_fields_cannot_be_changed(dense: Callable[..., Layer]):
     layer = dense(2, 2)
     with pytest.raises(AttributeError):
-        layer.weight = np.zeros((2, 2), np.int64)  # type: ignore[misc]
+        layer.synapses.weight = np.zeros((2, 2), np.int64)  # type: ignore[misc]
 
 
-def test_shapes(dense: Callable[..., DenseLayer]):
+def test_shapes(dense: Callable[..., Layer]):
     layer = dense(3, 2)
-    assert (layer.input_shape, layer.output_shape, layer.inputs, layer.neurons) == (
+    assert (
+        layer.synapses.input_shape,
+        layer.output_shape,
+        layer.synapses.inputs,
+        layer.neurons,
+    ) == (
         (3,),
         (2,),
         3,
         2,
     )
     wide = conv(0, **GEOMETRY)
-    assert (wide.input_shape, wide.output_shape) == ((2, 7, 6), (4, 4, 4))
-    assert (wide.inputs, wide.neurons) == (84, 64)
+    assert (wide.synapses.input_shape, wide.output_shape) == ((2, 7, 6), (4, 4, 4))
+    assert (wide.synapses.inputs, wide.neurons) == (84, 64)
 
 
 # -------------------------------------------------------------------------------- errors
 
 
 @pytest.mark.parametrize("value", [0.5, np.nan, np.inf, -np.inf, 2.0**70])
-def test_fractions_and_infinities_are_refused(dense: Callable[..., DenseLayer], value: float):
+def test_fractions_and_infinities_are_refused(dense: Callable[..., Layer], value: float):
     for fields in ({"weight": [[1, value]]}, {"bias": [value]}, {"delay": [[value, 1]]}):
         with pytest.raises(RangeError, match="finite whole numbers"):
             dense(2, 1, **fields)
 
 
 @pytest.mark.parametrize("weight", [[1, 2], [[[1]]], np.zeros((0, 3)), np.zeros((3, 0))])
-def test_weights_must_be_a_matrix_with_entries(dense: Callable[..., DenseLayer], weight: object):
+def test_weights_must_be_a_matrix_with_entries(dense: Callable[..., Layer], weight: object):
     with pytest.raises(UnsupportedLayerError, match="layer dense: weights of shape"):
         dense(1, 1, weight=weight)
 
 
 @pytest.mark.parametrize("bias", [[1, 2, 3], [[1, 2]], []])
-def test_a_bias_must_fit_the_neurons(dense: Callable[..., DenseLayer], bias: object):
+def test_a_bias_must_fit_the_neurons(dense: Callable[..., Layer], bias: object):
     with pytest.raises(UnsupportedLayerError, match=r"bias of shape .*; expected \(2,\)"):
         dense(3, 2, bias=bias)
 
 
-def test_delays_must_fit_the_weights(dense: Callable[..., DenseLayer]):
+def test_delays_must_fit_the_weights(dense: Callable[..., Layer]):
     with pytest.raises(UnsupportedLayerError, match=r"delays of shape \(2,\) for weights"):
         dense(3, 2, delay=[1, 2])
 
 
 @pytest.mark.parametrize(("low", "high"), [(-1, 0), (0, 63)])
-def test_delays_must_be_0_to_62(dense: Callable[..., DenseLayer], low: int, high: int):
+def test_delays_must_be_0_to_62(dense: Callable[..., Layer], low: int, high: int):
     with pytest.raises(RangeError, match=rf"delays {low}\.\.{high} are outside 0\.\.62"):
         dense(2, 1, delay=[[low, high]])
-    assert dense(2, 1, delay=[[0, 62]]).delay is not None
+    assert dense(2, 1, delay=[[0, 62]]).synapses.delay is not None
 
 
 @pytest.mark.parametrize("recurrent", [np.ones((2, 3)), np.ones((3, 3)), np.ones(4)])
 def test_recurrent_weights_must_be_square(neuron: CubaNeuron, recurrent: np.ndarray):
-    with pytest.raises(UnsupportedLayerError, match=r"recurrent weights .* expected \(2, 2\)"):
-        RecurrentLayer(
+    with pytest.raises(UnsupportedLayerError, match=r"weights of shape .* expected"):
+        dense_layer(
             name="r", source="i", neuron=neuron, weight=np.ones((2, 3)), recurrent_weight=recurrent
         )
 
@@ -424,4 +449,4 @@ def test_impossible_geometries_are_refused(changes: dict[str, object], message: 
     shape = (fields.pop("out_channels"), 1, *fields.pop("kernel"))
     del fields["in_channels"]
     with pytest.raises(UnsupportedLayerError, match=message):
-        ConvLayer(name="c", source="input", neuron=INTEGRATOR, weight=np.ones(shape), **fields)
+        conv_layer(name="c", source="input", neuron=INTEGRATOR, weight=np.ones(shape), **fields)

@@ -8,11 +8,11 @@ import pytest
 from tssl.chip import (
     ChipNetwork,
     CubaNeuron,
-    DenseLayer,
     InputLayer,
     IntArray,
     cuba_run,
     cuba_step,
+    dense_layer,
 )
 from tssl.lava_runtime.engine import run_chunk
 
@@ -80,7 +80,7 @@ def test_many_steps_are_the_chips():
 def test_a_network_on_the_engine_is_the_chip_without_its_latency():
     """The engine's last potential after 1, 2, ... steps is the potential at each step."""
     entered, _, _ = recorded("loihi")
-    layer = DenseLayer(name="lif", source="input", weight=np.array([[WEIGHT]]), neuron=NEURON)
+    layer = dense_layer(name="lif", source="input", weight=np.array([[WEIGHT]]), neuron=NEURON)
     network = ChipNetwork(name="nir", input=InputLayer(shape=(1,)), layers=(layer,))
     train = entered[:, None, None]
     spikes = run_chunk(network, train, 1000).trains["lif"][:, 0, 0]

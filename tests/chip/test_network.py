@@ -2,28 +2,29 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
 
+from tests.layers import reconnected
 from tssl.chip import (
     ChipLimits,
     ChipNetwork,
-    ConvLayer,
     CubaNeuron,
-    DenseLayer,
     Encoding,
     InputLayer,
     Layer,
-    RecurrentLayer,
+    conv_layer,
+    dense_layer,
 )
 from tssl.errors import DataError, UnsupportedLayerError
 
 NEURON = CubaNeuron(current_decay=100, voltage_decay=200, threshold=30)
 
 
-def conv(name: str = "conv", source: str = "input") -> ConvLayer:
-    return ConvLayer(
+def conv(name: str = "conv", source: str = "input") -> Layer:
+    return conv_layer(
         name=name,
         source=source,
         neuron=NEURON,
@@ -33,15 +34,15 @@ def conv(name: str = "conv", source: str = "input") -> ConvLayer:
     )
 
 
-def recurrent(name: str = "rec", source: str = "conv") -> RecurrentLayer:
+def recurrent(name: str = "rec", source: str = "conv") -> Layer:
     weight = np.arange(-18, 18).reshape(3, 12)
-    return RecurrentLayer(
+    return dense_layer(
         name=name, source=source, neuron=NEURON, weight=weight, recurrent_weight=np.eye(3)
     )
 
 
-def delayed(name: str = "out", source: str = "rec") -> DenseLayer:
-    return DenseLayer(
+def delayed(name: str = "out", source: str = "rec") -> Layer:
+    return dense_layer(
         name=name,
         source=source,
         neuron=NEURON,
@@ -67,18 +68,23 @@ def test_a_chain():
     assert net.has_memory_in_synapses
 
 
-def test_a_network_may_branch(dense: Callable[..., DenseLayer]):
+def test_a_network_may_branch(dense: Callable[..., Layer]):
     layers = dense(12, 3, name="a"), dense(12, 4, name="b"), dense(3, 2, name="c", source="a")
     net = network(*layers)
     assert not net.is_chain
     assert not net.has_memory_in_synapses
 
 
-def test_memory_in_synapses(dense: Callable[..., DenseLayer]):
+def test_memory_in_synapses(dense: Callable[..., Layer]):
     assert network(recurrent(source="input")).has_memory_in_synapses
     assert network(dense(12, 2, delay=np.eye(2, 12))).has_memory_in_synapses
     assert not network(dense(12, 2, delay=np.zeros((2, 12)))).has_memory_in_synapses
     assert not network(conv()).has_memory_in_synapses
+
+
+def test_a_layer_needs_a_source_besides_itself():
+    with pytest.raises(UnsupportedLayerError, match="layer a: needs a connection from another"):
+        recurrent(name="a", source="a")
 
 
 @pytest.mark.parametrize(
@@ -86,9 +92,8 @@ def test_memory_in_synapses(dense: Callable[..., DenseLayer]):
     [
         ((), "network net: has no layers"),
         ((conv(), recurrent(), delayed(name="conv")), "layer conv: the name appears twice"),
-        ((conv(name="input"),), "layer input: the name appears twice"),
+        ((conv(), delayed("input", "conv")), "layer input: the name appears twice"),
         ((recurrent(), conv()), "layer rec: its source 'conv' is not an earlier layer"),
-        ((recurrent(name="a", source="a"),), "layer a: its source 'a' is not an earlier layer"),
         ((conv(), delayed(source="conv")), r"layer out: expects 3 inputs \(3,\), but conv has 12"),
     ],
 )
@@ -100,6 +105,13 @@ def test_layers_that_do_not_chain_are_refused(layers: tuple[Layer, ...], message
 # ------------------------------------------------------------------------------- digest
 
 
+def with_synapses(layer: Layer, number: int, **fields: object) -> Layer:
+    connections = list(layer.connections)
+    synapses = replace(connections[number].synapses, **fields)
+    connections[number] = replace(connections[number], synapses=synapses)
+    return replace(layer, connections=tuple(connections))
+
+
 def changed_integers() -> dict[str, ChipNetwork]:
     """Return networks that differ from ``network()`` in one integer each."""
     result = {}
@@ -109,12 +121,17 @@ def changed_integers() -> dict[str, ChipNetwork]:
         def with_layer(other: Layer, position: int = position) -> ChipNetwork:
             return network(*originals[:position], other, *originals[position + 1 :])
 
-        for name in ("weight", "bias", "delay", "recurrent_weight"):
-            array = getattr(layer, name, None)
+        for index in range(layer.neurons):
+            bias = layer.bias.copy()
+            bias[index] += 1
+            result[f"{layer.name}.bias{index}"] = with_layer(replace(layer, bias=bias))
+        for number, field in product(range(len(layer.connections)), ("weight", "delay")):
+            array = getattr(layer.connections[number].synapses, field, None)
             for index in np.ndindex(array.shape) if array is not None else ():
                 other = array.copy()
                 other[index] += 1
-                result[f"{layer.name}.{name}{index}"] = with_layer(replace(layer, **{name: other}))
+                changed = with_synapses(layer, number, **{field: other})
+                result[f"{layer.name}.{number}.{field}{index}"] = with_layer(changed)
         for name in ("current_decay", "voltage_decay", "threshold"):
             neuron = replace(layer.neuron, **{name: getattr(layer.neuron, name) + 1})
             result[f"{layer.name}.{name}"] = with_layer(replace(layer, neuron=neuron))
@@ -139,7 +156,7 @@ def test_every_neurons_own_number_changes_the_digest():
             values[place] += 1
             neuron = replace(recurrent().neuron, **{name: values})
             weight = np.ones((size, 1), int)
-            layer = DenseLayer(name="d", source="input", weight=weight, neuron=neuron)
+            layer = dense_layer(name="d", source="input", weight=weight, neuron=neuron)
             net = ChipNetwork(name="n", input=InputLayer(shape=(1,)), layers=(layer,))
             digests.add(net.digest)
     assert len(digests) == 9
@@ -154,16 +171,16 @@ def test_values_for_another_number_of_neurons_are_refused():
         InputLayer(shape=(3,), neuron=neuron)
 
 
-def test_geometry_source_and_input_change_the_digest(dense: Callable[..., DenseLayer]):
+def test_geometry_source_and_input_change_the_digest(dense: Callable[..., Layer]):
     def square(**fields: object) -> ChipNetwork:
-        layer = ConvLayer(
+        layer = conv_layer(
             name="c",
             source="input",
             neuron=NEURON,
             weight=np.ones((2, 1, 2, 2)),
             **{"map_shape": (2, 4, 4), "groups": 2, **fields},
         )
-        shape = layer.map_shape
+        shape = layer.synapses.map_shape
         return ChipNetwork(name="net", input=InputLayer(shape=shape), layers=(layer,))
 
     first, second, third = dense(12, 12, name="a"), dense(12, 12, name="b"), dense(12, 2, name="c")
@@ -180,8 +197,8 @@ def test_geometry_source_and_input_change_the_digest(dense: Callable[..., DenseL
         network(conv()),
         network(conv(), input=InputLayer(shape=(1, 3, 4), neuron=NEURON)),
         network(first, second, third),
-        network(first, second, replace(third, source="a")),
-        network(first, second, replace(third, source="b")),
+        network(first, second, reconnected(third, source="a")),
+        network(first, second, reconnected(third, source="b")),
     ]
     assert len({net.digest for net in networks}) == len(networks)
 
@@ -195,14 +212,16 @@ def test_what_decides_no_spike_leaves_the_digest():
 def test_the_type_in_which_integers_are_given_leaves_the_digest():
     layer = delayed()
     for kind in (np.int8, np.int32, np.float32, list):
-        weight = layer.weight.tolist() if kind is list else layer.weight.astype(kind)
-        other = network(conv(), recurrent(), replace(layer, weight=weight))
+        weight = (
+            layer.synapses.weight.tolist() if kind is list else layer.synapses.weight.astype(kind)
+        )
+        other = network(conv(), recurrent(), reconnected(layer, weight=weight))
         assert other.digest == network().digest
 
 
 def test_a_row_and_a_column_of_equal_numbers_differ():
     def digest(kernel: list[list[int]]) -> str:
-        layer = ConvLayer(
+        layer = conv_layer(
             name="c", source="input", neuron=NEURON, weight=[[kernel]], map_shape=(1, 3, 3)
         )
         return ChipNetwork(name="n", input=InputLayer(shape=(1, 3, 3)), layers=(layer,)).digest

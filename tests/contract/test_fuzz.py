@@ -210,10 +210,10 @@ def assert_legal(found: ChipNetwork) -> None:
     assert found.time_steps is None or found.time_steps >= 1
     assert min(found.input.shape) >= 1
     for layer in found.layers:
-        assert abs(layer.weight).max() < 1 << 31
+        assert abs(layer.synapses.weight).max() < 1 << 31
         assert -(1 << 15) <= layer.bias.min() <= layer.bias.max() < 1 << 15
         assert_legal_neuron(layer.neuron)
-        assert layer.fan_out().shape == (layer.inputs,)
+        assert layer.synapses.fan_out().shape == (layer.synapses.inputs,)
 
 
 def assert_legal_neuron(neuron: CubaNeuron) -> None:

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tests.exporter.networks import LIMITS, QUANTUM, checkpoint, conv, dense, pool
+from tests.layers import reconnected
 from tssl import netx
 from tssl.checkpoint import Checkpoint
 from tssl.chip import STATE_LIMIT, CubaNeuron
@@ -41,7 +42,7 @@ def test_integers_by_hand(rng):
     (layer,), (report,) = result.network.layers, result.reports
     # one unit: weight 1 * quantum / tau_s = 1/32 becomes 254, so 8128 integers per unit
     assert report.scale == pytest.approx(8128)
-    assert layer.weight.tolist() == [[254, -124]]  # -0.49 / 32 * 8128 = -124.46, to even
+    assert layer.synapses.weight.tolist() == [[254, -124]]  # -0.49 / 32 * 8128 = -124.46, to even
     assert layer.neuron == CubaNeuron(current_decay=2048, voltage_decay=1024, threshold=8128)
     assert report.layer is layer
     network = result.network
@@ -80,13 +81,13 @@ def test_weights_are_even_and_within_their_field(rng, bits):
     for layer, stage, report in zip(
         result.network.layers, lower(trained), result.reports, strict=True
     ):
-        assert not (layer.weight % 2).any()
-        assert layer.weight.min() < 0 < layer.weight.max()
-        assert np.abs(layer.weight).max() == largest
+        assert not (layer.synapses.weight % 2).any()
+        assert layer.synapses.weight.min() < 0 < layer.synapses.weight.max()
+        assert np.abs(layer.synapses.weight).max() == largest
         assert layer.weight_bits <= bits
         # within half a step of the lowered weight, or cut at the largest
         wanted = (stage.weight * report.scale).clip(-largest, largest)
-        assert np.abs(layer.weight - wanted).max() <= 1 + 1e-9
+        assert np.abs(layer.synapses.weight - wanted).max() <= 1 + 1e-9
         assert layer.neuron.threshold == round(report.scale * stage.neuron.threshold)
 
 
@@ -94,7 +95,7 @@ def test_weights_are_even_and_within_their_field(rng, bits):
 def test_the_largest_weight_may_have_either_sign(rng, sign):
     trained = with_weights(tiny(rng), dense1=[[sign * 1.0, -sign * 0.2]])
     (layer,) = quantized(trained, np.array([[10, 3]])).network.layers
-    assert layer.weight[0, 0] == sign * 254
+    assert layer.synapses.weight[0, 0] == sign * 254
 
 
 def test_scales_shrink_until_no_input_can_wrap_the_current(rng):
@@ -109,9 +110,9 @@ def test_scales_shrink_until_no_input_can_wrap_the_current(rng):
     # threshold and weights shrink together
     largest = np.abs(lower(trained)[0].weight).max()
     assert tight.layer.neuron.threshold == round(tight.scale)
-    assert np.abs(tight.layer.weight).max() == pytest.approx(tight.scale * largest, abs=1)
+    assert np.abs(tight.layer.synapses.weight).max() == pytest.approx(tight.scale * largest, abs=1)
     # the worst input indeed comes close, and does not wrap
-    worst = 100 * np.sign(tight.layer.weight).reshape(1, 12, 36)
+    worst = 100 * np.sign(tight.layer.synapses.weight).reshape(1, 12, 36)
     state = observe(tight.layer, worst, 5, (-100, 100))
     assert 0.9 * STATE_LIMIT < state.current < STATE_LIMIT
 
@@ -238,8 +239,10 @@ def test_few_bits_fire_more_like_the_trained_layer_when_outliers_are_cut(rng, la
     errors = (result.reports[0].ranges.spikes != wanted).sum()
     uncut = np.rint(stage.weight * largest / 2).astype(int) * 2
     layer, threshold = result.network.layers[0], round(largest * stage.neuron.threshold)
-    coarse = replace(layer, weight=uncut, neuron=replace(layer.neuron, threshold=threshold))
-    assert errors < 0.8 * (coarse.run(integers, 5).spikes != wanted).sum()
+    coarse = replace(
+        reconnected(layer, weight=uncut), neuron=replace(layer.neuron, threshold=threshold)
+    )
+    assert errors < 0.8 * (coarse.run({coarse.source: integers}, 5).spikes != wanted).sum()
 
 
 @pytest.mark.parametrize("layers", [[dense(30)], [conv(4, 3, padding=1)]], ids=["dense", "conv"])

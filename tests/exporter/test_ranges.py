@@ -5,21 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tssl.chip import (
-    STATE_LIMIT,
-    ConvLayer,
-    CubaNeuron,
-    DenseLayer,
-    Layer,
-    RecurrentLayer,
-)
+from tssl.chip import STATE_LIMIT, CubaNeuron, Layer, conv_layer, dense_layer
 from tssl.exporter.ranges import Ranges, current_bound, observe
 
 SILENT = CubaNeuron(current_decay=2048, voltage_decay=1024, threshold=131072)
 
 
-def line(weight: list[list[int]], neuron: CubaNeuron = SILENT, **fields: object) -> DenseLayer:
-    return DenseLayer(name="d", source="input", weight=np.array(weight), neuron=neuron, **fields)
+def line(weight: list[list[int]], neuron: CubaNeuron = SILENT, **fields: object) -> Layer:
+    return dense_layer(name="d", source="input", weight=np.array(weight), neuron=neuron, **fields)
 
 
 def test_peaks_by_hand():
@@ -87,11 +80,11 @@ def layers(draw: st.DrawFn) -> Layer:
     if kind == "dense":
         return line(rng.integers(-largest, largest, (3, 8)).tolist(), neuron)
     if kind == "recurrent":
-        return RecurrentLayer(
+        return dense_layer(
             name="r", source="input", weight=rng.integers(-largest, largest, (3, 8)),
             neuron=neuron, recurrent_weight=rng.integers(-largest, largest, (3, 3)),
         )  # fmt: skip
-    return ConvLayer(
+    return conv_layer(
         name="c", source="input", weight=rng.integers(-largest, largest, (2, 2, 2, 2)),
         neuron=neuron, map_shape=(2, 2, 2), padding=draw(st.sampled_from([(0, 0), (1, 0)])),
     )  # fmt: skip
@@ -106,14 +99,14 @@ def layers(draw: st.DrawFn) -> Layer:
 def test_no_input_exceeds_the_bound(layer, steps, span, seed):
     """Random inputs, and the very one that pushes hardest."""
     rng = np.random.default_rng(seed)
-    train = rng.integers(span[0], span[1] + 1, (steps, 6, layer.inputs))
-    train[:, :3] = np.where(rng.random((1, 3, layer.inputs)) < 0.5, *span)
-    if isinstance(layer, DenseLayer):
-        train[:, 3] = np.where(layer.weight[0] > 0, span[1], span[0])
-        train[:, 4] = np.where(layer.weight[0] > 0, span[0], span[1])
+    train = rng.integers(span[0], span[1] + 1, (steps, 6, layer.synapses.inputs))
+    train[:, :3] = np.where(rng.random((1, 3, layer.synapses.inputs)) < 0.5, *span)
+    if layer.synapses.geometry is None:
+        train[:, 3] = np.where(layer.synapses.weight[0] > 0, span[1], span[0])
+        train[:, 4] = np.where(layer.synapses.weight[0] > 0, span[0], span[1])
     ranges: Ranges = observe(layer, train, steps, span)
     assert ranges.current <= ranges.current_bound
-    assert np.array_equal(ranges.spikes, layer.run(train, steps).spikes)
+    assert np.array_equal(ranges.spikes, layer.run({layer.source: train}, steps).spikes)
 
 
 @given(seed=st.integers(0, 2**32), steps=st.integers(1, 6))

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from tssl.chip import ChipNetwork, ConvLayer, CubaNeuron, DenseLayer, InputLayer
+from tssl.chip import ChipNetwork, CubaNeuron, InputLayer, conv_layer, dense_layer
 from tssl.results import OpCounts
 
 NEURON = CubaNeuron(current_decay=4096, voltage_decay=1024, threshold=64)
@@ -18,7 +18,7 @@ def distinct(outputs, inputs):
 def dense(*sizes, name="dense"):
     """Return a chain of dense layers, sizes[0] being the inputs."""
     layers = [
-        DenseLayer(
+        dense_layer(
             name=f"dense{index}",
             source="input" if index == 1 else f"dense{index - 1}",
             weight=distinct(outputs, inputs),
@@ -40,7 +40,7 @@ def pilotnet():
     ]
     layers, shape, source = [], (3, 66, 200), "input"
     for index, (channels, stride, padding) in enumerate(maps, 1):
-        layer = ConvLayer(
+        layer = conv_layer(
             name=f"conv{index}",
             source=source,
             weight=np.full((channels, shape[0], 3, 3), 127),
@@ -54,7 +54,7 @@ def pilotnet():
     tail = dense(2560, 100, 50, 10, 1).layers
     sources = [source, *(layer.name for layer in tail)]
     layers += [
-        DenseLayer(name=layer.name, source=before, weight=layer.weight, neuron=NEURON)
+        dense_layer(name=layer.name, source=before, weight=layer.synapses.weight, neuron=NEURON)
         for layer, before in zip(tail, sources, strict=False)
     ]
     block = InputLayer(shape=(3, 66, 200), neuron=NEURON)

@@ -1,12 +1,11 @@
 """Core counts, against the tables that Intel's compiler printed for Loihi 2."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from tests.hw_profiles.networks import NEURON, dense, distinct, pilotnet
-from tssl.chip import ChipNetwork, ConvLayer, DenseLayer, InputLayer, RecurrentLayer
+from tests.layers import reconnected
+from tssl.chip import ChipNetwork, InputLayer, conv_layer, dense_layer
 from tssl.errors import CapacityError
 from tssl.hw_profiles import load_profile, map_to_cores
 from tssl.hw_profiles.capacity import relies_on_shared_lists
@@ -53,14 +52,14 @@ def test_words_per_axon_follow_the_compilers(neurons, words):
 
 def test_fewer_bits_need_less_memory():
     """Intel's compiler stores a layer's weights in as many bits as they need."""
-    layer = ConvLayer(
+    layer = conv_layer(
         name="conv", source="input", weight=np.full((64, 16, 3, 3), 7), neuron=NEURON,
         map_shape=(16, 8, 8),
     )  # fmt: skip
     (conv,) = map_to_cores(LOIHI2, alone(layer, (16, 8, 8)))
     assert conv.shares["synaptic memory"] == pytest.approx(9 * 16 * 4 / 12000)  # 64 of 4 bits
     (wide,) = dense(40, 64).layers
-    narrow = replace(wide, weight=np.random.default_rng(0).integers(-8, 8, (64, 40)))
+    narrow = reconnected(wide, weight=np.random.default_rng(0).integers(-8, 8, (64, 40)))
     shares = [
         map_to_cores(LOIHI2, alone(each, (40,)))[0].shares["synaptic memory"]
         for each in (wide, narrow)
@@ -84,7 +83,7 @@ def test_loihi1_holds_fewer_neurons_but_denser_synapses():
 
 
 def test_large_kernels_are_split_by_output_channels():
-    layer = ConvLayer(
+    layer = conv_layer(
         name="conv",
         source="input",
         weight=np.full((512, 256, 3, 3), 127),
@@ -101,9 +100,9 @@ def test_large_kernels_are_split_by_output_channels():
 def test_delays_and_recurrence_cost_memory():
     weight = distinct(100, 300)
     delay = np.full((100, 300), 3)
-    plain = DenseLayer(name="d", source="input", weight=weight, neuron=NEURON)
-    slow = DenseLayer(name="d", source="input", weight=weight, neuron=NEURON, delay=delay)
-    recurrent = RecurrentLayer(
+    plain = dense_layer(name="d", source="input", weight=weight, neuron=NEURON)
+    slow = dense_layer(name="d", source="input", weight=weight, neuron=NEURON, delay=delay)
+    recurrent = dense_layer(
         name="d",
         source="input",
         weight=weight,
@@ -153,7 +152,7 @@ def test_flat_input_neurons_take_cores():
 def pooled(groups, size, outputs=2, **fields):
     """Return a layer whose inputs are equal in groups, as after merging a pool into it."""
     weight = np.repeat(distinct(outputs, groups), size, axis=1)
-    layer = DenseLayer(name="dense1", source="input", weight=weight, neuron=NEURON, **fields)
+    layer = dense_layer(name="dense1", source="input", weight=weight, neuron=NEURON, **fields)
     return alone(layer, (groups * size,))
 
 
@@ -199,7 +198,7 @@ def test_output_axons_spread_a_layer_whose_targets_are_many():
 
 def test_a_pool_merged_into_a_convolution_shares_its_lists():
     kernel = np.arange(1, 1 + 64 * 256 * 9).reshape(64, 256, 3, 3)
-    layer = ConvLayer(
+    layer = conv_layer(
         name="conv",
         source="input",
         weight=kernel.repeat(2, axis=2).repeat(2, axis=3),

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.hw_profiles.networks import counts, dense
-from tssl.chip import ChipNetwork, DenseLayer, InputLayer
+from tests.layers import reconnected
+from tssl.chip import ChipNetwork, InputLayer, dense_layer
 from tssl.errors import DataError
 from tssl.hw_profiles import estimate, load_profile, map_to_cores
 
@@ -163,7 +164,9 @@ def test_shared_synapse_lists_are_an_assumption_where_they_matter():
         return [item.kind for item in items if "share a synapse list" in item.statement]
 
     plain = dense(784, 128)
-    layer = replace(plain.layers[0], weight=np.repeat(plain.layers[0].weight, 4, axis=1))
+    layer = reconnected(
+        plain.layers[0], weight=np.repeat(plain.layers[0].synapses.weight, 4, axis=1)
+    )
     assert shares(replace(plain, input=InputLayer(shape=(3136,)), layers=(layer,))) == ["estimate"]
     assert shares(plain) == []
 
@@ -178,7 +181,7 @@ def test_counts_of_another_network_are_refused():
 
 def test_a_layer_beside_the_chain_has_the_depth_of_its_source():
     layers = dense(4, 3, 3).layers
-    side = DenseLayer(
+    side = dense_layer(
         name="side", source="dense1", weight=np.ones((2, 3), np.int64), neuron=layers[0].neuron
     )
     network = ChipNetwork(name="fork", input=InputLayer(shape=(4,)), layers=(*layers, side))

@@ -8,7 +8,7 @@ import pytest
 
 import tssl.hw_profiles
 from tests.hw_profiles.networks import counts, dense, distinct
-from tssl.chip import ChipNetwork, ConvLayer, CubaNeuron, DenseLayer, InputLayer, RecurrentLayer
+from tssl.chip import ChipNetwork, CubaNeuron, InputLayer, conv_layer, dense_layer
 from tssl.errors import CapacityError, RangeError, UnsupportedLayerError
 from tssl.hw_profiles import CostOptions, check_limits, estimate, load_profile, map_to_cores
 from tssl.hw_profiles.reference import macs, network_macs
@@ -20,7 +20,7 @@ CUBA = CubaNeuron(current_decay=1000, voltage_decay=1024, threshold=64)
 
 
 def small(neuron=LEAKY, inputs=4, outputs=3, weight=1):
-    layer = DenseLayer(
+    layer = dense_layer(
         name="d", source="input", weight=np.full((outputs, inputs), weight), neuron=neuron
     )
     return ChipNetwork(name="small", input=InputLayer(shape=(inputs,)), layers=(layer,))
@@ -140,21 +140,21 @@ def test_the_network_without_spikes_on_the_chip_itself():
 
 def test_a_merged_pool_is_multiplied_once():
     kernel = np.arange(1, 19).reshape(1, 2, 3, 3).repeat(2, axis=2).repeat(2, axis=3)
-    conv = ConvLayer(
+    conv = conv_layer(
         name="c", source="input", weight=kernel, neuron=LEAKY, map_shape=(2, 8, 8),
         stride=(2, 2), padding=(2, 2),
     )  # fmt: skip
     assert macs(conv) == conv.neurons * 2 * 9
-    plain = ConvLayer(
+    plain = conv_layer(
         name="c", source="input", weight=distinct(1, 18).reshape(1, 2, 3, 3), neuron=LEAKY,
         map_shape=(2, 8, 8), stride=(2, 2),
     )  # fmt: skip
     assert macs(plain) == plain.neurons * 18
-    pooled = DenseLayer(
+    pooled = dense_layer(
         name="d", source="input", weight=distinct(5, 6).repeat(4, axis=1), neuron=LEAKY
     )
     assert macs(pooled) == 5 * 6
-    loop = RecurrentLayer(
+    loop = dense_layer(
         name="r", source="input", weight=distinct(5, 6), neuron=LEAKY,
         recurrent_weight=distinct(5, 5),
     )  # fmt: skip
@@ -206,7 +206,7 @@ def test_numbers_that_a_chip_has_no_room_for(name, network, words):
 
 
 def test_a_neuron_of_truenorth_has_four_weights():
-    layer = DenseLayer(name="d", source="input", weight=distinct(2, 5), neuron=LEAKY)
+    layer = dense_layer(name="d", source="input", weight=distinct(2, 5), neuron=LEAKY)
     network = ChipNetwork(name="n", input=InputLayer(shape=(5,)), layers=(layer,))
     with pytest.raises(RangeError, match="5 different weights at one neuron, at most 4"):
         check_limits(load_profile("truenorth"), network, None)

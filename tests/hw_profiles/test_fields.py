@@ -6,15 +6,7 @@ import numpy as np
 import pytest
 
 from tests.hw_profiles.networks import NEURON, dense
-from tssl.chip import (
-    INTEGRATOR,
-    ChipNetwork,
-    ConvLayer,
-    CubaNeuron,
-    DenseLayer,
-    InputLayer,
-    RecurrentLayer,
-)
+from tssl.chip import INTEGRATOR, ChipNetwork, CubaNeuron, InputLayer, conv_layer, dense_layer
 from tssl.errors import RangeError, UnsupportedLayerError
 from tssl.hw_profiles import check_limits, load_profile
 
@@ -22,11 +14,13 @@ LOIHI1, LOIHI2 = load_profile("loihi1"), load_profile("loihi2")
 
 
 def alone(layer):
-    return ChipNetwork(name="one", input=InputLayer(shape=layer.input_shape), layers=(layer,))
+    return ChipNetwork(
+        name="one", input=InputLayer(shape=layer.synapses.input_shape), layers=(layer,)
+    )
 
 
 def weights(*values):
-    return alone(DenseLayer(name="d", source="input", weight=[values], neuron=NEURON))
+    return alone(dense_layer(name="d", source="input", weight=[values], neuron=NEURON))
 
 
 def threshold(value):
@@ -65,9 +59,9 @@ def test_weights_that_exist(name, row):
 def test_weights_beyond_their_field(row, words):
     assert words in refusal(weights(*row))
     kernel = np.array(row).reshape(1, 1, 1, 2)
-    conv = ConvLayer(name="d", source="input", weight=kernel, neuron=NEURON, map_shape=(1, 1, 2))
+    conv = conv_layer(name="d", source="input", weight=kernel, neuron=NEURON, map_shape=(1, 1, 2))
     assert words in refusal(alone(conv))
-    recurrent = RecurrentLayer(
+    recurrent = dense_layer(
         name="d", source="input", weight=[[1], [1]], neuron=NEURON, recurrent_weight=[row, row]
     )
     assert words.replace("weight", "recurrent weight") in refusal(alone(recurrent))
@@ -86,12 +80,12 @@ def test_thresholds():
 
 def test_delays():
     weight = np.array([[1, -1]])
-    layer = DenseLayer(
+    layer = dense_layer(
         name="d", source="input", weight=weight, neuron=NEURON, delay=np.array([[0, 9]])
     )
     check_limits(LOIHI2, alone(layer), None)
     check_limits(shorter_delays(9), alone(layer), None)
-    assert "layer d: delay 9, at most 8" in refusal(alone(layer), shorter_delays(8))
+    assert "layer d: 9 steps of delay, at most 8" in refusal(alone(layer), shorter_delays(8))
 
 
 def test_graded_input():
@@ -107,12 +101,12 @@ def test_graded_input():
 
 def test_the_largest_of_many_thresholds_counts():
     neuron = CubaNeuron(current_decay=1, voltage_decay=2, threshold=(5, 131072, 6))
-    layer = DenseLayer(name="d", source="input", weight=[[2], [-2], [2]], neuron=neuron)
+    layer = dense_layer(name="d", source="input", weight=[[2], [-2], [2]], neuron=neuron)
     assert "layer d: threshold 131072, at most 131071" in refusal(alone(layer))
 
 
 def test_one_neuron_whose_current_decays_is_enough():
     neuron = CubaNeuron(current_decay=(4096, 77), voltage_decay=0, threshold=5)
-    layer = DenseLayer(name="d", source="input", weight=[[2], [-2]], neuron=neuron)
+    layer = dense_layer(name="d", source="input", weight=[[2], [-2]], neuron=neuron)
     with pytest.raises(UnsupportedLayerError, match="current_decay 77"):
         check_limits(load_profile("truenorth"), alone(layer), None)

@@ -13,16 +13,17 @@ import h5py
 import numpy as np
 
 from tests.lava_runtime.networks import weights
+from tests.layers import reconnected
 from tssl import netx
 from tssl.chip import (
     ChipNetwork,
-    ConvLayer,
     CubaNeuron,
-    DenseLayer,
+    DenseSynapses,
     InputLayer,
     IntArray,
     Layer,
-    RecurrentLayer,
+    conv_layer,
+    dense_layer,
 )
 
 RUNS, LOADS, ALTERS, FAILS = (
@@ -31,11 +32,11 @@ RUNS, LOADS, ALTERS, FAILS = (
 
 _NEURON = CubaNeuron(current_decay=1000, voltage_decay=500, threshold=60)
 _RNG = np.random.default_rng(3)
-CONV = ConvLayer(
+CONV = conv_layer(
     name="c", source="input", weight=weights(_RNG, 2, 1, 2, 2), neuron=_NEURON, map_shape=(1, 4, 5)
 )
-DENSE = DenseLayer(name="d", source="c", weight=weights(_RNG, 5, 24), neuron=_NEURON)
-RECURRENT = RecurrentLayer(
+DENSE = dense_layer(name="d", source="c", weight=weights(_RNG, 5, 24), neuron=_NEURON)
+RECURRENT = dense_layer(
     name="r", source="d", weight=weights(_RNG, 5, 5), neuron=_NEURON,
     recurrent_weight=weights(_RNG, 5, 5),
 )  # fmt: skip
@@ -101,6 +102,19 @@ def same(layer: Layer) -> Layer:
 
 def having(**fields: Any) -> Change:
     return lambda layer: replace(layer, **fields)
+
+
+def weighing(weight: Any, own: Any = None, **fields: Any) -> Change:
+    """Return what gives a layer other synapses, and others among its neurons."""
+
+    def change(layer: Layer) -> Layer:
+        changed = reconnected(layer, weight=weight, **fields)
+        if own is None:
+            return changed
+        recurrence = replace(layer.own[0], synapses=DenseSynapses(weight=own))
+        return replace(changed, connections=(changed.connections[0], recurrence))
+
+    return change
 
 
 def with_neuron(**fields: Any) -> Change:
@@ -173,16 +187,17 @@ def of_neurons() -> list[Form]:
 
 def delays(form: str, value: Any, means: Any, lava: str = RUNS, refused: str = "") -> Form:
     """A form of the delays of the dense layer."""
-    full = np.broadcast_to(means, DENSE.weight.shape)
+    full = np.broadcast_to(means, DENSE.synapses.weight.shape)
     return Form(
-        key="delay", form=form, layer="d", stored={"delay": value}, means=having(delay=full),
+        key="delay", form=form, layer="d", stored={"delay": value},
+        means=weighing(DENSE.synapses.weight, delay=full),
         lava=lava, refused=refused,
     )  # fmt: skip
 
 
 def of_delays() -> list[Form]:
     rng = np.random.default_rng(9)
-    matrix = rng.integers(0, 5, DENSE.weight.shape)
+    matrix = rng.integers(0, 5, DENSE.synapses.weight.shape)
     negative, long = matrix.copy(), matrix.copy()
     negative[0, 0], long[:, :6] = -1, 70
     by_output, by_input = np.arange(5), np.arange(24) % 7
@@ -201,7 +216,7 @@ def of_delays() -> list[Form]:
         delays("negative beside one above 62", np.where(negative < 0, -1, long),
                long.clip(0, 62) * (negative >= 0), LOADS),
         Form(key="delay", form="of a convolution", layer="c", stored={"delay": np.array([1, 1])},
-             means=having(weight=2 * CONV.weight), lava=ALTERS, refused="silently drops"),
+             means=weighing(2 * CONV.synapses.weight), lava=ALTERS, refused="silently drops"),
         Form(key="delay", form="of dense_rec", layer="r", stored={"delay": np.zeros(5, int)},
              means=same, lava=ALTERS, refused="delays in dense_rec"),
     ]  # fmt: skip
@@ -213,13 +228,13 @@ def weighted(
     """A form of the weights of the dense layer."""
     return Form(
         key="weight", form=form, layer="d", stored={"weight": value},
-        means=having(weight=means), lava=lava, refused=refused,
+        means=weighing(means), lava=lava, refused=refused,
     )  # fmt: skip
 
 
 def of_weights() -> list[Form]:
-    own = np.abs(DENSE.weight)
-    weight: IntArray = DENSE.weight
+    own = np.abs(DENSE.synapses.weight)
+    weight: IntArray = DENSE.synapses.weight
     large: IntArray = np.where(weight > 20, 400, weight)
     packed = {"chunks": (2, 7), "shuffle": True, "fletcher32": True}
     return [
@@ -234,14 +249,16 @@ def of_weights() -> list[Form]:
                  "in another way than gzip or lzf"),
         Form(key="weight", form="both signs, above 254", layer="d",
              stored={"weight": large, "neuron/vThMant": 900},
-             means=lambda d: replace(d, weight=large, neuron=replace(d.neuron, threshold=900)),
+             means=lambda d: replace(
+                 reconnected(d, weight=large), neuron=replace(d.neuron, threshold=900)),
              lava=ALTERS, refused="Lava clips it"),
         weighted("no negative, 255", own * 0 + 255, own * 0 + 255),
         weighted("no negative, 256", own * 0 + 256, own * 0 + 256, ALTERS, "silences"),
         weighted("no positive, 3", own * 0 - 3, own * 0 - 3),
         Form(key="weight", form="no positive, 64 (a power of two)", layer="d",
              stored={"weight": own * 0 - 64, "bias": np.full(5, 900)},
-             means=having(weight=own * 0 - 64, bias=np.full(5, 900)), lava=ALTERS,
+             means=lambda d: replace(reconnected(d, weight=own * 0 - 64), bias=np.full(5, 900)),
+             lava=ALTERS,
              refused="Lava alters it"),
         weighted("all zero", own * 0, own * 0, FAILS, "all zero"),
     ]  # fmt: skip
@@ -254,12 +271,12 @@ def recurrent(
     return Form(
         key="weight, weight_rec", form=form, layer="r",
         stored={"weight": weight, "weight_rec": own},
-        means=having(weight=weight, recurrent_weight=own), lava=lava, refused=refused,
+        means=weighing(weight, own), lava=lava, refused=refused,
     )  # fmt: skip
 
 
 def of_recurrent() -> list[Form]:
-    weight, own = RECURRENT.weight, RECURRENT.recurrent_weight
+    weight, own = RECURRENT.synapses.weight, RECURRENT.own[0].synapses.weight
     ones = np.ones_like(own)
     return [
         recurrent("both without negative", abs(weight), abs(own)),

@@ -12,13 +12,12 @@ import pytest
 from tssl.chip import (
     INTEGRATOR,
     ChipNetwork,
-    ConvLayer,
     CubaNeuron,
-    DenseLayer,
     InputLayer,
     IntArray,
     Layer,
-    RecurrentLayer,
+    conv_layer,
+    dense_layer,
 )
 
 NEURON = CubaNeuron(current_decay=1300, voltage_decay=700, threshold=120)
@@ -33,27 +32,27 @@ def weights(rng: np.random.Generator, *shape: int) -> IntArray:
 
 
 def dense_net(rng: np.random.Generator) -> ChipNetwork:
-    first = DenseLayer(
+    first = dense_layer(
         name="a", source="input", weight=weights(rng, 12, 9), neuron=NEURON,
         bias=rng.integers(-20, 60, 12),
     )  # fmt: skip
-    second = DenseLayer(name="b", source="a", weight=weights(rng, 8, 12), neuron=EAGER)
-    third = DenseLayer(
+    second = dense_layer(name="b", source="a", weight=weights(rng, 8, 12), neuron=EAGER)
+    third = dense_layer(
         name="c", source="b", weight=weights(rng, 4, 8), neuron=NEURON, bias=rng.integers(0, 9, 4)
     )
     return ChipNetwork(name="dense", input=InputLayer(shape=(9,)), layers=(first, second, third))
 
 
 def conv_net(rng: np.random.Generator) -> ChipNetwork:
-    first = ConvLayer(
+    first = conv_layer(
         name="c1", source="input", weight=weights(rng, 4, 2, 3, 3), neuron=NEURON,
         map_shape=(2, 7, 6), padding=(1, 0), bias=rng.integers(-10, 40, 4),
     )  # fmt: skip
-    second = ConvLayer(
+    second = conv_layer(
         name="c2", source="c1", weight=weights(rng, 6, 2, 2, 3), neuron=EAGER,
         map_shape=(4, 7, 4), stride=(2, 1), dilation=(2, 1), groups=2,
     )  # fmt: skip
-    third = DenseLayer(
+    third = dense_layer(
         name="out", source="c2", weight=weights(rng, 3, second.neurons), neuron=INTEGRATOR
     )
     layers = (first, second, third)
@@ -62,41 +61,41 @@ def conv_net(rng: np.random.Generator) -> ChipNetwork:
 
 def delayed_net(rng: np.random.Generator) -> ChipNetwork:
     """Biases fire before any input arrives, through delays that outlast the samples."""
-    first = DenseLayer(
+    first = dense_layer(
         name="a", source="input", weight=weights(rng, 10, 6), neuron=EAGER,
         delay=rng.integers(0, 7, (10, 6)), bias=rng.integers(0, 90, 10),
     )  # fmt: skip
-    second = DenseLayer(
+    second = dense_layer(
         name="b", source="a", weight=weights(rng, 7, 10), neuron=NEURON,
         delay=rng.integers(0, 9, (7, 10)),
     )  # fmt: skip
-    third = DenseLayer(
+    third = dense_layer(
         name="c", source="b", weight=weights(rng, 5, 7), neuron=EAGER, bias=rng.integers(0, 60, 5)
     )
     return ChipNetwork(name="delayed", input=InputLayer(shape=(6,)), layers=(first, second, third))
 
 
 def recurrent_net(rng: np.random.Generator) -> ChipNetwork:
-    first = DenseLayer(
+    first = dense_layer(
         name="a", source="input", weight=weights(rng, 9, 6), neuron=NEURON,
         bias=rng.integers(0, 50, 9),
     )  # fmt: skip
-    second = RecurrentLayer(
+    second = dense_layer(
         name="r", source="a", weight=weights(rng, 8, 9), neuron=EAGER,
         recurrent_weight=weights(rng, 8, 8), bias=rng.integers(0, 50, 8),
     )  # fmt: skip
-    third = DenseLayer(name="c", source="r", weight=weights(rng, 4, 8), neuron=NEURON)
+    third = dense_layer(name="c", source="r", weight=weights(rng, 4, 8), neuron=NEURON)
     layers = (first, second, third)
     return ChipNetwork(name="recurrent", input=InputLayer(shape=(6,)), layers=layers)
 
 
 def block_net(rng: np.random.Generator) -> ChipNetwork:
     """Input neurons driven by their biases, in a feature map."""
-    first = ConvLayer(
+    first = conv_layer(
         name="c1", source="input", weight=weights(rng, 3, 2, 3, 3), neuron=NEURON,
         map_shape=(2, 5, 4), bias=rng.integers(0, 30, 3),
     )  # fmt: skip
-    second = DenseLayer(name="d", source="c1", weight=weights(rng, 5, first.neurons), neuron=EAGER)
+    second = dense_layer(name="d", source="c1", weight=weights(rng, 5, first.neurons), neuron=EAGER)
     block = InputLayer(shape=(2, 5, 4), neuron=EAGER)
     return ChipNetwork(name="block", input=block, layers=(first, second))
 
@@ -104,9 +103,9 @@ def block_net(rng: np.random.Generator) -> ChipNetwork:
 def block_recurrent_net(rng: np.random.Generator) -> ChipNetwork:
     """Input neurons before delays and recurrence."""
     layers = recurrent_net(rng).layers
-    first = DenseLayer(
-        name="a", source="input", weight=layers[0].weight, neuron=NEURON,
-        bias=layers[0].bias, delay=rng.integers(0, 4, layers[0].weight.shape),
+    first = dense_layer(
+        name="a", source="input", weight=layers[0].synapses.weight, neuron=NEURON,
+        bias=layers[0].bias, delay=rng.integers(0, 4, layers[0].synapses.weight.shape),
     )  # fmt: skip
     block = InputLayer(shape=(6,), neuron=EAGER)
     return ChipNetwork(name="block_recurrent", input=block, layers=(first, *layers[1:]))
@@ -138,16 +137,16 @@ def drawn_layer(rng: np.random.Generator, name: str, source: str, shape: tuple[i
         fields["bias"] = rng.integers(-20, 50, outputs)
     if len(shape) == 3 and rng.random() < 0.6:
         kernel = tuple(int(rng.integers(1, min(3, size) + 1)) for size in shape[1:])
-        return ConvLayer(
+        return conv_layer(
             weight=weights(rng, outputs, shape[0], *kernel), map_shape=(shape[0], *shape[1:]),
             stride=(int(rng.integers(1, 3)), 1), padding=(0, int(rng.integers(0, 2))), **fields,
         )  # fmt: skip
     fields["weight"] = weights(rng, outputs, inputs)
     kind = rng.integers(3)
     if kind == 0:
-        return RecurrentLayer(recurrent_weight=weights(rng, outputs, outputs), **fields)
+        return dense_layer(recurrent_weight=weights(rng, outputs, outputs), **fields)
     delay = rng.integers(0, rng.integers(2, 12), (outputs, inputs)) if kind == 1 else None
-    return DenseLayer(delay=delay, **fields)
+    return dense_layer(delay=delay, **fields)
 
 
 def drawn_neuron(rng: np.random.Generator) -> CubaNeuron:

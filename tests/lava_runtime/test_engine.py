@@ -3,7 +3,7 @@ import weakref
 import numpy as np
 
 from tests.lava_runtime.networks import block_net, dense_net
-from tssl.chip import INTEGRATOR, ChipNetwork, CubaNeuron, DenseLayer, InputLayer
+from tssl.chip import INTEGRATOR, ChipNetwork, CubaNeuron, InputLayer, dense_layer
 from tssl.cores import cores
 from tssl.lava_runtime import engine
 from tssl.lava_runtime.engine import Engine
@@ -17,8 +17,8 @@ def test_two_layers_by_hand():
     Input 1, 0, 1, 1, 0 through weight 8: v = 8, 4, 10, 13, 0. Ten is not above the
     threshold of ten, thirteen is: one spike at step 3, then reset. The read-out adds 3 then.
     """
-    first = DenseLayer(name="a", source="input", weight=[[8]], neuron=HALVING)
-    second = DenseLayer(name="b", source="a", weight=[[3], [-5]], neuron=INTEGRATOR)
+    first = dense_layer(name="a", source="input", weight=[[8]], neuron=HALVING)
+    second = dense_layer(name="b", source="a", weight=[[3], [-5]], neuron=INTEGRATOR)
     network = ChipNetwork(name="hand", input=InputLayer(shape=(1,)), layers=(first, second))
     train = np.array([1, 0, 1, 1, 0]).reshape(5, 1, 1)
     ((part, recording),) = Engine().run(network, train, 5, lambda _: None)
@@ -31,7 +31,7 @@ def test_two_layers_by_hand():
 
 def test_input_neurons_by_hand():
     """A bias of 6 with halving: v = 6, 9, 10.5 > 10 fires at step 2, and so on."""
-    layer = DenseLayer(name="a", source="input", weight=[[1]], neuron=HALVING)
+    layer = dense_layer(name="a", source="input", weight=[[1]], neuron=HALVING)
     network = ChipNetwork(
         name="block", input=InputLayer(shape=(1,), neuron=HALVING), layers=(layer,)
     )
@@ -88,11 +88,11 @@ def test_memory_does_not_grow_with_the_samples(rng, monkeypatch):
 
 def test_integers_beyond_32_bits_are_left_to_the_hub(rng):
     """Weights too wide for the kernels: slower, and as exact."""
-    layer = DenseLayer(name="a", source="input", weight=[[5000, -9], [3, 4]], neuron=HALVING)
+    layer = dense_layer(name="a", source="input", weight=[[5000, -9], [3, 4]], neuron=HALVING)
     network = ChipNetwork(name="wide", input=InputLayer(shape=(2,)), layers=(layer,))
     train = rng.integers(0, 2, (4, 3, 2))
     recording = engine.run_chunk(network, train, 4)
-    expected = layer.run(train, 4)
+    expected = layer.run({layer.source: train}, 4)
     assert expected.spikes.any()
     assert np.array_equal(recording.trains["a"], expected.spikes)
     assert np.array_equal(recording.output_voltage, expected.state.voltage)

@@ -10,7 +10,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,16 +26,9 @@ from tests.lava_runtime.networks import (
     mixed_net,
     weights,
 )
+from tests.layers import reconnected
 from tssl import netx
-from tssl.chip import (
-    ChipNetwork,
-    ConvLayer,
-    DenseLayer,
-    InputLayer,
-    IntArray,
-    Layer,
-    RecurrentLayer,
-)
+from tssl.chip import ChipNetwork, InputLayer, IntArray, conv_layer, dense_layer
 from tssl.errors import (
     BackendError,
     BackendTimeoutError,
@@ -91,23 +83,24 @@ def test_random_networks(rng, maker):
 @pytest.mark.lava
 def test_a_convolution_beside_recurrence_or_delays(rng):
     """Memory in synapses of two kinds: each must be cleared before the next sample."""
-    for second in (RecurrentLayer, DenseLayer):
-        network = conv_beside(rng, second)
+    for own in ("recurrent_weight", "delay"):
+        network = conv_beside(rng, own)
         train = rng.integers(0, 9, (6, 3, network.input.neurons))
         assert_same(network, train, 6, run_all(LavaSim(), network, train, 6))
 
 
-def conv_beside(rng: np.random.Generator, second: type[Layer]) -> ChipNetwork:
+def conv_beside(rng: np.random.Generator, own: str) -> ChipNetwork:
     first = conv_net(rng).layers[0]
     extra: IntArray = weights(rng, 5, first.neurons)
-    own = {"recurrent_weight": weights(rng, 5, 5)} if second is RecurrentLayer else {}
-    own = own or {"delay": rng.integers(0, 5, extra.shape)}
-    last = second(name="b", source=first.name, weight=extra, neuron=EAGER, **own)
-    maps = ConvLayer(
+    holding = {"recurrent_weight": weights(rng, 5, 5), "delay": rng.integers(0, 5, extra.shape)}
+    last = dense_layer(
+        name="b", source=first.name, weight=extra, neuron=EAGER, **{own: holding[own]}
+    )
+    maps = conv_layer(
         name="c0", source="input", weight=np.array([50, -9]).reshape(2, 1, 1, 1), neuron=EAGER,
         map_shape=(1, 7, 6),
     )  # fmt: skip
-    layers = (maps, replace(first, source="c0"), last)
+    layers = (maps, reconnected(first, source="c0"), last)
     return ChipNetwork(name="beside", input=InputLayer(shape=(1, 7, 6)), layers=layers)
 
 
@@ -143,16 +136,16 @@ network.stop()
 @pytest.mark.lava
 def test_what_lavas_synapses_keep_between_steps(rng, tmp_path):
     """Every variable of every kind of synapse is looked at while Lava runs."""
-    maps = ConvLayer(
+    maps = conv_layer(
         name="c", source="input", weight=weights(rng, 2, 1, 2, 2), neuron=EAGER,
         map_shape=(1, 4, 5),
     )  # fmt: skip
-    dense = DenseLayer(name="d", source="c", weight=weights(rng, 6, 24), neuron=EAGER)
-    delayed = DenseLayer(
+    dense = dense_layer(name="d", source="c", weight=weights(rng, 6, 24), neuron=EAGER)
+    delayed = dense_layer(
         name="l", source="d", weight=weights(rng, 6, 6), neuron=EAGER,
         delay=rng.integers(0, 3, (6, 6)),
     )  # fmt: skip
-    recurrent = RecurrentLayer(
+    recurrent = dense_layer(
         name="r", source="l", weight=weights(rng, 4, 6), neuron=EAGER,
         recurrent_weight=weights(rng, 4, 4),
     )  # fmt: skip
@@ -312,8 +305,11 @@ def test_too_large_inputs_are_refused(rng):
 
 def test_graphs_are_refused(rng):
     network = dense_net(rng)
-    skip = DenseLayer(
-        name="d", source="a", weight=network.layers[1].weight, neuron=network.layers[1].neuron
+    skip = dense_layer(
+        name="d",
+        source="a",
+        weight=network.layers[1].synapses.weight,
+        neuron=network.layers[1].neuron,
     )
     graph = ChipNetwork(
         name="graph", input=InputLayer(shape=(9,)), layers=(*network.layers, skip)

@@ -21,7 +21,7 @@ import pytest
 
 from tests.lava_runtime.networks import lava_file
 from tssl import netx
-from tssl.chip import ChipNetwork, ConvLayer, CubaState, IntArray, cuba_step
+from tssl.chip import ChipNetwork, CubaState, IntArray, cuba_step
 from tssl.lava_runtime.engine import run_chunk
 from tssl.results import OpCounts, count_operations
 
@@ -71,7 +71,7 @@ def image() -> IntArray:
 def recorded(network: ChipNetwork, train: IntArray, setting: Setting) -> dict[str, list[Moment]]:
     """Step all layers together, each a step behind the one before, as the chip does."""
     states = [layer.neuron.rest((1, layer.neurons)) for layer in network.layers]
-    waiting = [np.zeros((1, layer.inputs), np.int64) for layer in network.layers]
+    waiting = [np.zeros((1, layer.synapses.inputs), np.int64) for layer in network.layers]
     moments: dict[str, list[Moment]] = {name: [] for name in NAMES}
     for step in range(setting.steps):
         sent = [train[min(step, len(train) - 1)][None]]
@@ -79,7 +79,7 @@ def recorded(network: ChipNetwork, train: IntArray, setting: Setting) -> dict[st
             since = step - setting.first_reset - index
             if since >= 0 and since % setting.period == 0:
                 states[index] = layer.neuron.rest((1, layer.neurons))
-            activation = layer.activation(waiting[index][None], 1)[0]
+            activation = layer.synapses.sums(waiting[index][None], 1)[0]
             spikes, states[index] = cuba_step(layer.neuron, states[index], activation, layer.bias)
             sent.append(spikes.astype(np.int64))
             moments[NAMES[index]].append(moment(sent[-1], states[index]))
@@ -190,13 +190,12 @@ def test_operations_of_the_stored_image_by_brute_force(network):
     assert counts.stored_zeros is not None
     source = recording.trains["input"]
     for index, layer in enumerate(network.layers[:3]):
-        assert isinstance(layer, ConvLayer)
-        present = replace(layer, weight=(layer.weight != 0).astype(int), bias=np.zeros((), int))
-        every = replace(present, weight=np.ones_like(layer.weight))
+        present = replace(layer.synapses, weight=(layer.synapses.weight != 0).astype(int))
+        every = replace(present, weight=np.ones_like(layer.synapses.weight))
         for step in (0, BENCHMARK_STEPS - 1):
             spikes = source[step : step + 1].astype(np.int64)
-            through = int(present.activation(spikes, 1).sum())
+            through = int(present.sums(spikes, 1).sum())
             assert counts.synaptic_operations[index, step] == through
-            stored = int(every.activation(spikes, 1).sum())
+            stored = int(every.sums(spikes, 1).sum())
             assert counts.stored_zeros[index, step] == stored - through
         source = recording.trains[layer.name]

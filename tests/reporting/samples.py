@@ -64,7 +64,7 @@ def sheet(name="mnist-mlp", profiles=("loihi1", "loihi2"), **fields):
         "result": run,
         "costs": tuple(costs(name, each) for each in profiles),
         "proof": PROOF,
-        "weights": {layer.name: layer.weight for layer in network.layers},
+        "weights": {layer.name: layer.synapses.weight for layer in network.layers},
         "traces": traces(network),
         "traces_note": "The first sample.",
     }

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.exporter.networks import LIMITS, checkpoint, conv, dense, pool
+from tests.layers import reconnected
 from tssl.checkpoint import Checkpoint
-from tssl.chip import ChipNetwork, ConvLayer, CubaNeuron, IntArray, Layer
+from tssl.chip import ChipNetwork, CubaNeuron, IntArray, Layer
 from tssl.exporter import Quantized, quantization, quantize
 from tssl.exporter import lower as lowering
 from tssl.lava_runtime.compare import compare, first_difference
@@ -127,15 +128,15 @@ def test_chunks_cover_all_samples(rng, monkeypatch):
 
 def lighter(layer: Layer, spikes: IntArray, train: IntArray, tap: tuple[int, int]) -> Layer:
     """Silence the busiest neuron (or map) where it listens to its busiest input (or map)."""
-    weight = layer.weight.copy()
-    if isinstance(layer, ConvLayer):
-        sender = int(np.argmax(train.reshape(-1, *layer.map_shape).sum(axis=(0, 2, 3))))
+    weight = layer.synapses.weight.copy()
+    if layer.synapses.geometry is not None:
+        sender = int(np.argmax(train.reshape(-1, *layer.synapses.map_shape).sum(axis=(0, 2, 3))))
         listener = int(np.argmax(spikes.reshape(-1, *layer.output_shape).sum(axis=(0, 2, 3))))
         weight[(listener, sender, *tap)] -= 5000
     else:
         weight[np.argmax(spikes.sum(axis=(0, 1))), np.argmax(train.sum(axis=(0, 1)))] -= 5000
-    assert np.count_nonzero(weight != layer.weight) == 1
-    return replace(layer, weight=weight)
+    assert np.count_nonzero(weight != layer.synapses.weight) == 1
+    return reconnected(layer, weight=weight)
 
 
 def damaged(chip: ChipNetwork, position: int, train: IntArray, tap: tuple[int, int]) -> ChipNetwork:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.layers import reconnected
 from tssl import netx
 from tssl.chip import IntArray
 from tssl.errors import (
@@ -118,11 +119,9 @@ def test_unreadable_back_is_removed(
     true_write = netx.write
 
     def write(path: Path, network: Any, notes: Any) -> None:
-        weight = network.layers[0].weight.copy()
+        weight = network.layers[0].synapses.weight.copy()
         weight[0, 0] += 2
-        first = type(network.layers[0])(
-            name="dense1", source="input", weight=weight, neuron=network.layers[0].neuron
-        )
+        first = reconnected(network.layers[0], weight=weight)
         wrong = type(network)(name="x", input=network.input, layers=(first, *network.layers[1:]))
         true_write(path, wrong, {**notes, "proof": None})  # with it, the file is refused sooner
 
@@ -179,9 +178,9 @@ def test_inspection(exported: ExportOutcome) -> None:
     layer = exported.network.layers[0]
     assert first["kind"] == "dense"
     assert first["weights"] == 12 * 16
-    assert first["synapses"] == np.count_nonzero(layer.weight)
+    assert first["synapses"] == np.count_nonzero(layer.synapses.weight)
     assert (first["smallest_weight"], first["largest_weight"]) == (
-        layer.weight.min(), layer.weight.max(),
+        layer.synapses.weight.min(), layer.synapses.weight.max(),
     )  # fmt: skip
     assert first["threshold"] == layer.neuron.threshold
     assert document["notes"]["target"] == "loihi2"

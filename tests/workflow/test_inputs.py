@@ -10,7 +10,7 @@ import pytest
 from tests.lava_runtime.networks import EAGER
 from tests.trainer import tiny
 from tests.workflow import blinking
-from tssl.chip import ChipNetwork, CubaNeuron, DenseLayer, Encoding, InputLayer
+from tssl.chip import ChipNetwork, CubaNeuron, Encoding, InputLayer, dense_layer
 from tssl.datasets import Frames
 from tssl.errors import ConfigError, DataError
 from tssl.workflow.export import ExportOutcome
@@ -21,7 +21,7 @@ ENCODING = Encoding(offset=2.0, gain=0.5, quantum=1.0)
 
 def network(shape: tuple[int, ...] = (1, 4, 4), **fields: Any) -> ChipNetwork:
     size = int(np.prod(shape))
-    layer = DenseLayer(
+    layer = dense_layer(
         name="a", source="input", weight=np.ones((3, size), np.int64),
         neuron=CubaNeuron(current_decay=4096, voltage_decay=4096, threshold=5),
     )  # fmt: skip

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tssl import netx
-from tssl.chip import ChipNetwork, DenseLayer, InputLayer, RecurrentLayer
+from tssl.chip import ChipNetwork, InputLayer, dense_layer
 from tssl.lava_runtime.engine import Engine
 from tssl.results import RunResult
 from tssl.workflow.export import ExportOutcome
@@ -51,14 +51,14 @@ def test_input_from_a_file_with_recurrence_and_delays(
     exported: ExportOutcome, tmp_path: Path, rng: np.random.Generator
 ) -> None:
     neuron = replace(exported.network.layers[0].neuron, threshold=20)
-    delayed = DenseLayer(
+    delayed = dense_layer(
         name="delayed",
         source="input",
         weight=rng.integers(-20, 60, (6, 5)),
         neuron=neuron,
         delay=rng.integers(0, 3, (6, 5)),
     )
-    loop = RecurrentLayer(
+    loop = dense_layer(
         name="loop",
         source="delayed",
         weight=rng.integers(-20, 60, (4, 6)),

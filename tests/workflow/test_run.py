@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.layers import reconnected
 from tssl import netx
 from tssl.errors import DataError, NetFileError, OutputError
 from tssl.lava_runtime.engine import Engine
@@ -51,11 +52,9 @@ def test_result_stands_alone(result: RunResult, folder: Path, exported: ExportOu
 def test_swapped_network_is_noticed(folder: Path, exported: ExportOutcome) -> None:
     network = exported.network
     layers = list(network.layers)
-    weight = layers[0].weight.copy()
+    weight = layers[0].synapses.weight.copy()
     weight[0, 0] += 2
-    layers[0] = type(layers[0])(
-        name=layers[0].name, source="input", weight=weight, neuron=layers[0].neuron
-    )
+    layers[0] = reconnected(layers[0], weight=weight)
     other = type(network)(name=network.name, input=network.input, layers=tuple(layers))
     netx.write(folder / NETWORK_FILE, other)
     with pytest.raises(DataError, match=r"not the network that this result came from"):

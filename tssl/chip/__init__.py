@@ -1,5 +1,6 @@
 """What every integer of a chip network means. Engine, Lava, file and cost model agree with it."""
 
+from tssl.chip.connections import Connection, ConvSynapses, DenseSynapses, Synapses, Train
 from tssl.chip.cuba import (
     CubaNeuron,
     CubaRun,
@@ -10,14 +11,7 @@ from tssl.chip.cuba import (
     driven_current,
     driven_voltage,
 )
-from tssl.chip.layers import (
-    INTEGRATOR,
-    ConvLayer,
-    DenseLayer,
-    Layer,
-    RecurrentLayer,
-    Train,
-)
+from tssl.chip.layers import INTEGRATOR, Layer, Step, conv_layer, dense_layer
 from tssl.chip.limits import ChipLimits
 from tssl.chip.network import INPUT, ChipNetwork, Encoding, InputLayer
 from tssl.chip.numbers import (
@@ -38,12 +32,13 @@ __all__ = [
     "BoolArray",
     "ChipLimits",
     "ChipNetwork",
-    "ConvLayer",
+    "Connection",
+    "ConvSynapses",
     "CubaNeuron",
     "CubaRun",
     "CubaState",
     "DECAY_ONE",
-    "DenseLayer",
+    "DenseSynapses",
     "Encoding",
     "INPUT",
     "INTEGRATOR",
@@ -51,13 +46,16 @@ __all__ = [
     "IntArray",
     "Layer",
     "OneOrEach",
-    "RecurrentLayer",
     "STATE_LIMIT",
     "SpikeArray",
+    "Step",
+    "Synapses",
     "THRESHOLD_SHIFT",
     "Train",
+    "conv_layer",
     "cuba_run",
     "cuba_step",
+    "dense_layer",
     "driven_current",
     "driven_voltage",
     "recurrent_storage_problem",

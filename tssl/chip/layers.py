@@ -1,419 +1,255 @@
-"""The layers of a chip network: their integers, what they compute, where spikes go.
+"""A layer of the chip: neurons, and the connections that lead to them."""
 
-Spike trains are ``(time, batch, neurons)`` with feature maps flattened in (C, H, W)
-order. A train of time length 1 stands for an input that is the same at every step.
-"""
-
-import math
-from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tssl.chip.cuba import CubaNeuron, CubaRun, cuba_run, cuba_step
-from tssl.chip.numbers import (
-    ACTIVATION_SHIFT,
-    INT32_LIMIT,
-    BoolArray,
-    IntArray,
-    exact_product,
-    wrapped_convolution,
-)
-from tssl.chip.synapses import stored_shift
+from tssl.chip.connections import Connection, ConvSynapses, DenseSynapses, Synapses, Train
+from tssl.chip.cuba import CubaNeuron, CubaRun, CubaState, cuba_run, cuba_step
+from tssl.chip.numbers import BoolArray, IntArray, frozen_integers
 from tssl.errors import RangeError, UnsupportedLayerError
 from tssl.geometry import Geometry, Pair, Shape
-
-Train = NDArray[np.integer[Any]]
 
 INTEGRATOR = CubaNeuron(current_decay=0, voltage_decay=4096, threshold=131072)
 """What Lava puts in a layer without a neuron group: it adds up its input and never fires."""
 
-MAX_DELAY = 62
-MOST_NEURONS = 1 << 24
-"""Of one layer: sixteen Loihi 2 chips full, and what its state takes still fits into memory."""
-_UNFOLD_BYTES = 64 << 20
+
+class Step(NamedTuple):
+    """What a layer did in a time step, ``(batch, neurons)``."""
+
+    before: CubaState
+    activation: IntArray
+    """What arrived, its own spikes of the step before included."""
+    spikes: BoolArray
+    state: CubaState
+    """After the step."""
 
 
-def frozen_integers(values: object) -> IntArray:
-    """Return a read-only int64 copy of an array of whole numbers.
-
-    Raises
-    ------
-    RangeError
-        When an entry is not a finite whole number.
-    """
-    given = np.asarray(values)
-    with np.errstate(invalid="ignore"):  # casting NaN; noticed by the comparison below
-        array = given.astype(np.int64)
-    if not np.array_equal(array, given):
-        raise RangeError("weights and biases of a chip network must be finite whole numbers")
-    array.setflags(write=False)
-    return array
+@contextmanager
+def named(layer: str) -> Iterator[None]:
+    """Put the name of a layer in front of what is wrong with it."""
+    try:
+        yield
+    except (RangeError, UnsupportedLayerError) as error:
+        raise type(error)(f"layer {layer}: {error}") from error
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Layer(ABC):
-    """A group of CUBA neurons and the synapses that lead to it.
+class Layer:
+    """A group of CUBA neurons and the connections that lead to it.
 
     Parameters
     ----------
-    name, source
-        Its own name and the name of the layer it listens to (``"input"`` for the input).
-    weight
-        Whole numbers as the chip multiplies them.
+    connections
+        What they weigh adds up. Those from other layers come first; one from the layer itself is
+        a recurrence.
     neuron
-        Parameters of the neurons of the layer.
+        Parameters of the neurons.
     bias
-        Mantissa added to the membrane potential at every step, ``(neurons,)`` or scalar 0.
+        Mantissa added to the membrane potential at every step: ``(neurons,)``, for maps also
+        ``(channels,)``, or scalar 0.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        When the connections lead to other numbers of neurons, or only from the layer itself.
     """
 
     name: str
-    source: str
-    weight: IntArray
+    connections: tuple[Connection, ...]
     neuron: CubaNeuron
     bias: IntArray = field(default_factory=lambda: np.zeros((), np.int64))
 
-    @property
-    @abstractmethod
-    def input_shape(self) -> Shape:
-        """Shape of one step of input, (C, H, W) or (neurons,)."""
+    def __post_init__(self) -> None:
+        with named(self.name):
+            self._check_connections()
+            object.__setattr__(self, "bias", self._whole_bias())
+            self.neuron.check_size("its neurons", self.neurons)
 
     @property
-    @abstractmethod
+    def arriving(self) -> tuple[Connection, ...]:
+        """The connections from other layers."""
+        return tuple(each for each in self.connections if each.source != self.name)
+
+    @property
+    def own(self) -> tuple[Connection, ...]:
+        """The connections from the layer itself, whose spikes arrive a step later."""
+        return tuple(each for each in self.connections if each.source == self.name)
+
+    @property
+    def source(self) -> str:
+        """The only layer that it listens to."""
+        return self._only().source
+
+    @property
+    def synapses(self) -> Synapses:
+        """The synapses of the only connection from another layer."""
+        return self._only().synapses
+
+    @property
     def output_shape(self) -> Shape:
-        """Shape of one step of output."""
-
-    @abstractmethod
-    def run(self, train: Train, time_steps: int) -> CubaRun:
-        """Return what the neurons do when ``train`` arrives, without transport delay."""
-
-    @abstractmethod
-    def reached(self, train: Train) -> BoolArray:
-        """Return which neurons receive at least one spike through a non-zero weight."""
-
-    @abstractmethod
-    def fan_out(self) -> IntArray:
-        """Return the non-zero synapses that a spike of each input drives, ``(inputs,)``."""
-
-    @property
-    def inputs(self) -> int:
-        """Number of input neurons."""
-        return math.prod(self.input_shape)
+        """Shape of one step of output, (C, H, W) or (neurons,)."""
+        return self.connections[0].synapses.output_shape
 
     @property
     def neurons(self) -> int:
         """Number of neurons."""
-        return math.prod(self.output_shape)
+        return self.connections[0].synapses.outputs
+
+    @property
+    def weights(self) -> IntArray:
+        """The weights of all connections, one after the other."""
+        return np.concatenate([each.synapses.weight.reshape(-1) for each in self.connections])
 
     @property
     def weight_bits(self) -> int:
         """Bits per weight, sign included; even weights spend none on the lowest bit."""
-        step = 1 if (self.weight % 2).any() else 2
-        smallest, largest = int(self.weight.min()), int(self.weight.max())
-        return max(largest // step, -smallest // step - 1, 0).bit_length() + 1
-
-    def _store(self, weight_dimensions: int) -> None:
-        """Keep read-only copies of the arrays and check what every layer must fulfil."""
-        object.__setattr__(self, "weight", frozen_integers(self.weight))
-        object.__setattr__(self, "bias", frozen_integers(self.bias))
-        if self.weight.ndim != weight_dimensions or self.weight.size == 0:
-            raise UnsupportedLayerError(
-                f"layer {self.name}: weights of shape {self.weight.shape}; "
-                f"{weight_dimensions} non-empty dimensions are expected"
-            )
-
-    def _check_neurons(self) -> None:
-        """Check what there is one of for each neuron."""
-        self.neuron.check_size(f"layer {self.name}", self.neurons)
-        if self.bias.shape == ():
-            object.__setattr__(self, "bias", np.broadcast_to(self.bias, (self.neurons,)))
-        if self.bias.shape != (self.neurons,):
-            raise UnsupportedLayerError(
-                f"layer {self.name}: bias of shape {self.bias.shape}; expected ({self.neurons},)"
-            )
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class DenseLayer(Layer):
-    """All-to-all synapses, ``weight`` of shape ``(neurons, inputs)``.
-
-    Parameters
-    ----------
-    delay
-        Steps that a spike spends in the synapse, 0...62, of ``weight``'s shape, or None.
-    """
-
-    delay: IntArray | None = None
-
-    def __post_init__(self) -> None:
-        self._store(weight_dimensions=2)
-        self._check_neurons()
-        if self.delay is not None:
-            delay = frozen_integers(self.delay)
-            _check_delay(self.name, delay, self.weight.shape)
-            object.__setattr__(self, "delay", delay if delay.any() else None)
+        return max(each.synapses.weight_bits for each in self.connections)
 
     @property
-    def input_shape(self) -> Shape:
-        return (self.weight.shape[1],)
+    def holds_spikes(self) -> bool:
+        """Whether spikes can be under way inside it (delays, recurrence)."""
+        return bool(self.own) or any(each.synapses.longest_delay for each in self.connections)
 
-    @property
-    def output_shape(self) -> Shape:
-        return (self.weight.shape[0],)
+    def activation(self, trains: Mapping[str, Train], time_steps: int) -> IntArray:
+        """Return what arrives from other layers, ``(time or 1, batch, neurons)``.
 
-    def activation(self, train: Train, time_steps: int) -> IntArray:
-        """Return the weighted sums ``(time or 1, batch, neurons)``."""
-        return dense_activation(self.name, self.weight, train, self.delay, time_steps)
+        Parameters
+        ----------
+        trains
+            What each source sends, by name, ``(time or 1, batch, neurons)``.
+        """
+        with named(self.name):
+            sums = [each.synapses.sums(trains[each.source], time_steps) for each in self.arriving]
+        return sum(sums[1:], start=sums[0])
 
-    def run(self, train: Train, time_steps: int) -> CubaRun:
-        return cuba_run(self.neuron, self.activation(train, time_steps), self.bias, time_steps)
-
-    def reached(self, train: Train) -> BoolArray:
-        steps = len(train)
-        present = (self.weight != 0).astype(np.int64)
-        return _delayed_product(_nonzero(train), present, self.delay, steps) > 0
-
-    def fan_out(self) -> IntArray:
-        return np.asarray((self.weight != 0).sum(axis=0), np.int64)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class RecurrentLayer(Layer):
-    """Dense synapses plus synapses among the layer's own neurons, one step delayed.
-
-    Parameters
-    ----------
-    recurrent_weight
-        ``(neurons, neurons)``; column = sending neuron.
-    """
-
-    recurrent_weight: IntArray
-
-    def __post_init__(self) -> None:
-        self._store(weight_dimensions=2)
-        self._check_neurons()
-        object.__setattr__(self, "recurrent_weight", frozen_integers(self.recurrent_weight))
-        if self.recurrent_weight.shape != (self.neurons, self.neurons):
-            raise UnsupportedLayerError(
-                f"layer {self.name}: recurrent weights of shape {self.recurrent_weight.shape}; "
-                f"expected ({self.neurons}, {self.neurons})"
-            )
-
-    @property
-    def input_shape(self) -> Shape:
-        return (self.weight.shape[1],)
-
-    @property
-    def output_shape(self) -> Shape:
-        return (self.weight.shape[0],)
-
-    def run(self, train: Train, time_steps: int) -> CubaRun:
-        external = dense_activation(self.name, self.weight, train, None, time_steps)
-        external = np.broadcast_to(external, (time_steps, *external.shape[1:]))
-        spikes = np.zeros(external.shape, np.uint8)
-        state = self.neuron.rest(external.shape[1:])
-        own = np.zeros(external.shape[1:], np.int64)
+    def steps(self, trains: Mapping[str, Train], time_steps: int) -> Iterator[Step]:
+        """Advance the neurons from rest, without transport delay, and yield every step."""
+        activation = self.activation(trains, time_steps)
+        shape = activation.shape[1:]
+        state, spikes = self.neuron.rest(shape), np.zeros(shape, np.int64)
         for step in range(time_steps):
-            activation = external[step] + exact_product(own, self.recurrent_weight)
-            spikes[step], state = cuba_step(self.neuron, state, activation, self.bias)
-            own = spikes[step].astype(np.int64)
-        return CubaRun(spikes, state)
+            arriving = activation[min(step, len(activation) - 1)]
+            for each in self.own:
+                arriving = arriving + each.synapses.sums(spikes[None], 1)[0]
+            fired, after = cuba_step(self.neuron, state, arriving, self.bias)
+            yield Step(state, arriving, fired, after)
+            state, spikes = after, fired.astype(np.int64)
 
-    def reached(self, train: Train) -> BoolArray:
-        return _delayed_product(_nonzero(train), (self.weight != 0) * 1, None, len(train)) > 0
+    def run(self, trains: Mapping[str, Train], time_steps: int) -> CubaRun:
+        """Return what the neurons do, without transport delay."""
+        if not self.own:
+            activation = self.activation(trains, time_steps)
+            return cuba_run(self.neuron, activation, self.bias, time_steps)
+        steps = list(self.steps(trains, time_steps))
+        spikes = np.stack([step.spikes for step in steps]).astype(np.uint8)
+        return CubaRun(spikes, steps[-1].state)
 
-    def fan_out(self) -> IntArray:
-        return np.asarray((self.weight != 0).sum(axis=0), np.int64)
+    def _only(self) -> Connection:
+        if len(self.arriving) != 1:
+            sources = ", ".join(each.source for each in self.arriving)
+            raise UnsupportedLayerError(
+                f"layer {self.name}: listens to several layers ({sources}), where one is expected"
+            )
+        return self.arriving[0]
+
+    def _check_connections(self) -> None:
+        if not self.arriving or self.connections[: len(self.arriving)] != self.arriving:
+            raise UnsupportedLayerError("needs a connection from another layer first")
+        for each in self.arriving:
+            if each.synapses.outputs != self.neurons:
+                raise UnsupportedLayerError(
+                    f"the connection from {each.source} leads to {each.synapses.outputs} "
+                    f"neurons, that from {self.connections[0].source} to {self.neurons}"
+                )
+        for each in self.own:
+            sizes = each.synapses.inputs, each.synapses.outputs
+            if sizes != (self.neurons, self.neurons) or each.synapses.longest_delay:
+                raise UnsupportedLayerError(
+                    f"recurrent weights of shape {each.synapses.weight.shape}; expected "
+                    f"({self.neurons}, {self.neurons}), without delays"
+                )
+
+    def _whole_bias(self) -> IntArray:
+        bias = frozen_integers(self.bias)
+        if bias.shape == ():
+            return np.broadcast_to(bias, (self.neurons,))
+        if bias.shape == self.output_shape[:1]:  # of maps, one for each
+            return frozen_integers(np.repeat(bias, self.neurons // len(bias)))
+        if bias.shape != (self.neurons,):
+            raise UnsupportedLayerError(f"bias of shape {bias.shape}; expected ({self.neurons},)")
+        return bias
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ConvLayer(Layer):
-    """Two-dimensional cross-correlation with zero padding, as ``torch.nn.Conv2d``.
+def dense_layer(
+    *,
+    name: str,
+    source: str,
+    weight: object,
+    delay: object = None,
+    recurrent_weight: object = None,
+    **fields: Any,  # noqa: ANN401 - those of Layer
+) -> Layer:
+    """Return a layer of all-to-all synapses from one source.
+
+    Parameters
+    ----------
+    weight
+        ``(neurons, inputs)``.
+    delay
+        Steps that a spike spends in the synapse, of ``weight``'s shape, or None.
+    recurrent_weight
+        ``(neurons, neurons)`` among the neurons themselves, one step later; column = sender.
+    """
+    with named(name):
+        synapses: list[tuple[str, Synapses]] = [
+            (source, DenseSynapses(weight=weight, delay=delay))  # type: ignore[arg-type]
+        ]
+        if recurrent_weight is not None:
+            synapses.append((name, DenseSynapses(weight=recurrent_weight)))  # type: ignore[arg-type]
+    connections = tuple(Connection(source=source, synapses=each) for source, each in synapses)
+    return Layer(name=name, connections=connections, **fields)
+
+
+def conv_layer(
+    *,
+    name: str,
+    source: str,
+    weight: object,
+    map_shape: tuple[int, int, int],
+    stride: Pair = (1, 1),
+    padding: Pair = (0, 0),
+    dilation: Pair = (1, 1),
+    groups: int = 1,
+    **fields: Any,  # noqa: ANN401 - those of Layer
+) -> Layer:
+    """Return a layer that is a convolution of one source.
 
     Parameters
     ----------
     weight
         ``(out channels, in channels / groups, kernel height, kernel width)``.
     map_shape
-        Shape (C, H, W) of the input.
-    stride, padding, dilation
-        (height, width).
-    groups
-        Groups of channels that do not see each other.
+        Shape (C, H, W) of the source.
+    stride, padding, dilation, groups
+        See :class:`tssl.geometry.Geometry`.
     """
-
-    map_shape: tuple[int, int, int]
-    stride: Pair = (1, 1)
-    padding: Pair = (0, 0)
-    dilation: Pair = (1, 1)
-    groups: int = 1
-
-    def __post_init__(self) -> None:
-        self._store(weight_dimensions=4)
-        self._check_geometry()
-        channels = self.map_shape[0]
-        if channels != self.weight.shape[1] * self.groups or self.weight.shape[0] % self.groups:
+    array = np.asarray(weight)
+    with named(name):
+        if array.ndim != 4:
             raise UnsupportedLayerError(
-                f"layer {self.name}: weights {self.weight.shape} with {self.groups} group(s) "
-                f"do not fit an input of {channels} channel(s)"
+                f"weights of shape {array.shape}; 4 non-empty dimensions are expected"
             )
-        if min(self.output_shape) < 1:
-            raise UnsupportedLayerError(
-                f"layer {self.name}: kernel {self.weight.shape[2:]} is larger than its "
-                f"input {self.map_shape}"
-            )
-        if self.neurons > MOST_NEURONS:
-            raise UnsupportedLayerError(
-                f"layer {self.name}: {self.neurons} neurons; at most {MOST_NEURONS} are expected"
-            )
-        if self.bias.shape == (self.weight.shape[0],):
-            per_neuron = np.repeat(self.bias, self.output_shape[1] * self.output_shape[2])
-            object.__setattr__(self, "bias", frozen_integers(per_neuron))
-        self._check_neurons()
-
-    @property
-    def input_shape(self) -> Shape:
-        return self.map_shape
-
-    @property
-    def output_shape(self) -> Shape:
-        height, width = self.geometry.positions((self.map_shape[1], self.map_shape[2]))
-        return (self.weight.shape[0], height, width)
-
-    @property
-    def geometry(self) -> Geometry:
-        """The windows of the kernel."""
-        return Geometry(
-            kernel=(self.weight.shape[2], self.weight.shape[3]),
-            stride=self.stride,
-            padding=self.padding,
-            dilation=self.dilation,
-            groups=self.groups,
+        geometry = Geometry(
+            kernel=(array.shape[2], array.shape[3]),
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
         )
-
-    def activation(self, train: Train, time_steps: int) -> IntArray:
-        """Return the weighted sums ``(time or 1, batch, neurons)``."""
-        return wrapped_convolution(self._correlate(train, self.weight))
-
-    def run(self, train: Train, time_steps: int) -> CubaRun:
-        return cuba_run(self.neuron, self.activation(train, time_steps), self.bias, time_steps)
-
-    def reached(self, train: Train) -> BoolArray:
-        return self._correlate(_nonzero(train), (self.weight != 0).astype(np.int64)) > 0
-
-    def fan_out(self) -> IntArray:
-        taps = (self.weight != 0).reshape(self.groups, -1, *self.weight.shape[1:]).sum(axis=1)
-        taps = taps.reshape(self.map_shape[0], *self.weight.shape[2:])
-        used = np.zeros(self.map_shape, np.int64)
-        for row, column in np.ndindex(*self.weight.shape[2:]):
-            rows = self._pixels(axis=0, tap=row)
-            columns = self._pixels(axis=1, tap=column)
-            used[:, rows[:, None], columns] += taps[:, row, column][:, None, None]
-        return used.reshape(-1)
-
-    def _check_geometry(self) -> None:
-        if self.groups < 1:
-            raise UnsupportedLayerError(
-                f"layer {self.name}: groups = {self.groups}; at least 1 is expected"
-            )
-        for name, smallest in (("stride", 1), ("dilation", 1), ("padding", 0)):
-            value = getattr(self, name)
-            if min(value) < smallest:
-                raise UnsupportedLayerError(
-                    f"layer {self.name}: {name} = {value}; at least {smallest} is expected"
-                )
-
-    def _pixels(self, *, axis: int, tap: int) -> IntArray:
-        """Return the input rows (or columns) that kernel tap ``tap`` reads."""
-        outputs = np.arange(self.output_shape[1 + axis])
-        at = outputs * self.stride[axis] + tap * self.dilation[axis] - self.padding[axis]
-        return np.asarray(at[(at >= 0) & (at < self.map_shape[1 + axis])], np.int64)
-
-    def _correlate(self, train: Train, weight: IntArray) -> IntArray:
-        """Return the correlation, ``(time, batch, neurons)``, in slices of bounded memory."""
-        images = train.reshape(-1, *self.map_shape)
-        result = np.empty((len(images), self.neurons), np.int64)
-        positions = self.output_shape[1] * self.output_shape[2]
-        step = max(1, _UNFOLD_BYTES // (8 * positions * weight[0].size * self.groups))
-        for first in range(0, len(images), step):
-            part = images[first : first + step]
-            result[first : first + step] = self._correlate_images(part, weight)
-        return result.reshape(*train.shape[:2], self.neurons)
-
-    def _correlate_images(self, images: Train, weight: IntArray) -> IntArray:
-        patches = self._patches(images)
-        out_channels = len(weight) // self.groups
-        parts = []
-        for group in range(self.groups):
-            rows = patches[:, :, group * weight.shape[1] : (group + 1) * weight.shape[1]]
-            kernels = weight[group * out_channels : (group + 1) * out_channels]
-            product = exact_product(
-                rows.reshape(-1, kernels[0].size), kernels.reshape(out_channels, -1)
-            )
-            parts.append(product.reshape(len(images), -1, out_channels))
-        return np.concatenate(parts, axis=2).transpose(0, 2, 1).reshape(len(images), -1)
-
-    def _patches(self, images: Train) -> IntArray:
-        """Return what each output position sees, ``(images, positions, C, kh, kw)``."""
-        (pad_y, pad_x), (dil_y, dil_x) = self.padding, self.dilation
-        padded = np.pad(images.astype(np.int64), ((0, 0), (0, 0), (pad_y, pad_y), (pad_x, pad_x)))
-        height, width = self.weight.shape[2:]
-        extent = (dil_y * (height - 1) + 1, dil_x * (width - 1) + 1)
-        windows = np.lib.stride_tricks.sliding_window_view(padded, extent, axis=(2, 3))
-        windows = windows[:, :, :: self.stride[0], :: self.stride[1], ::dil_y, ::dil_x]
-        positions = windows.transpose(0, 2, 3, 1, 4, 5)
-        return positions.reshape(len(images), -1, *positions.shape[3:])
-
-
-def dense_activation(
-    name: str, weight: IntArray, train: Train, delay: IntArray | None, time_steps: int
-) -> IntArray:
-    """Return the weighted sums of a spike train, ``(time or 1, batch, neurons)``.
-
-    Raises
-    ------
-    RangeError
-        When a sum would overflow the 32 bits in which Lava forms it.
-    """
-    sums = _delayed_product(train, weight, delay, time_steps)
-    largest = int(np.abs(sums).max(initial=0))
-    if largest << max(ACTIVATION_SHIFT, stored_shift(weight)) >= INT32_LIMIT:
-        raise RangeError(
-            f"layer {name}: a weighted input sum of {largest} overflows 32 bits; "
-            "use smaller inputs or weights"
-        )
-    return sums
-
-
-def _delayed_product(
-    train: Train, weight: IntArray, delay: IntArray | None, time_steps: int
-) -> IntArray:
-    """Return ``Σ_d (weight where delay = d) · train[t - d]``."""
-    if delay is None:
-        rows = train.reshape(-1, train.shape[-1]).astype(np.int64)
-        return exact_product(rows, weight).reshape(*train.shape[:2], len(weight))
-    train = np.broadcast_to(train, (time_steps, *train.shape[1:]))
-    sums = np.zeros((*train.shape[:2], len(weight)), np.int64)
-    for steps in np.unique(delay):
-        if steps < time_steps:
-            chosen = np.where(delay == steps, weight, 0)
-            early = train[: time_steps - steps]
-            sums[steps:] += _delayed_product(early, chosen, None, time_steps)
-    return sums
-
-
-def _nonzero(train: Train) -> IntArray:
-    return (train != 0).astype(np.int64)
-
-
-def _check_delay(name: str, delay: IntArray, shape: Shape) -> None:
-    if delay.shape != shape:
-        raise UnsupportedLayerError(
-            f"layer {name}: delays of shape {delay.shape} for weights of shape {shape}"
-        )
-    if delay.min() < 0 or delay.max() > MAX_DELAY:
-        raise RangeError(
-            f"layer {name}: delays {delay.min()}..{delay.max()} are outside 0..{MAX_DELAY}"
-        )
+        synapses = ConvSynapses(weight=array, map_shape=map_shape, geometry=geometry)
+    connection = Connection(source=source, synapses=synapses)
+    return Layer(name=name, connections=(connection,), **fields)

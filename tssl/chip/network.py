@@ -3,20 +3,16 @@
 import hashlib
 import math
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tssl.chip.connections import MOST_NEURONS, Connection, ConvSynapses, DenseSynapses
 from tssl.chip.cuba import CubaNeuron
-from tssl.chip.layers import (
-    MOST_NEURONS,
-    ConvLayer,
-    DenseLayer,
-    Layer,
-    RecurrentLayer,
-)
+from tssl.chip.layers import Layer
 from tssl.chip.numbers import INT32_LIMIT, IntArray
 from tssl.errors import DataError, RangeError, UnsupportedLayerError
 from tssl.geometry import Shape
@@ -135,15 +131,8 @@ class ChipNetwork:
         for layer in self.layers:
             if layer.name in sizes:
                 raise UnsupportedLayerError(f"layer {layer.name}: the name appears twice")
-            if layer.source not in sizes:
-                raise UnsupportedLayerError(
-                    f"layer {layer.name}: its source {layer.source!r} is not an earlier layer"
-                )
-            if sizes[layer.source] != layer.inputs:
-                raise UnsupportedLayerError(
-                    f"layer {layer.name}: expects {layer.inputs} inputs {layer.input_shape}, "
-                    f"but {layer.source} has {sizes[layer.source]}"
-                )
+            for each in layer.arriving:
+                _check_source(layer.name, each, sizes)
             sizes[layer.name] = layer.neurons
 
     @property
@@ -153,18 +142,14 @@ class ChipNetwork:
 
     @property
     def is_chain(self) -> bool:
-        """Whether every layer listens to the one before it."""
-        sources = [layer.source for layer in self.layers]
-        return sources == [INPUT, *(layer.name for layer in self.layers[:-1])]
+        """Whether every layer listens to the one before it, and perhaps to itself."""
+        sources = [[each.source for each in layer.arriving] for layer in self.layers]
+        return sources == [[INPUT], *([layer.name] for layer in self.layers[:-1])]
 
     @property
     def has_memory_in_synapses(self) -> bool:
         """Whether spikes can be under way inside a layer (delays, recurrence)."""
-        return any(
-            isinstance(layer, RecurrentLayer)
-            or (isinstance(layer, DenseLayer) and layer.delay is not None)
-            for layer in self.layers
-        )
+        return any(layer.holds_spikes for layer in self.layers)
 
     @property
     def static_shapes(self) -> set[Shape]:
@@ -218,15 +203,36 @@ class ChipNetwork:
         )
 
 
+def _check_source(name: str, connection: Connection, sizes: Mapping[str, int]) -> None:
+    source, synapses = connection.source, connection.synapses
+    if source not in sizes:
+        raise UnsupportedLayerError(f"layer {name}: its source {source!r} is not an earlier layer")
+    if sizes[source] != synapses.inputs:
+        raise UnsupportedLayerError(
+            f"layer {name}: expects {synapses.inputs} inputs {synapses.input_shape}, "
+            f"but {source} has {sizes[source]}"
+        )
+
+
 def _layer_bytes(layer: Layer) -> bytes:
-    """Return bytes that differ whenever two layers could compute different spikes."""
-    parts: list[object] = [type(layer).__name__, layer.name, layer.source, layer.neuron]
-    arrays = [layer.weight, layer.bias]
-    if isinstance(layer, ConvLayer):
-        parts += [layer.map_shape, layer.stride, layer.padding, layer.dilation, layer.groups]
-    if isinstance(layer, RecurrentLayer):
-        arrays.append(layer.recurrent_weight)
-    if isinstance(layer, DenseLayer) and layer.delay is not None:
-        arrays.append(layer.delay)
+    """Return bytes that differ whenever two layers could compute different spikes.
+
+    Those of a layer with one source have the form of the first version, in which layers were of
+    three classes, so that proofs in older files hold.
+    """
+    identities = [each.synapses.identity for each in layer.connections]
+    if len(layer.arriving) == 1 and len(layer.own) <= 1:
+        kind = "RecurrentLayer" if layer.own else _FIRST_NAMES[type(layer.synapses)]
+        parts: list[object] = [kind, layer.name, layer.source, layer.neuron]
+        weight, *others = (array for identity in identities for array in identity.arrays)
+        arrays = [weight, layer.bias, *others]
+    else:
+        parts = ["Layer", layer.name, layer.neuron]
+        arrays = [layer.bias, *(array for identity in identities for array in identity.arrays)]
+        parts += [(type(each.synapses).__name__, each.source) for each in layer.connections]
+    parts += [fact for identity in identities for fact in identity.facts]
     parts += [array.shape for array in arrays]
     return repr(parts).encode() + b"".join(array.astype("<i8").tobytes() for array in arrays)
+
+
+_FIRST_NAMES = {DenseSynapses: "DenseLayer", ConvSynapses: "ConvLayer"}

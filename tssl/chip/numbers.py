@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from tssl.errors import RangeError
+
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 SpikeArray = NDArray[np.uint8]
@@ -74,3 +76,20 @@ def exact_product(rows: IntArray, weight: IntArray) -> IntArray:
     kind = np.float32 if bound < FLOAT32_EXACT else np.float64
     product = rows.astype(kind) @ weight.T.astype(kind)
     return product.astype(np.int64)
+
+
+def frozen_integers(values: object) -> IntArray:
+    """Return a read-only int64 copy of an array of whole numbers.
+
+    Raises
+    ------
+    RangeError
+        When an entry is not a finite whole number.
+    """
+    given = np.asarray(values)
+    with np.errstate(invalid="ignore"):  # casting NaN; noticed by the comparison below
+        array = given.astype(np.int64)
+    if not np.array_equal(array, given):
+        raise RangeError("weights and biases of a chip network must be finite whole numbers")
+    array.setflags(write=False)
+    return array

@@ -12,7 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssl.checkpoint import Checkpoint
-from tssl.chip import ConvLayer, CubaNeuron, DenseLayer, IntArray
+from tssl.chip import (
+    ConvSynapses,
+    DenseSynapses,
+    IntArray,
+    Synapses,
+)
 from tssl.errors import UnsupportedLayerError
 from tssl.geometry import Geometry, Pair
 from tssl.graph import Node
@@ -51,23 +56,13 @@ class Stage:
             raise TypeError(f"layer {self.name}: a {self.node.kind} has no neurons")
         return self.node.neuron
 
-    def feed_forward(
-        self, source: str, weight: IntArray, neuron: CubaNeuron
-    ) -> ConvLayer | DenseLayer:
-        """Return the chip's layer of this geometry with integer weights."""
+    def synapses(self, weight: IntArray) -> Synapses:
+        """Return the chip's synapses of this geometry with integer weights."""
         if self.node.geometry is None:
-            return DenseLayer(name=self.name, source=source, weight=weight, neuron=neuron)
+            return DenseSynapses(weight=weight)
         channels, height, width = self.node.input_shape
-        return ConvLayer(
-            name=self.name,
-            source=source,
-            weight=weight,
-            neuron=neuron,
-            map_shape=(channels, height, width),
-            stride=self.node.geometry.stride,
-            padding=self.node.geometry.padding,
-            dilation=self.node.geometry.dilation,
-            groups=self.node.geometry.groups,
+        return ConvSynapses(
+            weight=weight, map_shape=(channels, height, width), geometry=self.node.geometry
         )
 
 

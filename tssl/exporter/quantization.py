@@ -11,11 +11,12 @@ from tssl.chip import (
     STATE_LIMIT,
     ChipLimits,
     ChipNetwork,
+    Connection,
     CubaNeuron,
+    DenseSynapses,
     InputLayer,
     IntArray,
     Layer,
-    RecurrentLayer,
     Train,
 )
 from tssl.errors import ConfigError, RangeError
@@ -207,15 +208,11 @@ class _Fitter:
             voltage_decay=self.stage.neuron.voltage_decay,
             threshold=threshold,
         )
-        if self.stage.recurrent is None:
-            return self.stage.feed_forward(self.source, weight, neuron)
-        return RecurrentLayer(
-            name=self.stage.name,
-            source=self.source,
-            weight=weight,
-            recurrent_weight=self._rounded(self.stage.recurrent, scale),
-            neuron=neuron,
-        )
+        connections = [Connection(source=self.source, synapses=self.stage.synapses(weight))]
+        if self.stage.recurrent is not None:
+            own = DenseSynapses(weight=self._rounded(self.stage.recurrent, scale))
+            connections.append(Connection(source=self.stage.name, synapses=own))
+        return Layer(name=self.stage.name, connections=tuple(connections), neuron=neuron)
 
     def _rounded(self, weight: Floats, scale: float) -> IntArray:
         """Round to the chip's grid: with both signs, its lowest bit is the sign."""

@@ -8,14 +8,9 @@ from tssl.chip import (
     ACTIVATION_SHIFT,
     DECAY_ONE,
     STATE_LIMIT,
-    ConvLayer,
-    DenseLayer,
-    IntArray,
     Layer,
-    RecurrentLayer,
     SpikeArray,
     Train,
-    cuba_step,
     driven_current,
     driven_voltage,
 )
@@ -66,25 +61,19 @@ def observe(layer: Layer, train: Train, time_steps: int, input_range: tuple[int,
     input_range
         Smallest and largest value that an input can take.
     """
-    activation = _activation(layer, train, time_steps)
-    activation = np.broadcast_to(activation, (time_steps, *activation.shape[1:]))
-    state = layer.neuron.rest(activation.shape[1:])
-    spikes = np.zeros(activation.shape, np.uint8)
     largest_current = largest_voltage = 0
-    for step in range(time_steps):
-        arriving = activation[step]
-        if isinstance(layer, RecurrentLayer) and step:
-            arriving = arriving + spikes[step - 1].astype(np.int64) @ layer.recurrent_weight.T
-        current = driven_current(layer.neuron, state, arriving)
-        voltage = driven_voltage(layer.neuron, state, current, layer.bias)
+    spikes = []
+    for step in layer.steps({layer.source: train}, time_steps):
+        current = driven_current(layer.neuron, step.before, step.activation)
+        voltage = driven_voltage(layer.neuron, step.before, current, layer.bias)
         largest_current = max(largest_current, int(np.abs(current).max()))
         largest_voltage = max(largest_voltage, int(np.abs(voltage).max()))
-        spikes[step], state = cuba_step(layer.neuron, state, arriving, layer.bias)
+        spikes.append(step.spikes.astype(np.uint8))
     return Ranges(
         current=largest_current,
         voltage=largest_voltage,
         current_bound=current_bound(layer, time_steps, input_range),
-        spikes=spikes,
+        spikes=np.stack(spikes),
     )
 
 
@@ -94,24 +83,12 @@ def current_bound(layer: Layer, time_steps: int, input_range: tuple[int, int]) -
     Every synapse gets the input that pushes hardest in one direction; the geometric sum
     of the decay over ``time_steps`` multiplies that.
     """
-    weights = layer.weight.reshape(len(layer.weight), -1)
-    low, high = input_range
-    upward = np.maximum(weights * low, weights * high).clip(0).sum(axis=1)
-    downward = np.minimum(weights * low, weights * high).clip(None, 0).sum(axis=1)
-    if isinstance(layer, RecurrentLayer):
-        upward = upward + layer.recurrent_weight.clip(0).sum(axis=1)
-        downward = downward + layer.recurrent_weight.clip(None, 0).sum(axis=1)
+    upward = downward = np.zeros((), np.int64)
+    for each in layer.connections:
+        low, high = (0, 1) if each.source == layer.name else input_range
+        weights = each.synapses.weight.reshape(len(each.synapses.weight), -1)
+        upward = upward + np.maximum(weights * low, weights * high).clip(0).sum(axis=1)
+        downward = downward + np.minimum(weights * low, weights * high).clip(None, 0).sum(axis=1)
     kept = 1 - int(layer.neuron.arrays[0].min()) / DECAY_ONE
     steps = sum(kept**step for step in range(time_steps))
     return int(np.ceil(max(upward.max(), -downward.min()) * (1 << ACTIVATION_SHIFT) * steps))
-
-
-def _activation(layer: Layer, train: Train, time_steps: int) -> IntArray:
-    if isinstance(layer, ConvLayer | DenseLayer):
-        return layer.activation(train, time_steps)
-    if isinstance(layer, RecurrentLayer):
-        feed_forward = DenseLayer(
-            name=layer.name, source=layer.source, weight=layer.weight, neuron=layer.neuron
-        )
-        return feed_forward.activation(train, time_steps)
-    raise TypeError(f"layer {layer.name}: a {type(layer).__name__} is never exported")

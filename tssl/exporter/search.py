@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from tssl.chip import CubaNeuron, Layer, Train
+from tssl.chip import Layer, Train
 from tssl.errors import RangeError
 from tssl.exporter.lower import Stage
 
@@ -50,7 +50,7 @@ def best_scale(
         if layer is None:
             break
         try:
-            spikes = layer.run(train, time_steps).spikes
+            spikes = layer.run({layer.source: train}, time_steps).spikes
         except RangeError:  # the sums overflow; a larger scale would not help
             break
         errors.append(int((spikes != wanted).sum()))
@@ -61,8 +61,7 @@ def reference_spikes(stage: Stage, train: Train, time_steps: int) -> NDArray[np.
     """Return what the neurons fire in floating point, ``(time, samples, neurons)``."""
     per_unit = _fine(stage, train)
     weight = np.rint(stage.weight * per_unit).astype(np.int64)
-    neuron = CubaNeuron(current_decay=0, voltage_decay=0, threshold=1)  # for the sums alone
-    sums = stage.feed_forward("", weight, neuron).activation(train, time_steps)
+    sums = stage.synapses(weight).sums(train, time_steps)
     drive = sums / per_unit
     drive = np.broadcast_to(drive, (time_steps, *drive.shape[1:]))
     current, voltage = np.zeros(drive.shape[1:]), np.zeros(drive.shape[1:])

@@ -18,21 +18,14 @@ the feature maps of PilotNet and for the MNIST MLP; one core too few for Oxford 
 of 12 to 13 for PilotNet's 2560 x 100 layer, whose compiler stops at half-full cores.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from math import ceil, prod
 
 import numpy as np
 
-from tssl.chip import (
-    INPUT,
-    ChipNetwork,
-    ConvLayer,
-    DenseLayer,
-    IntArray,
-    Layer,
-    RecurrentLayer,
-)
+from tssl.chip import INPUT, ChipNetwork, ConvSynapses, DenseSynapses, IntArray, Layer, Synapses
 from tssl.costs import LayerMapping, Resource
 from tssl.errors import CapacityError
 from tssl.geometry import Shape
@@ -135,33 +128,34 @@ def _targets(network: ChipNetwork, source: str, needs: dict[str, _Need]) -> int:
     reached = 0
     for layer in network.layers:
         need = needs.get(layer.name)
-        if need is None or layer.source != source:
-            continue
-        reached += need.channel_groups * _column_cores(layer, need) if need.columns else need.cores
+        heard = [each.synapses for each in layer.arriving if each.source == source]
+        if need is not None and heard:
+            reached += max(_cores_reached(synapses, need) for synapses in heard)
     return reached
 
 
-def _column_cores(layer: Layer, need: _Need) -> int:
-    """Return how many cores side by side see one column of a convolution's input."""
-    if not isinstance(layer, ConvLayer):
+def _cores_reached(synapses: Synapses, need: _Need) -> int:
+    """Return how many of a layer's cores hear one neuron through these synapses."""
+    if not need.columns or synapses.geometry is None:
         return need.cores
-    extent = layer.dilation[1] * (layer.weight.shape[3] - 1) + 1
-    outputs = ceil(extent / layer.stride[1])  # output columns that read one input column
-    return min(ceil((outputs - 1) / need.columns) + 1, need.cores // need.channel_groups)
+    # of the output columns that read one input column
+    outputs = ceil(synapses.geometry.span[1] / synapses.geometry.stride[1])
+    side_by_side = min(ceil((outputs - 1) / need.columns) + 1, need.cores // need.channel_groups)
+    return need.channel_groups * side_by_side
 
 
 def _layer_need(profile: Profile, layer: Layer, targets: int, *, share: bool = True) -> _Need:
-    if isinstance(layer, ConvLayer):
-        return _conv_need(profile, layer, targets, share=share)
+    kernels = [each.synapses for each in layer.connections]
+    convolutions = [each for each in kernels if isinstance(each, ConvSynapses)]
+    if len(convolutions) == len(kernels):
+        return _conv_need(profile, layer, convolutions, targets, share=share)
     figures = profile.figures
     overhead = figures.synapse_overhead_bits.value if figures.synapse_overhead_bits else 0.0
     bits = _weight_bits(profile, layer) + overhead
-    if isinstance(layer, DenseLayer) and layer.delay is not None:
-        bits += int(layer.delay.max()).bit_length() if figures.max_delay is None else int(
-            figures.max_delay.value
-        ).bit_length()  # fmt: skip
-    synapses = _synapse_lists(layer)
-    axons = _distinct(synapses) if share else len(synapses)
+    longest = max(each.longest_delay for each in kernels)
+    if longest:
+        bits += (int(figures.max_delay.value) if figures.max_delay else longest).bit_length()
+    axons = _distinct_lists(kernels) if share else sum(each.inputs for each in kernels)
     return _even_split(profile, layer.neurons, (axons, targets), bits)
 
 
@@ -172,40 +166,44 @@ def _weight_bits(profile: Profile, layer: Layer) -> int:
     return min(layer.weight_bits, int(profile.figures.weight_bits.value))
 
 
-def merged_pool(layer: ConvLayer) -> tuple[int, int]:
+def merged_pool(synapses: ConvSynapses) -> tuple[int, int]:
     """Return the size of the pool that was merged into a kernel, (1, 1) when there is none.
 
     Such a kernel repeats each of its weights as often as the pool adds inputs, and its stride is
     a multiple of the pool.
     """
-    height, width = layer.weight.shape[2:]
-    for size in range(min(height, width), 1, -1):
-        if layer.dilation != (1, 1) or any(n % size for n in (height, width, *layer.stride)):
+    of = synapses.geometry
+    for size in range(min(of.kernel), 1, -1):
+        if of.dilation != (1, 1) or any(n % size for n in (*of.kernel, *of.stride)):
             continue
-        small = layer.weight[:, :, ::size, ::size]
+        small = synapses.weight[:, :, ::size, ::size]
         repeated = small.repeat(size, axis=2).repeat(size, axis=3)
-        if np.array_equal(repeated, layer.weight):
+        if np.array_equal(repeated, synapses.weight):
             return size, size
     return 1, 1
 
 
-def distinct_inputs(layer: Layer) -> int:
-    """Return how many inputs of a dense layer differ in their weights."""
-    return _distinct(_synapse_lists(layer))
+def distinct_inputs(synapses: Synapses) -> int:
+    """Return how many inputs differ in what they have stored on the cores of a layer."""
+    return _distinct_lists([synapses])
 
 
-def _synapse_lists(layer: Layer) -> IntArray:
-    """Return what each source neuron has stored on the cores of a dense layer, one per row."""
-    stored = layer.weight
-    if isinstance(layer, RecurrentLayer):
-        stored = np.hstack([stored, layer.recurrent_weight])
-    if isinstance(layer, DenseLayer) and layer.delay is not None:
-        stored = np.vstack([stored, layer.delay])
+def _distinct_lists(of_connections: Sequence[Synapses]) -> int:
+    return len({
+        blake2b(row.data, digest_size=16).digest()
+        for synapses in of_connections
+        for row in _synapse_lists(synapses)
+    })  # fmt: skip
+
+
+def _synapse_lists(synapses: Synapses) -> IntArray:
+    """Return what each input has stored where every input may reach every neuron, one per row."""
+    if not isinstance(synapses, DenseSynapses):
+        return np.arange(synapses.inputs)[:, None]  # every one of a convolution has its own
+    stored = synapses.weight
+    if synapses.delay is not None:
+        stored = np.vstack([stored, synapses.delay])
     return np.ascontiguousarray(stored.T)
-
-
-def _distinct(rows: IntArray) -> int:
-    return len({blake2b(row.data, digest_size=16).digest() for row in rows})
 
 
 def _even_split(profile: Profile, neurons: int, axons: tuple[int, int], bits: float) -> _Need:
@@ -232,20 +230,26 @@ def _even_split(profile: Profile, neurons: int, axons: tuple[int, int], bits: fl
     return need
 
 
-def _conv_need(profile: Profile, layer: ConvLayer, targets: int, *, share: bool) -> _Need:
+def _conv_need(
+    profile: Profile, layer: Layer, kernels: list[ConvSynapses], targets: int, *, share: bool
+) -> _Need:
     """Return the need with as few groups of output channels as fit, or one channel per core."""
     channels, height, width = layer.output_shape
-    pool = merged_pool(layer) if share else (1, 1)
-    taps = layer.weight[0].size // prod(pool)
+    pools = [merged_pool(each) if share else (1, 1) for each in kernels]
+    taps = sum(each.weight[0].size // prod(pool) for each, pool in zip(kernels, pools, strict=True))
     limits = _limits(profile)
     weight_bits = _weight_bits(profile, layer)
     for groups in range(1, channels + 1):
         held = ceil(channels / groups)
         columns = _columns(limits, held * height, width, targets)
+        axons = sum(
+            ceil(_pixels_seen(each, columns) / prod(pool))
+            for each, pool in zip(kernels, pools, strict=True)
+        )
         amounts: dict[Resource, int] = {
             "neurons": columns * height * held,
             "synaptic memory": taps * ceil(held * weight_bits / _WORD),
-            "input axons": ceil(_pixels_seen(layer, columns) / prod(pool)),
+            "input axons": axons,
             "output axons": columns * height * held * targets,
             "neuron groups": 1,
         }
@@ -267,11 +271,10 @@ def _columns(limits: dict[Resource, int], column_neurons: int, width: int, targe
     return columns
 
 
-def _pixels_seen(layer: ConvLayer, columns: int) -> int:
+def _pixels_seen(synapses: ConvSynapses, columns: int) -> int:
     """Return how many input positions reach a core; all channels of one share an axon."""
-    _, height, width = layer.map_shape
-    extent = layer.dilation[1] * (layer.weight.shape[3] - 1) + 1
-    return height * min(width, (columns - 1) * layer.stride[1] + extent)
+    (_, height, width), of = synapses.map_shape, synapses.geometry
+    return height * min(width, (columns - 1) * of.stride[1] + of.span[1])
 
 
 def _input_need(profile: Profile, shape: Shape, targets: int) -> _Need:

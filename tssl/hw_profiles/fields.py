@@ -8,12 +8,9 @@ from tssl.chip import (
     INPUT,
     INTEGRATOR,
     ChipNetwork,
-    ConvLayer,
     CubaNeuron,
-    DenseLayer,
     IntArray,
     Layer,
-    RecurrentLayer,
 )
 from tssl.errors import RangeError, UnsupportedLayerError
 from tssl.hw_profiles.figure import Figure
@@ -122,18 +119,11 @@ def _threshold_problem(limits: Limits, layer: str, neuron: CubaNeuron) -> Iterat
 
 
 def _synapse_problems(limits: Limits, layer: Layer) -> Iterator[str]:
-    yield from _weight_problem(limits, layer.name, "weight", layer.weight)
-    if isinstance(layer, RecurrentLayer):
-        yield from _weight_problem(limits, layer.name, "recurrent weight", layer.recurrent_weight)
-    if limits.max_delay is None:
-        return
-    if isinstance(layer, DenseLayer) and layer.delay is not None:
-        delay = int(layer.delay.max())
-        if delay > limits.max_delay.value:
-            yield (
-                f"layer {layer.name}: delay {delay}, at most {int(limits.max_delay.value)} "
-                "is possible"
-            )
+    for each in layer.connections:
+        what = "recurrent weight" if each.source == layer.name else "weight"
+        yield from _weight_problem(limits, layer.name, what, each.synapses.weight)
+    delay = max(each.synapses.longest_delay for each in layer.connections)
+    yield from _above(limits.max_delay, f"layer {layer.name}", "steps of delay", delay)
 
 
 def _weight_problem(limits: Limits, layer: str, what: str, weight: IntArray) -> Iterator[str]:
@@ -158,26 +148,26 @@ def _shape_problems(limits: Limits, layer: Layer) -> Iterator[str]:
             limits.fan_in_per_neuron, who, "synapses per neuron", int(_per_neuron(layer).max())
         )
     if limits.fan_out_per_neuron is not None:
-        yield from _above(
-            limits.fan_out_per_neuron, who, "targets of one input", int(layer.fan_out().max())
-        )
+        fan_out = max(int(each.synapses.fan_out().max()) for each in layer.arriving)
+        yield from _above(limits.fan_out_per_neuron, who, "targets of one input", fan_out)
     if limits.weight_levels_per_neuron is not None:
         levels = max(len(set(row[row != 0].tolist())) for row in _rows(layer))
         yield from _above(
             limits.weight_levels_per_neuron, who, "different weights at one neuron", levels
         )
-    if isinstance(layer, ConvLayer):
-        yield from _above(limits.kernel_size, who, "kernel pixels", max(layer.weight.shape[2:]))
-        yield from _above(limits.map_size, who, "map pixels", max(layer.output_shape[1:]))
-        yield from _above(limits.channels, who, "channels", layer.output_shape[0])
+    for each in layer.connections:
+        if each.synapses.geometry is not None:
+            kernel = max(each.synapses.geometry.kernel)
+            yield from _above(limits.kernel_size, who, "kernel pixels", kernel)
+            yield from _above(limits.map_size, who, "map pixels", max(layer.output_shape[1:]))
+            yield from _above(limits.channels, who, "channels", layer.output_shape[0])
 
 
 def _rows(layer: Layer) -> IntArray:
     """Return the weights of each neuron, or of each kernel, one per row."""
-    rows = layer.weight.reshape(len(layer.weight), -1)
-    if isinstance(layer, RecurrentLayer):
-        rows = np.hstack([rows, layer.recurrent_weight])
-    return np.asarray(rows)
+    rows = [each.synapses.weight for each in layer.connections]
+    most = max(map(len, rows))  # kernels beside dense rows: each stands for all its neurons
+    return np.hstack([each.reshape(len(each), -1).repeat(most // len(each), 0) for each in rows])
 
 
 def _per_neuron(layer: Layer) -> IntArray:

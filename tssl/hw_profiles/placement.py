@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tssl.chip import INPUT, ChipNetwork, ConvLayer, IntArray, Layer
+from tssl.chip import INPUT, ChipNetwork, ConvSynapses, IntArray, Layer, Synapses
 from tssl.costs import LayerMapping
 from tssl.geometry import Shape
 from tssl.hw_profiles.capacity import cores_per_chip
@@ -80,12 +80,21 @@ def edges_between(network: ChipNetwork, cores: Sequence[Core]) -> list[Edge]:
     edges = []
     for layer in network.layers:
         for target in by_layer[layer.name]:
-            needed = _needed(layer, cores[target].neurons)
-            for source in by_layer.get(layer.source, []):
-                share = 1.0 if needed is None else float(needed[cores[source].neurons].mean())
-                if share:
-                    edges.append(Edge(source, target, share))
+            for name, needed in _needed_of(layer, cores[target].neurons).items():
+                for source in by_layer.get(name, []):
+                    share = float(needed[cores[source].neurons].mean())
+                    if share:
+                        edges.append(Edge(source, target, share))
     return edges
+
+
+def _needed_of(layer: Layer, held: IntArray) -> dict[str, NDArray[np.bool_]]:
+    """Return which neurons of each source have a synapse on a core that holds these neurons."""
+    found: dict[str, NDArray[np.bool_]] = {}
+    for each in layer.arriving:
+        needed = _needed(each.synapses, held)
+        found[each.source] = found[each.source] | needed if each.source in found else needed
+    return found
 
 
 def by_rule(profile: Profile, cores: int, *, shared: bool) -> Slots:
@@ -177,18 +186,19 @@ def _partition(shape: Shape, entry: LayerMapping) -> list[IntArray]:
     ]
 
 
-def _needed(layer: Layer, held: IntArray) -> NDArray[np.bool_] | None:
-    """Return which inputs have a synapse on a core, ``(inputs,)``; None when all have."""
-    if not isinstance(layer, ConvLayer):
-        return None
-    channels, height, width = layer.map_shape
-    outputs = np.unique(held % layer.output_shape[2])
-    taps = np.arange(layer.weight.shape[3]) * layer.dilation[1] - layer.padding[1]
-    columns = (outputs[:, None] * layer.stride[1] + taps).reshape(-1)
+def _needed(synapses: Synapses, held: IntArray) -> NDArray[np.bool_]:
+    """Return which inputs have a synapse on a core, ``(inputs,)``; all have in a dense layer."""
+    if not isinstance(synapses, ConvSynapses):
+        return np.ones(synapses.inputs, np.bool_)
+    (channels, height, width), of = synapses.map_shape, synapses.geometry
+    shape = synapses.output_shape
+    outputs = np.unique(held % shape[2])
+    taps = np.arange(of.kernel[1]) * of.dilation[1] - of.padding[1]
+    columns = (outputs[:, None] * of.stride[1] + taps).reshape(-1)
     seen = np.zeros(width, np.bool_)
     seen[columns[(columns >= 0) & (columns < width)]] = True
-    per_group = layer.output_shape[0] // layer.groups
-    groups = np.unique(held // (layer.output_shape[1] * layer.output_shape[2]) // per_group)
-    rows = np.zeros((layer.groups, channels // layer.groups, height, width), np.bool_)
+    per_group = shape[0] // of.groups
+    groups = np.unique(held // (shape[1] * shape[2]) // per_group)
+    rows = np.zeros((of.groups, channels // of.groups, height, width), np.bool_)
     rows[groups] = seen
     return rows.reshape(-1)

@@ -10,7 +10,7 @@ from math import prod
 
 import numpy as np
 
-from tssl.chip import ChipNetwork, ConvLayer, Layer, RecurrentLayer
+from tssl.chip import ChipNetwork, ConvSynapses, Layer, Synapses
 from tssl.hw_profiles.capacity import distinct_inputs, merged_pool
 from tssl.hw_profiles.work import LayerWork
 from tssl.results import OpCounts
@@ -27,10 +27,14 @@ def macs(layer: Layer) -> int:
     A pool that was merged into the weights (inputs with equal weights) is done once, by
     additions, on a conventional device: those additions are not counted.
     """
-    if isinstance(layer, ConvLayer):
-        return layer.neurons * layer.weight[0].size // prod(merged_pool(layer))
-    own = layer.neurons if isinstance(layer, RecurrentLayer) else 0
-    return layer.neurons * (distinct_inputs(layer) + own)
+    own = len(layer.own) * layer.neurons**2
+    return own + sum(_macs_of(each.synapses) for each in layer.arriving)
+
+
+def _macs_of(synapses: Synapses) -> int:
+    if isinstance(synapses, ConvSynapses):
+        return synapses.outputs * synapses.weight[0].size // prod(merged_pool(synapses))
+    return synapses.outputs * distinct_inputs(synapses)
 
 
 def network_macs(network: ChipNetwork) -> int:
@@ -52,7 +56,9 @@ def one_pass(network: ChipNetwork) -> OpCounts:
     activations are cheaper.
     """
     layers = network.layers
-    operations = [int(layer.fan_out().sum()) for layer in layers]
+    operations = [
+        sum(int(each.synapses.fan_out().sum()) for each in layer.arriving) for layer in layers
+    ]
     neurons = np.array([layer.neurons for layer in layers])
     return OpCounts(
         samples=1,

@@ -112,7 +112,7 @@ def work_of(
     if network.input.neuron is not None:
         work.append(_input_work(network, counts, shares.get(INPUT, 1.0)))
     for index, layer in enumerate(network.layers):
-        depth[layer.name] = depth[layer.source] + 1
+        depth[layer.name] = 1 + max(depth[each.source] for each in layer.arriving)
         active = counts.active_updates[index] / counts.samples
         work.append(
             LayerWork(

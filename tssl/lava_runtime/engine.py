@@ -1,11 +1,11 @@
 """The bit-exact engine: compiled, event-driven, batched over samples, without transport delay.
 
-It computes what ``tssl.chip`` says. Layers with delays or recurrence, and integers that might
-leave 32 bits, are left to ``tssl.chip`` itself.
+It computes what ``tssl.chip`` says. Layers with several sources, delays or recurrence, and
+integers that might leave 32 bits, are left to ``tssl.chip`` itself.
 """
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from tssl.chip import (
     cuba_run,
 )
 from tssl.cores import cores, in_order, spread
-from tssl.events import Fired, run_biases, run_events, synapses_of
+from tssl.events import Fired, rows_of, run_biases, run_events
 from tssl.lava_runtime.backend import BackendOptions, Progress
 from tssl.results import Recording
 
@@ -59,7 +59,7 @@ class Compiled:
 
     def __init__(self, network: ChipNetwork) -> None:
         self._network = network
-        self._synapses = {layer.name: synapses_of(layer) for layer in network.layers}
+        self._rows = {layer.name: rows_of(layer) for layer in network.layers}
 
     def run(self, train: IntArray, time_steps: int) -> Recording:
         """Return the spikes of every layer for inputs ``(time or 1, samples, inputs)``."""
@@ -89,16 +89,19 @@ class Compiled:
         for layer in network.layers:
             is_output = layer is network.output
             room = Fired.room(samples, time_steps, layer.neurons, state=is_output)
-            self._run_layer(layer, sources[layer.source], room)
+            self._run_layer(layer, sources, room)
             sources[layer.name] = trains[layer.name] = room.spikes
         spikes = {name: fired.transpose(1, 0, 2) for name, fired in trains.items()}
         return Recording(spikes, room.voltage.astype(np.int64))
 
-    def _run_layer(self, layer: Layer, train: Train, room: Fired) -> None:
-        """Run a layer on a train ``(samples, time or 1, inputs)``."""
-        synapses = self._synapses[layer.name]
-        if synapses is None or not run_events(layer.neuron, synapses, train, room):
-            _keep(layer.run(train.transpose(1, 0, 2), room.spikes.shape[1]), room)
+    def _run_layer(self, layer: Layer, sources: Mapping[str, Train], room: Fired) -> None:
+        """Run a layer on the trains of its sources ``(samples, time or 1, inputs)``."""
+        rows = self._rows[layer.name]
+        if rows is None or not run_events(layer.neuron, rows, sources[layer.source], room):
+            trains = {
+                each.source: sources[each.source].transpose(1, 0, 2) for each in layer.arriving
+            }
+            _keep(layer.run(trains, room.spikes.shape[1]), room)
 
 
 def run_chunk(network: ChipNetwork, train: IntArray, time_steps: int) -> Recording:

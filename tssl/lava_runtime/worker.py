@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from tssl import netx
-from tssl.chip import INPUT, ChipNetwork, ConvLayer, IntArray
+from tssl.chip import INPUT, ChipNetwork, IntArray
 from tssl.cores import cores
 from tssl.errors import (
     BackendError,
@@ -75,14 +75,14 @@ def period(network: ChipNetwork, time_steps: int, *, hardware: bool) -> int:
 def job(network: ChipNetwork, train: IntArray, time_steps: int) -> dict[str, Any]:
     """Return what ``job.json`` says about network and samples, wherever they are run."""
     binary = not train.size or (train.min() >= 0 and train.max() <= 1)
-    first = network.layers[0]
+    first = network.layers[0].synapses.input_shape
     return {
         "samples": train.shape[1],
         "time_steps": time_steps,
         "block": network.input.neuron is not None,
         "one_by_one": network.has_memory_in_synapses,
         "input_message_bits": 0 if binary else 32,
-        "input_shape": first.input_shape[::-1] if isinstance(first, ConvLayer) else None,
+        "input_shape": first[::-1] if len(first) > 1 else None,
         "output_only": False,
     }
 
@@ -336,7 +336,9 @@ def _error(document: dict[str, Any]) -> TsslError:
 
 def _synapses(network: ChipNetwork) -> int:
     """Return how many synapses Lava works through in a time step."""
-    return sum(int(layer.fan_out().sum()) for layer in network.layers)
+    return sum(
+        int(each.synapses.fan_out().sum()) for layer in network.layers for each in layer.connections
+    )
 
 
 def startable(python: str) -> str:

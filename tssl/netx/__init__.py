@@ -14,6 +14,6 @@ document and the network) and ``name`` of a layer. Texts in attributes have a fi
 
 from tssl.netx.reader import read, read_notes
 from tssl.netx.rules import FORMAT_VERSION
-from tssl.netx.writer import write
+from tssl.netx.writer import kind_of, write
 
-__all__ = ["FORMAT_VERSION", "read", "read_notes", "write"]
+__all__ = ["FORMAT_VERSION", "kind_of", "read", "read_notes", "write"]

@@ -14,15 +14,14 @@ from tssl.chip import (
     INPUT,
     INTEGRATOR,
     ChipNetwork,
-    ConvLayer,
     CubaNeuron,
-    DenseLayer,
     Encoding,
     InputLayer,
     IntArray,
     Layer,
     OneOrEach,
-    RecurrentLayer,
+    conv_layer,
+    dense_layer,
 )
 from tssl.errors import NetFileError, RangeError, UnsupportedLayerError
 from tssl.geometry import Pair, Shape
@@ -213,7 +212,7 @@ class _ChainReader:
         """Return the input of the network, derived from the first layer when not stored."""
         if self._input is not None or not self.layers:
             return self._input or InputLayer(shape=(1,))
-        return InputLayer(shape=self.layers[0].input_shape)
+        return InputLayer(shape=self.layers[0].synapses.input_shape)
 
     def _add_input(self, entry: h5py.Group) -> None:
         self._shape = tuple(int(size) for size in np.atleast_1d(self._array(entry, "shape")))
@@ -246,7 +245,7 @@ class _ChainReader:
         check_storage(fields["name"], weight)
         if "delay" in entry:
             fields["delay"] = _full_delay(self._array(entry, "delay"), weight, fields["name"])
-        return DenseLayer(bias=self._bias(entry, len(weight)), **fields)
+        return dense_layer(bias=self._bias(entry, len(weight)), **fields)
 
     def recurrent(self, entry: h5py.Group, fields: dict[str, Any]) -> Layer:
         """Read a dense layer with recurrent synapses."""
@@ -259,7 +258,7 @@ class _ChainReader:
         fields["weight"] = weight = self._matrix(entry, fields["weight"])
         own = self._weight(entry, "weight_rec", fields["name"]).reshape(len(weight), -1)
         check_recurrent_storage(fields["name"], weight, own)
-        return RecurrentLayer(recurrent_weight=own, bias=self._bias(entry, len(weight)), **fields)
+        return dense_layer(recurrent_weight=own, bias=self._bias(entry, len(weight)), **fields)
 
     def conv(self, entry: h5py.Group, fields: dict[str, Any]) -> Layer:
         """Read a convolution."""
@@ -273,7 +272,7 @@ class _ChainReader:
                 f"not {self._shape}"
             )
         weight = fields.pop("weight")
-        layer = ConvLayer(
+        layer = conv_layer(
             weight=_kernels(fields["name"], weight),
             map_shape=(self._shape[0], self._shape[1], self._shape[2]),
             stride=self._pair(entry, "stride"),
@@ -283,7 +282,8 @@ class _ChainReader:
             bias=self._conv_bias(entry, len(weight)),
             **fields,
         )
-        check_geometry(layer)
+        if layer.synapses.geometry is not None:
+            check_geometry(layer.name, layer.synapses.geometry)
         return layer
 
     def _check_flat(self, name: str) -> None:
@@ -296,7 +296,7 @@ class _ChainReader:
 
     def _check_shape(self, entry: h5py.Group, layer: Layer) -> None:
         stored = tuple(int(size) for size in np.atleast_1d(self._array(entry, "shape")))
-        if not isinstance(layer, ConvLayer):
+        if len(layer.output_shape) == 1:
             stored = (math.prod(stored),)
         if stored != layer.output_shape:
             raise NetFileError(

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tssl.chip import ConvLayer, IntArray, recurrent_storage_problem, storage_problem
+from tssl.chip import IntArray, recurrent_storage_problem, storage_problem
 from tssl.errors import UnsupportedLayerError
-from tssl.geometry import Shape
+from tssl.geometry import Geometry, Shape
 
 FORMAT_VERSION = 1
 ATTRIBUTE = "tssl"
@@ -87,11 +87,11 @@ def check_recurrent_storage(name: str, weight: IntArray, own: IntArray) -> None:
         raise UnsupportedLayerError(f"layer {name}: {problem}")
 
 
-def check_geometry(layer: ConvLayer) -> None:
+def check_geometry(name: str, geometry: Geometry) -> None:
     """Refuse a convolution whose geometry Lava cannot hold."""
-    numbers = [*layer.weight.shape[2:], *layer.stride, *layer.padding, *layer.dilation]
-    if max(*numbers, layer.groups) > _LARGEST_GEOMETRY:
+    numbers = [*geometry.kernel, *geometry.stride, *geometry.padding, *geometry.dilation]
+    if max(*numbers, geometry.groups) > _LARGEST_GEOMETRY:
         raise UnsupportedLayerError(
-            f"layer {layer.name}: kernel, stride, padding, dilation or groups above "
+            f"layer {name}: kernel, stride, padding, dilation or groups above "
             f"{_LARGEST_GEOMETRY}, which Lava cannot hold"
         )

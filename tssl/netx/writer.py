@@ -2,7 +2,6 @@
 
 import io
 import json
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,17 +13,17 @@ from numpy.typing import NDArray
 from tssl.chip import (
     INTEGRATOR,
     ChipNetwork,
-    ConvLayer,
+    ConvSynapses,
     CubaNeuron,
-    DenseLayer,
+    DenseSynapses,
     InputLayer,
     IntArray,
     Layer,
-    RecurrentLayer,
+    Synapses,
 )
 from tssl.errors import UnsupportedLayerError
 from tssl.files import written
-from tssl.geometry import Shape
+from tssl.geometry import Geometry, Shape
 from tssl.netx.rules import (
     ATTRIBUTE,
     FORMAT_VERSION,
@@ -65,12 +64,12 @@ def write(path: Path, network: ChipNetwork, notes: dict[str, Any] | None = None)
         _write_input(_next_entry(entries, "input"), network.input)
         shape = network.input.shape
         for layer in network.layers:
-            if not isinstance(layer, ConvLayer) and len(shape) > 1:
+            wanted = layer.synapses.input_shape
+            if len(wanted) == 1 and len(shape) > 1:
                 _next_entry(entries, "flatten")
-            elif isinstance(layer, ConvLayer) and layer.map_shape != shape:
+            elif len(wanted) > 1 and wanted != shape:
                 raise UnsupportedLayerError(
-                    f"layer {layer.name}: reads {shape} as {layer.map_shape}, which a .net file "
-                    "cannot say"
+                    f"layer {layer.name}: reads {shape} as {wanted}, which a .net file cannot say"
                 )
             _write_layer(entries, layer)
             shape = layer.output_shape
@@ -100,18 +99,45 @@ def _write_input(entry: h5py.Group, layer: InputLayer) -> None:
         _write_neuron(entry, layer.neuron, layer.shape)
 
 
+def kind_of(layer: Layer) -> str:
+    """Return what netx calls a layer with one source.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        When it has no word for it.
+    """
+    kinds = tuple(type(each.synapses) for each in layer.connections)
+    if kinds not in _KINDS:
+        shown = ", ".join(kind.__name__ for kind in kinds)
+        raise UnsupportedLayerError(
+            f"layer {layer.name}: a .net file has no kind of layer with {shown}"
+        )
+    return _KINDS[kinds]
+
+
+_KINDS: dict[tuple[type[Synapses], ...], str] = {
+    (ConvSynapses,): "conv",
+    (DenseSynapses,): "dense",
+    (DenseSynapses, DenseSynapses): "dense_rec",
+}
+
+
 def _write_layer(entries: h5py.Group, layer: Layer) -> None:
-    kind, _ = _KINDS_BY_CLASS[type(layer)]
+    kind, synapses = kind_of(layer), layer.synapses
     entry = _next_entry(entries, kind)
     entry.attrs[NAME] = np.bytes_(layer.name.encode())
     entry["shape"] = np.array(layer.output_shape, np.int64)
-    entry["weight"] = _compact(layer.weight)
-    if layer.neuron != INTEGRATOR or isinstance(layer, ConvLayer):
+    entry["weight"] = _compact(synapses.weight)
+    if layer.neuron != INTEGRATOR or kind == "conv":
         _write_neuron(entry, layer.neuron, layer.output_shape)
     if layer.bias.any():
         check_bias(f"layer {layer.name}: the bias", layer.bias)
         entry["bias"] = _in_lavas_order(layer.bias, layer.output_shape)
-    _KINDS_BY_CLASS[type(layer)][1](entry, layer)
+    if isinstance(synapses, ConvSynapses):
+        _write_geometry(entry, layer.name, synapses.geometry)
+    elif isinstance(synapses, DenseSynapses):
+        _write_dense(entry, layer, synapses)
 
 
 def _write_neuron(entry: h5py.Group, neuron: CubaNeuron, shape: Shape) -> None:
@@ -126,22 +152,27 @@ def _in_lavas_order(values: IntArray, shape: Shape) -> IntArray:
     return np.ascontiguousarray(values.reshape(shape).transpose())
 
 
-def _write_dense(entry: h5py.Group, layer: DenseLayer) -> None:
-    check_storage(layer.name, layer.weight)
-    if layer.delay is not None:
-        entry["delay"] = layer.delay
+def _write_dense(entry: h5py.Group, layer: Layer, synapses: DenseSynapses) -> None:
+    if synapses.delay is not None:
+        entry["delay"] = synapses.delay
+    for each in layer.own:
+        own = each.synapses.weight
+        if synapses.delay is not None:
+            raise UnsupportedLayerError(
+                f"layer {layer.name}: delays in dense_rec, with which Lava fails or computes "
+                "other weights"
+            )
+        check_recurrent_storage(layer.name, synapses.weight, own)
+        entry["weight_rec"] = _compact(own)
+    if not layer.own:
+        check_storage(layer.name, synapses.weight)
 
 
-def _write_recurrent(entry: h5py.Group, layer: RecurrentLayer) -> None:
-    check_recurrent_storage(layer.name, layer.weight, layer.recurrent_weight)
-    entry["weight_rec"] = _compact(layer.recurrent_weight)
-
-
-def _write_conv(entry: h5py.Group, layer: ConvLayer) -> None:
-    check_geometry(layer)
+def _write_geometry(entry: h5py.Group, name: str, geometry: Geometry) -> None:
+    check_geometry(name, geometry)
     for key in ("stride", "padding", "dilation"):
-        entry[key] = np.array(getattr(layer, key), np.int64)
-    entry["groups"] = np.int64(layer.groups)
+        entry[key] = np.array(getattr(geometry, key), np.int64)
+    entry["groups"] = np.int64(geometry.groups)
 
 
 def _compact(values: IntArray) -> NDArray[np.signedinteger[Any]]:
@@ -150,10 +181,3 @@ def _compact(values: IntArray) -> NDArray[np.signedinteger[Any]]:
         if np.array_equal(values.astype(kind), values):
             return values.astype(kind)
     return values
-
-
-_KINDS_BY_CLASS: dict[type[Layer], tuple[str, Callable[..., None]]] = {
-    ConvLayer: ("conv", _write_conv),
-    DenseLayer: ("dense", _write_dense),
-    RecurrentLayer: ("dense_rec", _write_recurrent),
-}

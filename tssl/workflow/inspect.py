@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tssl import netx
-from tssl.chip import ChipNetwork, ConvLayer, DenseLayer, Layer, RecurrentLayer
-
-_KINDS = {DenseLayer: "dense", ConvLayer: "conv", RecurrentLayer: "dense_rec"}
+from tssl.chip import ChipNetwork, Layer
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,26 +44,23 @@ def inspect(net: Path) -> Inspection:
 
 def layer_facts(layer: Layer) -> dict[str, Any]:
     """Return what one would want to know about a layer."""
-    weight = layer.weight
-    facts: dict[str, Any] = {
+    weights = layer.weights
+    return {
         "layer": layer.name,
-        "kind": _KINDS[type(layer)],
+        "kind": netx.kind_of(layer),
         "source": layer.source,
-        "input_shape": list(layer.input_shape),
+        "input_shape": list(layer.synapses.input_shape),
         "output_shape": list(layer.output_shape),
         "neurons": layer.neurons,
-        "weights": int(weight.size),
-        "zero_weights": int((weight == 0).sum()),
-        "smallest_weight": int(weight.min()),
-        "largest_weight": int(weight.max()),
+        "weights": int(weights.size),
+        "zero_weights": int((weights == 0).sum()),
+        "smallest_weight": int(weights.min()),
+        "largest_weight": int(weights.max()),
         "weight_bits": layer.weight_bits,
-        "synapses": int(layer.fan_out().sum()),
+        "synapses": sum(int(each.synapses.fan_out().sum()) for each in layer.connections),
         "threshold": layer.neuron.threshold,
         "current_decay": layer.neuron.current_decay,
         "voltage_decay": layer.neuron.voltage_decay,
         "bias": bool(layer.bias.any()),
-        "largest_delay": 0,
+        "largest_delay": max(each.synapses.longest_delay for each in layer.connections),
     }
-    if isinstance(layer, DenseLayer) and layer.delay is not None:
-        facts["largest_delay"] = int(layer.delay.max())
-    return facts

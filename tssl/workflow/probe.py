@@ -1,14 +1,14 @@
 """A look inside a network while the first sample of a result runs again."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tssl import datasets
-from tssl.chip import INPUT, ChipNetwork, IntArray, Layer, RecurrentLayer, cuba_step
-from tssl.chip.numbers import exact_product
+from tssl.chip import INPUT, ChipNetwork, IntArray, Layer
 from tssl.errors import TsslError
 from tssl.reporting import LayerTrace
 from tssl.results import RunResult
@@ -53,38 +53,18 @@ def _run(network: ChipNetwork, train: IntArray, time_steps: int) -> tuple[LayerT
     trains: dict[str, Any] = {INPUT: train}
     traces = []
     for layer in network.layers:
-        trace = _trace(layer, trains[layer.source], time_steps)
+        trace = _trace(layer, trains, time_steps)
         trains[layer.name] = trace.spikes[:, None].astype(np.int64)
         traces.append(trace)
     return tuple(traces)
 
 
-def _trace(layer: Layer, train: IntArray, time_steps: int) -> LayerTrace:
-    """Advance a layer step by step and keep its states, all ``(time, neurons)``."""
-    activation = _activation(layer, train, time_steps)
-    activation = np.broadcast_to(activation, (time_steps, *activation.shape[1:]))
-    state = layer.neuron.rest(activation.shape[1:])
-    fired = np.zeros(activation.shape[1:], np.bool_)
-    spikes, current, voltage = [], [], []
-    for step in range(time_steps):
-        arriving = activation[step]
-        if isinstance(layer, RecurrentLayer):
-            arriving = arriving + exact_product(fired.astype(np.int64), layer.recurrent_weight)
-        fired, state = cuba_step(layer.neuron, state, arriving, layer.bias)
-        spikes.append(fired[0])
-        current.append(state.current[0])
-        voltage.append(state.voltage[0])
+def _trace(layer: Layer, trains: Mapping[str, IntArray], time_steps: int) -> LayerTrace:
+    """Run a layer and keep its states, all ``(time, neurons)``."""
+    steps = list(layer.steps(trains, time_steps))
     return LayerTrace(
         layer=layer.name,
-        spikes=np.array(spikes),
-        current=np.array(current),
-        voltage=np.array(voltage),
+        spikes=np.array([step.spikes[0] for step in steps]),
+        current=np.array([step.state.current[0] for step in steps]),
+        voltage=np.array([step.state.voltage[0] for step in steps]),
     )
-
-
-def _activation(layer: Layer, train: IntArray, time_steps: int) -> IntArray:
-    if isinstance(layer, RecurrentLayer):
-        rows = train.reshape(-1, train.shape[-1]).astype(np.int64)
-        return exact_product(rows, layer.weight).reshape(*train.shape[:2], -1)
-    values: IntArray = layer.activation(train, time_steps)  # type: ignore[attr-defined]
-    return values

@@ -120,7 +120,7 @@ def write_page(found: Sequence[Report], path: Path) -> None:
     sheets = []
     for each in found:
         traces, note = traces_of(each.network, each.result, each.net)
-        weights = {layer.name: layer.weight for layer in each.network.layers}
+        weights = {layer.name: layer.weights for layer in each.network.layers}
         sheets.append(replace(each.sheet, weights=weights, traces=traces, traces_note=note))
     write_text(path, render_page(sheets))
 
