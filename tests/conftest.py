@@ -20,22 +20,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rng-seed", type=int, help="seed of the rng fixture (default: per test)")
 
 
-GROUPS = {"tests/faults": "faults", "tests/test_docs.py": "documents", "tests/test_cli.py": "cli"}
-"""Tests that share something that takes long to make."""
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep on one process what belongs together, and Lava, which starts many, to itself."""
-    for item in items:
-        path = item.path.relative_to(item.config.rootpath).as_posix()
-        group = next((GROUPS[start] for start in GROUPS if path.startswith(start)), None)
-        if group is None and item.get_closest_marker("lava"):
-            group = "lava"
-        if group is not None:
-            item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture
 def rng(request: pytest.FixtureRequest) -> np.random.Generator:
     """A seeded generator; pytest shows the printed seed when the test fails."""
