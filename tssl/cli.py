@@ -488,7 +488,7 @@ def inspect(output: Output, net: Path) -> None:
         [
             layer["layer"],
             layer["kind"],
-            "x".join(map(str, layer["output_shape"])),
+            _shape(layer["output_shape"]),
             layer["weights"],
             f"{layer['smallest_weight']}..{layer['largest_weight']}",
             layer["weight_bits"],
@@ -499,12 +499,17 @@ def inspect(output: Output, net: Path) -> None:
         for layer in document["layers"]
     ]
     columns = ["layer", "kind", "shape", "weights", "range", "bits", "threshold", "decays u, v"]
-    output.table(f"{document['name']}: input {document['input_shape']}", [*columns, "delay"], rows)
+    title = f"{document['name']}: input {_shape(document['input_shape'])}"
+    output.table(title, [*columns, "delay"], rows)
     for key in ("time_steps", "encoding", "input_neuron", "digest"):
         output.line(f"{key.replace('_', ' ')}: {document[key]}")
     for key in ("target", "data", "accuracy", "training"):
         if key in document["notes"]:
             output.line(f"{key}: {document['notes'][key]}")
+
+
+def _shape(sizes: list[int]) -> str:
+    return "x".join(map(str, sizes))
 
 
 @cli.group(no_args_is_help=False)
