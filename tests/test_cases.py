@@ -1,5 +1,6 @@
 """Small inputs in ``tests/cases`` that once failed, each for a whole kind of fault."""
 
+import itertools
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,9 +8,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
+import tssl.hw_profiles
 from tssl.cli import run_command
 
 CASES = Path(__file__).parent / "cases"
+PROFILES = Path(tssl.hw_profiles.__file__).parent
 
 
 class Ran(NamedTuple):
@@ -44,3 +47,70 @@ def test_a_byte_order_mark_is_no_error(tssl: Callable[..., Ran], tmp_path: Path)
     ran = tssl("train", CASES / "bom.toml", "--epochs", 1, "--device", "cpu", "--json")
     assert ran.status == 0, ran.err
     assert ran.document["recipe"] == "onelayer"
+
+
+def rows_of(text: str, title: str) -> list[str]:
+    """Return the lines that begin a row of the table with a title."""
+    lines = text.partition(title)[2].splitlines()
+    rule = next(number for number, line in enumerate(lines) if "───" in line)
+    below = itertools.takewhile(str.strip, lines[rule + 1 :])
+    return [line[2:] for line in below if line[2] != " "]
+
+
+def ran_on(tssl: Callable[..., Ran], net: str, out: str) -> None:
+    ran = tssl("run", CASES / net, "--input", CASES / "input9.npy", "--backend", "engine",
+               "--out", out, "--quiet")  # fmt: skip
+    assert ran.status == 0, ran.err
+
+
+def test_a_network_without_a_name_is_called_by_its_file(
+    tssl: Callable[..., Ran], tmp_path: Path
+) -> None:
+    ran_on(tssl, "name_a.net", "A")
+    ran_on(tssl, "name_b.net", "B")
+    shown = tssl("report", "A", "B", "--profile", "loihi2", "--html", "page.html")
+    rows = rows_of(shown.out, "Side by side")
+    assert [row.split()[0] for row in rows] == ["name_a", "name_b"]
+    assert "name_a, name_b" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    documents = tssl("report", "A", "B", "--profile", "loihi2", "--json").document["reports"]
+    named = [(each["label"], each["directory"]) for each in documents]
+    assert named == [("name_a", "A"), ("name_b", "B")]
+    assert [each["profiles"][0]["network"] for each in documents] == ["name_a", "name_b"]
+
+
+def test_results_of_one_network_are_told_apart_by_their_folders(
+    tssl: Callable[..., Ran], tmp_path: Path
+) -> None:
+    folders = [f"{seed}/result" for seed in "1234"]
+    for folder in folders:
+        ran_on(tssl, "name_a.net", folder)
+    shown = tssl("report", *folders, "--profile", "loihi2", "--html", "page.html")
+    rows = rows_of(shown.out, "Side by side")
+    wanted = [f"name_a ({folder})" for folder in folders]
+    assert [row[: len(wanted[0])] for row in rows] == wanted
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert all(f"<h2>{name}</h2>" in page for name in wanted)
+    documents = tssl("report", *folders, "--profile", "loihi2", "--json").document["reports"]
+    assert [each["label"] for each in documents] == wanted
+
+
+def test_two_profiles_of_one_chip_are_told_apart(tssl: Callable[..., Ran], tmp_path: Path) -> None:
+    ran_on(tssl, "name_a.net", "A")
+    (tmp_path / "mine.toml").write_bytes((PROFILES / "loihi2.toml").read_bytes())
+    shown = tssl("report", "A", "--profile", "loihi2", "--profile", "mine.toml")
+    assert shown.status == 0, shown.err
+    rows = rows_of(shown.out, "Side by side")
+    assert len(rows) == 2
+    assert "(loihi2)" in rows[0]
+    assert "(mine)" in rows[1]
+
+
+def test_a_refusal_says_which_result(tssl: Callable[..., Ran], tmp_path: Path) -> None:
+    ran_on(tssl, "name_a.net", "A")
+    ran_on(tssl, "name_b.net", "B")
+    shown = tssl("report", "A", "B", "--profile", "truenorth", "--profile", "loihi2")
+    assert "Not priced: name_a on truenorth: " in shown.out
+    assert "Not priced: name_b on truenorth: " in shown.out
+    alone = tssl("report", "B", "--profile", "truenorth")
+    assert alone.status == 3
+    assert alone.err.startswith("tssl: error: B: ")

@@ -454,13 +454,14 @@ def _print_reports(output: Output, found: list[Any]) -> None:
     """Write all costs side by side, and in full where there are few."""
     from tssl.reporting import show_comparison, show_costs, show_operations, show_result
 
-    for each in found:
-        show_result(each.result, output.results)
-        show_operations(each.result, output.results)
-    costs = [cost for each in found for cost in each.costs]
+    sheets = [each.sheet for each in found]
+    for sheet in sheets:
+        show_result(sheet.result, output.results)
+        show_operations(sheet.result, output.results)
+    costs = [cost for sheet in sheets for cost in (*sheet.costs, *sheet.refused)]
     too_many = len(costs) > _MOST_IN_FULL
     if len(costs) > 1:
-        show_comparison([each.sheet for each in found], output.results, reasons=too_many)
+        show_comparison(sheets, output.results, reasons=too_many)
     if too_many:
         output.line("In full: --html or --json, or at most two profiles at a time.")
         return

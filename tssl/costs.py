@@ -238,6 +238,7 @@ class Refusal:
 
     profile: str
     reason: str
+    network: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
