@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 
 import tssl.hw_profiles
@@ -114,3 +115,18 @@ def test_a_refusal_says_which_result(tssl: Callable[..., Ran], tmp_path: Path) -
     alone = tssl("report", "B", "--profile", "truenorth")
     assert alone.status == 3
     assert alone.err.startswith("tssl: error: B: ")
+
+
+def test_graded_input_is_refused_where_spikes_carry_no_value(tssl: Callable[..., Ran]) -> None:
+    ran = tssl("run", CASES / "name_a.net", "--input", CASES / "graded9.npy", "--steps", 8,
+               "--backend", "engine", "--out", "G", "--json")  # fmt: skip
+    assert ran.status == 0, ran.err
+    given = np.load(CASES / "graded9.npy")
+    assert ran.document["input_range"] == [given.min(), given.max()]
+    refused = tssl("report", "G", "--profile", "loihi1")
+    assert refused.status == 3
+    assert f"spikes carry values up to {given.max()}, at most 1 is possible" in refused.err
+    assert "use another chip, or smaller input" in refused.err
+    assert tssl("report", "G", "--profile", "loihi2").status == 0
+    ran_on(tssl, "name_a.net", "A")
+    assert tssl("report", "A", "--profile", "loihi1").status == 0

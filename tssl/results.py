@@ -201,6 +201,8 @@ class RunResult:
         Name and SHA-256 of the network.
     data
         What was run, in words for people: data set and split, or a file name.
+    input_range
+        Smallest and largest integer that entered; None in results of a tssl that did not say.
     output_spikes
         ``(samples, time, outputs)``.
     spike_counts
@@ -223,6 +225,7 @@ class RunResult:
     labels: IntArray | None
     counts: OpCounts
     seconds: float
+    input_range: tuple[int, int] | None = None
 
     @property
     def accuracy(self) -> float | None:
@@ -261,6 +264,7 @@ class RunResult:
             "network": self.network,
             "digest": self.digest,
             "data": self.data,
+            "input_range": None if self.input_range is None else list(self.input_range),
             "samples": self.counts.samples,
             "time_steps": self.counts.time_steps,
             "layers": list(self.counts.layers),
@@ -324,9 +328,11 @@ def collect(
     """
     counts: OpCounts | None = None
     spikes, totals, predictions = [], [], []
+    entered: list[int] = []
     counter = OperationCounter(network)
     for train, recording in chunks:
         part = counter.count(train, recording)
+        entered += [int(train.min()), int(train.max())]
         counts = part if counts is None else counts + part
         output = recording.trains[network.output.name].transpose(1, 0, 2)
         spikes.append(output)
@@ -345,6 +351,7 @@ def collect(
         labels=labels,
         counts=counts,
         seconds=time.perf_counter() - started,
+        input_range=(min(entered), max(entered)),
     )
 
 
@@ -436,11 +443,21 @@ def _from_files(document: dict[str, Any], arrays: dict[str, Any]) -> RunResult:
         labels=arrays.get("labels"),
         counts=OpCounts(samples=document["samples"], layers=tuple(document["layers"]), **counts),
         seconds=float(document["seconds"]),
+        input_range=_range(document.get("input_range")),
     )
     _check_types(result)
     _check_shapes(result)
     _check_sums(result)
     return result
+
+
+def _range(stored: Any) -> tuple[int, int] | None:  # noqa: ANN401 - JSON
+    match stored:
+        case None:
+            return None
+        case [int(low), int(high)] if low <= high:
+            return low, high
+    raise ValueError(f"input_range = {stored!r:.40}")
 
 
 def _check_types(result: RunResult) -> None:

@@ -146,7 +146,7 @@ def report(directory: Path, profiles: Sequence[str], options: CostOptions | None
     proof = notes.get("proof")
     proof_table(proof)  # a damaged one is noticed before anything is computed
     try:
-        costs = _costs(loaded, network, result, _input_range(notes), options)
+        costs = _costs(loaded, network, result, _input_range(result, notes), options)
     except TargetError as error:
         raise type(error)(f"{directory}: {error}") from error
     return Report(
@@ -240,17 +240,20 @@ def _cost(
     return estimate(profile, network, result.counts, mapping, options)
 
 
-def _input_range(notes: dict[str, Any]) -> tuple[int, int] | None:
-    """Return the integers that the exporter said can enter, or None when it did not."""
-    stored = notes.get("input_range")
-    if stored is None:
-        return None
-    match stored:
+def _input_range(result: RunResult, notes: dict[str, Any]) -> tuple[int, int] | None:
+    """Return the span of what entered and of what the network's encoding makes, where known."""
+    ends = [*(result.input_range or ())]
+    match notes.get("input_range"):
+        case None:
+            pass
         case [int(low), int(high)]:
-            return low, high
-    raise DataError(
-        f"the input range stored with the network is damaged: {stored!r}; export the network again"
-    )
+            ends += [low, high]
+        case stored:
+            raise DataError(
+                f"the input range stored with the network is damaged: {stored!r}; export the "
+                "network again"
+            )
+    return (min(ends), max(ends)) if ends else None
 
 
 def _proof_rows(stages: list[dict[str, Any]]) -> list[list[Any]]:
