@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -130,3 +131,36 @@ def test_graded_input_is_refused_where_spikes_carry_no_value(tssl: Callable[...,
     assert tssl("report", "G", "--profile", "loihi2").status == 0
     ran_on(tssl, "name_a.net", "A")
     assert tssl("report", "A", "--profile", "loihi1").status == 0
+
+
+def test_patience_without_a_held_out_sample_is_refused(
+    tssl: Callable[..., Ran], tmp_path: Path
+) -> None:
+    recipe = CASES / "no_held_out.toml"
+    ran = tssl("train", recipe, "--set", "validation=0.0001", "--set", "patience=3")
+    assert ran.status == 2
+    assert "patience = 3 needs held-out samples" in ran.err
+    assert "training.validation = 0.0001 of 1437 samples is none; use at least 0.0007" in ran.err
+    assert not list(tmp_path.iterdir())
+    least = ["--set", "validation=0.0007", "--set", "patience=3", "--epochs", 1]
+    assert tssl("train", recipe, *least, "--device", "cpu").status == 0
+
+
+@pytest.mark.parametrize("share", ["0", "0.0001"])
+def test_without_a_held_out_sample_the_last_epoch_is_kept_and_said_to_be(
+    tssl: Callable[..., Ran], tmp_path: Path, share: str
+) -> None:
+    trained = tssl("train", CASES / "no_held_out.toml", "--set", f"validation={share}",
+                   "--device", "cpu", "--out", "run")  # fmt: skip
+    assert trained.status == 0, trained.err
+    assert "held-out" not in trained.out + trained.err
+    assert "2 epoch(s); nothing is held out, the last is kept: epoch 2" in trained.out
+    document = tssl("train", "--resume", "run", "--json").document
+    assert document["choice"] == "nothing is held out, the last is kept"
+    assert document["best"] == document["last"]
+    exported = tssl("export", "run", "--target", "loihi2", "-o", "x.net", "--no-lava")
+    inspected = tssl("inspect", "x.net")
+    said = [trained, exported, inspected, tssl("inspect", "x.net", "--json")]
+    assert [ran.status for ran in said] == [0] * 4
+    texts = [ran.out + ran.err for ran in said] + [(tmp_path / "run/metrics.csv").read_text()]
+    assert not [text for text in texts if re.search(r"\bnan\b", text, re.IGNORECASE)]

@@ -244,7 +244,7 @@ def _print_training(output: Output, outcome: Any) -> None:  # noqa: ANN401 - Tra
         output.document(outcome.document())
     elif outcome.best is not None:
         output.line(
-            f"{outcome.directory}: {len(outcome.metrics)} epoch(s); chosen on held-out samples: "
+            f"{outcome.directory}: {len(outcome.metrics)} epoch(s); {outcome.choice}: "
             f"epoch {outcome.best.epoch}, test accuracy {outcome.best.test_accuracy:.2%}"
         )
     if not outcome.finished:

@@ -152,10 +152,12 @@ class TrainingBar:
 
     def epoch_done(self, metrics: "EpochMetrics", layers: "list[LayerMetrics]") -> None:
         """Leave one line for the epoch, and one for each layer that fires too little or much."""
+        held_out = metrics.validation_accuracy
+        shown = "" if held_out is None else f"held-out {held_out:.2%}, "
         self._output.say(
             f"epoch {metrics.epoch}/{self._epochs}  loss {metrics.loss:.4f}  "
             f"accuracy: train {metrics.train_accuracy:.2%}, "
-            f"held-out {metrics.validation_accuracy:.2%}, test {metrics.test_accuracy:.2%}  "
+            f"{shown}test {metrics.test_accuracy:.2%}  "
             f"firing rate {metrics.firing_rate:.1%}  "
             f"{metrics.samples_per_second:,.0f} samples/s"
         )

@@ -44,6 +44,15 @@ class TrainOutcome:
     metrics: tuple[EpochMetrics, ...]
     best: EpochMetrics | None
 
+    @property
+    def choice(self) -> str | None:
+        """How the best epoch was chosen, in words; None before the first."""
+        if self.best is None:
+            return None
+        if self.best.validation_accuracy is None:
+            return "nothing is held out, the last is kept"
+        return "chosen on held-out samples"
+
     def document(self) -> dict[str, Any]:
         """Return the outcome as JSON data."""
         return {
@@ -52,6 +61,7 @@ class TrainOutcome:
             "recipe": self.recipe.name,
             "finished": self.finished,
             "epochs": len(self.metrics),
+            "choice": self.choice,
             "best": None if self.best is None else asdict(self.best),
             "last": asdict(self.metrics[-1]) if self.metrics else None,
         }
