@@ -164,3 +164,30 @@ def test_without_a_held_out_sample_the_last_epoch_is_kept_and_said_to_be(
     assert [ran.status for ran in said] == [0] * 4
     texts = [ran.out + ran.err for ran in said] + [(tmp_path / "run/metrics.csv").read_text()]
     assert not [text for text in texts if re.search(r"\bnan\b", text, re.IGNORECASE)]
+
+
+def late_recordings(folder: Path, *, first_us: int) -> Path:
+    """Write recordings of three digits whose events begin at a time, 0.05 seconds apart."""
+    for split in ("Train", "Test"):
+        for label in range(3):
+            path = folder / split / str(label) / f"{label + 1}.bin"
+            path.parent.mkdir(parents=True)
+            times = [first_us + 50_000 * step for step in range(4)]
+            path.write_bytes(b"".join(b"\1\2" + time.to_bytes(3, "big") for time in times))
+    return folder
+
+
+def test_events_that_all_come_too_late(tssl: Callable[..., Ran], tmp_path: Path) -> None:
+    late = late_recordings(tmp_path / "late", first_us=300_000)
+    recipe = CASES / "events_too_late.toml"
+    ran = tssl("train", recipe, "--data-dir", late, "--device", "cpu")
+    assert ran.status == 2
+    assert "holds no event inside time_steps x bin_us = 10 x 3000 us = 30 ms" in ran.err
+    assert "from 300 to 450 ms" in ran.err
+    assert "weight_scale" not in ran.err
+    assert not (tmp_path / "runs").exists()
+    longer = ["--set", "bin_us=40000", "--device", "cpu", "--out", "run"]
+    seen = tssl("train", recipe, "--data-dir", late, *longer)
+    assert seen.status == 0, seen.err
+    share = "warning: data set nmnist, train split: 50% of the events lie outside"
+    assert seen.err.count(share) == 1

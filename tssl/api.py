@@ -76,7 +76,10 @@ def train(
         raise ConfigError("resume: a run goes on in its own folder with its own weights")
     output = _output(progress)
     environment = workflow.Environment(
-        data_dir=_path(data_dir), device=device, on_download=output.download
+        data_dir=_path(data_dir),
+        device=device,
+        on_download=output.download,
+        on_warning=output.warn,
     )
     overrides = [f"{key}={_text(value)}" for key, value in (settings or {}).items()]
     named = None if recipe is None else str(recipe)
@@ -199,6 +202,7 @@ def run(
         steps=steps,
         data_dir=_path(data_dir),
         on_download=output.download,
+        on_warning=output.warn,
     )
     options = BackendOptions(timeout=timeout)
     return workflow.run(_net(net), backend, choice, _path(out), options, output.bar)
@@ -248,6 +252,7 @@ def verify(
         seed=seed,
         data_dir=_path(data_dir),
         on_download=output.download,
+        on_warning=output.warn,
     )
     with output.bar("verify", samples) as moved:
         return workflow.verify(_net(net), choice, BackendOptions(timeout=timeout), moved)

@@ -205,7 +205,10 @@ def train(output: Output, recipe: str | None, resume: Path | None, **options: An
     if not is_first_process():  # torchrun started several; one talks
         output = Output(as_json=False, quiet=True)
     environment = workflow.Environment(
-        data_dir=options["data_dir"], device=options["device"], on_download=output.download
+        data_dir=options["data_dir"],
+        device=options["device"],
+        on_download=output.download,
+        on_warning=output.warn,
     )
     overrides = [*options["overrides"], *_flag_overrides(options)]
     if resume is not None:
@@ -362,7 +365,7 @@ def run(output: Output, net: Path, backend: str, out: Path | None, **options: An
     from tssl.workflow.inputs import InputChoice
 
     lava = backend_options(options)
-    choice = InputChoice(on_download=output.download, **options)
+    choice = InputChoice(on_download=output.download, on_warning=output.warn, **options)
     outcome = workflow.run(net, backend, choice, out, lava, output.bar)
     if output.as_json:
         output.document(outcome.document())
@@ -393,7 +396,7 @@ def verify(output: Output, net: Path, **options: Any) -> None:  # noqa: ANN401
 
     backend = backend_options(options)
     options["samples"] = 10 if options["samples"] is None else options["samples"]
-    choice = InputChoice(on_download=output.download, **options)
+    choice = InputChoice(on_download=output.download, on_warning=output.warn, **options)
     with output.bar("verify", options["samples"]) as progress:
         proof = workflow.verify(net, choice, backend, progress)
     if output.as_json:
@@ -678,6 +681,8 @@ def data_fetch(output: Output, name: str, data_dir: Path | None) -> None:
         datasets.load(name, split, data_dir=data_dir, progress=output.download)
         for split in datasets.SPLITS
     ]
+    for dataset in loaded:
+        dataset.pass_on_warnings(output.warn)
     if output.as_json:
         sizes = {dataset.split: len(dataset.labels) for dataset in loaded}
         output.document({"schema_version": 1, "name": name, "samples": sizes})

@@ -66,6 +66,10 @@ class Output:
         """Write a line about what is going on."""
         self.progress.print(escape(text), soft_wrap=True)
 
+    def warn(self, text: str) -> None:
+        """Write a line about something that the user may not expect."""
+        self.say(f"warning: {text}")
+
     def document(self, document: Mapping[str, Any]) -> None:
         """Write the one JSON document."""
         text = json.dumps(_plain(document), indent=2, allow_nan=False)
@@ -163,13 +167,13 @@ class TrainingBar:
         )
         for layer in layers:
             if layer.firing_rate < _DEAD:
-                self._output.say(
-                    f"warning: layer {layer.layer} hardly fires ({layer.firing_rate:.2%} of its "
+                self._output.warn(
+                    f"layer {layer.layer} hardly fires ({layer.firing_rate:.2%} of its "
                     "neurons at a step): raise its weight_scale or lower its threshold"
                 )
             elif layer.firing_rate > _SATURATED:
-                self._output.say(
-                    f"warning: layer {layer.layer} is saturated ({layer.firing_rate:.2%} of its "
+                self._output.warn(
+                    f"layer {layer.layer} is saturated ({layer.firing_rate:.2%} of its "
                     "neurons fire at a step): lower its weight_scale or raise its threshold"
                 )
 

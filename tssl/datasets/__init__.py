@@ -3,7 +3,15 @@
 from importlib import import_module
 from pathlib import Path
 
-from tssl.datasets.dataset import SPLITS, Dataset, Description, EventSource, Progress, Source
+from tssl.datasets.dataset import (
+    SPLITS,
+    Dataset,
+    Description,
+    EventSource,
+    Progress,
+    Source,
+    Warn,
+)
 from tssl.datasets.events import Frames, PackedFrames
 from tssl.errors import ConfigError, DataError
 
@@ -17,6 +25,7 @@ __all__ = [
     "Progress",
     "SPLITS",
     "Source",
+    "Warn",
     "describe",
     "framing",
     "load",

@@ -57,6 +57,7 @@ class InputChoice:
     bin_us: int | None = None
     data_dir: Path | None = None
     on_download: datasets.Progress | None = None
+    on_warning: datasets.Warn | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -182,6 +183,7 @@ def _from_data_set(network: ChipNetwork, choice: InputChoice, name: str) -> Inpu
         frames=datasets.framing(name, time_steps=steps, bin_us=choice.bin_us),
         progress=choice.on_download,
     )
+    dataset.pass_on_warnings(choice.on_warning)
     train = encode(network, dataset, choice.samples)
     return Inputs(
         train=train,

@@ -79,11 +79,14 @@ class Environment:
         ``auto``, ``cpu`` or ``cuda``.
     on_download
         Told about files being downloaded.
+    on_warning
+        Told what is unusual about the data.
     """
 
     data_dir: Path | None = None
     device: str = "auto"
     on_download: datasets.Progress | None = None
+    on_warning: datasets.Warn | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -269,6 +272,8 @@ def _fit(
     recipe: Recipe, run: RunDirectory, environment: Environment, origin: Origin | None = None
 ) -> Fit:
     device = choose_device(environment.device)
-    train_split, test_split = load_splits(recipe, environment.data_dir, environment.on_download)
+    train_split, test_split = load_splits(
+        recipe, environment.data_dir, environment.on_download, environment.on_warning
+    )
     start = None if origin is None else _starting_point(recipe, origin, train_split)
     return Fit(recipe, run, train_split, test_split, device, start)
