@@ -191,3 +191,18 @@ def test_events_that_all_come_too_late(tssl: Callable[..., Ran], tmp_path: Path)
     assert seen.status == 0, seen.err
     share = "warning: data set nmnist, train split: 50% of the events lie outside"
     assert seen.err.count(share) == 1
+
+
+def test_a_page_without_pictures_says_why(tssl: Callable[..., Ran], tmp_path: Path) -> None:
+    spikes = tmp_path / "spikes.npy"
+    spikes.write_bytes((CASES / "input9.npy").read_bytes())
+    tssl("run", CASES / "name_a.net", "--input", "spikes.npy", "--backend", "engine", "--out", "A")
+    asked = ["report", "A", "--profile", "loihi2", "--html", "page.html"]
+    assert "warning" not in tssl(*asked).err
+    assert 'class="raster"' in (tmp_path / "page.html").read_text(encoding="utf-8")
+    spikes.unlink()
+    why = f"Not shown: {spikes} is not there any more."
+    assert tssl(*asked).err == f"warning: page.html, pictures of name_a: {why}\n"
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert why in page
+    assert 'class="raster"' not in page

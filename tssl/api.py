@@ -264,6 +264,7 @@ def report(
     *,
     html: PathLike | None = None,
     io: bool = False,
+    data_dir: PathLike | None = None,
 ) -> "Report":
     """Estimate energy and latency of a result on hardware profiles.
 
@@ -277,6 +278,9 @@ def report(
         Also write one self-contained page.
     io
         Price input and output too, where the profile can.
+    data_dir
+        Where to look for the data of the page's pictures; where the run found them when None.
+        Nothing is downloaded.
 
     Raises
     ------
@@ -291,7 +295,7 @@ def report(
     names = [profiles] if isinstance(profiles, str) else list(profiles)
     (found,) = workflow.reports([_folder(result)], names, CostOptions(io=io))
     if html is not None:
-        workflow.write_page([found], Path(html))
+        workflow.write_page([found], Path(html), _path(data_dir))
     return found
 
 

@@ -429,6 +429,11 @@ def verify(output: Output, net: Path, **options: Any) -> None:  # noqa: ANN401
     show_default=True,
     help="Cores on the mesh by a simple rule, or by search for short ways.",
 )
+@click.option(
+    "--data-dir",
+    type=FOLDER,
+    help="Where to look for the data of the page's pictures [where the run found them].",
+)
 @common
 def report(output: Output, results: tuple[Path, ...], html: Path | None, **options: Any) -> None:  # noqa: ANN401
     """Estimate energy and latency of each RESULT, a folder written by `tssl run`.
@@ -443,8 +448,8 @@ def report(output: Output, results: tuple[Path, ...], html: Path | None, **optio
 
     chosen = CostOptions(io=options["io"], search=options["placement"] == "search")
     found = workflow.reports(results, options["profiles"], chosen)
-    if html is not None:
-        workflow.write_page(found, html)
+    for missing in workflow.write_page(found, html, options["data_dir"]) if html else ():
+        output.warn(missing)
     if output.as_json:
         output.document(workflow.joined(found))
         return

@@ -154,14 +154,29 @@ def report(directory: Path, profiles: Sequence[str], options: CostOptions | None
     )
 
 
-def write_page(found: Sequence[Report], path: Path) -> None:
-    """Write one page about all reports; the first sample of each result is run again for it."""
-    sheets = []
+def write_page(found: Sequence[Report], path: Path, data_dir: Path | None = None) -> list[str]:
+    """Write one page about all reports; the first sample of each result is run again for it.
+
+    Parameters
+    ----------
+    data_dir
+        Where to look for data sets first; where each run found its own when None. Nothing is
+        downloaded.
+
+    Returns
+    -------
+    missing
+        A sentence for each result whose sample could not be run again: what is not shown, and why.
+    """
+    sheets, missing = [], []
     for each in found:
-        traces, note = traces_of(each.network, each.result, each.net)
+        traces, note = traces_of(each.network, each.result, each.net, data_dir)
+        if not traces:
+            missing.append(f"{path}, pictures of {each.sheet.result.network}: {note}")
         weights = {layer.name: layer.weight for layer in each.network.layers}
         sheets.append(replace(each.sheet, weights=weights, traces=traces, traces_note=note))
     write_text(path, render_page(sheets))
+    return missing
 
 
 def joined(found: Sequence[Report]) -> dict[str, Any]:

@@ -83,6 +83,7 @@ def run_network(
         data=inputs.text,
         labels=inputs.labels,
         started=started,
+        source=inputs.source,
     )
 
 
