@@ -4,7 +4,6 @@ Each arrow is a file, here too: a verb takes what the one before it returned, or
 what it wrote. Rooms are imported inside the verbs, so that ``import tssl`` stays fast.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -81,15 +80,15 @@ def train(
         on_download=output.download,
         on_warning=output.warn,
     )
-    overrides = [f"{key}={_text(value)}" for key, value in (settings or {}).items()]
+    changes = settings or {}
     named = None if recipe is None else str(recipe)
     if resume is not None:
-        fit = workflow.resume(Path(resume), named, overrides, environment)
+        fit = workflow.resume(Path(resume), named, changes, environment)
     else:
         start = None
         if origin is not None:
             start = workflow.Origin(run=_folder(origin), target=target)
-        fit = workflow.start(named, overrides, _path(out), environment, start)
+        fit = workflow.start(named, changes, _path(out), environment, start)
     with TrainingBar(output, epochs=fit.recipe.training.epochs, samples=len(fit.train)) as bar:
         return workflow.train(fit, bar)
 
@@ -138,11 +137,7 @@ def export(
         samples=samples,
         proof_samples=proof_samples,
         lava=lava,
-        weight_bits=tuple(
-            f"{layer}={count}" if layer else str(count)
-            for layer, count in bits.items()
-            if count is not None
-        ),
+        weight_bits={layer: count for layer, count in bits.items() if count is not None},
     )
     with _output(progress).bar("proof", proof_samples) as moved:
         return workflow.export(_folder(run), target, _path(out), options, moved)
@@ -313,8 +308,3 @@ def _net(made: "ExportOutcome | PathLike") -> Path:
 
 def _path(given: PathLike | None) -> Path | None:
     return None if given is None else Path(given)
-
-
-def _text(value: object) -> str:
-    """Return a setting as the command line would get it."""
-    return value if isinstance(value, str) else json.dumps(value)

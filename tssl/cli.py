@@ -28,9 +28,11 @@ from tssl.options import (
     PROFILES_OR_ALL,
     RECIPES,
     backend_options,
+    bits_of,
     common,
     input_options,
     lava_options,
+    settings_of,
 )
 from tssl.terminal import Output, TrainingBar, show_layers, show_proof
 from tssl.version import __version__
@@ -210,14 +212,16 @@ def train(output: Output, recipe: str | None, resume: Path | None, **options: An
         on_download=output.download,
         on_warning=output.warn,
     )
-    overrides = [*options["overrides"], *_flag_overrides(options)]
+    flags = _flag_settings(options)
+    changes = settings_of(options["overrides"])
+    settings = {key: value for key, value in changes.items() if key not in flags} | flags
     if resume is not None:
-        fit = workflow.resume(resume, recipe, overrides, environment)
+        fit = workflow.resume(resume, recipe, settings, environment)
         if fit.is_finished:
             output.say(f"{resume}: all epochs are done; --epochs N trains on")
     else:
         start = None if origin is None else workflow.Origin(run=origin, target=options["target"])
-        fit = workflow.start(recipe, overrides, options["out"], environment, start)
+        fit = workflow.start(recipe, settings, options["out"], environment, start)
     with TrainingBar(output, epochs=fit.recipe.training.epochs, samples=len(fit.train)) as bar:
         outcome = workflow.train(fit, bar, tensorboard=options["tensorboard"])
     if is_first_process():
@@ -237,9 +241,9 @@ def _check_usage(
         raise click.UsageError("--target is of training on a chip's integers: give --from RUN too")
 
 
-def _flag_overrides(options: dict[str, Any]) -> list[str]:
+def _flag_settings(options: dict[str, Any]) -> dict[str, Any]:
     names = ("epochs", "batch_size", "lr", "seed")
-    return [f"training.{name}={options[name]}" for name in names if options[name] is not None]
+    return {f"training.{name}": options[name] for name in names if options[name] is not None}
 
 
 def _print_training(output: Output, outcome: Any) -> None:  # noqa: ANN401 - TrainOutcome
@@ -304,6 +308,7 @@ def export(output: Output, run: Path, target: str, path: Path | None, **options:
     from tssl.workflow.inputs import InputChoice
 
     backend = backend_options(options)
+    options["weight_bits"] = bits_of(options["weight_bits"])
     folder: Path | None = options.pop("bundle")
     chosen = workflow.ExportOptions(backend=backend, **options)
     if folder is not None:

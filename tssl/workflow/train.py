@@ -1,6 +1,6 @@
 """Train a network from a recipe, or go on with a run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,7 @@ class Origin:
 
 def start(
     recipe: str | None,
-    overrides: Sequence[str],
+    settings: Mapping[str, Any],
     out: Path | None,
     environment: Environment,
     origin: Origin | None = None,
@@ -119,8 +119,8 @@ def start(
     ----------
     recipe
         A shipped name or the path of a TOML file; the origin's own when None.
-    overrides
-        ``KEY=VALUE`` pairs.
+    settings
+        Changes to the recipe by key, see :func:`tssl.spec.load_recipe`.
     out
         Folder of the run; ``runs/NAME`` when None, or ``runs/NAME-chip`` for the chip's integers.
     origin
@@ -131,7 +131,7 @@ def start(
     ConfigError, DataError
         See :func:`tssl.spec.load_recipe` and :func:`tssl.datasets.load`.
     """
-    loaded = load_recipe(_recipe_file(recipe, origin), overrides)
+    loaded = load_recipe(_recipe_file(recipe, origin), settings)
     suffix = "-chip" if loaded.training.forward == "chip" else ""
     run = RunDirectory(out or Path("runs") / f"{loaded.name}{suffix}")
     if is_first_process():
@@ -143,7 +143,7 @@ def start(
 
 
 def resume(
-    directory: Path, recipe: str | None, overrides: Sequence[str], environment: Environment
+    directory: Path, recipe: str | None, settings: Mapping[str, Any], environment: Environment
 ) -> Fit:
     """Prepare to go on with a run; only ``training.epochs`` may be changed.
 
@@ -157,11 +157,11 @@ def resume(
     CheckpointError
         When there is no run, or its state is damaged.
     ConfigError
-        When an override would change anything else.
+        When a setting would change anything else.
     """
     run = RunDirectory(directory)
     stored = run.load_recipe()
-    changed = load_recipe(run.recipe if recipe is None else recipe_path(recipe), overrides)
+    changed = load_recipe(run.recipe if recipe is None else recipe_path(recipe), settings)
     if identity(changed) != identity(stored):
         raise ConfigError(
             f"--resume {directory}: only --epochs may change; start a new run for anything else"
