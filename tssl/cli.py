@@ -80,7 +80,7 @@ def _explained(error: Exception) -> tuple[str, int]:
         asked = context.command_path if context else "tssl"
         return f"{error.format_message()} (see `{asked} --help`)", error.exit_code
     if isinstance(error, MemoryError):
-        return f"not enough memory: {error}; use fewer samples or steps", 2
+        return f"not enough memory: {error}; free some, or ask for less at a time", 2
     if isinstance(error, ModuleNotFoundError):
         name = error.name or "tssl"
         if name in ("tssl", *sys.stdlib_module_names) or "." in name:
@@ -130,7 +130,7 @@ def cli() -> None:
 def demo(output: Output, out: Path) -> None:
     """Go the whole way on bundled data: train, export, run, verify, report.
 
-    Each step is a command that is shown before it runs. Lava is asked where it is installed.
+    Each step is a command that is shown before it runs. Lava takes part where it is installed.
 
     \b
     Example:
@@ -335,7 +335,7 @@ def export(output: Output, run: Path, target: str, path: Path | None, **options:
     show_proof(output, document["proof"])
     if document["proof"]["verdict"] != "PASS":
         cure = "run `tssl lava install`, then" if chosen.lava else "when wanted, run"
-        output.line(f"Lava was not heard: {cure} `tssl verify` on the file")
+        output.line(f"Not compared with Lava: {cure} `tssl verify` on the file")
     output.line(
         f"{outcome.path}: accuracy float {outcome.float_accuracy:.2%}, "
         f"chip {outcome.chip_accuracy:.2%} ({outcome.samples} test samples)"
@@ -739,7 +739,7 @@ def lava() -> None:
 @click.option("--lava-python", envvar=LAVA_PYTHON, help=f"Interpreter with Lava [{LAVA_PYTHON}].")
 @common
 def lava_install(output: Output, lava_python: str | None) -> None:
-    """Put Lava beside tssl, against the word of its own metadata.
+    """Install Lava beside tssl, although its metadata ask for other versions.
 
     \b
     Example:

@@ -47,7 +47,7 @@ class Quantity:
     Parameters
     ----------
     value, low, high
-        In ``unit``. Where nobody gives a band, ``low`` and ``high`` equal ``value``.
+        In ``unit``. Where no source gives a band, ``low`` and ``high`` equal ``value``.
     kind
         How the figure is known, see :data:`Kind`.
     source

@@ -177,7 +177,7 @@ def lava_options(command: Command) -> Command:
     timeout = click.option(
         "--timeout",
         type=_Seconds(min=0, max=1e9, min_open=True),
-        help="Seconds that Lava may take [no limit while it moves].",
+        help="Seconds that Lava may take [no limit while it advances].",
     )
     python = click.option(
         "--lava-python", envvar=LAVA_PYTHON, help=f"Interpreter with Lava [{LAVA_PYTHON}]."

@@ -157,7 +157,7 @@ CASES: dict[str, list[Case]] = {
              "cannot be written"),
         Case(f"train {LONG}", "a name that is too long", "nnn", "File name too long"),
         Case("train digits --epochs 1 --out run", "a folder with another run", "run",
-             "go on with --resume run or choose another folder"),
+             "go on with `tssl train --resume run` or choose another folder"),
         Case("train digits --epochs 1 --out new", "a number of processes that is none",
              "WORLD_SIZE = 'two'", "no count of processes", environment={"WORLD_SIZE": "two"}),
         Case("train digits --epochs 1 --out new", "a process that is not there", "RANK = 3",

@@ -46,7 +46,7 @@ def test_page(folder: Path, tmp_path: Path) -> None:
     assert "quantized trainer" in text
     assert "run again: same output spikes" in text
     assert 'class="raster"' in text
-    assert "not asked for" in text  # a witness that was not heard is not hidden
+    assert "not asked for" in text  # a comparison that was left out is not hidden
     assert "<script src" not in text
 
 

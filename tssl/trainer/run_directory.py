@@ -222,7 +222,7 @@ class RunDirectory:
         files = any(path.exists() for path in (self.recipe, self.best, self.last))
         if files or (self.state.exists() and not self._never_began()):
             raise ConfigError(
-                f"{self.path}: already holds a run; go on with --resume {self.path} "
+                f"{self.path}: already holds a run; go on with `tssl train --resume {self.path}` "
                 "or choose another folder with --out"
             )
 

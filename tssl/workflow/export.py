@@ -49,7 +49,7 @@ class ExportOptions:
     proof_samples
         Test samples for the proof.
     lava
-        Whether Lava is asked; when it is not installed the proof says so.
+        Whether to compare with Lava; when it is not installed the proof says so.
     weight_bits
         Bits by layer, ``""`` standing for all of them; later entries override earlier ones. As
         many as the target has where nothing is said.

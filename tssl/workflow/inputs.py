@@ -131,8 +131,8 @@ def encode(network: ChipNetwork, dataset: Dataset, samples: int | None = None) -
     """
     if network.encoding is None:
         raise ConfigError(
-            f"network {network.name} does not say how samples become input; "
-            "encode them yourself and use --input FILE.npy"
+            f"network {network.name}: how samples become its input is not in the file; "
+            "encode them yourself and give them with `tssl run --input FILE.npy`"
         )
     if network.input.shape not in (dataset.shape, (int(np.prod(dataset.shape)),)):
         raise DataError(
