@@ -493,6 +493,7 @@ def _source(stored: Any) -> InputSource | None:  # noqa: ANN401 - JSON
     for name, value in vars(source).items():
         if value is not None and not isinstance(value, str):
             raise TypeError(f"source: {name} is no text")
+        (value or "").encode()  # half a character cannot be printed
     return source
 
 
