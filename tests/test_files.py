@@ -181,6 +181,13 @@ def test_missing_json_is_the_error_asked_for(tmp_path: Path):
         files.read_json(tmp_path / "none.json", CheckpointError)
 
 
+def test_a_byte_order_mark_is_no_error(tmp_path: Path):
+    (tmp_path / "x.toml").write_bytes(b"\xef\xbb\xbfa = 1\n")
+    assert files.read_toml(tmp_path / "x.toml") == {"a": 1}
+    (tmp_path / "x.json").write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    assert files.read_json(tmp_path / "x.json", ConfigError) == {"a": 1}
+
+
 def test_toml_becomes_tables(tmp_path: Path):
     (tmp_path / "x.toml").write_text("a = 1\n[b]\nc = 'd'\n")
     assert files.read_toml(tmp_path / "x.toml") == {"a": 1, "b": {"c": "d"}}

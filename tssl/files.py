@@ -22,6 +22,9 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+_ENCODING = "utf-8-sig"
+"""Of what is read: UTF-8, with or without the byte-order mark that some editors write first."""
+
 _MOST_TOML, _LONGEST_LINE = 256 << 10, 5000
 """Characters; a dotted key takes time by the square of its length."""
 
@@ -189,7 +192,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         When the file is missing, unreadable or not TOML (with line and column).
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding=_ENCODING)
         if max(map(len, text.splitlines()), default=0) > _LONGEST_LINE or len(text) > _MOST_TOML:
             raise ConfigError(
                 f"{path}: is too large for a file of settings: at most {_MOST_TOML:,} characters, "
@@ -205,7 +208,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 def read_json(path: Path, error_class: type[TsslError]) -> dict[str, Any]:
     """Return a JSON object; failures become ``error_class``."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding=_ENCODING))
     except OSError as error:
         raise error_class(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # brackets nested thousands deep

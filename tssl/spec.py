@@ -1,8 +1,7 @@
 """What a user writes: a recipe (data, encoding, network, training), validated, as TOML."""
 
 import difflib
-import json
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -375,19 +374,25 @@ _PLAIN = {
 """What pydantic says of a table or list in Python's words, in those of a TOML file."""
 
 
-def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
-    """Read a recipe file and apply ``KEY=VALUE`` overrides.
+def load_recipe(path: Path, settings: Mapping[str, Any] | None = None) -> Recipe:
+    """Read a recipe file and change some of its keys.
+
+    Parameters
+    ----------
+    settings
+        New values by key; ``section.key``, or the bare key where only one section has it. Of
+        several for one key the last counts.
 
     Raises
     ------
     ConfigError
         When the file cannot be read, a key is unknown or a value is not allowed.
     """
-    tables, changes = read_toml(path), list(overrides)
-    for override in changes:
-        _apply(tables, override)
-    shown = ", ".join(_short(change) for change in changes)
-    return recipe_from_tables(tables, f"{path} with {shown}" if changes else str(path))
+    tables = read_toml(path)
+    for key, value in (settings or {}).items():
+        _set(tables, key, value)
+    shown = ", ".join(_short(f"{key}={value}") for key, value in (settings or {}).items())
+    return recipe_from_tables(tables, f"{path} with {shown}" if settings else str(path))
 
 
 def recipe_from_tables(tables: dict[str, Any], origin: str) -> Recipe:
@@ -398,18 +403,15 @@ def recipe_from_tables(tables: dict[str, Any], origin: str) -> Recipe:
         raise ConfigError(f"{origin}: {_first_problem(error)}") from error
 
 
-def _apply(tables: dict[str, Any], override: str) -> None:
-    """Set one ``section.key=value`` in place; a bare key is looked up in the sections."""
-    key, separator, text = override.partition("=")
-    if not separator or not key.strip():
-        raise ConfigError(f"--set {override!r}: expected KEY=VALUE, e.g. training.lr=1e-3")
-    path = _full_key(key.strip()).split(".")
+def _set(tables: dict[str, Any], key: str, value: object) -> None:
+    """Set one ``section.key`` in place; a bare key is looked up in the sections."""
+    path = _full_key(key).split(".")
     table = tables
     for name in path[:-1]:
         table = table.setdefault(name, {})
         if not isinstance(table, dict):
-            raise ConfigError(f"--set {override!r}: {name} is not a table")
-    table[path[-1]] = _value(text.strip())
+            raise ConfigError(f"setting {key!r}: {name} is not a table")
+    table[path[-1]] = value
 
 
 def _full_key(key: str) -> str:
@@ -419,15 +421,7 @@ def _full_key(key: str) -> str:
     if len(found) == 1:
         return found[0]
     known = sorted({field for model in _SECTIONS.values() for field in model.model_fields})
-    raise ConfigError(f"--set {key}: unknown key{_did_you_mean(key, known)}")
-
-
-def _value(text: str) -> Any:  # noqa: ANN401 - any TOML value
-    """Return numbers, booleans and lists as such, everything else as text."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):  # brackets nested thousands deep
-        return text.strip("\"'")
+    raise ConfigError(f"setting {key!r}: unknown key{_did_you_mean(key, known)}")
 
 
 def _first_problem(error: ValidationError) -> str:

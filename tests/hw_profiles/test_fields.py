@@ -100,6 +100,8 @@ def test_graded_input():
     check_limits(LOIHI1, network, (0, 1))
     check_limits(LOIHI2, network, (-(2**31) + 1, 2**31 - 1))
     assert "input: spikes carry values up to 15, at most 1" in refusal(network, LOIHI1, (0, 15))
-    assert "up to -3, at most 1" in refusal(network, LOIHI1, (-3, 2))
+    assert "up to 2, at most 1" in refusal(network, LOIHI1, (-3, 2))
+    assert "down to -1, at least 0" in refusal(network, LOIHI1, (-1, 1)), "a spike has no sign"
+    assert "0 and 1 are spikes on every chip" in refusal(network, LOIHI1, (0, 2))
     block = InputLayer(shape=(4,), neuron=NEURON)  # there the integers are biases
     check_limits(LOIHI1, replace(network, input=block), (0, 15))

@@ -34,7 +34,7 @@ def exported_events(tmp_path_factory: pytest.TempPathFactory) -> ExportOutcome:
     recipe = folder / "blinking.toml"
     recipe.write_text(blinking.recipe().to_toml())
     run = folder / "run"
-    train(start(str(recipe), [], run, Environment(device="cpu")), tiny.Watcher())
+    train(start(str(recipe), {}, run, Environment(device="cpu")), tiny.Watcher())
     return export(run, "loihi1", folder / "x.net", QUICK, lambda _: None)
 
 

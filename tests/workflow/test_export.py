@@ -188,15 +188,16 @@ def test_inspection(exported: ExportOutcome) -> None:
 
 
 def test_bits_for_all_layers_and_for_one(trained: Path, tmp_path: Path) -> None:
-    options = ExportOptions(samples=60, lava=False, weight_bits=("4", "dense2=8"))
+    options = ExportOptions(samples=60, lava=False, weight_bits={"": 4, "dense2": 8})
     outcome = export(trained, "loihi2", tmp_path / "x.net", options, lambda _: None)
     assert [report.largest_weight for report in outcome.layers] == [14, 254]
     assert outcome.proof.verdict == "PASS without Lava"
 
 
-@pytest.mark.parametrize("given", ["x", "dense1=", "dense1=x", "=", "-3", "4.5"])
-def test_bits_that_are_no_number(given: str, trained: Path, tmp_path: Path) -> None:
-    options = ExportOptions(lava=False, weight_bits=(given,))
-    with pytest.raises(ConfigError, match=r"--weight-bits.*expected N or LAYER=N"):
+@pytest.mark.parametrize("given", ["4", 4.5, True])
+@pytest.mark.parametrize("layer", ["", "dense1"])
+def test_bits_that_are_no_number(given: object, layer: str, trained: Path, tmp_path: Path) -> None:
+    options = ExportOptions(lava=False, weight_bits={layer: given})  # type: ignore[dict-item]
+    with pytest.raises(ConfigError, match=r"weight bits of .*: .* is not a whole number"):
         export(trained, "loihi2", tmp_path / "x.net", options, lambda _: None)
     assert not list(tmp_path.glob("x*"))

@@ -47,7 +47,9 @@ def test_encode_applies_the_networks_encoding(shape: tuple[int, ...]) -> None:
 
 
 def test_encode_without_encoding() -> None:
-    with pytest.raises(ConfigError, match=r"does not say how.*--input"):
+    with pytest.raises(
+        ConfigError, match=r"how samples become its input is not in.*tssl run --input"
+    ):
         encode(network(encoding=None), tiny.dataset())
 
 

@@ -161,7 +161,8 @@ class _Fitter:
                 f"layer {name}: was trained on weights up to {largest} in steps of "
                 f"{plan.weight_step}; the target and --weight-bits allow "
                 f"{self.limits.largest_weight} in steps of {self.limits.weight_step}; "
-                "train it with this --target, or ask for more bits"
+                "train it for this target (`tssl train --from RUN --target PROFILE`), or ask for "
+                "more bits"
             )
         self.limits = replace(self.limits, weight_bits=(largest + 2).bit_length() - 1)
         layer = self._layer(plan.scales[name])

@@ -212,7 +212,7 @@ class _Member:
 def _check_input(network: ChipNetwork, train: IntArray) -> None:
     if not network.is_chain:
         raise UnsupportedLayerError(
-            f"network {network.name}: Lava's netx runs chains only; use --backend engine"
+            f"network {network.name}: Lava's netx runs chains only; use `tssl run --backend engine`"
         )
     if train.size and not (_INT32.min <= train.min() and train.max() <= _INT32.max):
         raise DataError(f"network {network.name}: inputs exceed Lava's 32-bit spikes")

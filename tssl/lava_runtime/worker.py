@@ -232,7 +232,7 @@ class Worker:
         if now - self._moved > patience:
             raise BackendTimeoutError(
                 f"Lava did not advance for {patience:.0f} seconds and was stopped; "
-                "another engine for the same network: --backend engine"
+                "`tssl run --backend engine` runs the same network without Lava"
             )
 
     def _failure(self) -> TsslError:

@@ -5,7 +5,7 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -234,13 +234,14 @@ class Fit:
     def _finish_epoch(self) -> tuple[EpochMetrics, list[LayerMetrics]]:
         progress = self.progress
         validation, test = self._evaluate(self.validation), self._evaluate(self.test)
+        held_out = len(self.validation)
         metrics = EpochMetrics(
             epoch=progress.epoch + 1,
             loss=progress.loss_sum / len(self.train),
             train_accuracy=progress.correct / len(self.train),
-            validation_accuracy=_share(validation.spikes, len(self.validation)),
-            test_accuracy=_share(test.spikes, len(self.test)),
-            test_accuracy_psp=_share(test.psp, len(self.test)),
+            validation_accuracy=validation.spikes / held_out if held_out else None,
+            test_accuracy=test.spikes / len(self.test),
+            test_accuracy_psp=test.psp / len(self.test),
             firing_rate=progress.firing_rate,
             seconds=progress.seconds,
             samples_per_second=len(self.train) / max(progress.seconds, 1e-9),
@@ -268,15 +269,16 @@ class Fit:
         self.run.save_state(self.recipe, self.network, self.optimizer, self.progress, self.plan)
 
     def _checkpoint(self, metrics: EpochMetrics) -> Checkpoint:
-        provenance = {
+        provenance: dict[str, Any] = {
             "tssl": __version__,
             "torch": torch.__version__,
             "python": platform.python_version(),
             "data": self.train.dataset.source,
             "epoch": metrics.epoch,
-            "validation_accuracy": metrics.validation_accuracy,
             "test_accuracy": metrics.test_accuracy,
         }
+        if metrics.validation_accuracy is not None:
+            provenance["validation_accuracy"] = metrics.validation_accuracy
         return Checkpoint(
             recipe=self.recipe,
             input_shape=self.input_shape,
@@ -291,6 +293,12 @@ class Fit:
         training = self.recipe.training
         order = np.random.default_rng((training.seed, 1)).permutation(len(dataset.labels))
         held_out = round(len(order) * training.validation)
+        if training.patience and not held_out:
+            raise ConfigError(
+                f"training.patience = {training.patience} needs held-out samples, and "
+                f"training.validation = {training.validation:g} of {len(order)} samples is none; "
+                f"use at least {1 / len(order):.1g}, or no patience"
+            )
         train, validation = (
             Samples.encoded(dataset, np.sort(part), self.encoding, device)
             for part in (order[held_out:], order[:held_out])
@@ -311,10 +319,6 @@ def choose_device(name: str) -> str:
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("--device cuda: PyTorch finds no CUDA device; use --device cpu")
     return name
-
-
-def _share(count: int, samples: int) -> float:
-    return count / samples if samples else math.nan
 
 
 def _sample_shape(dataset: Dataset) -> tuple[int, int, int]:

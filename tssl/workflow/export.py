@@ -1,6 +1,6 @@
 """Turn a trained network into a proven ``.net`` file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,6 @@ from tssl.workflow.inputs import Inputs, encode, encoded
 from tssl.workflow.proof import Proof, Stage, compare_chunks, lava_stage
 from tssl.workflow.run import run_network
 
-_MOST_DIGITS = 4
 CALIBRATION_SAMPLES = 512
 CALIBRATION_FRAMES = 2560
 """Of events, however long a sample: in deeper layers as much memory as that many pictures."""
@@ -50,16 +49,17 @@ class ExportOptions:
     proof_samples
         Test samples for the proof.
     lava
-        Whether Lava is asked; when it is not installed the proof says so.
+        Whether to compare with Lava; when it is not installed the proof says so.
     weight_bits
-        ``N`` for all layers or ``LAYER=N`` for one; as many as the target has otherwise.
+        Bits by layer, ``""`` standing for all of them; later entries override earlier ones. As
+        many as the target has where nothing is said.
     """
 
     data_dir: Path | None = None
     samples: int = 1000
     proof_samples: int = 20
     lava: bool = True
-    weight_bits: tuple[str, ...] = ()
+    weight_bits: Mapping[str, int] = field(default_factory=dict)
     backend: BackendOptions = field(default_factory=BackendOptions)
 
 
@@ -195,17 +195,17 @@ def input_range(checkpoint: Checkpoint, dataset: Dataset) -> tuple[int, int]:
     return int(low), int(high)
 
 
-def _bits_of_layers(checkpoint: Checkpoint, given: Sequence[str]) -> dict[str, int]:
-    """Return the bits by layer; later entries override earlier ones."""
+def _bits_of_layers(checkpoint: Checkpoint, given: Mapping[str, int]) -> dict[str, int]:
+    """Return the bits of each layer that is named, alone or with all others."""
     network = checkpoint.recipe.network
     layers = zip(network.layer_names, network.layers, strict=True)
     names = [name for name, layer in layers if layer.type != "pool"]
     bits: dict[str, int] = {}
-    for entry in given:
-        name, _, number = entry.rpartition("=")
-        if not number.isdecimal() or len(number) > _MOST_DIGITS:
-            raise ConfigError(f"--weight-bits {entry}: expected N or LAYER=N")
-        bits.update(dict.fromkeys([name] if name else names, int(number)))
+    for name, number in given.items():
+        if type(number) is not int:
+            who = f"layer {name}" if name else "all layers"
+            raise ConfigError(f"weight bits of {who}: {number!r} is not a whole number")
+        bits.update(dict.fromkeys([name] if name else names, number))
     return bits
 
 

@@ -15,6 +15,7 @@ from tssl import datasets, netx
 from tssl.chip import ChipNetwork, Encoding, IntArray
 from tssl.datasets import Dataset
 from tssl.errors import ConfigError, DataError
+from tssl.results import InputSource
 
 DEFAULT_STEPS = 16
 _MOST_STEPS = 10_000_000
@@ -45,6 +46,8 @@ class InputChoice:
         Smallest and largest of random integers; None for spikes, zero or one.
     bin_us
         Microseconds of a time step of events; None for those of the data set.
+    offline
+        Take only data that are on this machine; download nothing.
     """
 
     data: str | None = None
@@ -56,7 +59,9 @@ class InputChoice:
     input_range: tuple[int, int] | None = None
     bin_us: int | None = None
     data_dir: Path | None = None
+    offline: bool = False
     on_download: datasets.Progress | None = None
+    on_warning: datasets.Warn | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,12 +76,15 @@ class Inputs:
         ``(samples,)`` or None.
     text
         What it is, for people.
+    source
+        Where it came from, for programs; None where that is of no use.
     """
 
     train: IntArray
     time_steps: int
     labels: IntArray | None
     text: str
+    source: InputSource | None = None
 
     @property
     def samples(self) -> int:
@@ -123,8 +131,8 @@ def encode(network: ChipNetwork, dataset: Dataset, samples: int | None = None) -
     """
     if network.encoding is None:
         raise ConfigError(
-            f"network {network.name} does not say how samples become input; "
-            "encode them yourself and use --input FILE.npy"
+            f"network {network.name}: how samples become its input is not in the file; "
+            "encode them yourself and give them with `tssl run --input FILE.npy`"
         )
     if network.input.shape not in (dataset.shape, (int(np.prod(dataset.shape)),)):
         raise DataError(
@@ -181,13 +189,16 @@ def _from_data_set(network: ChipNetwork, choice: InputChoice, name: str) -> Inpu
         data_dir=choice.data_dir,
         frames=datasets.framing(name, time_steps=steps, bin_us=choice.bin_us),
         progress=choice.on_download,
+        offline=choice.offline,
     )
+    dataset.pass_on_warnings(choice.on_warning)
     train = encode(network, dataset, choice.samples)
     return Inputs(
         train=train,
         time_steps=steps,
         labels=dataset.labels[: choice.samples],
         text=f"{name}, {choice.split} split",
+        source=InputSource(data=name, split=choice.split, data_dir=_absolute(choice.data_dir)),
     )
 
 
@@ -206,7 +217,14 @@ def _from_file(
     if own_steps is not None and choice.steps not in (None, own_steps):
         raise ConfigError(f"--steps {choice.steps}: {text} holds {own_steps} time steps")
     steps = own_steps or _steps(network, choice)
-    return Inputs(train=train, time_steps=steps, labels=None, text=text)
+    source = InputSource(file=_absolute(file) if isinstance(file, Path) else None)
+    return Inputs(train=train, time_steps=steps, labels=None, text=text, source=source)
+
+
+def _absolute(path: Path | None) -> str | None:
+    """Return where a path leads from anywhere; None when its name is no text."""
+    text = None if path is None else os.path.abspath(path)
+    return text if text is not None and text == printable(Path(text)) else None
 
 
 def printable(path: Path) -> str:
@@ -242,7 +260,8 @@ def _random(network: ChipNetwork, choice: InputChoice) -> Inputs:
     else:
         values = (rng.random((steps, samples, network.input.neurons)) < 0.3).astype(np.int64)
     text = f"random input, seed {seed}"
-    return Inputs(train=values, time_steps=steps, labels=None, text=text)
+    source = InputSource()
+    return Inputs(train=values, time_steps=steps, labels=None, text=text, source=source)
 
 
 def _steps(network: ChipNetwork, choice: InputChoice) -> int:
