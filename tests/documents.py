@@ -29,6 +29,7 @@ _PROCESSOR = ("model name", "cpu family", "model")
 _WAITING = "no batch is done yet"
 """How a line begins that is printed only where the first batch takes long."""
 _SPEED = re.compile(r"[\d,]+ samples/s")
+_DIGEST = re.compile(r"\b[0-9a-f]{64}\b")
 _NUMBER = re.compile(r"-?[\d#][\d#.,:\N{NARROW NO-BREAK SPACE}]*")
 
 
@@ -143,6 +144,7 @@ def _same(shown: str, printed: str, *, numbers: bool) -> bool:
 
 def _form(line: str) -> str:
     """Return a line without its numbers, their prefixes and the widths of its columns."""
+    line = _DIGEST.sub("#", line)
     line = re.sub(r"(?<=[\d ])[pnµmkM](?=[JsW]\b)", "", line)
     return " ".join(re.sub("─+", "─", _NUMBER.sub("#", line)).split())
 

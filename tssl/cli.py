@@ -457,7 +457,7 @@ def _print_reports(output: Output, found: list[Any]) -> None:
 
     for each in found:
         show_result(each.result, output.results)
-        show_operations(each.result, output.results)
+        show_operations(each.result, output.results, each.input_neurons)
     costs = [cost for each in found for cost in each.costs]
     too_many = len(costs) > _MOST_IN_FULL
     if len(costs) > 1:
