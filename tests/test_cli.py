@@ -447,7 +447,7 @@ WRONG: dict[str, Wrong] = {
     ),
     "target too small": (
         lambda t, w: ["export", w / "run", "--target", "loihi1", "-o", t / "a.net", "--no-lava"],
-        TARGET, "use a smaller encoding.resolution",
+        TARGET, "a smaller encoding.resolution",
     ),
     "no samples to prove": (
         lambda t, w: ["export", w / "run", "--target", "loihi2", "--proof-samples", "0"],
