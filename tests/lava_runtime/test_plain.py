@@ -69,7 +69,7 @@ def test_one_sample_of_a_network_with_recurrence(rng, tmp_path, clean_python):
 @pytest.mark.lava
 @pytest.mark.parametrize("left_out", ["input_message_bits=32, ", "reset_offset=1"])
 def test_without_an_argument_the_numbers_differ(rng, tmp_path, clean_python, left_out):
-    """Without a word from lava-dl; so the comparison above can fail."""
+    """Without a warning from lava-dl; so the comparison above can fail."""
     network = written(tmp_path, dense_net(rng))
     train = graded(rng, network)
     lines = [*SHIMS, *loading_lines(network, "x.net", (-3, 11))]

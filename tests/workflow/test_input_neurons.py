@@ -266,7 +266,7 @@ def test_lava_computes_the_same(fit: Fit, made: ExportOutcome, tmp_path: Path) -
 
 @pytest.mark.lava
 def test_with_lava_dl_alone(made: ExportOutcome, tmp_path: Path, clean_python: str) -> None:
-    """The lines shown need no word about the input; they set the biases."""
+    """The lines shown need no argument about the input; they set the biases."""
     inputs = load_inputs(made.network, InputChoice(data="rows", samples=4))
     lines = [*SHIMS, *made.lines]
     ours = expected_states(made.network, inputs.train, STEPS)
