@@ -1,5 +1,8 @@
 """Fixtures that every folder of tests may use."""
 
+import importlib.util
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +17,9 @@ from tssl.chip import CubaNeuron, DenseLayer
 # that a failure seen once is seen again
 settings.register_profile("tssl", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("tssl")
+
+# what Lava needs, and the folders in which their wheels keep shared libraries
+_LAVA_NEEDS = ("lava", "numpy", "scipy", "h5py", "networkx", "asteval")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -57,3 +63,21 @@ def dense(rng: np.random.Generator, neuron: CubaNeuron) -> Callable[..., DenseLa
         return DenseLayer(name=name, source=source, **given)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def clean_python(tmp_path_factory) -> str:
+    """An interpreter with Lava and what it needs, but without tssl, torch or numba."""
+    folder = tmp_path_factory.mktemp("clean") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    for name in _LAVA_NEEDS:
+        found = importlib.util.find_spec(name)
+        if found is None or not found.submodule_search_locations:
+            pytest.skip(f"{name} is not installed: run `tssl lava install`")
+        source = Path(next(iter(found.submodule_search_locations)))
+        (site / name).symlink_to(source)
+        libraries = source.with_name(f"{name}.libs")
+        if libraries.exists():
+            (site / libraries.name).symlink_to(libraries)
+    return str(folder / "bin" / "python")

@@ -159,9 +159,9 @@ def test_chain_on_digits(tssl: Callable[..., Ran], tmp_path: Path) -> None:
 def test_chain_for_people(tssl: Callable[..., Ran], work: Path, tmp_path: Path) -> None:
     """The same without --json: tables on stdout, with the numbers that matter."""
     out = tmp_path / "x.net"
-    shown = tssl("export", work / "run", "--target", "loihi2", "-o", out, "--no-lava").out
+    exported = tssl("export", work / "run", "--target", "loihi2", "-o", out, "--no-lava").out
     for phrase in ("Quantization", "Cores on loihi2", "Proof of rows: PASS", "accuracy float"):
-        assert phrase in shown
+        assert phrase in exported
     shown = tssl(
         "run", out, "--backend", "engine", "--data", "rows", "--samples", 5, "--out", tmp_path / "r"
     ).out
@@ -169,7 +169,19 @@ def test_chain_for_people(tssl: Callable[..., Ran], work: Path, tmp_path: Path) 
     priced = tssl("report", work / "result", "--profile", "loihi2").out.lower()
     assert "energy" in priced
     assert "latency" in priced
-    assert "dense1" in tssl("inspect", out).out
+    inspected = tssl("inspect", out).out
+    assert "dense1" in inspected
+    for text in (exported, inspected):
+        assert "    from lava.lib.dl import netx\n" in text
+        assert f"    net = netx.hdf5.Network(net_config='{out}', input_message_bits=32, " in text
+
+
+def test_shims_are_the_file_that_the_shown_lines_import(tssl: Callable[..., Ran]) -> None:
+    text = tssl("lava", "shims").out
+    assert tssl("lava", "shims", "--json").document["text"] == text
+    namespace: dict[str, Any] = {"__name__": "lava_worker"}
+    exec(compile(text, "lava_worker.py", "exec"), namespace)
+    assert callable(namespace["import_lava"])
 
 
 LISTS = [
@@ -435,7 +447,7 @@ WRONG: dict[str, Wrong] = {
     ),
     "target too small": (
         lambda t, w: ["export", w / "run", "--target", "loihi1", "-o", t / "a.net", "--no-lava"],
-        TARGET, "use a smaller encoding.resolution",
+        TARGET, "a smaller encoding.resolution",
     ),
     "no samples to prove": (
         lambda t, w: ["export", w / "run", "--target", "loihi2", "--proof-samples", "0"],

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from tssl.chip import Encoding
+from tssl.chip import DECAY_ONE, CubaNeuron, Encoding
 from tssl.errors import CheckpointError, ConfigError, RangeError
 from tssl.files import written
-from tssl.spec import Recipe, recipe_from_tables
+from tssl.spec import EncodingSpec, Recipe, recipe_from_tables
 
 FORMAT_VERSION = 1
 _SEAL = "sha256"
@@ -80,6 +80,11 @@ class Checkpoint:
     weights: dict[str, Array]
     provenance: dict[str, Any]
     plan: ChipPlan | None = None
+
+    @property
+    def input_neuron(self) -> CubaNeuron | None:
+        """Of what samples enter, or None where they enter as graded spikes."""
+        return input_neuron(self.recipe.encoding)
 
     def save(self, path: Path) -> None:
         """Write the checkpoint as safetensors (no pickle)."""
@@ -147,6 +152,17 @@ class Checkpoint:
 def recurrent_name(layer: str) -> str:
     """Return under which name the weights among a layer's own neurons are kept."""
     return f"{layer}_recurrent"
+
+
+def input_neuron(spec: EncodingSpec) -> CubaNeuron | None:
+    """Return the neuron that a value enters as a bias, or None when it enters as a graded spike.
+
+    It has no leak, and no synapses whose current could decay. It fires when its potential exceeds
+    the threshold, so when the sum of biases *reaches* one more.
+    """
+    if spec.input == "graded":
+        return None
+    return CubaNeuron(current_decay=DECAY_ONE, voltage_decay=0, threshold=spec.firing_sum - 1)
 
 
 def weight_shapes(recipe: Recipe, input_shape: tuple[int, int, int]) -> dict[str, tuple[int, ...]]:

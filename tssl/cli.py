@@ -34,7 +34,7 @@ from tssl.options import (
     lava_options,
     settings_of,
 )
-from tssl.terminal import Output, TrainingBar, show_layers, show_proof
+from tssl.terminal import Output, TrainingBar, show_layers, show_loading, show_proof
 from tssl.version import __version__
 
 INTERRUPTED = 130
@@ -336,6 +336,7 @@ def export(output: Output, run: Path, target: str, path: Path | None, **options:
     if document["proof"]["verdict"] != "PASS":
         cure = "run `tssl lava install`, then" if chosen.lava else "when wanted, run"
         output.line(f"Not compared with Lava: {cure} `tssl verify` on the file")
+    show_loading(output, document["lava_dl"])
     output.line(
         f"{outcome.path}: accuracy float {outcome.float_accuracy:.2%}, "
         f"chip {outcome.chip_accuracy:.2%} ({outcome.samples} test samples)"
@@ -468,9 +469,9 @@ def _print_reports(output: Output, found: list[Any]) -> None:
     from tssl.reporting import show_comparison, show_costs, show_operations, show_result
 
     sheets = [each.sheet for each in found]
-    for sheet in sheets:
+    for each, sheet in zip(found, sheets, strict=True):
         show_result(sheet.result, output.results)
-        show_operations(sheet.result, output.results)
+        show_operations(sheet.result, output.results, each.input_neurons)
     costs = [cost for sheet in sheets for cost in (*sheet.costs, *sheet.refused)]
     too_many = len(costs) > _MOST_IN_FULL
     if len(costs) > 1:
@@ -520,6 +521,7 @@ def inspect(output: Output, net: Path) -> None:
     for key in ("target", "data", "accuracy", "training"):
         if key in document["notes"]:
             output.line(f"{key}: {document['notes'][key]}")
+    show_loading(output, document["lava_dl"])
 
 
 def _shape(sizes: list[int]) -> str:
@@ -757,3 +759,23 @@ def lava_install(output: Output, lava_python: str | None) -> None:
         output.document({"schema_version": 1, "installed_now": changed})
     else:
         output.line("Lava's CPU simulator can be used")
+
+
+@lava.command("shims")
+@common
+def lava_shims(output: Output) -> None:
+    """Print the file with which plain lava-dl runs on Python 3.11 and later.
+
+    What `tssl inspect NET` shows imports it. It needs nothing of tssl.
+
+    \b
+    Example:
+      tssl lava shims > lava_worker.py
+    """
+    from tssl.lava_runtime.plain import WORKER, worker_source
+
+    text = worker_source().read_text(encoding="utf-8")
+    if output.as_json:
+        output.document({"schema_version": 1, "file": WORKER, "text": text})
+    else:
+        click.echo(text, nl=False)

@@ -251,6 +251,16 @@ def show_proof(output: Output, proof: Mapping[str, Any]) -> None:
     output.line(f"Proof of {proof['network']}: {proof['verdict']}")
 
 
+def show_loading(output: Output, lava_dl: Mapping[str, Any]) -> None:
+    """Write the Python that loads a network with lava-dl alone."""
+    output.line(
+        "With lava-dl alone (the first two lines are for Python 3.11 and later and for numpy 2; "
+        "`tssl lava shims > lava_worker.py` writes their file):"
+    )
+    for line in (*lava_dl["shims"], *lava_dl["lines"]):
+        output.line(f"    {line}")
+
+
 def _verdict(row: Mapping[str, Any]) -> str:
     """Judge a layer; one that never fired passes nothing."""
     if row["differences"]:

@@ -15,7 +15,7 @@ from tssl.chip import (
     InputLayer,
     RecurrentLayer,
 )
-from tssl.errors import RangeError
+from tssl.errors import RangeError, UnsupportedLayerError
 from tssl.hw_profiles import check_limits, load_profile
 
 LOIHI1, LOIHI2 = load_profile("loihi1"), load_profile("loihi2")
@@ -82,6 +82,16 @@ def test_thresholds():
     check_limits(LOIHI2, alone(replace(layer, neuron=INTEGRATOR)), None)  # it never fires
     block = InputLayer(shape=(2,), neuron=threshold(200000))
     assert "layer input: threshold 200000" in refusal(replace(alone(layer), input=block))
+
+
+def test_input_neurons_must_exist_too():
+    """Their leak, like that of a layer's neurons, is no number that could be rounded away."""
+    leaky = InputLayer(shape=(2,), neuron=threshold(3))
+    network = replace(alone(replace(weights(1, 2).layers[0], neuron=INTEGRATOR)), input=leaky)
+    check_limits(LOIHI2, network, None)
+    chip = LOIHI2.chip.model_copy(update={"neuron": "non-leaky"})
+    with pytest.raises(UnsupportedLayerError, match="layer input: has a synaptic current"):
+        check_limits(LOIHI2.model_copy(update={"chip": chip}), network, None)
 
 
 def test_delays():

@@ -1,9 +1,7 @@
 """A bundle is checked by an interpreter that has Lava and nothing of ours."""
 
-import importlib.util
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,27 +12,7 @@ from tssl import netx
 from tssl.errors import ConfigError, OutputError
 from tssl.lava_runtime.bundle import check_folder, write_bundle
 from tssl.lava_runtime.engine import run_chunk
-
-# what Lava needs, and the folders in which their wheels keep shared libraries
-PACKAGES = ("lava", "numpy", "scipy", "h5py", "networkx", "asteval")
-
-
-@pytest.fixture(scope="module")
-def clean_python(tmp_path_factory) -> str:
-    """An interpreter with Lava and what it needs, but without tssl, torch or numba."""
-    folder = tmp_path_factory.mktemp("clean") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
-    (site,) = folder.glob("lib/python*/site-packages")
-    for name in PACKAGES:
-        found = importlib.util.find_spec(name)
-        if found is None or not found.submodule_search_locations:
-            pytest.skip(f"{name} is not installed: run `tssl lava install`")
-        source = Path(next(iter(found.submodule_search_locations)))
-        (site / name).symlink_to(source)
-        libraries = source.with_name(f"{name}.libs")
-        if libraries.exists():
-            (site / libraries.name).symlink_to(libraries)
-    return str(folder / "bin" / "python")
+from tssl.lava_runtime.plain import loading_lines
 
 
 def made(folder: Path, maker, rng: np.random.Generator, *, steps: int = 7) -> Path:
@@ -44,7 +22,8 @@ def made(folder: Path, maker, rng: np.random.Generator, *, steps: int = 7) -> Pa
     netx.write(folder / "net.net", network)
     expected = run_chunk(network, train, steps)
     assert all(spikes.any() for name, spikes in expected.trains.items() if name != "out")
-    write_bundle(folder / "bundle", folder / "net.net", network, train, expected)
+    lines = loading_lines(network, "network.net", (0, 9))
+    write_bundle(folder / "bundle", folder / "net.net", network, train, expected, lines)
     return folder / "bundle"
 
 

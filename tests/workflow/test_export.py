@@ -185,6 +185,17 @@ def test_inspection(exported: ExportOutcome) -> None:
     )  # fmt: skip
     assert first["threshold"] == layer.neuron.threshold
     assert document["notes"]["target"] == "loihi2"
+    assert document["lava_dl"] == exported.document()["lava_dl"]
+    assert document["lava_dl"]["lines"] == [
+        "from lava.lib.dl import netx",
+        f"net = netx.hdf5.Network(net_config='{exported.path}', input_message_bits=32, "
+        "reset_interval=5, reset_offset=1)",
+    ]
+
+
+def test_binary_input_needs_no_message_bits(exported_events: ExportOutcome) -> None:
+    """Spikes that are 0 or 1 are what lava-dl expects when nobody says otherwise."""
+    assert "input_message_bits" not in exported_events.lines[-1]
 
 
 def test_bits_for_all_layers_and_for_one(trained: Path, tmp_path: Path) -> None:

@@ -158,6 +158,13 @@ def _of_network(profile: Profile, network: ChipNetwork) -> Iterator[Assumption]:
             kind="estimate",
             source="input and output are not included",
         )
+    else:
+        yield Assumption(
+            statement="The input neurons are counted like those of the layers. Writing a sample "
+            "into their biases is not included.",
+            kind="estimate",
+            source="no profile has a price for it",
+        )
     if relies_on_shared_lists(profile, network):
         yield Assumption(
             statement="Inputs with equal weights share a synapse list; Intel's compiler is not "

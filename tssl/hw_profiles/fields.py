@@ -60,27 +60,33 @@ def _neuron_problems(profile: Profile, network: ChipNetwork) -> Iterator[str]:
     title, offered = profile.chip.title, profile.chip.neuron
     if offered == "any":
         return
-    for layer in network.layers:
-        neuron = layer.neuron
-        if neuron == INTEGRATOR:  # Lava's way to say "never fires"
-            continue
+    for name, neuron in _neurons(network):
         if offered == "stateless":
-            yield f"layer {layer.name}: has neurons with memory, {title} has none"
+            yield f"layer {name}: has neurons with memory, {title} has none"
         if offered != "cuba" and neuron.current_decay != _NO_DECAY:
             yield (
-                f"layer {layer.name}: has a synaptic current that decays over time (current_decay "
+                f"layer {name}: has a synaptic current that decays over time (current_decay "
                 f"{neuron.current_decay}), the neurons of {title} have none"
             )
         if offered == "non-leaky" and neuron.voltage_decay:
             yield (
-                f"layer {layer.name}: has a leaky membrane potential (voltage_decay "
+                f"layer {name}: has a leaky membrane potential (voltage_decay "
                 f"{neuron.voltage_decay}), {title} integrates without leak"
             )
         if profile.chip.reset == "subtract":
             yield (
-                f"layer {layer.name}: a spike resets its membrane potential to zero, on {title} "
+                f"layer {name}: a spike resets its membrane potential to zero, on {title} "
                 "it subtracts the threshold"
             )
+
+
+def _neurons(network: ChipNetwork) -> Iterator[tuple[str, CubaNeuron]]:
+    """Yield the neurons of all layers and of the input that can fire."""
+    if network.input.neuron is not None:
+        yield INPUT, network.input.neuron
+    for layer in network.layers:
+        if layer.neuron != INTEGRATOR:  # Lava's way to say "never fires"
+            yield layer.name, layer.neuron
 
 
 def _problems(limits: Limits, network: ChipNetwork) -> Iterator[str]:

@@ -31,7 +31,7 @@ _JOB_BYTES = 256 << 20
 _CHUNK_BYTES = 8 << 20
 _POLL_SECONDS = 0.02
 _CHECK_SECONDS = 60.0
-_INT32 = np.iinfo(np.int32)
+_INT16, _INT32 = np.iinfo(np.int16), np.iinfo(np.int32)
 
 
 class LavaSim:
@@ -216,7 +216,14 @@ def _check_input(network: ChipNetwork, train: IntArray) -> None:
         )
     if train.size and not (_INT32.min <= train.min() and train.max() <= _INT32.max):
         raise DataError(f"network {network.name}: inputs exceed Lava's 32-bit spikes")
-    if network.input.neuron is not None and (train != train[:1]).any():
+    if network.input.neuron is None:
+        return
+    if train.size and not (_INT16.min <= train.min() and train.max() <= _INT16.max):
+        raise DataError(
+            f"network {network.name}: biases {train.min()}...{train.max()} of its input neurons; "
+            "Lava keeps 16 bits of them"
+        )
+    if (train != train[:1]).any():
         raise DataError(
             f"network {network.name}: has input neurons driven by their biases; its input "
             "must stay the same at all time steps of a sample"

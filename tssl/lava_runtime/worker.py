@@ -28,6 +28,7 @@ from tssl.errors import (
     TsslError,
 )
 from tssl.lava_runtime.backend import BackendOptions
+from tssl.lava_runtime.plain import worker_source
 from tssl.results import Recording
 
 _POLL_SECONDS = 0.02
@@ -346,7 +347,7 @@ def startable(python: str) -> str:
 
 def worker_copy(folder: Path) -> Path:
     """Copy the worker's source, so that none of tssl's files lies beside what Lava runs."""
-    return Path(shutil.copyfile(Path(__file__).with_name("_lava_worker.py"), folder / "worker.py"))
+    return Path(shutil.copyfile(worker_source(), folder / "worker.py"))
 
 
 def last_line(text: str) -> str:

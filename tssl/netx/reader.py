@@ -75,6 +75,21 @@ def read_notes(path: Path) -> dict[str, Any]:
     return notes if isinstance(notes, dict) else {}
 
 
+def loadable_layers(path: Path) -> int | None:
+    """Return how many entries of a file lava-dl can load; None when it can load all.
+
+    Raises
+    ------
+    NetFileError
+        When the file cannot be read.
+    """
+    content = _content(path)
+    with _opened(path, content) as file:
+        entries = _entries(path, file)
+        kind = content.text(hdf5.member(entries[-1], "type"))
+    return len(entries) - 1 if kind == _READ_OUT else None
+
+
 def _content(path: Path) -> hdf5.Content:
     try:
         return hdf5.Content(path.read_bytes())

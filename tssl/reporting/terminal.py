@@ -28,9 +28,9 @@ def show_result(result: RunResult, console: Console) -> None:
     show_table(console, f"{result.network} on {result.data}", columns, [row])
 
 
-def show_operations(result: RunResult, console: Console) -> None:
+def show_operations(result: RunResult, console: Console, input_neurons: int = 0) -> None:
     """Write what was counted, before any price."""
-    table = operations(result.counts)
+    table = operations(result.counts, input_neurons)
     show_table(console, f"{result.network}, counted per inference", OPERATIONS, table)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tssl.checkpoint import Checkpoint, ChipPlan
+from tssl.checkpoint import Checkpoint, ChipPlan, input_neuron
 from tssl.chip import IntArray
 from tssl.datasets import Dataset
 from tssl.errors import ConfigError, DataError, TrainingError
@@ -91,7 +91,7 @@ class Fit:
         self.network = network.to(device)
         self.optimizer = make_optimizer(self.network, recipe.training)
         self.train, self.validation = self._split(train, device)
-        self.test = Samples.encoded(test, np.arange(len(test.labels)), self.encoding, device)
+        self.test = self._samples(test, np.arange(len(test.labels)), device)
         self.progress = run.load_state(recipe, self.network, self.optimizer)
         if origin is not None:
             self.network.load_weights(origin.weights)
@@ -300,10 +300,14 @@ class Fit:
                 f"use at least {1 / len(order):.1g}, or no patience"
             )
         train, validation = (
-            Samples.encoded(dataset, np.sort(part), self.encoding, device)
+            self._samples(dataset, np.sort(part), device)
             for part in (order[held_out:], order[:held_out])
         )
         return train, validation
+
+    def _samples(self, dataset: Dataset, indices: IntArray, device: str) -> Samples:
+        neuron, steps = input_neuron(self.recipe.encoding), self.recipe.network.time_steps
+        return Samples.encoded(dataset, indices, self.encoding, device, neuron, steps)
 
 
 def choose_device(name: str) -> str:
@@ -354,6 +358,11 @@ def _check_data(recipe: Recipe, dataset: Dataset) -> None:
         raise ConfigError(
             f"network.layers: the last layer has {outputs} neurons, but data set "
             f"{dataset.name} has {dataset.classes} classes"
+        )
+    if dataset.time_steps and recipe.encoding.input == "neurons":
+        raise ConfigError(
+            f"encoding.input = 'neurons': data set {dataset.name} holds events, which enter as "
+            "spikes; use 'graded' with resolution = 1"
         )
     if len(dataset.labels) < 2:
         raise DataError(f"data set {dataset.name}: too few samples to train on")

@@ -24,12 +24,13 @@ from tssl.files import write_json, written_together
 from tssl.hw_profiles import Profile, load_profile, map_to_cores
 from tssl.lava_runtime import BackendOptions, Progress, create_backend
 from tssl.lava_runtime.engine import Engine
+from tssl.lava_runtime.plain import SHIMS, loading_lines
 from tssl.trainer.evaluation import float_accuracy
 from tssl.trainer.quantized import run_quantized
 from tssl.trainer.run_directory import RunDirectory
 from tssl.version import __version__
 from tssl.workflow.data import frames_of, load_splits
-from tssl.workflow.inputs import Inputs, encode, encoded
+from tssl.workflow.inputs import Inputs, encode, encoded, printable
 from tssl.workflow.proof import Proof, Stage, compare_chunks, lava_stage
 from tssl.workflow.run import run_network
 
@@ -86,6 +87,11 @@ class ExportOutcome:
     float_accuracy: float
     chip_accuracy: float
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The Python that loads the file with lava-dl."""
+        return loading_lines(self.network, printable(self.path), self.input_range)
+
     def document(self) -> dict[str, Any]:
         """Return the outcome as JSON data."""
         return {
@@ -98,6 +104,7 @@ class ExportOutcome:
             "chip_accuracy": self.chip_accuracy,
             "layers": [layer_document(report) for report in self.layers],
             "cores": sum(mapping.cores for mapping in self.mapping),
+            "lava_dl": {"shims": list(SHIMS), "lines": list(self.lines)},
             "proof": self.proof.document(),
         }
 

@@ -20,7 +20,7 @@ from tssl.results import InputSource
 DEFAULT_STEPS = 16
 _MOST_STEPS = 10_000_000
 _SPIKE_LIMIT = 1 << 31
-_BIAS_RANGE = (0, 128)
+_BIAS_RANGE = (0, 127)
 _BYTE = 255
 
 
@@ -253,7 +253,8 @@ def _random(network: ChipNetwork, choice: InputChoice) -> Inputs:
     if samples * steps * network.input.neurons >= sys.maxsize // 8:
         raise ConfigError(f"--samples {samples}: more values than any memory holds")
     if network.input.neuron is not None:
-        values: Any = rng.integers(*_BIAS_RANGE, (1, samples, network.input.neurons))
+        low, high = choice.input_range or _BIAS_RANGE
+        values: Any = rng.integers(low, high + 1, (1, samples, network.input.neurons))
     elif choice.input_range is not None:
         low, high = choice.input_range
         values = rng.integers(low, high + 1, (steps, samples, network.input.neurons))

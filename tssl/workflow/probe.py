@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tssl import datasets
-from tssl.chip import INPUT, ChipNetwork, IntArray, Layer, RecurrentLayer, cuba_step
+from tssl.chip import INPUT, ChipNetwork, CubaNeuron, IntArray, Layer, RecurrentLayer, cuba_step
 from tssl.chip.numbers import exact_product
 from tssl.errors import TsslError
 from tssl.reporting import LayerTrace
@@ -31,8 +31,6 @@ def traces_of(
     data_dir
         Where to look for a data set first; where the run found it when None.
     """
-    if network.input.neuron is not None:
-        return (), "Not shown: only input that arrives as spikes is run again."
     choice = _choice(result, data_dir)
     if isinstance(choice, str):
         return (), f"Not shown: {choice}."
@@ -83,30 +81,42 @@ def _older_source(text: str) -> InputSource:
 def _run(network: ChipNetwork, train: IntArray, time_steps: int) -> tuple[LayerTrace, ...]:
     trains: dict[str, Any] = {INPUT: train}
     traces = []
+    if network.input.neuron is not None:
+        silence = np.zeros_like(train)
+        traces.append(_trace(INPUT, network.input.neuron, silence, train[0], None, time_steps))
+        trains[INPUT] = traces[0].spikes[:, None].astype(np.int64)
     for layer in network.layers:
-        trace = _trace(layer, trains[layer.source], time_steps)
+        own = layer.recurrent_weight if isinstance(layer, RecurrentLayer) else None
+        activation = _activation(layer, trains[layer.source], time_steps)
+        trace = _trace(layer.name, layer.neuron, activation, layer.bias, own, time_steps)
         trains[layer.name] = trace.spikes[:, None].astype(np.int64)
         traces.append(trace)
     return tuple(traces)
 
 
-def _trace(layer: Layer, train: IntArray, time_steps: int) -> LayerTrace:
-    """Advance a layer step by step and keep its states, all ``(time, neurons)``."""
-    activation = _activation(layer, train, time_steps)
+def _trace(
+    name: str,
+    neuron: CubaNeuron,
+    activation: IntArray,
+    bias: IntArray,
+    own_weight: IntArray | None,
+    time_steps: int,
+) -> LayerTrace:
+    """Advance neurons step by step and keep their states, all ``(time, neurons)``."""
     activation = np.broadcast_to(activation, (time_steps, *activation.shape[1:]))
-    state = layer.neuron.rest(activation.shape[1:])
+    state = neuron.rest(activation.shape[1:])
     fired = np.zeros(activation.shape[1:], np.bool_)
     spikes, current, voltage = [], [], []
     for step in range(time_steps):
         arriving = activation[step]
-        if isinstance(layer, RecurrentLayer):
-            arriving = arriving + exact_product(fired.astype(np.int64), layer.recurrent_weight)
-        fired, state = cuba_step(layer.neuron, state, arriving, layer.bias)
+        if own_weight is not None:
+            arriving = arriving + exact_product(fired.astype(np.int64), own_weight)
+        fired, state = cuba_step(neuron, state, arriving, bias)
         spikes.append(fired[0])
         current.append(state.current[0])
         voltage.append(state.voltage[0])
     return LayerTrace(
-        layer=layer.name,
+        layer=name,
         spikes=np.array(spikes),
         current=np.array(current),
         voltage=np.array(voltage),

@@ -74,7 +74,13 @@ class Report:
             costs=tuple(replace(cost, network=name) for cost in _told_apart(self.priced)),
             refused=tuple(replace(refusal, network=name) for refusal in self.refused),
             proof=proof_table(self.proof),
+            input_neurons=self.input_neurons,
         )
+
+    @property
+    def input_neurons(self) -> int:
+        """How many neurons the samples enter, 0 where they enter as spikes."""
+        return 0 if self.network.input.neuron is None else self.network.input.neurons
 
     def document(self) -> dict[str, Any]:
         """Return the report as JSON data."""
@@ -83,7 +89,7 @@ class Report:
             "label": self.label or self.result.network,
             "directory": str(self.directory),
             "result": self.result.document(),
-            "operations_per_inference": amounts(self.result.counts),
+            "operations_per_inference": amounts(self.result.counts, self.input_neurons),
             "profiles": [cost.document() for cost in self.priced],
             "refused": [asdict(refusal) for refusal in self.refused],
             "proof": self.proof,
