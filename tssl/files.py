@@ -32,6 +32,7 @@ __all__ = [
     "read_json",
     "read_toml",
     "remove",
+    "scratch_folder",
     "unfinished",
     "write_json",
     "write_text",
@@ -91,6 +92,33 @@ def written_together(directory: Path, last: str) -> Iterator[Path]:
             raise _cannot_write(directory, error) from error
         except OutputError as error:  # the temporary folder is no business of the user
             raise OutputError(str(error).replace(str(temporary), str(directory))) from error
+
+
+@contextmanager
+def scratch_folder(prefix: str) -> Iterator[Path]:
+    """Yield a new folder in the system's folder for temporary files; it is gone in the end.
+
+    What killed processes of the same user left under this prefix is removed; a folder in use is
+    locked.
+
+    Raises
+    ------
+    OSError
+        When it cannot be created.
+    """
+
+    def new(_: Path) -> tuple[int, str]:
+        name = tempfile.mkdtemp(prefix=prefix)
+        return os.open(name, os.O_RDONLY), name
+
+    place = Path(tempfile.gettempdir())
+    handle, name = _locked_part(place / prefix, new)
+    try:
+        _remove_unlocked(_own_folders(place, prefix))
+        yield Path(name)
+    finally:
+        shutil.rmtree(name, ignore_errors=True)
+        os.close(handle)
 
 
 def unfinished(directory: Path, last: str) -> bool:
@@ -224,7 +252,7 @@ def _temporary(path: Path, new: Callable[[Path], tuple[int, str]]) -> Iterator[P
         raise _cannot_write(path, error) from error
     temporary = Path(name)
     try:
-        _remove_parts(path)
+        _remove_unlocked(_parts(path))
         yield temporary
     finally:
         _discard(temporary)
@@ -265,11 +293,23 @@ def _parts(path: Path) -> list[Path]:
     return [path.parent / n for n in names if n.startswith(start) and n.endswith(".part")]
 
 
-def _remove_parts(path: Path) -> None:
-    """Remove what killed writers of ``path`` left; a living one holds a lock."""
-    for part in _parts(path):
+def _own_folders(place: Path, prefix: str) -> list[Path]:
+    """Return this user's folders of that name, without links to folders."""
+    found = []
+    with suppress(OSError), os.scandir(place) as entries:
+        for entry in entries:
+            if entry.name.startswith(prefix) and entry.is_dir(follow_symlinks=False):
+                with suppress(OSError):  # it may be gone by now
+                    if entry.stat(follow_symlinks=False).st_uid == os.getuid():
+                        found.append(place / entry.name)
+    return found
+
+
+def _remove_unlocked(parts: list[Path]) -> None:
+    """Remove what killed processes left; a living one holds a lock."""
+    for part in parts:
         with suppress(OSError):
-            handle = os.open(part, os.O_RDONLY)
+            handle = os.open(part, os.O_RDONLY | os.O_NOFOLLOW)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 _discard(part)

@@ -379,7 +379,8 @@ def session_members(sessions: set[int]) -> list[int]:
 
 
 @pytest.fixture
-def traces(monkeypatch) -> Iterator[Traces]:
+def traces(monkeypatch, tmp_path_factory) -> Iterator[Traces]:
+    tmp_path_factory.getbasetemp()  # or pytest would make it in the folder that is looked at
     folder = Path(tempfile.mkdtemp(prefix="tssl-"))  # tmp_path is too long for a socket's name
     monkeypatch.setattr(worker.tempfile, "tempdir", str(folder))
     found = Traces(folder)
@@ -533,6 +534,17 @@ def test_workers_end_with_their_parent(traces, kind, workers):
         assert parent.stdout is not None
         parent.stdout.read()
     assert parent.returncode != 0
+
+
+@pytest.mark.lava
+def test_what_killed_processes_leave_goes_at_the_next_start(traces):
+    """Nobody is left who could clean up: tssl and all of its workers are killed."""
+    with started(traces, 1) as parent:
+        for pid in (parent.pid, *session_members(traces.sessions)):
+            if b"tracker" not in cmdline(pid):
+                os.kill(pid, signal.SIGKILL)
+    assert list(traces.folder.iterdir())
+    assert check() is None
 
 
 @pytest.mark.lava
