@@ -375,18 +375,24 @@ def run(output: Output, net: Path, backend: str, out: Path | None, **options: An
 @click.argument("net", type=FILE)
 @input_options
 @click.option("--seed", type=int, help="Take random input, from this seed.")
+@click.option(
+    "--density",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="D",
+    help="Take random input, this share of it active [0.3 of spikes, all graded values].",
+)
 @lava_options
 @common
 def verify(output: Output, net: Path, **options: Any) -> None:  # noqa: ANN401
     """Compare our engine with Lava on NET: every layer, every step.
 
-    Without --data or --input the network's own data set is taken; with --seed, or when
-    it has none, random input.
+    Without --data or --input the network's own data set is taken; with --seed or
+    --density, or when it has none, random input.
 
     \b
     Examples:
       tssl verify digits.net --samples 50
-      tssl verify any.net --samples 5 --steps 20 --seed 1
+      tssl verify any.net --samples 5 --steps 20 --seed 1 --density 0.8
     """
     from tssl.workflow import proof as workflow
     from tssl.workflow.inputs import InputChoice

@@ -410,6 +410,7 @@ CASES: dict[str, list[Case]] = {
              "leave out"),
         Case("report run --profile loihi2", "the folder of a training run", "run",
              "give a folder that `tssl run` wrote"),
+        Case("verify digits.net --density 0", "no active input", "--density", "0<x<=1"),
         Case("verify digits.net --seed -1", "a negative seed", "--seed -1", "at least 0"),
         Case("verify bad.net --seed 1", "a range that ends before it begins", "bad.net",
              "input_range = [5, 1]", note(input_range=[5, 1])),
