@@ -951,6 +951,29 @@ def test_a_name_that_is_no_text(tssl: Callable[..., Ran], work: Path, tmp_path: 
     assert "in\N{REPLACEMENT CHARACTER}.npy" in (tmp_path / "out" / "result.json").read_text()
 
 
+def test_files_whose_names_are_no_text(work: Path, tmp_path: Path) -> None:
+    """Network, input, result and page: in a process of its own, whose streams are strict."""
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    odd.mkdir()
+    net, values, out = (Path(f"{odd}/{os.fsdecode(name)}") for name in (
+        b"n\xfe.net", b"x\xfe.npy", b"out\xfe"))  # fmt: skip
+    plain = tmp_path / "plain.net"
+    plain.write_bytes((work / "rows.net").read_bytes())
+    with h5py.File(plain, "r+") as opened:
+        opened.attrs.clear()  # so that the file's name is the network's
+    plain.rename(net)
+    np.save(values, np.zeros((2, 1, 4, 4), np.int64))
+    run = ["run", net, "--backend", "engine", "--input", values, "--steps", 4, "--out", out]
+    report = ["report", out, "--profile", "loihi2", "--html", odd / "page.html"]
+    for command in (["inspect", net], run, report):
+        for option in ([], ["--json"]):
+            ran = finished(process(*command, *option))
+            assert ran.status == 0, ran.err
+    document = json.loads((out / "result.json").read_text(encoding="utf-8"))
+    assert document["network"] == "n\N{REPLACEMENT CHARACTER}"
+    assert "n\N{REPLACEMENT CHARACTER}" in (odd / "page.html").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("redirection", ["", ">&-", "2>&-"])
 def test_terminals_that_lack_letters_and_streams(work: Path, redirection: str) -> None:
     command = f"exec {sys.executable} -m tssl inspect {work / 'rows.net'} {redirection}"

@@ -1,6 +1,7 @@
 """Whole files or none, and one clear line for what cannot be read or written."""
 
 import errno
+import json
 import os
 import stat
 import subprocess
@@ -214,6 +215,22 @@ def test_damaged_toml_is_a_config_error_with_its_place(
 def test_unreadable_toml_is_a_config_error(tmp_path: Path, name: str, why: str):
     with pytest.raises(ConfigError, match=f"cannot be read: {why}"):
         files.read_toml(tmp_path / name)
+
+
+def test_text_with_half_a_character_is_written(tmp_path: Path):
+    """As Python hands over the bytes of a file name that are no text."""
+    name = os.fsdecode(b"a\xffb")
+    files.write_json(tmp_path / "a.json", {"file": name})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"file": "a?b"}
+    assert files.printable(Path(name)) == "a\N{REPLACEMENT CHARACTER}b"
+
+
+def test_a_pointer_of_git_lfs_is_told_from_other_files(tmp_path: Path):
+    pointer, other = tmp_path / "pointer", tmp_path / "other"
+    pointer.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+    other.write_text("version 2\n")
+    assert "git lfs pull" in files.pointer_hint(pointer)
+    assert files.pointer_hint(other) == files.pointer_hint(tmp_path / "none") == ""
 
 
 # --- scratch folders ------------------------------------------------------------------------

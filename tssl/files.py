@@ -25,10 +25,14 @@ else:
 _MOST_TOML, _LONGEST_LINE = 256 << 10, 5000
 """Characters; a dotted key takes time by the square of its length."""
 
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+
 __all__ = [
     "held",
     "locked",
     "make_directory",
+    "pointer_hint",
+    "printable",
     "read_json",
     "read_toml",
     "remove",
@@ -197,10 +201,23 @@ def remove(path: Path) -> None:
         raise _cannot_write(path, error) from error
 
 
+def printable(path: Path | str) -> str:
+    """Return a path, or part of one, as text that can be written, whatever bytes it has."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def pointer_hint(path: Path) -> str:
+    """Return what to add to an error about a file that is a pointer of Git LFS, or nothing."""
+    with suppress(OSError), path.open("rb") as file:
+        if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
+            return "; it is a Git LFS pointer: fetch the file itself with `git lfs pull`"
+    return ""
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write text whole or not at all."""
+    """Write text whole or not at all; bytes of file names that are no text become ``?``."""
     with written(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="replace")
 
 
 def write_json(path: Path, document: object) -> None:

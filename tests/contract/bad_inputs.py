@@ -349,6 +349,10 @@ CASES: dict[str, list[Case]] = {
         Case("inspect result", "a folder", "'result'", "is a directory"),
         Case("inspect bad.net", "not HDF5", "bad.net", "is not an HDF5 file",
              file("bad.net", "hello")),
+        Case("inspect bad.net", "a pointer of Git LFS", "bad.net", "`git lfs pull`",
+             file("bad.net", "version https://git-lfs.github.com/spec/v1\n"
+                  "oid sha256:" + 64 * "0" + "\nsize 611968\n")),
+        Case("inspect /dev/null", "a device", "/dev/null", "save it to a file first"),
         Case("inspect bad.net", "half a file", "bad.net", "is not an HDF5 file",
              half("digits.net", "bad.net")),
         Case("inspect bad.net", "HDF5 of another program", "bad.net", "no key 'layer'",

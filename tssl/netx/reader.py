@@ -27,6 +27,7 @@ from tssl.chip import (
     Shape,
 )
 from tssl.errors import NetFileError, RangeError, UnsupportedLayerError
+from tssl.files import pointer_hint, printable
 from tssl.netx import hdf5
 from tssl.netx.rules import (
     ATTRIBUTE,
@@ -78,6 +79,11 @@ def read_notes(path: Path) -> dict[str, Any]:
 
 
 def _content(path: Path) -> hdf5.Content:
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise NetFileError(
+            f"{path}: is a pipe or a device, and a network is read more than once; save it to a "
+            "file first"
+        )
     try:
         return hdf5.Content(path.read_bytes())
     except OSError as error:
@@ -90,7 +96,9 @@ def _opened(path: Path, content: hdf5.Content) -> h5py.File:
     try:
         return content.opened()
     except hdf5.DAMAGE as error:
-        raise NetFileError(f"{path}: cannot be read as a .net file: is not an HDF5 file") from error
+        raise NetFileError(
+            f"{path}: cannot be read as a .net file: is not an HDF5 file{pointer_hint(path)}"
+        ) from error
 
 
 def _own_attribute(path: Path, file: h5py.File) -> dict[str, Any]:
@@ -124,7 +132,7 @@ def _network(
             reader.add(position, entry, last=position == len(entries) - 1)
         where = "layer"
         return ChipNetwork(
-            name=str(document.get("name", path.stem)),
+            name=str(document.get("name", printable(path.stem))),
             input=reader.input_layer(),
             layers=tuple(reader.layers),
             encoding=encoding,

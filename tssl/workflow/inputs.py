@@ -1,6 +1,5 @@
 """Choosing what to feed a network: a data set, a file, or random integers."""
 
-import os
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from tssl import datasets, netx
 from tssl.chip import ChipNetwork, Encoding, IntArray
 from tssl.datasets import Dataset
 from tssl.errors import ConfigError, DataError
+from tssl.files import pointer_hint, printable
 
 DEFAULT_STEPS = 16
 _DENSITY = 0.3  # of spikes, unless one is asked for
@@ -221,18 +221,13 @@ def _from_file(
     return Inputs(train=train, time_steps=steps, labels=None, text=text)
 
 
-def printable(path: Path) -> str:
-    """Return a path as text that can be written, whatever bytes its name has."""
-    return os.fsencode(path).decode("utf-8", "replace")
-
-
 def _read(path: Path) -> NDArray[np.generic]:
     try:
         values = np.load(path, allow_pickle=False)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (ValueError, TypeError, EOFError, BadZipFile, TokenError) as error:
-        raise DataError(f"{path}: is not a .npy file of numbers") from error
+        raise DataError(f"{path}: is not a .npy file of numbers{pointer_hint(path)}") from error
     except MemoryError as error:
         raise DataError(f"{path}: does not fit into memory: {error}") from error
     if not isinstance(values, np.ndarray):
