@@ -32,7 +32,6 @@ from tssl.netx import hdf5
 from tssl.netx.rules import (
     ATTRIBUTE,
     FORMAT_VERSION,
-    LONGEST_DELAY,
     NAME,
     NEURON_KEYS,
     NEURON_TYPES,
@@ -42,6 +41,8 @@ from tssl.netx.rules import (
     check_geometry,
     check_recurrent_storage,
     check_storage,
+    full_delay,
+    kernels,
     neuron_problem,
     seal,
 )
@@ -254,7 +255,7 @@ class _ChainReader:
         fields["weight"] = weight = self._matrix(entry, fields["weight"])
         check_storage(fields["name"], weight)
         if "delay" in entry:
-            fields["delay"] = _full_delay(self._array(entry, "delay"), weight, fields["name"])
+            fields["delay"] = full_delay(self._array(entry, "delay"), weight, fields["name"])
         return DenseLayer(bias=self._bias(entry, len(weight)), **fields)
 
     def recurrent(self, entry: h5py.Group, fields: dict[str, Any]) -> Layer:
@@ -283,7 +284,7 @@ class _ChainReader:
             )
         weight = fields.pop("weight")
         layer = ConvLayer(
-            weight=_kernels(fields["name"], weight),
+            weight=kernels(fields["name"], weight),
             map_shape=(self._shape[0], self._shape[1], self._shape[2]),
             stride=self._pair(entry, "stride"),
             padding=self._pair(entry, "padding"),
@@ -431,34 +432,6 @@ def _shown(values: NDArray[Any] | None) -> str:
     if values is None:
         return "no number"
     return str(values.tolist()) if values.size <= 4 else f"an array of shape {values.shape}"
-
-
-def _full_delay(delay: IntArray, weight: IntArray, name: str) -> IntArray:
-    """Return one delay per synapse, from one, one per output, per input or per synapse."""
-    outputs, inputs = weight.shape
-    if delay.shape not in ((), (outputs,), (inputs,), weight.shape):
-        raise UnsupportedLayerError(
-            f"layer {name}: delays of shape {delay.shape} for weights {weight.shape}; Lava takes "
-            f"a scalar, ({outputs},) by output, ({inputs},) by input, or one for each synapse"
-        )
-    if delay.max() > LONGEST_DELAY:
-        delay = np.clip(delay, 0, LONGEST_DELAY)
-    if delay.min() < 0:
-        raise UnsupportedLayerError(f"layer {name}: a delay of {delay.min()}; Lava fails on it")
-    if delay.shape == (outputs,):
-        delay = delay[:, None]
-    return np.broadcast_to(delay, weight.shape)
-
-
-def _kernels(name: str, weight: IntArray) -> IntArray:
-    """Return convolution weights without the fifth axis of length one that slayer writes."""
-    if weight.ndim == 5 and weight.shape[4] == 1:
-        return weight[..., 0]
-    if weight.ndim != 4:
-        raise UnsupportedLayerError(
-            f"layer {name}: weights of shape {weight.shape}; expected (O, I / groups, kh, kw)"
-        )
-    return weight
 
 
 _READERS: dict[str, Callable[[_ChainReader, h5py.Group, dict[str, Any]], Layer]] = {

@@ -94,3 +94,31 @@ def check_geometry(layer: ConvLayer) -> None:
             f"layer {layer.name}: kernel, stride, padding, dilation or groups above "
             f"{_LARGEST_GEOMETRY}, which Lava cannot hold"
         )
+
+
+def full_delay(delay: IntArray, weight: IntArray, name: str) -> IntArray:
+    """Return one delay per synapse, from one, one per output, per input or per synapse."""
+    outputs, inputs = weight.shape
+    if delay.shape not in ((), (outputs,), (inputs,), weight.shape):
+        raise UnsupportedLayerError(
+            f"layer {name}: delays of shape {delay.shape} for weights {weight.shape}; Lava takes "
+            f"a scalar, ({outputs},) by output, ({inputs},) by input, or one for each synapse"
+        )
+    if delay.max() > LONGEST_DELAY:
+        delay = np.clip(delay, 0, LONGEST_DELAY)
+    if delay.min() < 0:
+        raise UnsupportedLayerError(f"layer {name}: a delay of {delay.min()}; Lava fails on it")
+    if delay.shape == (outputs,):
+        delay = delay[:, None]
+    return np.broadcast_to(delay, weight.shape)
+
+
+def kernels(name: str, weight: IntArray) -> IntArray:
+    """Return convolution weights without the fifth axis of length one that slayer writes."""
+    if weight.ndim == 5 and weight.shape[4] == 1:
+        return weight[..., 0]
+    if weight.ndim != 4:
+        raise UnsupportedLayerError(
+            f"layer {name}: weights of shape {weight.shape}; expected (O, I / groups, kh, kw)"
+        )
+    return weight
