@@ -59,9 +59,11 @@ def neuron_problem(key: str, value: NDArray[Any] | None, shape: Shape) -> str | 
         is_known = value.dtype.name in _DECAY_TYPES
         return None if is_known else f"Lava fails on {value.dtype}; store it as {known}"
     limits = np.iinfo(np.int8 if value.dtype.kind == "b" else value.dtype)
-    if limits.min >> _SHIFT <= value.min() and value.max() <= limits.max >> _SHIFT:
-        return None
-    return f"times 64 it does not fit {value.dtype}, in which Lava computes; store it as int64"
+    if not limits.min >> _SHIFT <= value.min() <= value.max() <= limits.max >> _SHIFT:
+        return f"times 64 it does not fit {value.dtype}, in which Lava computes; store it as int64"
+    if value.max() > np.iinfo(np.int64).max >> _SHIFT:
+        return "times 64 it does not fit int64, in which tssl computes"
+    return None
 
 
 def check_bias(what: str, bias: IntArray) -> None:
