@@ -20,7 +20,8 @@ import pytest
 import torch
 
 from tests.trainer import tiny
-from tssl import datasets
+from tssl import datasets, netx
+from tssl.chip import ChipNetwork, CubaNeuron, DenseLayer, InputLayer
 from tssl.cli import run_command
 from tssl.spec import load_recipe
 from tssl.workflow.recipes import shipped_recipes
@@ -939,6 +940,20 @@ def test_a_printed_recipe_can_be_trained(tssl: Callable[..., Ran], tmp_path: Pat
     assert load_recipe(path) == load_recipe(shipped_recipes()["digits"])
     assert tssl("recipes", "digits", "--json").document["recipe"]["name"] == "digits"
     assert_one_line(tssl("recipes", "nothing"), USAGE, "neither a file nor a shipped recipe")
+
+
+def test_neurons_that_differ_are_shown_as_a_span(tssl: Callable[..., Ran], tmp_path: Path) -> None:
+    neuron = CubaNeuron(current_decay=(9, 4096, 50), voltage_decay=7, threshold=(300, 20, 40))
+    layer = DenseLayer(name="d", source="input", weight=[[1], [-2], [3]], neuron=neuron)
+    block = InputLayer(shape=(1,), neuron=replace(neuron, current_decay=1, threshold=2))
+    netx.write(tmp_path / "d.net", ChipNetwork(name="d", input=block, layers=(layer,)))
+    shown = tssl("inspect", tmp_path / "d.net").out
+    assert "20..300" in shown
+    assert "9..4096, 7" in shown
+    document = tssl("inspect", tmp_path / "d.net", "--json").document
+    (facts,) = document["layers"]
+    assert (facts["threshold"], facts["voltage_decay"]) == ([300, 20, 40], 7)
+    assert document["input_neuron"] == {"current_decay": 1, "voltage_decay": 7, "threshold": 2}
 
 
 def test_a_name_that_is_no_text(tssl: Callable[..., Ran], work: Path, tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -34,7 +33,6 @@ from tssl.chip import (
     DenseLayer,
     InputLayer,
     IntArray,
-    Layer,
     RecurrentLayer,
 )
 from tssl.errors import (
@@ -86,29 +84,6 @@ def test_random_networks(rng, maker):
     network = maker(rng)
     train = inputs(rng, network, 9, 5)
     assert_same(network, train, 9, run_all(LavaSim(), network, train, 9), silent="out")
-
-
-@pytest.mark.lava
-def test_a_convolution_beside_recurrence_or_delays(rng):
-    """Memory in synapses of two kinds: each must be cleared before the next sample."""
-    for second in (RecurrentLayer, DenseLayer):
-        network = conv_beside(rng, second)
-        train = rng.integers(0, 9, (6, 3, network.input.neurons))
-        assert_same(network, train, 6, run_all(LavaSim(), network, train, 6))
-
-
-def conv_beside(rng: np.random.Generator, second: type[Layer]) -> ChipNetwork:
-    first = conv_net(rng).layers[0]
-    extra: IntArray = weights(rng, 5, first.neurons)
-    own = {"recurrent_weight": weights(rng, 5, 5)} if second is RecurrentLayer else {}
-    own = own or {"delay": rng.integers(0, 5, extra.shape)}
-    last = second(name="b", source=first.name, weight=extra, neuron=EAGER, **own)
-    maps = ConvLayer(
-        name="c0", source="input", weight=np.array([50, -9]).reshape(2, 1, 1, 1), neuron=EAGER,
-        map_shape=(1, 7, 6),
-    )  # fmt: skip
-    layers = (maps, replace(first, source="c0"), last)
-    return ChipNetwork(name="beside", input=InputLayer(shape=(1, 7, 6)), layers=layers)
 
 
 WHAT_CHANGES = """
