@@ -49,7 +49,7 @@ def neuron_problem(key: str, value: NDArray[Any] | None, shape: Shape) -> str | 
     if key != "vThMant" and value.shape[:extra] == (1,) * extra:
         value = value.reshape(value.shape[extra:])
     try:
-        fits = np.broadcast_shapes(value.shape, lavas) == lavas
+        fits = not value.ndim or np.broadcast_shapes(value.shape, lavas) == lavas
     except ValueError:
         fits = False
     if not fits:
