@@ -24,6 +24,9 @@ _LAVA_NEEDS = ("lava", "numpy", "scipy", "h5py", "networkx", "asteval")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rng-seed", type=int, help="seed of the rng fixture (default: per test)")
+    parser.addoption(
+        "--lava-draws", type=int, default=6, help="random networks to compare with Lava"
+    )
 
 
 @pytest.fixture

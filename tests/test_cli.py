@@ -20,7 +20,8 @@ import pytest
 import torch
 
 from tests.trainer import tiny
-from tssl import datasets
+from tssl import datasets, netx
+from tssl.chip import ChipNetwork, CubaNeuron, DenseLayer, InputLayer
 from tssl.cli import run_command
 from tssl.spec import load_recipe
 from tssl.workflow.recipes import shipped_recipes
@@ -953,6 +954,20 @@ def test_a_printed_recipe_can_be_trained(tssl: Callable[..., Ran], tmp_path: Pat
     assert_one_line(tssl("recipes", "nothing"), USAGE, "neither a file nor a shipped recipe")
 
 
+def test_neurons_that_differ_are_shown_as_a_span(tssl: Callable[..., Ran], tmp_path: Path) -> None:
+    neuron = CubaNeuron(current_decay=(9, 4096, 50), voltage_decay=7, threshold=(300, 20, 40))
+    layer = DenseLayer(name="d", source="input", weight=[[1], [-2], [3]], neuron=neuron)
+    block = InputLayer(shape=(1,), neuron=replace(neuron, current_decay=1, threshold=2))
+    netx.write(tmp_path / "d.net", ChipNetwork(name="d", input=block, layers=(layer,)))
+    shown = tssl("inspect", tmp_path / "d.net").out
+    assert "20..300" in shown
+    assert "9..4096, 7" in shown
+    document = tssl("inspect", tmp_path / "d.net", "--json").document
+    (facts,) = document["layers"]
+    assert (facts["threshold"], facts["voltage_decay"]) == ([300, 20, 40], 7)
+    assert document["input_neuron"] == {"current_decay": 1, "voltage_decay": 7, "threshold": 2}
+
+
 def test_a_name_that_is_no_text(tssl: Callable[..., Ran], work: Path, tmp_path: Path) -> None:
     """Linux allows any bytes; the result must be writable all the same."""
     odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/in\xff.npy"))
@@ -961,6 +976,29 @@ def test_a_name_that_is_no_text(tssl: Callable[..., Ran], work: Path, tmp_path: 
                tmp_path / "out")  # fmt: skip
     assert ran.status == 0
     assert "in\N{REPLACEMENT CHARACTER}.npy" in (tmp_path / "out" / "result.json").read_text()
+
+
+def test_files_whose_names_are_no_text(work: Path, tmp_path: Path) -> None:
+    """Network, input, result and page: in a process of its own, whose streams are strict."""
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    odd.mkdir()
+    net, values, out = (Path(f"{odd}/{os.fsdecode(name)}") for name in (
+        b"n\xfe.net", b"x\xfe.npy", b"out\xfe"))  # fmt: skip
+    plain = tmp_path / "plain.net"
+    plain.write_bytes((work / "rows.net").read_bytes())
+    with h5py.File(plain, "r+") as opened:
+        opened.attrs.clear()  # so that the file's name is the network's
+    plain.rename(net)
+    np.save(values, np.zeros((2, 1, 4, 4), np.int64))
+    run = ["run", net, "--backend", "engine", "--input", values, "--steps", 4, "--out", out]
+    report = ["report", out, "--profile", "loihi2", "--html", odd / "page.html"]
+    for command in (["inspect", net], run, report):
+        for option in ([], ["--json"]):
+            ran = finished(process(*command, *option))
+            assert ran.status == 0, ran.err
+    document = json.loads((out / "result.json").read_text(encoding="utf-8"))
+    assert document["network"] == "n\N{REPLACEMENT CHARACTER}"
+    assert "n\N{REPLACEMENT CHARACTER}" in (odd / "page.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("redirection", ["", ">&-", "2>&-"])

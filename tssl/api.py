@@ -210,6 +210,7 @@ def verify(
     samples: int = 10,
     steps: int | None = None,
     seed: int | None = None,
+    density: float | None = None,
     timeout: float | None = None,
     data_dir: PathLike | None = None,
     progress: bool = True,
@@ -224,6 +225,8 @@ def verify(
         The first so many samples; time steps of each.
     seed
         Take random input, from this seed.
+    density
+        Take random input, this share of it active; above 0 and at most 1.
 
     Returns
     -------
@@ -245,6 +248,7 @@ def verify(
         samples=samples,
         steps=steps,
         seed=seed,
+        density=density,
         data_dir=_path(data_dir),
         on_download=output.download,
         on_warning=output.warn,

@@ -14,7 +14,7 @@ from safetensors.numpy import save
 
 from tssl.chip import DECAY_ONE, CubaNeuron, Encoding
 from tssl.errors import CheckpointError, ConfigError, RangeError
-from tssl.files import written
+from tssl.files import pointer_hint, written
 from tssl.spec import EncodingSpec, Recipe, recipe_from_tables
 
 FORMAT_VERSION = 1
@@ -209,7 +209,9 @@ def load_tensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         json.dumps(document, ensure_ascii=False).encode()  # half a character cannot be printed
     except _DAMAGE as error:
         reason = " ".join(str(error).split())
-        raise CheckpointError(f"{path}: cannot be read as a checkpoint: {reason}") from error
+        raise CheckpointError(
+            f"{path}: cannot be read as a checkpoint: {reason}{pointer_hint(path)}"
+        ) from error
     if not isinstance(document, dict):
         raise CheckpointError(f"{path}: was not written by tssl")
     version = document.get("format_version")

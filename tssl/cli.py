@@ -384,18 +384,24 @@ def run(output: Output, net: Path, backend: str, out: Path | None, **options: An
 @click.argument("net", type=FILE)
 @input_options
 @click.option("--seed", type=int, help="Take random input, from this seed.")
+@click.option(
+    "--density",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="D",
+    help="Take random input, this share of it active [0.3 of spikes, all graded values].",
+)
 @lava_options
 @common
 def verify(output: Output, net: Path, **options: Any) -> None:  # noqa: ANN401
     """Compare our engine with Lava on NET: every layer, every step.
 
-    Without --data or --input the network's own data set is taken; with --seed, or when
-    it has none, random input.
+    Without --data or --input the network's own data set is taken; with --seed or
+    --density, or when it has none, random input.
 
     \b
     Examples:
       tssl verify digits.net --samples 50
-      tssl verify any.net --samples 5 --steps 20 --seed 1
+      tssl verify any.net --samples 5 --steps 20 --seed 1 --density 0.8
     """
     from tssl.workflow import proof as workflow
     from tssl.workflow.inputs import InputChoice
@@ -483,6 +489,11 @@ def _print_reports(output: Output, found: list[Any]) -> None:
         show_costs(cost, output.results)
 
 
+def _span(values: int | tuple[int, ...]) -> int | str:
+    """Return a number that all neurons share, or the smallest and largest of many."""
+    return f"{min(values)}..{max(values)}" if isinstance(values, tuple) else values
+
+
 @cli.command()
 @click.argument("net", type=FILE)
 @common
@@ -507,8 +518,8 @@ def inspect(output: Output, net: Path) -> None:
             layer["weights"],
             f"{layer['smallest_weight']}..{layer['largest_weight']}",
             layer["weight_bits"],
-            layer["threshold"],
-            f"{layer['current_decay']}, {layer['voltage_decay']}",
+            _span(layer["threshold"]),
+            f"{_span(layer['current_decay'])}, {_span(layer['voltage_decay'])}",
             layer["largest_delay"],
         ]
         for layer in document["layers"]
@@ -516,6 +527,8 @@ def inspect(output: Output, net: Path) -> None:
     columns = ["layer", "kind", "shape", "weights", "range", "bits", "threshold", "decays u, v"]
     title = f"{document['name']}: input {_shape(document['input_shape'])}"
     output.table(title, [*columns, "delay"], rows)
+    if document["input_neuron"] is not None:
+        document["input_neuron"] = {k: _span(v) for k, v in document["input_neuron"].items()}
     for key in ("time_steps", "encoding", "input_neuron", "digest"):
         output.line(f"{key.replace('_', ' ')}: {document[key]}")
     for key in ("target", "data", "accuracy", "training"):

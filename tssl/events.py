@@ -148,8 +148,10 @@ def run_events(neuron: CubaNeuron, synapses: Synapses, train: Array, fired: Fire
     Notes
     -----
     Equal to ``layer.run``. The guard is exact: sums are bounded beforehand, and every
-    activation is looked at while running.
+    activation is looked at while running. Neurons that differ are left to ``layer.run``.
     """
+    if neuron.sizes:
+        return False
     graded = train.dtype != np.uint8
     largest_input = largest(train) if graded else 1
     if not synapses.fits or synapses.largest_sum * largest_input > _LARGEST_SUM:
@@ -168,7 +170,7 @@ def run_events(neuron: CubaNeuron, synapses: Synapses, train: Array, fired: Fire
 
 def run_biases(neuron: CubaNeuron, bias: IntArray, fired: Fired) -> bool:
     """Run neurons without synapses on constant biases ``(samples, neurons)``; likewise."""
-    if largest(bias) > _LARGEST_ACTIVATION:
+    if neuron.sizes or largest(bias) > _LARGEST_ACTIVATION:
         return False
     silence = np.zeros((1, 1, bias.shape[1]), np.int32)
     scaled = (bias << BIAS_SHIFT).astype(np.int32)
@@ -197,11 +199,11 @@ def largest(values: Array) -> int:
 
 
 def _dynamics(neuron: CubaNeuron) -> Dynamics:
-    threshold = np.clip(neuron.threshold, -_NEVER_FIRES, _NEVER_FIRES) << THRESHOLD_SHIFT
+    current_decay, voltage_decay, threshold = neuron.arrays
     return Dynamics(
-        np.int32(DECAY_ONE - neuron.current_decay),
-        np.int32(DECAY_ONE - neuron.voltage_decay),
-        np.int32(threshold),
+        np.int32(DECAY_ONE - current_decay),
+        np.int32(DECAY_ONE - voltage_decay),
+        np.int32(np.clip(threshold, -_NEVER_FIRES, _NEVER_FIRES) << THRESHOLD_SHIFT),
     )
 
 

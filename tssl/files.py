@@ -28,13 +28,18 @@ _ENCODING = "utf-8-sig"
 _MOST_TOML, _LONGEST_LINE = 256 << 10, 5000
 """Characters; a dotted key takes time by the square of its length."""
 
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+
 __all__ = [
     "held",
     "locked",
     "make_directory",
+    "pointer_hint",
+    "printable",
     "read_json",
     "read_toml",
     "remove",
+    "scratch_folder",
     "unfinished",
     "write_json",
     "write_text",
@@ -94,6 +99,33 @@ def written_together(directory: Path, last: str) -> Iterator[Path]:
             raise _cannot_write(directory, error) from error
         except OutputError as error:  # the temporary folder is no business of the user
             raise OutputError(str(error).replace(str(temporary), str(directory))) from error
+
+
+@contextmanager
+def scratch_folder(prefix: str) -> Iterator[Path]:
+    """Yield a new folder in the system's folder for temporary files; it is gone in the end.
+
+    What killed processes of the same user left under this prefix is removed; a folder in use is
+    locked.
+
+    Raises
+    ------
+    OSError
+        When it cannot be created.
+    """
+
+    def new(_: Path) -> tuple[int, str]:
+        name = tempfile.mkdtemp(prefix=prefix)
+        return os.open(name, os.O_RDONLY), name
+
+    place = Path(tempfile.gettempdir())
+    handle, name = _locked_part(place / prefix, new)
+    try:
+        _remove_unlocked(_own_folders(place, prefix))
+        yield Path(name)
+    finally:
+        shutil.rmtree(name, ignore_errors=True)
+        os.close(handle)
 
 
 def unfinished(directory: Path, last: str) -> bool:
@@ -172,10 +204,23 @@ def remove(path: Path) -> None:
         raise _cannot_write(path, error) from error
 
 
+def printable(path: Path | str) -> str:
+    """Return a path, or part of one, as text that can be written, whatever bytes it has."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def pointer_hint(path: Path) -> str:
+    """Return what to add to an error about a file that is a pointer of Git LFS, or nothing."""
+    with suppress(OSError), path.open("rb") as file:
+        if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
+            return "; it is a Git LFS pointer: fetch the file itself with `git lfs pull`"
+    return ""
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write text whole or not at all."""
+    """Write text whole or not at all; bytes of file names that are no text become ``?``."""
     with written(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="replace")
 
 
 def write_json(path: Path, document: object) -> None:
@@ -227,7 +272,7 @@ def _temporary(path: Path, new: Callable[[Path], tuple[int, str]]) -> Iterator[P
         raise _cannot_write(path, error) from error
     temporary = Path(name)
     try:
-        _remove_parts(path)
+        _remove_unlocked(_parts(path))
         yield temporary
     finally:
         _discard(temporary)
@@ -268,11 +313,23 @@ def _parts(path: Path) -> list[Path]:
     return [path.parent / n for n in names if n.startswith(start) and n.endswith(".part")]
 
 
-def _remove_parts(path: Path) -> None:
-    """Remove what killed writers of ``path`` left; a living one holds a lock."""
-    for part in _parts(path):
+def _own_folders(place: Path, prefix: str) -> list[Path]:
+    """Return this user's folders of that name, without links to folders."""
+    found = []
+    with suppress(OSError), os.scandir(place) as entries:
+        for entry in entries:
+            if entry.name.startswith(prefix) and entry.is_dir(follow_symlinks=False):
+                with suppress(OSError):  # it may be gone by now
+                    if entry.stat(follow_symlinks=False).st_uid == os.getuid():
+                        found.append(place / entry.name)
+    return found
+
+
+def _remove_unlocked(parts: list[Path]) -> None:
+    """Remove what killed processes left; a living one holds a lock."""
+    for part in parts:
         with suppress(OSError):
-            handle = os.open(part, os.O_RDONLY)
+            handle = os.open(part, os.O_RDONLY | os.O_NOFOLLOW)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 _discard(part)

@@ -69,6 +69,42 @@ def test_many_steps_of_many_neurons_equal_python_integers(rng: np.random.Generat
         assert (run.state.current[sample, index], run.state.voltage[sample, index]) == (u, v)
 
 
+def test_neurons_that_differ_equal_python_integers(rng: np.random.Generator):
+    """Each neuron beside the oracle with its own numbers."""
+    decays, thresholds = rng.integers(0, 4097, (2, 6)), rng.integers(0, 1500, 6)
+    neuron = CubaNeuron(
+        current_decay=decays[0], voltage_decay=decays[1].tolist(), threshold=thresholds
+    )
+    activation, bias = rng.integers(-3000, 4000, (30, 2, 6)), rng.integers(-200, 400, 6)
+    run = cuba_run(neuron, activation, bias, 30)
+    assert 0 < run.spikes.sum() < run.spikes.size
+    for sample, n in np.ndindex(2, 6):
+        one = CubaNeuron(
+            current_decay=int(decays[0, n]),
+            voltage_decay=int(decays[1, n]),
+            threshold=int(thresholds[n]),
+        )
+        u = v = 0
+        for time in range(30):
+            fired, u, v = oracle(one, u, v, int(activation[time, sample, n]), int(bias[n]))
+            assert bool(run.spikes[time, sample, n]) is fired
+        assert (run.state.current[sample, n], run.state.voltage[sample, n]) == (u, v)
+
+
+def test_equal_values_are_one_number():
+    shared = CubaNeuron(current_decay=9, voltage_decay=8, threshold=7)
+    each = CubaNeuron(current_decay=np.full(5, 9), voltage_decay=[8, 8], threshold=np.int64(7))
+    assert (each, repr(each)) == (shared, repr(shared))
+    assert not each.sizes
+
+
+def test_values_of_each_neuron_are_checked():
+    with pytest.raises(RangeError, match=r"current_decay = 4097 is outside 0\.\.4096"):
+        CubaNeuron(current_decay=[0, 4097, 3], voltage_decay=0, threshold=1)
+    with pytest.raises(RangeError, match=r"but of \[2, 3\] neurons"):
+        CubaNeuron(current_decay=[0, 1, 3], voltage_decay=[0, 1], threshold=1)
+
+
 @pytest.mark.parametrize(("activation", "fires"), [(1, False), (2, True)])
 def test_voltage_at_threshold_does_not_fire(activation: int, fires: bool):
     neuron = CubaNeuron(current_decay=4096, voltage_decay=4096, threshold=1)

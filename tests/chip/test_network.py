@@ -129,6 +129,31 @@ def test_every_integer_changes_the_digest():
     assert all(len(digest) == 64 for digest in digests.values())
 
 
+def test_every_neurons_own_number_changes_the_digest():
+    """Among so many that numpy would print dots in their place."""
+    size = 3000
+    digests = set()
+    for place in (0, size // 2, size - 1):
+        for name in ("current_decay", "voltage_decay", "threshold"):
+            values = np.arange(size)
+            values[place] += 1
+            neuron = replace(recurrent().neuron, **{name: values})
+            weight = np.ones((size, 1), int)
+            layer = DenseLayer(name="d", source="input", weight=weight, neuron=neuron)
+            net = ChipNetwork(name="n", input=InputLayer(shape=(1,)), layers=(layer,))
+            digests.add(net.digest)
+    assert len(digests) == 9
+
+
+def test_values_for_another_number_of_neurons_are_refused():
+    neuron = replace(recurrent().neuron, threshold=(1, 2, 3, 4, 5))
+    for layer in (conv(), recurrent(), delayed()):
+        with pytest.raises(UnsupportedLayerError, match="decays or thresholds of 5 neurons"):
+            replace(layer, neuron=neuron)
+    with pytest.raises(UnsupportedLayerError, match="input: decays or thresholds of 5 neurons"):
+        InputLayer(shape=(3,), neuron=neuron)
+
+
 def test_geometry_source_and_input_change_the_digest(dense: Callable[..., DenseLayer]):
     def square(**fields: object) -> ChipNetwork:
         layer = ConvLayer(

@@ -7,7 +7,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from tssl.chip import storage_problem
+from tssl.chip import recurrent_storage_problem, storage_problem
 from tssl.chip.synapses import stored_shift
 
 KEPT = {
@@ -113,3 +113,28 @@ def test_the_rule_equals_lavas_own_helpers(netx_utils: ModuleType, rng: np.rando
             kept += 1
             assert shift == stored_shift(weight), weight
     assert 1000 < kept < 3800, "both outcomes must be seen often"
+
+
+@pytest.mark.lava
+@pytest.mark.filterwarnings("ignore:divide by zero")
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_recurrent_pairs_equal_lavas_own_helpers(netx_utils: ModuleType, rng: np.random.Generator):
+    """lava-dl chooses for both matrices together, lava-nc looks at each alone."""
+    kept = mixed_signs = 0
+    for _ in range(4000):
+        weight, own = random_matrix(rng), random_matrix(rng)
+        if not (weight.any() or own.any()):
+            continue  # Lava raises OverflowError
+        helpers = pytest.importorskip("lava.utils.weightutils")
+        both, bits, exponent, _ = netx_utils.optimize_weight_bits(np.hstack([weight, own]))
+        stored = []
+        for half in (both[:, :3], both[:, 3:]):
+            sign_mode = helpers.determine_sign_mode(half)
+            clipped = helpers.clip_weights(half, sign_mode, num_bits=8)
+            stored.append(helpers.truncate_weights(clipped, sign_mode, bits) * 2.0**exponent)
+        survives = np.array_equal(stored, [weight, own])
+        assert survives is (recurrent_storage_problem(weight, own) is None), (weight, own)
+        kept += survives
+        mixed_signs += survives and not all(m.min() < 0 < m.max() for m in (weight, own))
+    assert 1000 < kept < 3800, "both outcomes must be seen often"
+    assert mixed_signs > 500, "those with one sign were all refused before"

@@ -110,6 +110,13 @@ def a_chunk_that_goes_on(file: h5py.File) -> None:
     data.id.write_direct_chunk((0,), b"".join([packing.compress(block) for _ in range(64)]))
 
 
+def lzf_that_goes_on(file: h5py.File) -> None:
+    """Store a zero and a million copies of 264 bytes where HDF5 expects eight."""
+    del file["layer/1/groups"]
+    data = file.create_dataset("layer/1/groups", (1,), "i8", chunks=(1,), compression="lzf")
+    data.id.write_direct_chunk((0,), b"\0\0" + b"\xe0\xff\0" * (1 << 20))
+
+
 def long_text(file: h5py.File) -> None:
     del file["layer/1/type"]
     file.create_dataset("layer/1/type", (), "S2147483647", chunks=None)
@@ -286,7 +293,8 @@ BOMBS: dict[str, Bomb] = {
     "net: weights without an end": net(vast((1 << 40, 1 << 20), 64)),
     "net: weights of half a gigabyte, none stored": net(vast((1 << 29,), 1 << 10)),
     "net: weights of zeros in gzip": net(vast((1 << 15, 1 << 15), 1 << 13, compression="gzip")),
-    "net: weights in lzf": net(vast((64, 64), 64, compression="lzf")),
+    "net: weights of zeros in lzf": net(vast((1 << 15, 1 << 15), 1 << 13, compression="lzf")),
+    "net: a chunk of lzf that goes on": net(lzf_that_goes_on),
     "net: the same layer again and again": net(many_times_the_same_layer),
     "net: one entry of a vast chunk": net(one_entry_of_a_vast_chunk),
     "net: a text of two gigabytes": net(long_text),

@@ -62,6 +62,11 @@ def test_biases_count_in_the_voltage():
     assert ranges.headroom_bits == 23
 
 
+def test_the_slowest_decay_bounds_neurons_that_differ():
+    neuron = CubaNeuron(current_decay=(4096, 2048), voltage_decay=0, threshold=131072)
+    assert current_bound(line([[1], [4]], neuron), 2, (0, 1)) == 4 * 64 * 1.5
+
+
 def test_bounds_by_hand():
     layer = line([[3, -5, 2], [-1, -1, -1]])
     assert current_bound(layer, 1, (0, 1)) == 5 * 64

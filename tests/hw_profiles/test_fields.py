@@ -115,3 +115,16 @@ def test_graded_input():
     assert "0 and 1 are spikes on every chip" in refusal(network, LOIHI1, (0, 2))
     block = InputLayer(shape=(4,), neuron=NEURON)  # there the integers are biases
     check_limits(LOIHI1, replace(network, input=block), (0, 15))
+
+
+def test_the_largest_of_many_thresholds_counts():
+    neuron = CubaNeuron(current_decay=1, voltage_decay=2, threshold=(5, 131072, 6))
+    layer = DenseLayer(name="d", source="input", weight=[[2], [-2], [2]], neuron=neuron)
+    assert "layer d: threshold 131072, at most 131071" in refusal(alone(layer))
+
+
+def test_one_neuron_whose_current_decays_is_enough():
+    neuron = CubaNeuron(current_decay=(4096, 77), voltage_decay=0, threshold=5)
+    layer = DenseLayer(name="d", source="input", weight=[[2], [-2]], neuron=neuron)
+    with pytest.raises(UnsupportedLayerError, match="current_decay 77"):
+        check_limits(load_profile("truenorth"), alone(layer), None)

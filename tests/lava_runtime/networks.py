@@ -2,7 +2,9 @@
 
 import importlib.metadata
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from tssl.chip import (
     DenseLayer,
     InputLayer,
     IntArray,
+    Layer,
     RecurrentLayer,
 )
 
@@ -109,6 +112,71 @@ def block_recurrent_net(rng: np.random.Generator) -> ChipNetwork:
     return ChipNetwork(name="block_recurrent", input=block, layers=(first, *layers[1:]))
 
 
+def conv_recurrent_net(rng: np.random.Generator) -> ChipNetwork:
+    """Memory in synapses of two kinds: each must be cleared before the next sample."""
+    first, second = conv_net(rng).layers[:2]
+    last = RecurrentLayer(
+        name="r", source="c2", weight=weights(rng, 5, second.neurons), neuron=EAGER,
+        recurrent_weight=weights(rng, 5, 5),
+    )  # fmt: skip
+    layers = (first, second, last)
+    return ChipNetwork(name="conv_recurrent", input=InputLayer(shape=(2, 7, 6)), layers=layers)
+
+
+def block_conv_delayed_net(rng: np.random.Generator) -> ChipNetwork:
+    """Input neurons, a convolution with biases, delays."""
+    block = block_net(rng)
+    first, second = block.layers
+    delayed = replace(second, delay=rng.integers(0, 5, second.weight.shape))
+    return replace(block, name="block_conv_delayed", layers=(first, delayed))
+
+
+def mixed_net(rng: np.random.Generator) -> ChipNetwork:
+    """One to four layers of any kinds that may follow each other, with any input."""
+    shape: tuple[int, ...] = tuple(int(size) for size in rng.integers((1, 3, 3), (3, 6, 6)))
+    if rng.random() < 0.2:
+        shape = (int(rng.integers(2, 8)),)
+    block = InputLayer(shape=shape, neuron=drawn_neuron(rng) if rng.random() < 0.4 else None)
+    layers: list[Layer] = []
+    for position in range(rng.integers(1, 5)):
+        source = layers[-1].name if layers else "input"
+        shape = layers[-1].output_shape if layers else shape
+        layer = drawn_layer(rng, f"layer{position}", source, shape)
+        if rng.random() < 0.3:
+            each = replace(layer.neuron, threshold=rng.integers(20, 120, layer.neurons))
+            layer = replace(layer, neuron=each)
+        layers.append(layer)
+    return ChipNetwork(name="mixed", input=block, layers=tuple(layers))
+
+
+def drawn_layer(rng: np.random.Generator, name: str, source: str, shape: tuple[int, ...]) -> Layer:
+    """A convolution, dense, delayed or recurrent layer that reads ``shape``."""
+    fields: dict[str, Any] = {"name": name, "source": source, "neuron": drawn_neuron(rng)}
+    outputs, inputs = int(rng.integers(2, 9)), int(np.prod(shape))
+    if rng.random() < 0.6:
+        fields["bias"] = rng.integers(-20, 50, outputs)
+    if len(shape) == 3 and rng.random() < 0.6:
+        kernel = tuple(int(rng.integers(1, min(3, size) + 1)) for size in shape[1:])
+        return ConvLayer(
+            weight=weights(rng, outputs, shape[0], *kernel), map_shape=(shape[0], *shape[1:]),
+            stride=(int(rng.integers(1, 3)), 1), padding=(0, int(rng.integers(0, 2))), **fields,
+        )  # fmt: skip
+    fields["weight"] = weights(rng, outputs, inputs)
+    kind = rng.integers(3)
+    if kind == 0:
+        return RecurrentLayer(recurrent_weight=weights(rng, outputs, outputs), **fields)
+    delay = rng.integers(0, rng.integers(2, 12), (outputs, inputs)) if kind == 1 else None
+    return DenseLayer(delay=delay, **fields)
+
+
+def drawn_neuron(rng: np.random.Generator) -> CubaNeuron:
+    return CubaNeuron(
+        current_decay=int(rng.choice([0, 900, 2000, 4096])),
+        voltage_decay=int(rng.choice([0, 500, 4096])),
+        threshold=int(rng.integers(20, 120)),
+    )
+
+
 MAKERS: tuple[Callable[[np.random.Generator], ChipNetwork], ...] = (
     dense_net,
     conv_net,
@@ -116,6 +184,8 @@ MAKERS: tuple[Callable[[np.random.Generator], ChipNetwork], ...] = (
     recurrent_net,
     block_net,
     block_recurrent_net,
+    conv_recurrent_net,
+    block_conv_delayed_net,
 )
 
 

@@ -7,7 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.lava_runtime.networks import block_net, conv_net, dense_net, recurrent_net
+from tests.lava_runtime.networks import (
+    block_net,
+    conv_net,
+    conv_recurrent_net,
+    dense_net,
+    recurrent_net,
+)
 from tssl import netx
 from tssl.errors import ConfigError, OutputError
 from tssl.lava_runtime.bundle import check_folder, write_bundle
@@ -44,7 +50,9 @@ def test_the_clean_interpreter_has_nothing_of_ours(clean_python):
 
 @pytest.mark.lava
 @pytest.mark.parametrize(
-    "maker", [dense_net, conv_net, block_net, recurrent_net], ids=lambda maker: maker.__name__
+    "maker",
+    [dense_net, conv_net, block_net, recurrent_net, conv_recurrent_net],
+    ids=lambda maker: maker.__name__,
 )
 def test_a_bundle_passes_its_own_check(rng, tmp_path, clean_python, maker):
     bundle = made(tmp_path, maker, rng)

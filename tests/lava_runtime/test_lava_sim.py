@@ -1,6 +1,7 @@
 """Lava's own simulator against our engine, spike for spike; and every way it can fail."""
 
 import errno
+import json
 import os
 import resource
 import signal
@@ -16,9 +17,24 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.lava_runtime.networks import MAKERS, conv_net, dense_net, lava_file
+from tests.lava_runtime.networks import (
+    EAGER,
+    MAKERS,
+    conv_net,
+    dense_net,
+    lava_file,
+    mixed_net,
+    weights,
+)
 from tssl import netx
-from tssl.chip import ChipNetwork, DenseLayer, InputLayer, IntArray
+from tssl.chip import (
+    ChipNetwork,
+    ConvLayer,
+    DenseLayer,
+    InputLayer,
+    IntArray,
+    RecurrentLayer,
+)
 from tssl.errors import (
     BackendError,
     BackendTimeoutError,
@@ -27,7 +43,7 @@ from tssl.errors import (
     OutputError,
     UnsupportedLayerError,
 )
-from tssl.lava_runtime import lava_sim, worker
+from tssl.lava_runtime import _lava_worker, lava_sim, worker
 from tssl.lava_runtime.compare import SPIKES, compare, first_difference
 from tssl.lava_runtime.engine import run_chunk
 from tssl.lava_runtime.lava_sim import LavaSim, check
@@ -68,6 +84,85 @@ def test_random_networks(rng, maker):
     network = maker(rng)
     train = inputs(rng, network, 9, 5)
     assert_same(network, train, 9, run_all(LavaSim(), network, train, 9), silent="out")
+
+
+WHAT_CHANGES = """
+import json, os, sys
+import numpy as np
+from tssl.lava_runtime import _lava_worker as worker
+worker.import_lava()
+from lava.lib.dl import netx
+from lava.magma.core.run_conditions import RunSteps
+from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.proc.io.source import RingBuffer
+network = netx.hdf5.Network(net_config=sys.argv[1], input_shape=(5, 4, 1))
+source = RingBuffer(data=np.random.default_rng(0).integers(0, 2, (5, 4, 1, 8)))
+source.s_out.connect(network.inp)
+synapses = [layer.synapse for layer in network.layers]
+synapses += [layer.synapse_rec for layer in network.layers if hasattr(layer, "synapse_rec")]
+seen = [{} for _ in synapses]
+for _ in range(8):
+    network.run(RunSteps(num_steps=1), run_cfg=Loihi2SimCfg(select_tag="fixed_pt"))
+    for synapse, values in zip(synapses, seen):
+        for variable in synapse.vars:
+            values.setdefault(variable.name, set()).add(variable.get().tobytes())
+changing = {}
+for synapse, values in zip(synapses, seen):
+    names = changing.setdefault(type(synapse).__name__, set())
+    names.update(name for name, found in values.items() if len(found) > 1)
+print(json.dumps({kind: list(names) for kind, names in changing.items()}), flush=True)
+network.stop()
+"""
+
+
+@pytest.mark.lava
+def test_what_lavas_synapses_keep_between_steps(rng, tmp_path):
+    """Every variable of every kind of synapse is looked at while Lava runs."""
+    maps = ConvLayer(
+        name="c", source="input", weight=weights(rng, 2, 1, 2, 2), neuron=EAGER,
+        map_shape=(1, 4, 5),
+    )  # fmt: skip
+    dense = DenseLayer(name="d", source="c", weight=weights(rng, 6, 24), neuron=EAGER)
+    delayed = DenseLayer(
+        name="l", source="d", weight=weights(rng, 6, 6), neuron=EAGER,
+        delay=rng.integers(0, 3, (6, 6)),
+    )  # fmt: skip
+    recurrent = RecurrentLayer(
+        name="r", source="l", weight=weights(rng, 4, 6), neuron=EAGER,
+        recurrent_weight=weights(rng, 4, 4),
+    )  # fmt: skip
+    layers = (maps, dense, delayed, recurrent)
+    path = tmp_path / "every.net"
+    netx.write(path, ChipNetwork(name="every", input=InputLayer(shape=(1, 4, 5)), layers=layers))
+    command = [sys.executable, "-c", WHAT_CHANGES, str(path)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    changing = json.loads(ran.stdout.splitlines()[-1])
+    assert changing == {kind: [name] for kind, name in _lava_worker.SYNAPSE_MEMORY.items()}
+
+
+def test_a_synapse_of_an_unknown_kind_is_no_silent_guess():
+    with pytest.raises(TypeError, match="what a SimpleNamespace keeps between steps is not known"):
+        _lava_worker.memory_of(SimpleNamespace(a_buff=1))
+
+
+@pytest.mark.lava
+def test_mixtures_of_layers(rng, request):
+    """Any layers, any input, one to four samples; ``--lava-draws N`` compares N networks."""
+    for number in range(request.config.getoption("--lava-draws")):
+        network, train, steps = drawn_case(rng)
+        expected = run_chunk(network, train, steps)
+        recording = run_all(LavaSim(), network, train, steps)
+        difference = first_difference(network, expected, recording)
+        assert difference is None, f"network {number}: {difference}"
+
+
+def drawn_case(rng: np.random.Generator) -> tuple[ChipNetwork, IntArray, int]:
+    """Return a network, input and a number of steps in which its output fires."""
+    while True:
+        network, steps = mixed_net(rng), int(rng.integers(3, 9))
+        train = inputs(rng, network, steps, int(rng.integers(1, 5)))
+        if run_chunk(network, train, steps).trains[network.output.name].any():
+            return network, train, steps
 
 
 @pytest.mark.lava
@@ -259,7 +354,8 @@ def session_members(sessions: set[int]) -> list[int]:
 
 
 @pytest.fixture
-def traces(monkeypatch) -> Iterator[Traces]:
+def traces(monkeypatch, tmp_path_factory) -> Iterator[Traces]:
+    tmp_path_factory.getbasetemp()  # or pytest would make it in the folder that is looked at
     folder = Path(tempfile.mkdtemp(prefix="tssl-"))  # tmp_path is too long for a socket's name
     monkeypatch.setattr(worker.tempfile, "tempdir", str(folder))
     found = Traces(folder)
@@ -421,6 +517,17 @@ def test_workers_end_with_their_parent(traces, kind, workers):
         assert parent.stdout is not None
         parent.stdout.read()
     assert parent.returncode != 0
+
+
+@pytest.mark.lava
+def test_what_killed_processes_leave_goes_at_the_next_start(traces):
+    """Nobody is left who could clean up: tssl and all of its workers are killed."""
+    with started(traces, 1) as parent:
+        for pid in (parent.pid, *session_members(traces.sessions)):
+            if b"tracker" not in cmdline(pid):
+                os.kill(pid, signal.SIGKILL)
+    assert list(traces.folder.iterdir())
+    assert check() is None
 
 
 @pytest.mark.lava

@@ -4,6 +4,7 @@ from tssl.chip.cuba import (
     CubaNeuron,
     CubaRun,
     CubaState,
+    OneOrEach,
     cuba_run,
     cuba_step,
     driven_current,
@@ -31,7 +32,7 @@ from tssl.chip.numbers import (
     IntArray,
     SpikeArray,
 )
-from tssl.chip.synapses import storage_problem
+from tssl.chip.synapses import recurrent_storage_problem, storage_problem
 
 __all__ = [
     "ACTIVATION_SHIFT",
@@ -51,6 +52,7 @@ __all__ = [
     "InputLayer",
     "IntArray",
     "Layer",
+    "OneOrEach",
     "Pair",
     "RecurrentLayer",
     "STATE_LIMIT",
@@ -62,5 +64,6 @@ __all__ = [
     "cuba_step",
     "driven_current",
     "driven_voltage",
+    "recurrent_storage_problem",
     "storage_problem",
 ]

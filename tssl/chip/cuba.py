@@ -1,6 +1,9 @@
 """The current-based (CUBA) leaky integrate-and-fire neuron of Loihi, in integers."""
 
+import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -17,12 +20,15 @@ from tssl.chip.numbers import (
     saturated,
     wrapped,
 )
-from tssl.errors import RangeError
+from tssl.errors import RangeError, UnsupportedLayerError
+
+OneOrEach = int | tuple[int, ...]
+"""A number that all neurons of a group share, or one for each where they differ."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CubaNeuron:
-    """Parameters of a group of CUBA neurons.
+    """Parameters of a group of CUBA neurons, shared by all or one for each.
 
     Parameters
     ----------
@@ -37,22 +43,64 @@ class CubaNeuron:
     Raises
     ------
     RangeError
-        When a decay is outside 0...4096.
+        When a decay is outside 0...4096, or values for each neuron differ in number.
+
+    Notes
+    -----
+    Values for each neuron are given as any sequence, in (C, H, W) order. Equal ones become the
+    one number that they are, so that a network has one digest however its file says it.
     """
 
-    current_decay: int
-    voltage_decay: int
-    threshold: int
+    current_decay: OneOrEach
+    voltage_decay: OneOrEach
+    threshold: OneOrEach
 
     def __post_init__(self) -> None:
+        for name in ("current_decay", "voltage_decay", "threshold"):
+            object.__setattr__(self, name, _one_or_each(getattr(self, name)))
         for name in ("current_decay", "voltage_decay"):
-            value = getattr(self, name)
-            if not 0 <= value <= DECAY_ONE:
-                raise RangeError(f"{name} = {value} is outside 0..{DECAY_ONE}")
+            for value in np.unique(getattr(self, name)):
+                if not 0 <= value <= DECAY_ONE:
+                    raise RangeError(f"{name} = {value} is outside 0..{DECAY_ONE}")
+        if len(self.sizes) > 1:
+            raise RangeError(f"values for each neuron, but of {sorted(self.sizes)} neurons")
+
+    @property
+    def sizes(self) -> set[int]:
+        """For how many neurons there are values: empty when all neurons share them."""
+        fields = (self.current_decay, self.voltage_decay, self.threshold)
+        return {len(value) for value in fields if isinstance(value, tuple)}
+
+    def check_size(self, who: str, neurons: int) -> None:
+        """Refuse values for another number of neurons.
+
+        Raises
+        ------
+        UnsupportedLayerError
+            When there are such values.
+        """
+        for size in self.sizes - {neurons}:
+            raise UnsupportedLayerError(
+                f"{who}: decays or thresholds of {size} neurons; expected one, or {neurons}"
+            )
+
+    @cached_property
+    def arrays(self) -> tuple[IntArray, IntArray, IntArray]:
+        """Decays of current and voltage, and threshold; each of shape () or (neurons,)."""
+        current, voltage = np.array(self.current_decay), np.array(self.voltage_decay)
+        return current, voltage, np.array(self.threshold)
 
     def rest(self, shape: tuple[int, ...]) -> "CubaState":
         """Return the state before the first time step, all zero."""
         return CubaState(np.zeros(shape, np.int64), np.zeros(shape, np.int64))
+
+
+def _one_or_each(value: int | Sequence[int] | IntArray) -> OneOrEach:
+    """Return one integer where all are equal, otherwise a tuple."""
+    if np.ndim(value) == 0:
+        return operator.index(value)  # type: ignore[arg-type]
+    values = tuple(np.asarray(value).reshape(-1).tolist())
+    return values[0] if len(set(values)) == 1 else values
 
 
 class CubaState(NamedTuple):
@@ -73,14 +121,14 @@ class CubaRun(NamedTuple):
 
 def driven_current(neuron: CubaNeuron, state: CubaState, activation: IntArray) -> IntArray:
     """Return the next synaptic current *before* it wraps to 24 bits."""
-    return decayed(state.current, neuron.current_decay) + (activation << ACTIVATION_SHIFT)
+    return decayed(state.current, neuron.arrays[0]) + (activation << ACTIVATION_SHIFT)
 
 
 def driven_voltage(
     neuron: CubaNeuron, state: CubaState, current: IntArray, bias: IntArray | int
 ) -> IntArray:
     """Return the next membrane potential *before* it saturates and resets."""
-    return decayed(state.voltage, neuron.voltage_decay) + current + (bias << BIAS_SHIFT)
+    return decayed(state.voltage, neuron.arrays[1]) + current + (bias << BIAS_SHIFT)
 
 
 def cuba_step(
@@ -125,7 +173,7 @@ def cuba_step(
     """
     current = wrapped(driven_current(neuron, state, activation))
     voltage = saturated(driven_voltage(neuron, state, current, bias))
-    spikes = voltage > neuron.threshold << THRESHOLD_SHIFT
+    spikes = voltage > neuron.arrays[2] << THRESHOLD_SHIFT
     return spikes, CubaState(current, np.where(spikes, 0, voltage))
 
 

@@ -65,7 +65,7 @@ class Layer(ABC):
     weight
         Whole numbers as the chip multiplies them.
     neuron
-        Parameters shared by all neurons of the layer.
+        Parameters of the neurons of the layer.
     bias
         Mantissa added to the membrane potential at every step, ``(neurons,)`` or scalar 0.
     """
@@ -125,7 +125,9 @@ class Layer(ABC):
                 f"{weight_dimensions} non-empty dimensions are expected"
             )
 
-    def _check_bias(self) -> None:
+    def _check_neurons(self) -> None:
+        """Check what there is one of for each neuron."""
+        self.neuron.check_size(f"layer {self.name}", self.neurons)
         if self.bias.shape == ():
             object.__setattr__(self, "bias", np.broadcast_to(self.bias, (self.neurons,)))
         if self.bias.shape != (self.neurons,):
@@ -148,7 +150,7 @@ class DenseLayer(Layer):
 
     def __post_init__(self) -> None:
         self._store(weight_dimensions=2)
-        self._check_bias()
+        self._check_neurons()
         if self.delay is not None:
             delay = frozen_integers(self.delay)
             _check_delay(self.name, delay, self.weight.shape)
@@ -192,7 +194,7 @@ class RecurrentLayer(Layer):
 
     def __post_init__(self) -> None:
         self._store(weight_dimensions=2)
-        self._check_bias()
+        self._check_neurons()
         object.__setattr__(self, "recurrent_weight", frozen_integers(self.recurrent_weight))
         if self.recurrent_weight.shape != (self.neurons, self.neurons):
             raise UnsupportedLayerError(
@@ -270,7 +272,7 @@ class ConvLayer(Layer):
         if self.bias.shape == (self.weight.shape[0],):
             per_neuron = np.repeat(self.bias, self.output_shape[1] * self.output_shape[2])
             object.__setattr__(self, "bias", frozen_integers(per_neuron))
-        self._check_bias()
+        self._check_neurons()
 
     @property
     def input_shape(self) -> Shape:

@@ -84,7 +84,7 @@ class InputLayer:
     Raises
     ------
     UnsupportedLayerError
-        When the shape is empty or holds more neurons than any chip.
+        When the shape is empty or holds more neurons than any chip, or does not fit the neurons.
     """
 
     shape: Shape
@@ -95,6 +95,8 @@ class InputLayer:
             raise UnsupportedLayerError(
                 f"input of shape {self.shape}: 1 to {MOST_NEURONS} neurons are expected"
             )
+        if self.neuron is not None:
+            self.neuron.check_size(INPUT, self.neurons)
 
     @property
     def neurons(self) -> int:

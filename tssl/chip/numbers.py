@@ -23,7 +23,7 @@ FLOAT64_EXACT = 1 << 53
 INT32_LIMIT = 1 << 31
 
 
-def decayed(value: IntArray, decay: int) -> IntArray:
+def decayed(value: IntArray, decay: IntArray | int) -> IntArray:
     """Return ``value * (1 - decay / DECAY_ONE)``, rounded toward zero."""
     product = value * (DECAY_ONE - decay)
     magnitude = np.abs(product) >> DECAY_BITS  # >> alone would round toward minus infinity

@@ -253,7 +253,7 @@ def _check_bits(weight_bits: Mapping[str, int], layers: list[str], limits: ChipL
 
 
 def _check_neuron(neuron: CubaNeuron, limits: ChipLimits) -> None:
-    if neuron.threshold > limits.largest_threshold:
+    if int(neuron.arrays[2].max()) > limits.largest_threshold:
         raise RangeError(
             f"input: neurons with a threshold of {neuron.threshold}; the target has at most "
             f"{limits.largest_threshold}; use a smaller encoding.input_threshold or resolution"

@@ -101,7 +101,7 @@ def current_bound(layer: Layer, time_steps: int, input_range: tuple[int, int]) -
     if isinstance(layer, RecurrentLayer):
         upward = upward + layer.recurrent_weight.clip(0).sum(axis=1)
         downward = downward + layer.recurrent_weight.clip(None, 0).sum(axis=1)
-    kept = 1 - layer.neuron.current_decay / DECAY_ONE
+    kept = 1 - int(layer.neuron.arrays[0].min()) / DECAY_ONE
     steps = sum(kept**step for step in range(time_steps))
     return int(np.ceil(max(upward.max(), -downward.min()) * (1 << ACTIVATION_SHIFT) * steps))
 

@@ -63,15 +63,16 @@ def _neuron_problems(profile: Profile, network: ChipNetwork) -> Iterator[str]:
     for name, neuron in _neurons(network):
         if offered == "stateless":
             yield f"layer {name}: has neurons with memory, {title} has none"
-        if offered != "cuba" and neuron.current_decay != _NO_DECAY:
+        current_decay, voltage_decay = (int(neuron.arrays[0].min()), int(neuron.arrays[1].max()))
+        if offered != "cuba" and current_decay != _NO_DECAY:
             yield (
                 f"layer {name}: has a synaptic current that decays over time (current_decay "
-                f"{neuron.current_decay}), the neurons of {title} have none"
+                f"{current_decay}), the neurons of {title} have none"
             )
-        if offered == "non-leaky" and neuron.voltage_decay:
+        if offered == "non-leaky" and voltage_decay:
             yield (
                 f"layer {name}: has a leaky membrane potential (voltage_decay "
-                f"{neuron.voltage_decay}), {title} integrates without leak"
+                f"{voltage_decay}), {title} integrates without leak"
             )
         if profile.chip.reset == "subtract":
             yield (
@@ -129,8 +130,9 @@ def _threshold_problem(limits: Limits, layer: str, neuron: CubaNeuron) -> Iterat
     if limits.threshold_bits is None or neuron == INTEGRATOR:
         return
     largest = (1 << int(limits.threshold_bits.value)) - 1
-    if neuron.threshold > largest:
-        yield f"layer {layer}: threshold {neuron.threshold}, at most {largest} is possible"
+    threshold = int(neuron.arrays[2].max())
+    if threshold > largest:
+        yield f"layer {layer}: threshold {threshold}, at most {largest} is possible"
 
 
 def _synapse_problems(limits: Limits, layer: Layer) -> Iterator[str]:

@@ -49,6 +49,8 @@ REPORTING = threading.Lock()
 """Taken for good by the thread that reports a failure."""
 PARENT = os.getppid()
 """Who started us: tssl, or a wrapper script around the interpreter."""
+SYNAPSE_MEMORY = {"Conv": "a_buf", "Dense": "a_buff", "DelayDense": "a_buff"}
+"""What each kind of synapse that netx builds keeps from one step to the next."""
 NO_SPACE = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 FULL = 74
 """Exit code when there is no space even for ``error.json``."""
@@ -459,9 +461,9 @@ class Simulation:
         if index >= 0:
             variables += [layers[index].neuron.u, layers[index].neuron.v]
             if hasattr(layers[index], "synapse_rec"):
-                variables.append(layers[index].synapse_rec.a_buff)
+                variables.append(memory_of(layers[index].synapse_rec))
         if index + 1 < len(layers):
-            variables.append(layers[index + 1].synapse.a_buff)
+            variables.append(memory_of(layers[index + 1].synapse))
         for variable in variables:
             variable.set(np.zeros(variable.shape, np.int32))
 
@@ -490,6 +492,15 @@ class Simulation:
         if not await_answer(self.network.runtime):
             raise self.watchdog.failure()
         self.network.wait()
+
+
+def memory_of(synapse: Foreign) -> Foreign:
+    """Return the variable in which a synapse keeps what is under way; fail for unknown kinds."""
+    kind = type(synapse).__name__
+    if kind not in SYNAPSE_MEMORY:
+        known = ", ".join(SYNAPSE_MEMORY)
+        raise TypeError(f"what a {kind} keeps between steps is not known; known are {known}")
+    return getattr(synapse, SYNAPSE_MEMORY[kind])
 
 
 def build_network(job: Job) -> Foreign:

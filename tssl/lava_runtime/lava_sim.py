@@ -4,7 +4,6 @@ import contextlib
 import functools
 import subprocess
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -15,8 +14,10 @@ import numpy as np
 
 from tssl.chip import ChipNetwork, IntArray
 from tssl.errors import DataError, UnsupportedLayerError
+from tssl.files import scratch_folder
 from tssl.lava_runtime.backend import BackendOptions, Progress
 from tssl.lava_runtime.worker import (
+    SCRATCH,
     Worker,
     WorkerSettings,
     last_line,
@@ -87,13 +88,13 @@ def check(python: str | None = None) -> str | None:
     OutputError
         When the scratch folder cannot be written.
     """
-    with scratch(), tempfile.TemporaryDirectory(prefix="tssl-lava-") as name:
+    with scratch(), scratch_folder(SCRATCH) as folder:
         interpreter = python or sys.executable
-        command = [startable(interpreter), str(worker_copy(Path(name))), "--check"]
+        command = [startable(interpreter), str(worker_copy(folder)), "--check"]
         try:
             result = subprocess.run(
                 command,
-                cwd=name,
+                cwd=folder,
                 capture_output=True,
                 text=True,
                 timeout=_CHECK_SECONDS,

@@ -27,10 +27,13 @@ from tssl.errors import (
     OutputError,
     TsslError,
 )
+from tssl.files import scratch_folder
 from tssl.lava_runtime.backend import BackendOptions
 from tssl.lava_runtime.plain import worker_source
 from tssl.results import Recording
 
+SCRATCH = "tssl-lava-"
+"""What the names of all folders for Lava begin with."""
 _POLL_SECONDS = 0.02
 _START_SECONDS = 180.0
 _STEP_SECONDS = 90.0
@@ -116,8 +119,9 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._seen: tuple[int, ...] = ()
         self.forgive()
+        self._owned = contextlib.ExitStack()
         with scratch():
-            self._folder = Path(tempfile.mkdtemp(prefix="tssl-lava-"))
+            self._folder = self._owned.enter_context(scratch_folder(SCRATCH))
             try:
                 self._write_job(settings, train, time_steps)
                 self._start(settings.python or sys.executable)
@@ -268,7 +272,7 @@ class Worker:
         if self._process is not None:
             end_session(self._process)
             self._process = None  # its number may be another's by now
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._owned.close()
 
 
 def end_session(process: "subprocess.Popen[bytes]") -> None:

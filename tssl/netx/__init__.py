@@ -4,7 +4,7 @@ Layout (``i`` counts the entries of a chain)::
 
     /layer/<i>/type      input | flatten | conv | dense | dense_rec
     /layer/<i>/shape     of one step of output, (C, H, W) or (neurons,)
-    /layer/<i>/neuron/   type = CUBA, iDecay, vDecay, vThMant  (whole numbers, or Lava hangs)
+    /layer/<i>/neuron/   type = CUBA, iDecay, vDecay, vThMant  (integers, one or one per neuron)
     /layer/<i>/weight, bias, delay, weight_rec, stride, padding, dilation, groups
 
 What only this project needs is in attributes, which lava-dl ignores: ``tssl`` of the root (a

@@ -25,6 +25,7 @@ DAMAGE = (  # what h5py and numpy raise on damaged files, and what is raised her
     struct.error,
     zlib.error,
 )
+_CHECKSUM_BYTES = 4
 _FREE_BYTES = 1 << 27
 _BYTES_PER_FILE_BYTE = 32
 _ENTRY_BYTES = 8  # every number becomes one of 64 bits
@@ -35,11 +36,12 @@ _HEAP = struct.Struct("<5s3xQ")
 _HEAP_OBJECT = struct.Struct("<HH4xQ")
 _HEAP_START = b"GCOL\x01"
 
-_GZIP = h5py.h5z.FILTER_DEFLATE
+_GZIP, _LZF = h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_LZF
+_LZF_COPIES, _LZF_LONG = 32, 7  # from which first byte on old bytes are copied; longer copies
 _PACKINGS = {  # in this order; other filters may unpack to anything
     (*first, *packing, *last)
     for first in ((), (h5py.h5z.FILTER_SHUFFLE,))
-    for packing in ((), (_GZIP,))
+    for packing in ((), (_GZIP,), (_LZF,))
     for last in ((), (h5py.h5z.FILTER_FLETCHER32,))
 }
 
@@ -95,12 +97,12 @@ class Content:
             properties.get_filter(index)[0] for index in range(properties.get_nfilters())
         )
         if filters not in _PACKINGS:
-            raise ValueError(f"{dataset.name} is packed in another way than gzip")
+            raise ValueError(f"{dataset.name} is packed in another way than gzip or lzf")
         if dataset.chunks is not None:
             chunk_bytes = math.prod(dataset.chunks) * dataset.dtype.itemsize
             self.take(1, chunk_bytes)
-            if _GZIP in filters:
-                _check_chunks(dataset, chunk_bytes)
+            if _GZIP in filters or _LZF in filters:
+                _check_chunks(dataset, chunk_bytes, filters)
 
     def _text_in_heap(self, dataset: h5py.Dataset) -> bytes:
         """Return a text of variable length.
@@ -152,11 +154,32 @@ def _decoded(value: bytes) -> str:
     return value.decode("utf-8", "replace")
 
 
-def _check_chunks(dataset: h5py.Dataset, chunk_bytes: int) -> None:
+def _check_chunks(dataset: h5py.Dataset, chunk_bytes: int, filters: tuple[int, ...]) -> None:
     """Refuse chunks that unpack to more than a chunk; HDF5 would unpack them to their end."""
     for index in range(dataset.id.get_num_chunks()):
         offset = dataset.id.get_chunk_info(index).chunk_offset
         without, packed = dataset.id.read_direct_chunk(offset)
-        unpacked = b"" if without else zlib.decompressobj().decompress(packed, chunk_bytes + 1)
-        if len(unpacked) > chunk_bytes:
+        if without:
+            continue
+        if _LZF in filters:
+            has_checksum = h5py.h5z.FILTER_FLETCHER32 in filters
+            size = _unpacked_lzf(packed[: -_CHECKSUM_BYTES if has_checksum else None])
+        else:
+            size = len(zlib.decompressobj().decompress(packed, chunk_bytes + 1))
+        if size > chunk_bytes:
             raise ValueError(f"{dataset.name} unpacks to more than it says")
+
+
+def _unpacked_lzf(packed: bytes) -> int:
+    """Return how many bytes LZF unpacks to, without unpacking them."""
+    size = place = 0
+    while place < len(packed):
+        control = packed[place]
+        if control < _LZF_COPIES:  # so many bytes follow, and one
+            place, size = place + control + 2, size + control + 1
+            continue
+        length = control >> 5
+        if length == _LZF_LONG:
+            length, place = length + packed[place + 1], place + 1
+        place, size = place + 2, size + length + 2
+    return size

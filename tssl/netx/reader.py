@@ -21,18 +21,19 @@ from tssl.chip import (
     InputLayer,
     IntArray,
     Layer,
+    OneOrEach,
     Pair,
     RecurrentLayer,
     Shape,
 )
 from tssl.errors import NetFileError, RangeError, UnsupportedLayerError
+from tssl.files import pointer_hint, printable
 from tssl.netx import hdf5
 from tssl.netx.rules import (
     ATTRIBUTE,
     FORMAT_VERSION,
-    LONGEST_DELAY,
     NAME,
-    NEURON_LIMIT,
+    NEURON_KEYS,
     NEURON_TYPES,
     SEAL,
     UNREADABLE,
@@ -40,6 +41,9 @@ from tssl.netx.rules import (
     check_geometry,
     check_recurrent_storage,
     check_storage,
+    full_delay,
+    kernels,
+    neuron_problem,
     seal,
 )
 
@@ -91,6 +95,11 @@ def loadable_layers(path: Path) -> int | None:
 
 
 def _content(path: Path) -> hdf5.Content:
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise NetFileError(
+            f"{path}: is a pipe or a device, and a network is read more than once; save it to a "
+            "file first"
+        )
     try:
         return hdf5.Content(path.read_bytes())
     except OSError as error:
@@ -103,7 +112,9 @@ def _opened(path: Path, content: hdf5.Content) -> h5py.File:
     try:
         return content.opened()
     except hdf5.DAMAGE as error:
-        raise NetFileError(f"{path}: cannot be read as a .net file: is not an HDF5 file") from error
+        raise NetFileError(
+            f"{path}: cannot be read as a .net file: is not an HDF5 file{pointer_hint(path)}"
+        ) from error
 
 
 def _own_attribute(path: Path, file: h5py.File) -> dict[str, Any]:
@@ -137,7 +148,7 @@ def _network(
             reader.add(position, entry, last=position == len(entries) - 1)
         where = "layer"
         return ChipNetwork(
-            name=str(document.get("name", path.stem)),
+            name=str(document.get("name", printable(path.stem))),
             input=reader.input_layer(),
             layers=tuple(reader.layers),
             encoding=encoding,
@@ -231,7 +242,7 @@ class _ChainReader:
 
     def _add_input(self, entry: h5py.Group) -> None:
         self._shape = tuple(int(size) for size in np.atleast_1d(self._array(entry, "shape")))
-        neuron = self._neuron(entry) if "neuron" in entry else None
+        neuron = self._neuron(entry, self._shape) if "neuron" in entry else None
         self._input = InputLayer(shape=self._shape, neuron=neuron)
         self._content.take(self._input.neurons)
 
@@ -240,8 +251,12 @@ class _ChainReader:
         fields: dict[str, Any] = {
             "name": _name(entry, fallback),
             "source": self.layers[-1].name if self.layers else INPUT,
-            "neuron": self._neuron(entry) if "neuron" in entry or kind == "conv" else INTEGRATOR,
+            "neuron": INTEGRATOR,
         }
+        if "neuron" in entry or kind == "conv":
+            stored = tuple(self._array(entry, "shape").reshape(-1).tolist())
+            shape = stored if kind == "conv" else (math.prod(stored),)
+            fields["neuron"] = self._neuron(entry, shape)
         fields["weight"] = self._weight(entry, "weight", fields["name"])
         layer = _READERS[kind](self, entry, fields)
         self._check_shape(entry, layer)
@@ -255,14 +270,15 @@ class _ChainReader:
         fields["weight"] = weight = self._matrix(entry, fields["weight"])
         check_storage(fields["name"], weight)
         if "delay" in entry:
-            fields["delay"] = _full_delay(self._array(entry, "delay"), weight, fields["name"])
+            fields["delay"] = full_delay(self._array(entry, "delay"), weight, fields["name"])
         return DenseLayer(bias=self._bias(entry, len(weight)), **fields)
 
     def recurrent(self, entry: h5py.Group, fields: dict[str, Any]) -> Layer:
         """Read a dense layer with recurrent synapses."""
         if "delay" in entry:
             raise UnsupportedLayerError(
-                f"layer {fields['name']}: delays in dense_rec; Lava computes other weights then"
+                f"layer {fields['name']}: delays in dense_rec, with which Lava fails or "
+                "computes other weights"
             )
         self._check_flat(fields["name"])
         fields["weight"] = weight = self._matrix(entry, fields["weight"])
@@ -283,13 +299,13 @@ class _ChainReader:
             )
         weight = fields.pop("weight")
         layer = ConvLayer(
-            weight=_kernels(fields["name"], weight),
+            weight=kernels(fields["name"], weight),
             map_shape=(self._shape[0], self._shape[1], self._shape[2]),
             stride=self._pair(entry, "stride"),
             padding=self._pair(entry, "padding"),
             dilation=self._pair(entry, "dilation"),
             groups=int(self._array(entry, "groups").item()),
-            bias=self._conv_bias(entry),
+            bias=self._conv_bias(entry, len(weight)),
             **fields,
         )
         check_geometry(layer)
@@ -327,7 +343,7 @@ class _ChainReader:
             return weight.reshape(math.prod(self._array(entry, "shape").flat), -1)
         return weight
 
-    def _neuron(self, entry: h5py.Group) -> CubaNeuron:
+    def _neuron(self, entry: h5py.Group, shape: Shape) -> CubaNeuron:
         group = hdf5.member(entry, "neuron")
         if not isinstance(group, h5py.Group):
             raise NetFileError(f"{self.path}: key '{entry.name}/neuron' is missing")
@@ -338,37 +354,44 @@ class _ChainReader:
             )
         if "messageBits" in group:
             raise UnsupportedLayerError(f"{entry.name}: messageBits, on which Lava fails to load")
-        return CubaNeuron(
-            current_decay=self._whole_number(group, "iDecay"),
-            voltage_decay=self._whole_number(group, "vDecay"),
-            threshold=self._whole_number(group, "vThMant"),
-        )
+        current, voltage, threshold = (self._of_neurons(group, key, shape) for key in NEURON_KEYS)
+        return CubaNeuron(current_decay=current, voltage_decay=voltage, threshold=threshold)
 
-    def _whole_number(self, group: h5py.Group, key: str) -> int:
+    def _of_neurons(self, group: h5py.Group, key: str, shape: Shape) -> OneOrEach:
+        """Return one number, or one for each neuron in (C, H, W) order."""
         value = self._content.numbers(self._dataset(group, key))
-        if (
-            value is None
-            or value.dtype.kind not in "iu"
-            or value.size != 1
-            or abs(int(value.item())) >= NEURON_LIMIT
-        ):
-            raise NetFileError(
-                f"{self.path}: key '{group.name}/{key}' is {_shown(value)}; "
-                "it must be one integer of 26 bits (Lava hangs on others)"
-            )
-        return int(value.item())
+        problem = neuron_problem(key, value, shape)
+        if value is None or problem is not None:
+            where = f"{self.path}: key '{group.name}/{key}'"
+            raise NetFileError(f"{where} is {_shown(value)}; {problem}")
+        if value.size == 1:
+            return int(value.item())
+        self._content.take(math.prod(shape))
+        value = value.astype(np.int64).reshape(value.shape[-len(shape) :])
+        return tuple(np.broadcast_to(value, shape[::-1]).transpose().reshape(-1).tolist())
 
     def _bias(self, entry: h5py.Group, neurons: int) -> IntArray:
         if "bias" not in entry:
             return np.zeros((), np.int64)
-        bias = self._stored_bias(entry).reshape(-1)
-        return np.repeat(bias, neurons) if bias.size == 1 else bias
+        bias = self._stored_bias(entry)
+        if math.prod(bias.shape[:-1]) != 1 or bias.size not in (1, neurons):
+            raise self._misshapen_bias(entry, bias, f"a scalar, (1,) or ({neurons},)")
+        return np.broadcast_to(bias.reshape(-1), (neurons,))
 
-    def _conv_bias(self, entry: h5py.Group) -> IntArray:
+    def _conv_bias(self, entry: h5py.Group, channels: int) -> IntArray:
         if "bias" not in entry:
             return np.zeros((), np.int64)
         bias = self._stored_bias(entry)
-        return bias.transpose(2, 1, 0).reshape(-1) if bias.ndim == 3 else bias
+        if bias.ndim == 3:
+            return bias.transpose().reshape(-1)
+        if bias.shape != (channels,):
+            raise self._misshapen_bias(entry, bias, "(C,) or (W, H, C)")
+        return bias
+
+    def _misshapen_bias(self, entry: h5py.Group, bias: IntArray, known: str) -> Exception:
+        return UnsupportedLayerError(
+            f"key '{entry.name}/bias' is of shape {bias.shape}; Lava takes {known}"
+        )
 
     def _stored_bias(self, entry: h5py.Group) -> IntArray:
         bias = self._array(entry, "bias")
@@ -424,29 +447,6 @@ def _shown(values: NDArray[Any] | None) -> str:
     if values is None:
         return "no number"
     return str(values.tolist()) if values.size <= 4 else f"an array of shape {values.shape}"
-
-
-def _full_delay(delay: IntArray, weight: IntArray, name: str) -> IntArray:
-    """Return one delay per synapse, from one, one per output, per input or per synapse."""
-    delay = np.clip(delay, 0, LONGEST_DELAY)
-    if delay.ndim == 1 and delay.size == weight.shape[0]:
-        delay = delay[:, None]
-    if delay.ndim > 2 or (delay.ndim == 1 and delay.size not in (1, weight.shape[1])):
-        raise UnsupportedLayerError(
-            f"layer {name}: delays of shape {delay.shape} for weights {weight.shape}"
-        )
-    return np.broadcast_to(delay, weight.shape)
-
-
-def _kernels(name: str, weight: IntArray) -> IntArray:
-    """Return convolution weights without the fifth axis of length one that slayer writes."""
-    if weight.ndim == 5 and weight.shape[4] == 1:
-        return weight[..., 0]
-    if weight.ndim != 4:
-        raise UnsupportedLayerError(
-            f"layer {name}: weights of shape {weight.shape}; expected (O, I / groups, kh, kw)"
-        )
-    return weight
 
 
 _READERS: dict[str, Callable[[_ChainReader, h5py.Group, dict[str, Any]], Layer]] = {

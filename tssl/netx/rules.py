@@ -1,8 +1,12 @@
 """Names and limits of netx files, and what Lava would do to networks that break them."""
 
 import hashlib
+from typing import Any
 
-from tssl.chip import ConvLayer, IntArray, storage_problem
+import numpy as np
+from numpy.typing import NDArray
+
+from tssl.chip import ConvLayer, IntArray, Shape, recurrent_storage_problem, storage_problem
 from tssl.errors import UnsupportedLayerError
 
 FORMAT_VERSION = 1
@@ -13,13 +17,53 @@ NEURON_TYPES = ("CUBA", "LOIHI")
 UNREADABLE = ("pool", "unpool", "convT", "average", "concat", "dense_comp")
 _LARGEST_GEOMETRY = 127  # Lava keeps kernel, stride, padding, dilation and groups in int8
 _BIAS_LIMIT = 1 << 15  # and the bias mantissa in int16
-LONGEST_DELAY = 62  # lava-dl clamps longer ones
-NEURON_LIMIT = 1 << 25  # times 2**6, they must fit Lava's int32
+_SHIFT = 6  # of the threshold
+LONGEST_DELAY = 62  # lava-dl clamps longer ones, and negative ones beside them
+NEURON_KEYS = ("iDecay", "vDecay", "vThMant")
+_DECAY_TYPES = ("bool", "int16", "uint16", "int32", "uint32", "int64")
 
 
 def seal(document: str, digest: str) -> str:
     """Return what shows whether our document or the network with this digest was altered."""
     return hashlib.sha256(f"{document}\n{digest}".encode()).hexdigest()
+
+
+def neuron_problem(key: str, value: NDArray[Any] | None, shape: Shape) -> str | None:
+    """Say what Lava would do to a number of some neurons, or None when it takes it as it is.
+
+    Parameters
+    ----------
+    value
+        As it is in the file.
+    shape
+        Of the neurons, (C, H, W) or (neurons,).
+
+    Notes
+    -----
+    Lava computes in the type of the file, one or a broadcast value for each neuron of (W, H, C).
+    """
+    if value is None or value.dtype.kind not in "iub":
+        return "Lava's run fails on numbers that are not stored as integers"
+    lavas = shape[::-1]
+    extra = max(0, value.ndim - len(lavas))
+    if key != "vThMant" and value.shape[:extra] == (1,) * extra:
+        value = value.reshape(value.shape[extra:])
+    try:
+        fits = not value.ndim or np.broadcast_shapes(value.shape, lavas) == lavas
+    except ValueError:
+        fits = False
+    if not fits:
+        return f"Lava takes one number, or an array that fits its neurons {lavas}"
+    if key != "vThMant":
+        known = ", ".join(_DECAY_TYPES)
+        is_known = value.dtype.name in _DECAY_TYPES
+        return None if is_known else f"Lava fails on {value.dtype}; store it as {known}"
+    limits = np.iinfo(np.int8 if value.dtype.kind == "b" else value.dtype)
+    if not limits.min >> _SHIFT <= value.min() <= value.max() <= limits.max >> _SHIFT:
+        return f"times 64 it does not fit {value.dtype}, in which Lava computes; store it as int64"
+    if value.max() > np.iinfo(np.int64).max >> _SHIFT:
+        return "times 64 it does not fit int64, in which tssl computes"
+    return None
 
 
 def check_bias(what: str, bias: IntArray) -> None:
@@ -38,14 +82,10 @@ def check_storage(name: str, weight: IntArray) -> None:
 
 
 def check_recurrent_storage(name: str, weight: IntArray, own: IntArray) -> None:
-    """Accept only what survives for certain: both halves with both signs, within range."""
-    for half in (weight, own):
-        check_storage(name, half)
-        if not half.min() < 0 < half.max():
-            raise UnsupportedLayerError(
-                f"layer {name}: input and recurrent weights of dense_rec must both have "
-                "positive and negative entries, or Lava may alter them"
-            )
+    """Refuse a pair of matrices that Lava would load with other weights."""
+    problem = recurrent_storage_problem(weight, own)
+    if problem is not None:
+        raise UnsupportedLayerError(f"layer {name}: {problem}")
 
 
 def check_geometry(layer: ConvLayer) -> None:
@@ -56,3 +96,31 @@ def check_geometry(layer: ConvLayer) -> None:
             f"layer {layer.name}: kernel, stride, padding, dilation or groups above "
             f"{_LARGEST_GEOMETRY}, which Lava cannot hold"
         )
+
+
+def full_delay(delay: IntArray, weight: IntArray, name: str) -> IntArray:
+    """Return one delay per synapse, from one, one per output, per input or per synapse."""
+    outputs, inputs = weight.shape
+    if delay.shape not in ((), (outputs,), (inputs,), weight.shape):
+        raise UnsupportedLayerError(
+            f"layer {name}: delays of shape {delay.shape} for weights {weight.shape}; Lava takes "
+            f"a scalar, ({outputs},) by output, ({inputs},) by input, or one for each synapse"
+        )
+    if delay.max() > LONGEST_DELAY:
+        delay = np.clip(delay, 0, LONGEST_DELAY)
+    if delay.min() < 0:
+        raise UnsupportedLayerError(f"layer {name}: a delay of {delay.min()}; Lava fails on it")
+    if delay.shape == (outputs,):
+        delay = delay[:, None]
+    return np.broadcast_to(delay, weight.shape)
+
+
+def kernels(name: str, weight: IntArray) -> IntArray:
+    """Return convolution weights without the fifth axis of length one that slayer writes."""
+    if weight.ndim == 5 and weight.shape[4] == 1:
+        return weight[..., 0]
+    if weight.ndim != 4:
+        raise UnsupportedLayerError(
+            f"layer {name}: weights of shape {weight.shape}; expected (O, I / groups, kh, kw)"
+        )
+    return weight

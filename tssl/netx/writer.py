@@ -21,6 +21,7 @@ from tssl.chip import (
     IntArray,
     Layer,
     RecurrentLayer,
+    Shape,
 )
 from tssl.errors import UnsupportedLayerError
 from tssl.files import written
@@ -28,6 +29,7 @@ from tssl.netx.rules import (
     ATTRIBUTE,
     FORMAT_VERSION,
     NAME,
+    NEURON_KEYS,
     SEAL,
     check_bias,
     check_geometry,
@@ -95,7 +97,7 @@ def _next_entry(entries: h5py.Group, kind: str) -> h5py.Group:
 def _write_input(entry: h5py.Group, layer: InputLayer) -> None:
     entry["shape"] = np.array(layer.shape, np.int64)
     if layer.neuron is not None:
-        _write_neuron(entry, layer.neuron)
+        _write_neuron(entry, layer.neuron, layer.shape)
 
 
 def _write_layer(entries: h5py.Group, layer: Layer) -> None:
@@ -105,26 +107,23 @@ def _write_layer(entries: h5py.Group, layer: Layer) -> None:
     entry["shape"] = np.array(layer.output_shape, np.int64)
     entry["weight"] = _compact(layer.weight)
     if layer.neuron != INTEGRATOR or isinstance(layer, ConvLayer):
-        _write_neuron(entry, layer.neuron)
+        _write_neuron(entry, layer.neuron, layer.output_shape)
     if layer.bias.any():
         check_bias(f"layer {layer.name}: the bias", layer.bias)
-        entry["bias"] = _bias_as_stored(layer)
+        entry["bias"] = _in_lavas_order(layer.bias, layer.output_shape)
     _KINDS_BY_CLASS[type(layer)][1](entry, layer)
 
 
-def _write_neuron(entry: h5py.Group, neuron: CubaNeuron) -> None:
+def _write_neuron(entry: h5py.Group, neuron: CubaNeuron, shape: Shape) -> None:
     group = entry.create_group("neuron")
     group["type"] = np.bytes_("CUBA")
-    group["iDecay"] = np.int64(neuron.current_decay)
-    group["vDecay"] = np.int64(neuron.voltage_decay)
-    group["vThMant"] = np.int64(neuron.threshold)
+    for key, values in zip(NEURON_KEYS, neuron.arrays, strict=True):
+        group[key] = _in_lavas_order(values, shape) if values.ndim else values[()]
 
 
-def _bias_as_stored(layer: Layer) -> IntArray:
-    bias = np.broadcast_to(layer.bias, (layer.neurons,))
-    if isinstance(layer, ConvLayer):  # the one place where Lava's (W, H, C) order is written
-        return np.ascontiguousarray(bias.reshape(layer.output_shape).transpose(2, 1, 0))
-    return np.ascontiguousarray(bias)
+def _in_lavas_order(values: IntArray, shape: Shape) -> IntArray:
+    """Return one value for each neuron as Lava sees them: maps as (W, H, C)."""
+    return np.ascontiguousarray(values.reshape(shape).transpose())
 
 
 def _write_dense(entry: h5py.Group, layer: DenseLayer) -> None:

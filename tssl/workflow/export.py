@@ -20,7 +20,7 @@ from tssl.errors import (
     VerificationError,
 )
 from tssl.exporter import LayerReport, Quantized, quantize
-from tssl.files import write_json, written_together
+from tssl.files import printable, write_json, written_together
 from tssl.hw_profiles import Profile, load_profile, map_to_cores
 from tssl.lava_runtime import BackendOptions, Progress, create_backend
 from tssl.lava_runtime.engine import Engine
@@ -30,7 +30,7 @@ from tssl.trainer.quantized import run_quantized
 from tssl.trainer.run_directory import RunDirectory
 from tssl.version import __version__
 from tssl.workflow.data import frames_of, load_splits
-from tssl.workflow.inputs import Inputs, encode, encoded, printable
+from tssl.workflow.inputs import Inputs, encode, encoded
 from tssl.workflow.proof import Proof, Stage, compare_chunks, lava_stage
 from tssl.workflow.run import run_network
 

@@ -1,13 +1,14 @@
 """Look inside a ``.net`` file."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tssl import netx
 from tssl.chip import ChipNetwork, ConvLayer, DenseLayer, Layer, RecurrentLayer
+from tssl.files import printable
 from tssl.lava_runtime.plain import SHIMS, loading_lines
-from tssl.workflow.inputs import InputChoice, completed, printable
+from tssl.workflow.inputs import InputChoice, completed
 
 _KINDS = {DenseLayer: "dense", ConvLayer: "conv", RecurrentLayer: "dense_rec"}
 
@@ -29,7 +30,7 @@ class Inspection:
             "digest": network.digest,
             "time_steps": network.time_steps,
             "input_shape": list(network.input.shape),
-            "input_neuron": None if network.input.neuron is None else vars(network.input.neuron),
+            "input_neuron": None if network.input.neuron is None else asdict(network.input.neuron),
             "encoding": None if encoding is None else vars(encoding),
             "layers": [layer_facts(layer) for layer in network.layers],
             "lava_dl": {"shims": list(SHIMS), "lines": list(self.lines)},
