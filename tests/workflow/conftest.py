@@ -15,7 +15,7 @@ from tssl.workflow.train import Environment, start, train
 QUICK = ExportOptions(lava=False, proof_samples=6)
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="package")  # other packages look at the table, too
 def rows() -> Iterator[None]:
     """The small data sets in the table, and no quarrel about cores."""
     threads = torch.get_num_threads()

@@ -163,7 +163,7 @@ def test_the_page_shows_them(made: ExportOutcome, tmp_path: Path) -> None:
 def test_training_on_the_chips_integers(fit: Fit, tmp_path: Path) -> None:
     """The trainer's spikes and potentials are those of the exported network."""
     origin = Origin(run=fit.run.path, target="loihi2")
-    settings = ["training.forward=chip", "epochs=2"]
+    settings = {"training.forward": "chip", "epochs": 2}
     chip = start(None, settings, tmp_path / "chip", Environment(device="cpu"), origin)
     outcome = train(chip, tiny.Watcher())
     exported = export(tmp_path / "chip", "loihi2", tmp_path / "x.net", QUICK, lambda _: None)
@@ -221,7 +221,7 @@ def test_events_are_spikes_already(tmp_path: Path) -> None:
     path = tmp_path / "x.toml"
     path.write_text(recipe_from_tables(tables, "x").to_toml())
     with pytest.raises(ConfigError, match="blinking holds events"):
-        start(str(path), [], tmp_path / "run", Environment(device="cpu"))
+        start(str(path), {}, tmp_path / "run", Environment(device="cpu"))
 
 
 def test_a_threshold_beyond_its_field(fit: Fit) -> None:
