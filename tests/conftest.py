@@ -1,5 +1,8 @@
 """Fixtures that every folder of tests may use."""
 
+import importlib.util
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -15,28 +18,15 @@ from tssl.chip import CubaNeuron, Layer, dense_layer
 settings.register_profile("tssl", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("tssl")
 
+# what Lava needs, and the folders in which their wheels keep shared libraries
+_LAVA_NEEDS = ("lava", "numpy", "scipy", "h5py", "networkx", "asteval")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rng-seed", type=int, help="seed of the rng fixture (default: per test)")
     parser.addoption(
         "--lava-draws", type=int, default=6, help="random networks to compare with Lava"
     )
-
-
-GROUPS = {"tests/faults": "faults", "tests/test_docs.py": "documents", "tests/test_cli.py": "cli"}
-"""Tests that share something that takes long to make."""
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep on one process what belongs together, and Lava, which starts many, to itself."""
-    for item in items:
-        path = item.path.relative_to(item.config.rootpath).as_posix()
-        group = next((GROUPS[start] for start in GROUPS if path.startswith(start)), None)
-        if group is None and item.get_closest_marker("lava"):
-            group = "lava"
-        if group is not None:
-            item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture
@@ -76,3 +66,21 @@ def dense(rng: np.random.Generator, neuron: CubaNeuron) -> Callable[..., Layer]:
         return dense_layer(name=name, source=source, **given)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def clean_python(tmp_path_factory) -> str:
+    """An interpreter with Lava and what it needs, but without tssl, torch or numba."""
+    folder = tmp_path_factory.mktemp("clean") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    for name in _LAVA_NEEDS:
+        found = importlib.util.find_spec(name)
+        if found is None or not found.submodule_search_locations:
+            pytest.skip(f"{name} is not installed: run `tssl lava install`")
+        source = Path(next(iter(found.submodule_search_locations)))
+        (site / name).symlink_to(source)
+        libraries = source.with_name(f"{name}.libs")
+        if libraries.exists():
+            (site / libraries.name).symlink_to(libraries)
+    return str(folder / "bin" / "python")

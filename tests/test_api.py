@@ -134,3 +134,10 @@ def test_import_is_light() -> None:
     code = "import sys, tssl; print({'torch', 'numpy', 'h5py', 'lava'} & set(sys.modules))"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert output.stdout.decode().strip() == "set()"
+
+
+def test_a_text_stays_a_text(recipe: Path, tmp_path: Path) -> None:
+    trained = tssl.train(recipe, out=tmp_path / "run", settings={"name": "2", "epochs": 1}, **QUIET)
+    assert trained.recipe.name == "2"
+    with pytest.raises(tssl.errors.ConfigError, match=r"epochs: must be a valid integer"):
+        tssl.train(recipe, out=tmp_path / "other", settings={"epochs": "1"}, **QUIET)

@@ -20,7 +20,8 @@ import pytest
 import torch
 
 from tests.trainer import tiny
-from tssl import datasets
+from tssl import datasets, netx
+from tssl.chip import ChipNetwork, CubaNeuron, InputLayer, dense_layer
 from tssl.cli import run_command
 from tssl.spec import load_recipe
 from tssl.workflow.recipes import shipped_recipes
@@ -159,9 +160,9 @@ def test_chain_on_digits(tssl: Callable[..., Ran], tmp_path: Path) -> None:
 def test_chain_for_people(tssl: Callable[..., Ran], work: Path, tmp_path: Path) -> None:
     """The same without --json: tables on stdout, with the numbers that matter."""
     out = tmp_path / "x.net"
-    shown = tssl("export", work / "run", "--target", "loihi2", "-o", out, "--no-lava").out
+    exported = tssl("export", work / "run", "--target", "loihi2", "-o", out, "--no-lava").out
     for phrase in ("Quantization", "Cores on loihi2", "Proof of rows: PASS", "accuracy float"):
-        assert phrase in shown
+        assert phrase in exported
     shown = tssl(
         "run", out, "--backend", "engine", "--data", "rows", "--samples", 5, "--out", tmp_path / "r"
     ).out
@@ -169,7 +170,19 @@ def test_chain_for_people(tssl: Callable[..., Ran], work: Path, tmp_path: Path) 
     priced = tssl("report", work / "result", "--profile", "loihi2").out.lower()
     assert "energy" in priced
     assert "latency" in priced
-    assert "dense1" in tssl("inspect", out).out
+    inspected = tssl("inspect", out).out
+    assert "dense1" in inspected
+    for text in (exported, inspected):
+        assert "    from lava.lib.dl import netx\n" in text
+        assert f"    net = netx.hdf5.Network(net_config='{out}', input_message_bits=32, " in text
+
+
+def test_shims_are_the_file_that_the_shown_lines_import(tssl: Callable[..., Ran]) -> None:
+    text = tssl("lava", "shims").out
+    assert tssl("lava", "shims", "--json").document["text"] == text
+    namespace: dict[str, Any] = {"__name__": "lava_worker"}
+    exec(compile(text, "lava_worker.py", "exec"), namespace)
+    assert callable(namespace["import_lava"])
 
 
 LISTS = [
@@ -435,7 +448,7 @@ WRONG: dict[str, Wrong] = {
     ),
     "target too small": (
         lambda t, w: ["export", w / "run", "--target", "loihi1", "-o", t / "a.net", "--no-lava"],
-        TARGET, "use a smaller encoding.resolution",
+        TARGET, "a smaller encoding.resolution",
     ),
     "no samples to prove": (
         lambda t, w: ["export", w / "run", "--target", "loihi2", "--proof-samples", "0"],
@@ -941,6 +954,20 @@ def test_a_printed_recipe_can_be_trained(tssl: Callable[..., Ran], tmp_path: Pat
     assert_one_line(tssl("recipes", "nothing"), USAGE, "neither a file nor a shipped recipe")
 
 
+def test_neurons_that_differ_are_shown_as_a_span(tssl: Callable[..., Ran], tmp_path: Path) -> None:
+    neuron = CubaNeuron(current_decay=(9, 4096, 50), voltage_decay=7, threshold=(300, 20, 40))
+    layer = dense_layer(name="d", source="input", weight=[[1], [-2], [3]], neuron=neuron)
+    block = InputLayer(shape=(1,), neuron=replace(neuron, current_decay=1, threshold=2))
+    netx.write(tmp_path / "d.net", ChipNetwork(name="d", input=block, layers=(layer,)))
+    shown = tssl("inspect", tmp_path / "d.net").out
+    assert "20..300" in shown
+    assert "9..4096, 7" in shown
+    document = tssl("inspect", tmp_path / "d.net", "--json").document
+    (facts,) = document["layers"]
+    assert (facts["threshold"], facts["voltage_decay"]) == ([300, 20, 40], 7)
+    assert document["input_neuron"] == {"current_decay": 1, "voltage_decay": 7, "threshold": 2}
+
+
 def test_a_name_that_is_no_text(tssl: Callable[..., Ran], work: Path, tmp_path: Path) -> None:
     """Linux allows any bytes; the result must be writable all the same."""
     odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/in\xff.npy"))
@@ -949,6 +976,29 @@ def test_a_name_that_is_no_text(tssl: Callable[..., Ran], work: Path, tmp_path: 
                tmp_path / "out")  # fmt: skip
     assert ran.status == 0
     assert "in\N{REPLACEMENT CHARACTER}.npy" in (tmp_path / "out" / "result.json").read_text()
+
+
+def test_files_whose_names_are_no_text(work: Path, tmp_path: Path) -> None:
+    """Network, input, result and page: in a process of its own, whose streams are strict."""
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    odd.mkdir()
+    net, values, out = (Path(f"{odd}/{os.fsdecode(name)}") for name in (
+        b"n\xfe.net", b"x\xfe.npy", b"out\xfe"))  # fmt: skip
+    plain = tmp_path / "plain.net"
+    plain.write_bytes((work / "rows.net").read_bytes())
+    with h5py.File(plain, "r+") as opened:
+        opened.attrs.clear()  # so that the file's name is the network's
+    plain.rename(net)
+    np.save(values, np.zeros((2, 1, 4, 4), np.int64))
+    run = ["run", net, "--backend", "engine", "--input", values, "--steps", 4, "--out", out]
+    report = ["report", out, "--profile", "loihi2", "--html", odd / "page.html"]
+    for command in (["inspect", net], run, report):
+        for option in ([], ["--json"]):
+            ran = finished(process(*command, *option))
+            assert ran.status == 0, ran.err
+    document = json.loads((out / "result.json").read_text(encoding="utf-8"))
+    assert document["network"] == "n\N{REPLACEMENT CHARACTER}"
+    assert "n\N{REPLACEMENT CHARACTER}" in (odd / "page.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("redirection", ["", ">&-", "2>&-"])

@@ -206,6 +206,9 @@ class TestComparison:
 
     def test_numbers_of_another_machine(self) -> None:
         assert aligned("a   5.60 µJ   93.1%\n──\n", "a  12 nJ  9%\n─────\n", numbers=False)
+        assert aligned(f"digest: {'9c' * 32}\n", f"digest: {'0f' * 32}\n", numbers=False)
+        with pytest.raises(AssertionError):
+            aligned(f"digest: {'9c' * 32}\n", f"digest: {'0f' * 32}\n", numbers=True)
         with pytest.raises(AssertionError):
             aligned("differ 0 PASS\n", "differ 3 FAIL\n", numbers=False)
 

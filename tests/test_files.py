@@ -1,8 +1,11 @@
 """Whole files or none, and one clear line for what cannot be read or written."""
 
 import errno
+import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -181,6 +184,13 @@ def test_missing_json_is_the_error_asked_for(tmp_path: Path):
         files.read_json(tmp_path / "none.json", CheckpointError)
 
 
+def test_a_byte_order_mark_is_no_error(tmp_path: Path):
+    (tmp_path / "x.toml").write_bytes(b"\xef\xbb\xbfa = 1\n")
+    assert files.read_toml(tmp_path / "x.toml") == {"a": 1}
+    (tmp_path / "x.json").write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    assert files.read_json(tmp_path / "x.json", ConfigError) == {"a": 1}
+
+
 def test_toml_becomes_tables(tmp_path: Path):
     (tmp_path / "x.toml").write_text("a = 1\n[b]\nc = 'd'\n")
     assert files.read_toml(tmp_path / "x.toml") == {"a": 1, "b": {"c": "d"}}
@@ -212,3 +222,104 @@ def test_damaged_toml_is_a_config_error_with_its_place(
 def test_unreadable_toml_is_a_config_error(tmp_path: Path, name: str, why: str):
     with pytest.raises(ConfigError, match=f"cannot be read: {why}"):
         files.read_toml(tmp_path / name)
+
+
+def test_text_with_half_a_character_is_written(tmp_path: Path):
+    """As Python hands over the bytes of a file name that are no text."""
+    name = os.fsdecode(b"a\xffb")
+    files.write_json(tmp_path / "a.json", {"file": name})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"file": "a?b"}
+    assert files.printable(Path(name)) == "a\N{REPLACEMENT CHARACTER}b"
+
+
+def test_a_pointer_of_git_lfs_is_told_from_other_files(tmp_path: Path):
+    pointer, other = tmp_path / "pointer", tmp_path / "other"
+    pointer.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+    other.write_text("version 2\n")
+    assert "git lfs pull" in files.pointer_hint(pointer)
+    assert files.pointer_hint(other) == files.pointer_hint(tmp_path / "none") == ""
+
+
+# --- scratch folders ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def temporary_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(files.tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def holder(place: Path) -> "subprocess.Popen[str]":
+    """Start a process that has a scratch folder with a file in it, and wait until it has."""
+    code = (
+        "import sys, time; from tssl.files import scratch_folder\n"
+        "with scratch_folder('tssl-lava-') as folder:\n"
+        "    (folder / 'file').write_text('x'); print(folder.name, flush=True); time.sleep(600)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(place)},
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    return process
+
+
+def test_a_scratch_folder_goes_with_its_block(temporary_place: Path):
+    with files.scratch_folder("tssl-lava-") as folder:
+        assert folder.parent == temporary_place
+        (folder / "deep").mkdir()
+        (folder / "deep" / "file").write_text("x")
+    assert leftovers(temporary_place) == []
+
+
+def test_what_a_killed_process_left_goes_at_the_next_start(temporary_place: Path):
+    """What belongs to a living process stays, and so does what only looks alike."""
+    (temporary_place / "other-1").mkdir()
+    (temporary_place / "tssl-lava-file").write_text("x")
+    (temporary_place / "tssl-lava-link").symlink_to(temporary_place / "other-1")
+    unlike = leftovers(temporary_place)
+    with holder(temporary_place) as living, holder(temporary_place) as dead:
+        dead.kill()
+        dead.wait()
+        assert len(leftovers(temporary_place)) == len(unlike) + 2
+        with files.scratch_folder("tssl-lava-") as own:
+            now = {*leftovers(temporary_place)} - {*unlike, own.name}
+            assert len(now) == 1
+            assert (temporary_place / now.pop() / "file").exists()
+        living.kill()
+    with files.scratch_folder("tssl-lava-"):
+        pass
+    assert leftovers(temporary_place) == unlike
+
+
+def test_scratch_of_another_user_stays(temporary_place: Path, monkeypatch: pytest.MonkeyPatch):
+    (temporary_place / "tssl-lava-theirs").mkdir()
+    monkeypatch.setattr(files.os, "getuid", lambda: os.stat(temporary_place).st_uid + 1)
+    with files.scratch_folder("tssl-lava-"):
+        pass
+    assert leftovers(temporary_place) == ["tssl-lava-theirs"]
+
+
+def test_a_scratch_folder_taken_for_a_leftover_before_it_is_locked(
+    temporary_place: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Another start removes it between its creation and its lock; then there is a new one."""
+    create, lock, made = files.tempfile.mkdtemp, files.fcntl.flock, []
+
+    def created(**options: str) -> str:
+        made.append(create(**options))
+        return str(made[-1])
+
+    def locked_late(handle: int, kind: int) -> None:
+        if len(made) == 1:
+            os.rmdir(made[0])
+        lock(handle, kind)
+
+    monkeypatch.setattr(files.tempfile, "mkdtemp", created)
+    monkeypatch.setattr(files.fcntl, "flock", locked_late)
+    with files.scratch_folder("tssl-lava-") as folder:
+        assert folder.is_dir()
+        assert str(folder) == made[1]

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -374,6 +375,14 @@ def test_digests_stay_what_they_were():
     assert MAKERS[5](np.random.default_rng(0)).digest == (
         "3b6a8d828e447fffeb0b8c9e2f7a5967264c2f70cd2024190925e2d4eed91928"
     )
+
+
+def test_a_pipe_is_refused_before_it_is_opened(tmp_path):
+    """Nobody writes into it: opening it would wait for ever."""
+    os.mkfifo(tmp_path / "pipe.net")
+    for read in (netx.read, netx.read_notes):
+        with pytest.raises(NetFileError, match=r"pipe\.net: is a pipe or a device"):
+            read(tmp_path / "pipe.net")
 
 
 @pytest.mark.parametrize("shuffle", [True, False])

@@ -360,6 +360,11 @@ def test_a_missing_file_is_a_data_error(saved: Path, name: str, message: str):
         ({"samples": "8"}, "cannot be read as a run result"),
         ({"samples": 9}, "cannot be read as a run result"),
         ({"seconds": None}, "cannot be read as a run result"),
+        ({"source": "digits"}, "cannot be read as a run result"),
+        ({"source": {"place": "x"}}, "cannot be read as a run result"),
+        ({"source": {"data": 3}}, "source: data is no text"),
+        ({"source": {"file": "\udc00.npy"}}, "surrogates not allowed"),
+        ({"input_range": [3, 1]}, "input_range = "),
     ],
 )
 def test_a_changed_document_is_a_data_error(saved: Path, change: dict[str, Any], message: str):

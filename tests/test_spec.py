@@ -10,6 +10,7 @@ import pytest
 from tssl.errors import ConfigError
 from tssl.graph.kinds.conv import ConvEntry
 from tssl.graph.kinds.dense import DenseEntry
+from tssl.options import settings_of
 from tssl.spec import load_recipe, recipe_from_tables
 from tssl.workflow.recipes import shipped_recipes
 
@@ -128,21 +129,32 @@ def test_recipes_cannot_be_changed():
 def test_overrides_are_typed(recipe_file, override, section, key, value):
     if value is None:  # a text is no number
         with pytest.raises(ConfigError, match=r"network\.tau_s: must be a valid number"):
-            load_recipe(recipe_file, [override])
+            load_recipe(recipe_file, settings_of([override]))
         return
-    found = getattr(getattr(load_recipe(recipe_file, [override]), section), key)
+    found = getattr(getattr(load_recipe(recipe_file, settings_of([override])), section), key)
     assert found == value
     assert type(found) is type(value)
 
 
 def test_a_bare_name_is_the_recipes_own(recipe_file):
-    recipe = load_recipe(recipe_file, ["name=other", "description=it's mine"])
+    recipe = load_recipe(recipe_file, {"name": "other", "description": "it's mine"})
     assert (recipe.name, recipe.description) == ("other", "it's mine")
     assert recipe.data.name == "digits"
 
 
 def test_the_last_override_wins(recipe_file):
-    assert load_recipe(recipe_file, ["seed=1", "training.seed=2"]).training.seed == 2
+    for texts in (["seed=1", "training.seed=2"], ["training.seed=3", "seed=1", "training.seed=2"]):
+        assert load_recipe(recipe_file, settings_of(texts)).training.seed == 2
+
+
+def test_a_setting_keeps_its_type(recipe_file):
+    settings = {"name": "2", "description": "[1, 2]", "lr": 0.5}
+    recipe = load_recipe(recipe_file, settings)
+    assert (recipe.name, recipe.description, recipe.training.lr) == ("2", "[1, 2]", 0.5)
+    with pytest.raises(ConfigError, match=r"training\.epochs: must be a valid integer"):
+        load_recipe(recipe_file, {"epochs": "3"})
+    with pytest.raises(ConfigError, match=r"training\.seed: must be a valid integer"):
+        load_recipe(recipe_file, settings_of(["seed='3'"]))
 
 
 def test_an_override_reaches_a_section_that_the_file_lacks(tmp_path):
@@ -150,7 +162,7 @@ def test_an_override_reaches_a_section_that_the_file_lacks(tmp_path):
     path.write_text(
         'name = "x"\n[data]\nname = "digits"\n[network]\nlayers = [{type = "dense", neurons = 2}]'
     )
-    assert load_recipe(path, ["resolution=3"]).encoding.resolution == 3
+    assert load_recipe(path, {"resolution": 3}).encoding.resolution == 3
 
 
 @pytest.mark.parametrize(
@@ -159,13 +171,13 @@ def test_an_override_reaches_a_section_that_the_file_lacks(tmp_path):
         ("lr", "--set 'lr': expected KEY=VALUE"),
         ("=3", "--set '=3': expected KEY=VALUE"),
         ("", "expected KEY=VALUE"),
-        ("lrr=3", "--set lrr: unknown key; did you mean 'lr'?"),
+        ("lrr=3", "setting 'lrr': unknown key; did you mean 'lr'?"),
         ("training.lrr=3", "unknown key 'training.lrr'; did you mean 'lr'?"),
         ("trainig.lr=3", "unknown key 'trainig'; did you mean 'training'?"),
         ("training.=3", "unknown key 'training.'; known keys: batch_size"),
         (".=3", "unknown key ''; known keys: augmentation"),
-        ("name.x=3", "--set 'name.x=3': name is not a table"),
-        ("network.layers.1.neurons=3", "--set 'network.layers.1.neurons=3': layers is not a table"),
+        ("name.x=3", "setting 'name.x': name is not a table"),
+        ("network.layers.1.neurons=3", "setting 'network.layers.1.neurons': layers is not a table"),
         ("lr=0.1=2", "training.lr: must be a valid number (given: '0.1=2')"),
         ("seed=true", "training.seed: must be a valid integer (given: True)"),
         ("threshold=NaN", "network.threshold: must be a finite number"),
@@ -173,7 +185,7 @@ def test_an_override_reaches_a_section_that_the_file_lacks(tmp_path):
 )
 def test_bad_overrides(recipe_file, override, message):
     with pytest.raises(ConfigError, match=re.escape(message)):
-        load_recipe(recipe_file, [override])
+        load_recipe(recipe_file, settings_of([override]))
 
 
 # --- what is refused -----------------------------------------------------------------

@@ -4,7 +4,6 @@ Each arrow is a file, here too: a verb takes what the one before it returned, or
 what it wrote. Rooms are imported inside the verbs, so that ``import tssl`` stays fast.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -76,17 +75,20 @@ def train(
         raise ConfigError("resume: a run goes on in its own folder with its own weights")
     output = _output(progress)
     environment = workflow.Environment(
-        data_dir=_path(data_dir), device=device, on_download=output.download
+        data_dir=_path(data_dir),
+        device=device,
+        on_download=output.download,
+        on_warning=output.warn,
     )
-    overrides = [f"{key}={_text(value)}" for key, value in (settings or {}).items()]
+    changes = settings or {}
     named = None if recipe is None else str(recipe)
     if resume is not None:
-        fit = workflow.resume(Path(resume), named, overrides, environment)
+        fit = workflow.resume(Path(resume), named, changes, environment)
     else:
         start = None
         if origin is not None:
             start = workflow.Origin(run=_folder(origin), target=target)
-        fit = workflow.start(named, overrides, _path(out), environment, start)
+        fit = workflow.start(named, changes, _path(out), environment, start)
     with TrainingBar(output, epochs=fit.recipe.training.epochs, samples=len(fit.train)) as bar:
         return workflow.train(fit, bar)
 
@@ -135,11 +137,7 @@ def export(
         samples=samples,
         proof_samples=proof_samples,
         lava=lava,
-        weight_bits=tuple(
-            f"{layer}={count}" if layer else str(count)
-            for layer, count in bits.items()
-            if count is not None
-        ),
+        weight_bits={layer: count for layer, count in bits.items() if count is not None},
     )
     with _output(progress).bar("proof", proof_samples) as moved:
         return workflow.export(_folder(run), target, _path(out), options, moved)
@@ -199,6 +197,7 @@ def run(
         steps=steps,
         data_dir=_path(data_dir),
         on_download=output.download,
+        on_warning=output.warn,
     )
     options = BackendOptions(timeout=timeout)
     return workflow.run(_net(net), backend, choice, _path(out), options, output.bar)
@@ -211,6 +210,7 @@ def verify(
     samples: int = 10,
     steps: int | None = None,
     seed: int | None = None,
+    density: float | None = None,
     timeout: float | None = None,
     data_dir: PathLike | None = None,
     progress: bool = True,
@@ -225,6 +225,8 @@ def verify(
         The first so many samples; time steps of each.
     seed
         Take random input, from this seed.
+    density
+        Take random input, this share of it active; above 0 and at most 1.
 
     Returns
     -------
@@ -246,8 +248,10 @@ def verify(
         samples=samples,
         steps=steps,
         seed=seed,
+        density=density,
         data_dir=_path(data_dir),
         on_download=output.download,
+        on_warning=output.warn,
     )
     with output.bar("verify", samples) as moved:
         return workflow.verify(_net(net), choice, BackendOptions(timeout=timeout), moved)
@@ -259,6 +263,7 @@ def report(
     *,
     html: PathLike | None = None,
     io: bool = False,
+    data_dir: PathLike | None = None,
 ) -> "Report":
     """Estimate energy and latency of a result on hardware profiles.
 
@@ -272,6 +277,9 @@ def report(
         Also write one self-contained page.
     io
         Price input and output too, where the profile can.
+    data_dir
+        Where to look for the data of the page's pictures; where the run found them when None.
+        Nothing is downloaded.
 
     Raises
     ------
@@ -286,7 +294,7 @@ def report(
     names = [profiles] if isinstance(profiles, str) else list(profiles)
     (found,) = workflow.reports([_folder(result)], names, CostOptions(io=io))
     if html is not None:
-        workflow.write_page([found], Path(html))
+        workflow.write_page([found], Path(html), _path(data_dir))
     return found
 
 
@@ -304,8 +312,3 @@ def _net(made: "ExportOutcome | PathLike") -> Path:
 
 def _path(given: PathLike | None) -> Path | None:
     return None if given is None else Path(given)
-
-
-def _text(value: object) -> str:
-    """Return a setting as the command line would get it."""
-    return value if isinstance(value, str) else json.dumps(value)

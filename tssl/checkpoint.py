@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from tssl.chip import Encoding
+from tssl.chip import DECAY_ONE, CubaNeuron, Encoding
 from tssl.errors import CheckpointError, ConfigError, RangeError
-from tssl.files import written
+from tssl.files import pointer_hint, written
 from tssl.graph import Graph, resolve
-from tssl.spec import Recipe, recipe_from_tables
+from tssl.spec import EncodingSpec, Recipe, recipe_from_tables
 
 FORMAT_VERSION = 1
 _SEAL = "sha256"
@@ -94,6 +94,11 @@ class Checkpoint:
         """
         return resolve(self.recipe.network, self.input_shape)
 
+    @property
+    def input_neuron(self) -> CubaNeuron | None:
+        """Of what samples enter, or None where they enter as graded spikes."""
+        return input_neuron(self.recipe.encoding)
+
     def save(self, path: Path) -> None:
         """Write the checkpoint as safetensors (no pickle)."""
         document = {
@@ -157,6 +162,17 @@ class Checkpoint:
                 )
 
 
+def input_neuron(spec: EncodingSpec) -> CubaNeuron | None:
+    """Return the neuron that a value enters as a bias, or None when it enters as a graded spike.
+
+    It has no leak, and no synapses whose current could decay. It fires when its potential exceeds
+    the threshold, so when the sum of biases *reaches* one more.
+    """
+    if spec.input == "graded":
+        return None
+    return CubaNeuron(current_decay=DECAY_ONE, voltage_decay=0, threshold=spec.firing_sum - 1)
+
+
 def save_tensors(path: Path, tensors: dict[str, Array], document: dict[str, Any]) -> None:
     """Write arrays and one JSON document into a safetensors file."""
     arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
@@ -183,7 +199,9 @@ def load_tensors(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         json.dumps(document, ensure_ascii=False).encode()  # half a character cannot be printed
     except _DAMAGE as error:
         reason = " ".join(str(error).split())
-        raise CheckpointError(f"{path}: cannot be read as a checkpoint: {reason}") from error
+        raise CheckpointError(
+            f"{path}: cannot be read as a checkpoint: {reason}{pointer_hint(path)}"
+        ) from error
     if not isinstance(document, dict):
         raise CheckpointError(f"{path}: was not written by tssl")
     version = document.get("format_version")

@@ -28,11 +28,13 @@ from tssl.options import (
     PROFILES_OR_ALL,
     RECIPES,
     backend_options,
+    bits_of,
     common,
     input_options,
     lava_options,
+    settings_of,
 )
-from tssl.terminal import Output, TrainingBar, show_layers, show_proof
+from tssl.terminal import Output, TrainingBar, show_layers, show_loading, show_proof
 from tssl.version import __version__
 
 INTERRUPTED = 130
@@ -78,7 +80,7 @@ def _explained(error: Exception) -> tuple[str, int]:
         asked = context.command_path if context else "tssl"
         return f"{error.format_message()} (see `{asked} --help`)", error.exit_code
     if isinstance(error, MemoryError):
-        return f"not enough memory: {error}; use fewer samples or steps", 2
+        return f"not enough memory: {error}; free some, or ask for less at a time", 2
     if isinstance(error, ModuleNotFoundError):
         name = error.name or "tssl"
         if name in ("tssl", *sys.stdlib_module_names) or "." in name:
@@ -128,7 +130,7 @@ def cli() -> None:
 def demo(output: Output, out: Path) -> None:
     """Go the whole way on bundled data: train, export, run, verify, report.
 
-    Each step is a command that is shown before it runs. Lava is asked where it is installed.
+    Each step is a command that is shown before it runs. Lava takes part where it is installed.
 
     \b
     Example:
@@ -205,16 +207,21 @@ def train(output: Output, recipe: str | None, resume: Path | None, **options: An
     if not is_first_process():  # torchrun started several; one talks
         output = Output(as_json=False, quiet=True)
     environment = workflow.Environment(
-        data_dir=options["data_dir"], device=options["device"], on_download=output.download
+        data_dir=options["data_dir"],
+        device=options["device"],
+        on_download=output.download,
+        on_warning=output.warn,
     )
-    overrides = [*options["overrides"], *_flag_overrides(options)]
+    flags = _flag_settings(options)
+    changes = settings_of(options["overrides"])
+    settings = {key: value for key, value in changes.items() if key not in flags} | flags
     if resume is not None:
-        fit = workflow.resume(resume, recipe, overrides, environment)
+        fit = workflow.resume(resume, recipe, settings, environment)
         if fit.is_finished:
             output.say(f"{resume}: all epochs are done; --epochs N trains on")
     else:
         start = None if origin is None else workflow.Origin(run=origin, target=options["target"])
-        fit = workflow.start(recipe, overrides, options["out"], environment, start)
+        fit = workflow.start(recipe, settings, options["out"], environment, start)
     with TrainingBar(output, epochs=fit.recipe.training.epochs, samples=len(fit.train)) as bar:
         outcome = workflow.train(fit, bar, tensorboard=options["tensorboard"])
     if is_first_process():
@@ -234,9 +241,9 @@ def _check_usage(
         raise click.UsageError("--target is of training on a chip's integers: give --from RUN too")
 
 
-def _flag_overrides(options: dict[str, Any]) -> list[str]:
+def _flag_settings(options: dict[str, Any]) -> dict[str, Any]:
     names = ("epochs", "batch_size", "lr", "seed")
-    return [f"training.{name}={options[name]}" for name in names if options[name] is not None]
+    return {f"training.{name}": options[name] for name in names if options[name] is not None}
 
 
 def _print_training(output: Output, outcome: Any) -> None:  # noqa: ANN401 - TrainOutcome
@@ -244,7 +251,7 @@ def _print_training(output: Output, outcome: Any) -> None:  # noqa: ANN401 - Tra
         output.document(outcome.document())
     elif outcome.best is not None:
         output.line(
-            f"{outcome.directory}: {len(outcome.metrics)} epoch(s); chosen on held-out samples: "
+            f"{outcome.directory}: {len(outcome.metrics)} epoch(s); {outcome.choice}: "
             f"epoch {outcome.best.epoch}, test accuracy {outcome.best.test_accuracy:.2%}"
         )
     if not outcome.finished:
@@ -301,6 +308,7 @@ def export(output: Output, run: Path, target: str, path: Path | None, **options:
     from tssl.workflow.inputs import InputChoice
 
     backend = backend_options(options)
+    options["weight_bits"] = bits_of(options["weight_bits"])
     folder: Path | None = options.pop("bundle")
     chosen = workflow.ExportOptions(backend=backend, **options)
     if folder is not None:
@@ -327,7 +335,8 @@ def export(output: Output, run: Path, target: str, path: Path | None, **options:
     show_proof(output, document["proof"])
     if document["proof"]["verdict"] != "PASS":
         cure = "run `tssl lava install`, then" if chosen.lava else "when wanted, run"
-        output.line(f"Lava was not heard: {cure} `tssl verify` on the file")
+        output.line(f"Not compared with Lava: {cure} `tssl verify` on the file")
+    show_loading(output, document["lava_dl"])
     output.line(
         f"{outcome.path}: accuracy float {outcome.float_accuracy:.2%}, "
         f"chip {outcome.chip_accuracy:.2%} ({outcome.samples} test samples)"
@@ -362,7 +371,7 @@ def run(output: Output, net: Path, backend: str, out: Path | None, **options: An
     from tssl.workflow.inputs import InputChoice
 
     lava = backend_options(options)
-    choice = InputChoice(on_download=output.download, **options)
+    choice = InputChoice(on_download=output.download, on_warning=output.warn, **options)
     outcome = workflow.run(net, backend, choice, out, lava, output.bar)
     if output.as_json:
         output.document(outcome.document())
@@ -375,25 +384,31 @@ def run(output: Output, net: Path, backend: str, out: Path | None, **options: An
 @click.argument("net", type=FILE)
 @input_options
 @click.option("--seed", type=int, help="Take random input, from this seed.")
+@click.option(
+    "--density",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="D",
+    help="Take random input, this share of it active [0.3 of spikes, all graded values].",
+)
 @lava_options
 @common
 def verify(output: Output, net: Path, **options: Any) -> None:  # noqa: ANN401
     """Compare our engine with Lava on NET: every layer, every step.
 
-    Without --data or --input the network's own data set is taken; with --seed, or when
-    it has none, random input.
+    Without --data or --input the network's own data set is taken; with --seed or
+    --density, or when it has none, random input.
 
     \b
     Examples:
       tssl verify digits.net --samples 50
-      tssl verify any.net --samples 5 --steps 20 --seed 1
+      tssl verify any.net --samples 5 --steps 20 --seed 1 --density 0.8
     """
     from tssl.workflow import proof as workflow
     from tssl.workflow.inputs import InputChoice
 
     backend = backend_options(options)
     options["samples"] = 10 if options["samples"] is None else options["samples"]
-    choice = InputChoice(on_download=output.download, **options)
+    choice = InputChoice(on_download=output.download, on_warning=output.warn, **options)
     with output.bar("verify", options["samples"]) as progress:
         proof = workflow.verify(net, choice, backend, progress)
     if output.as_json:
@@ -426,6 +441,11 @@ def verify(output: Output, net: Path, **options: Any) -> None:  # noqa: ANN401
     show_default=True,
     help="Cores on the mesh by a simple rule, or by search for short ways.",
 )
+@click.option(
+    "--data-dir",
+    type=FOLDER,
+    help="Where to look for the data of the page's pictures [where the run found them].",
+)
 @common
 def report(output: Output, results: tuple[Path, ...], html: Path | None, **options: Any) -> None:  # noqa: ANN401
     """Estimate energy and latency of each RESULT, a folder written by `tssl run`.
@@ -440,8 +460,8 @@ def report(output: Output, results: tuple[Path, ...], html: Path | None, **optio
 
     chosen = CostOptions(io=options["io"], search=options["placement"] == "search")
     found = workflow.reports(results, options["profiles"], chosen)
-    if html is not None:
-        workflow.write_page(found, html)
+    for missing in workflow.write_page(found, html, options["data_dir"]) if html else ():
+        output.warn(missing)
     if output.as_json:
         output.document(workflow.joined(found))
         return
@@ -454,13 +474,14 @@ def _print_reports(output: Output, found: list[Any]) -> None:
     """Write all costs side by side, and in full where there are few."""
     from tssl.reporting import show_comparison, show_costs, show_operations, show_result
 
-    for each in found:
-        show_result(each.result, output.results)
-        show_operations(each.result, output.results)
-    costs = [cost for each in found for cost in each.costs]
+    sheets = [each.sheet for each in found]
+    for each, sheet in zip(found, sheets, strict=True):
+        show_result(sheet.result, output.results)
+        show_operations(sheet.result, output.results, each.input_neurons)
+    costs = [cost for sheet in sheets for cost in (*sheet.costs, *sheet.refused)]
     too_many = len(costs) > _MOST_IN_FULL
     if len(costs) > 1:
-        show_comparison([each.sheet for each in found], output.results, reasons=too_many)
+        show_comparison(sheets, output.results, reasons=too_many)
     if too_many:
         output.line("In full: --html or --json, or at most two profiles at a time.")
         return
@@ -493,7 +514,7 @@ def inspect(output: Output, net: Path) -> None:
         [
             layer["layer"],
             layer["kind"],
-            "x".join(map(str, layer["output_shape"])),
+            _shape(layer["output_shape"]),
             layer["weights"],
             f"{layer['smallest_weight']}..{layer['largest_weight']}",
             layer["weight_bits"],
@@ -504,7 +525,8 @@ def inspect(output: Output, net: Path) -> None:
         for layer in document["layers"]
     ]
     columns = ["layer", "kind", "shape", "weights", "range", "bits", "threshold", "decays u, v"]
-    output.table(f"{document['name']}: input {document['input_shape']}", [*columns, "delay"], rows)
+    title = f"{document['name']}: input {_shape(document['input_shape'])}"
+    output.table(title, [*columns, "delay"], rows)
     if document["input_neuron"] is not None:
         document["input_neuron"] = {k: _span(v) for k, v in document["input_neuron"].items()}
     for key in ("time_steps", "encoding", "input_neuron", "digest"):
@@ -512,6 +534,11 @@ def inspect(output: Output, net: Path) -> None:
     for key in ("target", "data", "accuracy", "training"):
         if key in document["notes"]:
             output.line(f"{key}: {document['notes'][key]}")
+    show_loading(output, document["lava_dl"])
+
+
+def _shape(sizes: list[int]) -> str:
+    return "x".join(map(str, sizes))
 
 
 @cli.group(no_args_is_help=False)
@@ -679,6 +706,8 @@ def data_fetch(output: Output, name: str, data_dir: Path | None) -> None:
         datasets.load(name, split, data_dir=data_dir, progress=output.download)
         for split in datasets.SPLITS
     ]
+    for dataset in loaded:
+        dataset.pass_on_warnings(output.warn)
     if output.as_json:
         sizes = {dataset.split: len(dataset.labels) for dataset in loaded}
         output.document({"schema_version": 1, "name": name, "samples": sizes})
@@ -725,7 +754,7 @@ def lava() -> None:
 @click.option("--lava-python", envvar=LAVA_PYTHON, help=f"Interpreter with Lava [{LAVA_PYTHON}].")
 @common
 def lava_install(output: Output, lava_python: str | None) -> None:
-    """Put Lava beside tssl, against the word of its own metadata.
+    """Install Lava beside tssl, although its metadata ask for other versions.
 
     \b
     Example:
@@ -743,3 +772,23 @@ def lava_install(output: Output, lava_python: str | None) -> None:
         output.document({"schema_version": 1, "installed_now": changed})
     else:
         output.line("Lava's CPU simulator can be used")
+
+
+@lava.command("shims")
+@common
+def lava_shims(output: Output) -> None:
+    """Print the file with which plain lava-dl runs on Python 3.11 and later.
+
+    What `tssl inspect NET` shows imports it. It needs nothing of tssl.
+
+    \b
+    Example:
+      tssl lava shims > lava_worker.py
+    """
+    from tssl.lava_runtime.plain import WORKER, worker_source
+
+    text = worker_source().read_text(encoding="utf-8")
+    if output.as_json:
+        output.document({"schema_version": 1, "file": WORKER, "text": text})
+    else:
+        click.echo(text, nl=False)

@@ -47,7 +47,7 @@ class Quantity:
     Parameters
     ----------
     value, low, high
-        In ``unit``. Where nobody gives a band, ``low`` and ``high`` equal ``value``.
+        In ``unit``. Where no source gives a band, ``low`` and ``high`` equal ``value``.
     kind
         How the figure is known, see :data:`Kind`.
     source
@@ -238,6 +238,7 @@ class Refusal:
 
     profile: str
     reason: str
+    network: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,16 +22,24 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+_ENCODING = "utf-8-sig"
+"""Of what is read: UTF-8, with or without the byte-order mark that some editors write first."""
+
 _MOST_TOML, _LONGEST_LINE = 256 << 10, 5000
 """Characters; a dotted key takes time by the square of its length."""
+
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 __all__ = [
     "held",
     "locked",
     "make_directory",
+    "pointer_hint",
+    "printable",
     "read_json",
     "read_toml",
     "remove",
+    "scratch_folder",
     "unfinished",
     "write_json",
     "write_text",
@@ -91,6 +99,33 @@ def written_together(directory: Path, last: str) -> Iterator[Path]:
             raise _cannot_write(directory, error) from error
         except OutputError as error:  # the temporary folder is no business of the user
             raise OutputError(str(error).replace(str(temporary), str(directory))) from error
+
+
+@contextmanager
+def scratch_folder(prefix: str) -> Iterator[Path]:
+    """Yield a new folder in the system's folder for temporary files; it is gone in the end.
+
+    What killed processes of the same user left under this prefix is removed; a folder in use is
+    locked.
+
+    Raises
+    ------
+    OSError
+        When it cannot be created.
+    """
+
+    def new(_: Path) -> tuple[int, str]:
+        name = tempfile.mkdtemp(prefix=prefix)
+        return os.open(name, os.O_RDONLY), name
+
+    place = Path(tempfile.gettempdir())
+    handle, name = _locked_part(place / prefix, new)
+    try:
+        _remove_unlocked(_own_folders(place, prefix))
+        yield Path(name)
+    finally:
+        shutil.rmtree(name, ignore_errors=True)
+        os.close(handle)
 
 
 def unfinished(directory: Path, last: str) -> bool:
@@ -169,10 +204,23 @@ def remove(path: Path) -> None:
         raise _cannot_write(path, error) from error
 
 
+def printable(path: Path | str) -> str:
+    """Return a path, or part of one, as text that can be written, whatever bytes it has."""
+    return os.fsencode(path).decode("utf-8", "replace")
+
+
+def pointer_hint(path: Path) -> str:
+    """Return what to add to an error about a file that is a pointer of Git LFS, or nothing."""
+    with suppress(OSError), path.open("rb") as file:
+        if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
+            return "; it is a Git LFS pointer: fetch the file itself with `git lfs pull`"
+    return ""
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write text whole or not at all."""
+    """Write text whole or not at all; bytes of file names that are no text become ``?``."""
     with written(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="replace")
 
 
 def write_json(path: Path, document: object) -> None:
@@ -189,7 +237,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         When the file is missing, unreadable or not TOML (with line and column).
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding=_ENCODING)
         if max(map(len, text.splitlines()), default=0) > _LONGEST_LINE or len(text) > _MOST_TOML:
             raise ConfigError(
                 f"{path}: is too large for a file of settings: at most {_MOST_TOML:,} characters, "
@@ -205,7 +253,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 def read_json(path: Path, error_class: type[TsslError]) -> dict[str, Any]:
     """Return a JSON object; failures become ``error_class``."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(path.read_text(encoding=_ENCODING))
     except OSError as error:
         raise error_class(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # brackets nested thousands deep
@@ -224,7 +272,7 @@ def _temporary(path: Path, new: Callable[[Path], tuple[int, str]]) -> Iterator[P
         raise _cannot_write(path, error) from error
     temporary = Path(name)
     try:
-        _remove_parts(path)
+        _remove_unlocked(_parts(path))
         yield temporary
     finally:
         _discard(temporary)
@@ -265,11 +313,23 @@ def _parts(path: Path) -> list[Path]:
     return [path.parent / n for n in names if n.startswith(start) and n.endswith(".part")]
 
 
-def _remove_parts(path: Path) -> None:
-    """Remove what killed writers of ``path`` left; a living one holds a lock."""
-    for part in _parts(path):
+def _own_folders(place: Path, prefix: str) -> list[Path]:
+    """Return this user's folders of that name, without links to folders."""
+    found = []
+    with suppress(OSError), os.scandir(place) as entries:
+        for entry in entries:
+            if entry.name.startswith(prefix) and entry.is_dir(follow_symlinks=False):
+                with suppress(OSError):  # it may be gone by now
+                    if entry.stat(follow_symlinks=False).st_uid == os.getuid():
+                        found.append(place / entry.name)
+    return found
+
+
+def _remove_unlocked(parts: list[Path]) -> None:
+    """Remove what killed processes left; a living one holds a lock."""
+    for part in parts:
         with suppress(OSError):
-            handle = os.open(part, os.O_RDONLY)
+            handle = os.open(part, os.O_RDONLY | os.O_NOFOLLOW)
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 _discard(part)

@@ -1,6 +1,7 @@
 """Options that several commands share: kinds of values, what a shell completes, and groups."""
 
 import functools
+import json
 import math
 import os
 from collections.abc import Callable, Iterable
@@ -10,9 +11,11 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from tssl.errors import ConfigError
 from tssl.terminal import Output
 
 LAVA_PYTHON = "TSSL_LAVA_PYTHON"
+_MOST_DIGITS = 4
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -91,6 +94,51 @@ DATA_SETS = _completed(_data_names, paths=False)
 BACKENDS = _completed(_backend_names, paths=False)
 
 
+def settings_of(texts: Iterable[str]) -> dict[str, Any]:
+    """Return the values in texts ``KEY=VALUE`` by key; of a key that repeats, only the last.
+
+    Numbers, booleans and lists are what JSON takes for such, everything else is text.
+
+    Raises
+    ------
+    ConfigError
+        When a text is of another form.
+    """
+    settings: dict[str, Any] = {}
+    for given in texts:
+        key, separator, text = (part.strip() for part in given.partition("="))
+        if not separator or not key:
+            raise ConfigError(f"--set {given!r}: expected KEY=VALUE, e.g. training.lr=1e-3")
+        settings.pop(key, None)
+        settings[key] = _value(text)
+    return settings
+
+
+def _value(text: str) -> Any:  # noqa: ANN401 - any TOML value
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):  # brackets nested thousands deep
+        return text.strip("\"'")
+
+
+def bits_of(texts: Iterable[str]) -> dict[str, int]:
+    """Return the bits in texts ``N`` and ``LAYER=N`` by layer; ``""`` stands for all of them.
+
+    Raises
+    ------
+    ConfigError
+        When a text is of another form.
+    """
+    bits: dict[str, int] = {}
+    for given in texts:
+        layer, _, number = given.rpartition("=")
+        if not number.isdecimal() or len(number) > _MOST_DIGITS:
+            raise ConfigError(f"--weight-bits {given}: expected N or LAYER=N")
+        bits.pop(layer, None)
+        bits[layer] = int(number)
+    return bits
+
+
 def common(command: Command) -> Command:
     """Add the options that every command has, and hand over an ``Output``."""
 
@@ -129,7 +177,7 @@ def lava_options(command: Command) -> Command:
     timeout = click.option(
         "--timeout",
         type=_Seconds(min=0, max=1e9, min_open=True),
-        help="Seconds that Lava may take [no limit while it moves].",
+        help="Seconds that Lava may take [no limit while it advances].",
     )
     python = click.option(
         "--lava-python", envvar=LAVA_PYTHON, help=f"Interpreter with Lava [{LAVA_PYTHON}]."

@@ -185,6 +185,25 @@ def read_out(output_spikes: SpikeArray, output_voltage: NDArray[np.generic]) -> 
     return np.where(counts.any(axis=1), earliest, output_voltage.argmax(axis=1))
 
 
+@dataclass(frozen=True, kw_only=True)
+class InputSource:
+    """Where the input of a run came from, so that it can be run again; all None for random input.
+
+    Parameters
+    ----------
+    data, split
+        Name of the data set, and which part of it.
+    data_dir, file
+        Absolute paths: the folder that the data set was looked for in first, or the ``.npy`` file
+        that was run instead of a data set.
+    """
+
+    data: str | None = None
+    split: str | None = None
+    data_dir: str | None = None
+    file: str | None = None
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RunResult:
     """One network run on one backend over some samples.
@@ -197,6 +216,10 @@ class RunResult:
         Name and SHA-256 of the network.
     data
         What was run, in words for people: data set and split, or a file name.
+    input_range
+        Smallest and largest integer that entered; None in results of a tssl that did not say.
+    source
+        The same as ``data``, for programs; None in results of a tssl that did not say.
     output_spikes
         ``(samples, time, outputs)``.
     spike_counts
@@ -219,6 +242,8 @@ class RunResult:
     labels: IntArray | None
     counts: OpCounts
     seconds: float
+    input_range: tuple[int, int] | None = None
+    source: InputSource | None = None
 
     @property
     def accuracy(self) -> float | None:
@@ -257,6 +282,8 @@ class RunResult:
             "network": self.network,
             "digest": self.digest,
             "data": self.data,
+            "source": None if self.source is None else asdict(self.source),
+            "input_range": None if self.input_range is None else list(self.input_range),
             "samples": self.counts.samples,
             "time_steps": self.counts.time_steps,
             "layers": list(self.counts.layers),
@@ -308,6 +335,7 @@ def collect(
     data: str,
     labels: IntArray | None,
     started: float,
+    source: InputSource | None = None,
 ) -> RunResult:
     """Join the recordings of consecutive chunks of samples into one result.
 
@@ -320,9 +348,11 @@ def collect(
     """
     counts: OpCounts | None = None
     spikes, totals, predictions = [], [], []
+    entered: list[int] = []
     counter = OperationCounter(network)
     for train, recording in chunks:
         part = counter.count(train, recording)
+        entered += [int(train.min()), int(train.max())]
         counts = part if counts is None else counts + part
         output = recording.trains[network.output.name].transpose(1, 0, 2)
         spikes.append(output)
@@ -341,6 +371,8 @@ def collect(
         labels=labels,
         counts=counts,
         seconds=time.perf_counter() - started,
+        input_range=(min(entered), max(entered)),
+        source=source,
     )
 
 
@@ -442,11 +474,33 @@ def _from_files(document: dict[str, Any], arrays: dict[str, Any]) -> RunResult:
         labels=arrays.get("labels"),
         counts=OpCounts(samples=document["samples"], layers=tuple(document["layers"]), **counts),
         seconds=float(document["seconds"]),
+        input_range=_range(document.get("input_range")),
+        source=_source(document.get("source")),
     )
     _check_types(result)
     _check_shapes(result)
     _check_sums(result)
     return result
+
+
+def _range(stored: Any) -> tuple[int, int] | None:  # noqa: ANN401 - JSON
+    match stored:
+        case None:
+            return None
+        case [int(low), int(high)] if low <= high:
+            return low, high
+    raise ValueError(f"input_range = {stored!r:.40}")
+
+
+def _source(stored: Any) -> InputSource | None:  # noqa: ANN401 - JSON
+    if stored is None:
+        return None
+    source = InputSource(**stored)
+    for name, value in vars(source).items():
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"source: {name} is no text")
+        (value or "").encode()  # half a character cannot be printed
+    return source
 
 
 def _check_types(result: RunResult) -> None:

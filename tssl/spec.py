@@ -1,8 +1,7 @@
 """What a user writes: a recipe (data, encoding, network, training), validated, as TOML."""
 
 import difflib
-import json
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
@@ -36,6 +35,10 @@ __all__ = [
 ]
 
 _SPIKE_LIMIT = float(1 << 31)
+_BIAS_LIMIT = (1 << 12) - 1
+"""Of a neuron's bias, which has 13 bits on Loihi."""
+_BRIGHT = 0.75
+"""Share of the brightest value at which an input neuron fires at every step."""
 _SHOWN = 80
 
 
@@ -55,23 +58,49 @@ class DataSpec(Entries):
 
 
 class EncodingSpec(Entries):
-    """How a static image becomes graded input spikes, the same at every time step.
+    """How a static image becomes input, the same integers at every time step.
 
-    A pixel ``x`` in 0...1 becomes the integer ``round((x - mean) / std * resolution)``;
-    the network trains on ``integer / resolution``, so nothing is lost at export.
+    A pixel ``x`` in 0...1 becomes the integer ``round((x - mean) / std * resolution)``. As a
+    graded spike, the network trains on ``integer / resolution``; as the bias of an input
+    neuron, it trains on the spikes that the neuron fires. Nothing is lost at export.
 
     Parameters
     ----------
+    input
+        ``graded`` spikes, or ``neurons`` that integrate the integers without a leak, fire
+        when the sum reaches a threshold, and begin again at zero.
     mean, std
         Normalisation in units of the full scale of a pixel.
     resolution
         Integers per unit of the normalised input. More of them leave fewer bits to the
-        weights of the first layer, because the product must fit the chip's state.
+        weights of the first layer, because the product must fit the chip's state. With input
+        neurons they cost nothing.
+    input_threshold
+        Of input neurons, in units of the normalised input; 0.75 of the brightest when None.
     """
+
+    input: Literal["graded", "neurons"] = "graded"
 
     mean: Number = 0.0
     std: Above0 = 1.0
     resolution: Annotated[Number, Field(gt=0, le=4096)] = 15.0
+    input_threshold: Above0 | None = None
+
+    @property
+    def brightest(self) -> float:
+        """Largest value of the normalised input."""
+        return (1 - self.mean) / self.std
+
+    @property
+    def quantum(self) -> float:
+        """What one unit of what enters the first layer stands for in the trained network."""
+        return 1.0 if self.input == "neurons" else 1 / self.resolution
+
+    @property
+    def firing_sum(self) -> int:
+        """Sum of biases at which an input neuron fires."""
+        threshold = self.input_threshold or _BRIGHT * self.brightest
+        return max(1, round(threshold * self.resolution))
 
     @model_validator(mode="after")
     def _check_integers(self) -> "EncodingSpec":
@@ -81,6 +110,19 @@ class EncodingSpec(Entries):
                 f"a pixel becomes an integer of {largest:.3g}, more than the 32 bits of a spike: "
                 "use a larger std or a smaller mean or resolution"
             )
+        if self.input == "neurons" and round(largest) > _BIAS_LIMIT:
+            raise ValueError(
+                f"a pixel becomes a bias of {largest:.5g}; input neurons take {-_BIAS_LIMIT}..."
+                f"{_BIAS_LIMIT}: use a smaller resolution"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_input_neurons(self) -> "EncodingSpec":
+        if self.input == "graded" and self.input_threshold is not None:
+            raise ValueError("input_threshold is of input = 'neurons'; graded spikes have none")
+        if self.input == "neurons" and self.brightest <= 0:
+            raise ValueError(f"mean = {self.mean:g}: no input neuron would fire; use one below 1")
         return self
 
 
@@ -250,6 +292,18 @@ class Recipe(Entries):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_input_neurons(self) -> "Recipe":
+        """Refuse neurons that never fire, however bright their pixel."""
+        encoding, steps = self.encoding, self.network.time_steps
+        reached = steps * round(encoding.brightest * encoding.resolution)
+        if encoding.input == "neurons" and reached < encoding.firing_sum:
+            raise ValueError(
+                f"encoding: no input neuron fires in {steps} steps; use a smaller "
+                "input_threshold, a larger resolution or more time_steps"
+            )
+        return self
+
     def to_toml(self) -> str:
         """Return the recipe as TOML text, every default spelled out."""
         return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
@@ -277,19 +331,25 @@ _PLAIN = {
 """What pydantic says of a table or list in Python's words, in those of a TOML file."""
 
 
-def load_recipe(path: Path, overrides: Iterable[str] = ()) -> Recipe:
-    """Read a recipe file and apply ``KEY=VALUE`` overrides.
+def load_recipe(path: Path, settings: Mapping[str, Any] | None = None) -> Recipe:
+    """Read a recipe file and change some of its keys.
+
+    Parameters
+    ----------
+    settings
+        New values by key; ``section.key``, or the bare key where only one section has it. Of
+        several for one key the last counts.
 
     Raises
     ------
     ConfigError
         When the file cannot be read, a key is unknown or a value is not allowed.
     """
-    tables, changes = read_toml(path), list(overrides)
-    for override in changes:
-        _apply(tables, override)
-    shown = ", ".join(_short(change) for change in changes)
-    return recipe_from_tables(tables, f"{path} with {shown}" if changes else str(path))
+    tables = read_toml(path)
+    for key, value in (settings or {}).items():
+        _set(tables, key, value)
+    shown = ", ".join(_short(f"{key}={value}") for key, value in (settings or {}).items())
+    return recipe_from_tables(tables, f"{path} with {shown}" if settings else str(path))
 
 
 def recipe_from_tables(tables: dict[str, Any], origin: str) -> Recipe:
@@ -300,18 +360,15 @@ def recipe_from_tables(tables: dict[str, Any], origin: str) -> Recipe:
         raise ConfigError(f"{origin}: {_first_problem(error)}") from error
 
 
-def _apply(tables: dict[str, Any], override: str) -> None:
-    """Set one ``section.key=value`` in place; a bare key is looked up in the sections."""
-    key, separator, text = override.partition("=")
-    if not separator or not key.strip():
-        raise ConfigError(f"--set {override!r}: expected KEY=VALUE, e.g. training.lr=1e-3")
-    path = _full_key(key.strip()).split(".")
+def _set(tables: dict[str, Any], key: str, value: object) -> None:
+    """Set one ``section.key`` in place; a bare key is looked up in the sections."""
+    path = _full_key(key).split(".")
     table = tables
     for name in path[:-1]:
         table = table.setdefault(name, {})
         if not isinstance(table, dict):
-            raise ConfigError(f"--set {override!r}: {name} is not a table")
-    table[path[-1]] = _value(text.strip())
+            raise ConfigError(f"setting {key!r}: {name} is not a table")
+    table[path[-1]] = value
 
 
 def _full_key(key: str) -> str:
@@ -321,15 +378,7 @@ def _full_key(key: str) -> str:
     if len(found) == 1:
         return found[0]
     known = sorted({field for model in _SECTIONS.values() for field in model.model_fields})
-    raise ConfigError(f"--set {key}: unknown key{_did_you_mean(key, known)}")
-
-
-def _value(text: str) -> Any:  # noqa: ANN401 - any TOML value
-    """Return numbers, booleans and lists as such, everything else as text."""
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):  # brackets nested thousands deep
-        return text.strip("\"'")
+    raise ConfigError(f"setting {key!r}: unknown key{_did_you_mean(key, known)}")
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -66,6 +66,10 @@ class Output:
         """Write a line about what is going on."""
         self.progress.print(escape(text), soft_wrap=True)
 
+    def warn(self, text: str) -> None:
+        """Write a line about something that the user may not expect."""
+        self.say(f"warning: {text}")
+
     def document(self, document: Mapping[str, Any]) -> None:
         """Write the one JSON document."""
         text = json.dumps(_plain(document), indent=2, allow_nan=False)
@@ -152,22 +156,24 @@ class TrainingBar:
 
     def epoch_done(self, metrics: "EpochMetrics", layers: "list[LayerMetrics]") -> None:
         """Leave one line for the epoch, and one for each layer that fires too little or much."""
+        held_out = metrics.validation_accuracy
+        shown = "" if held_out is None else f"held-out {held_out:.2%}, "
         self._output.say(
             f"epoch {metrics.epoch}/{self._epochs}  loss {metrics.loss:.4f}  "
             f"accuracy: train {metrics.train_accuracy:.2%}, "
-            f"held-out {metrics.validation_accuracy:.2%}, test {metrics.test_accuracy:.2%}  "
+            f"{shown}test {metrics.test_accuracy:.2%}  "
             f"firing rate {metrics.firing_rate:.1%}  "
             f"{metrics.samples_per_second:,.0f} samples/s"
         )
         for layer in layers:
             if layer.firing_rate < _DEAD:
-                self._output.say(
-                    f"warning: layer {layer.layer} hardly fires ({layer.firing_rate:.2%} of its "
+                self._output.warn(
+                    f"layer {layer.layer} hardly fires ({layer.firing_rate:.2%} of its "
                     "neurons at a step): raise its weight_scale or lower its threshold"
                 )
             elif layer.firing_rate > _SATURATED:
-                self._output.say(
-                    f"warning: layer {layer.layer} is saturated ({layer.firing_rate:.2%} of its "
+                self._output.warn(
+                    f"layer {layer.layer} is saturated ({layer.firing_rate:.2%} of its "
                     "neurons fire at a step): lower its weight_scale or raise its threshold"
                 )
 
@@ -243,6 +249,16 @@ def show_proof(output: Output, proof: Mapping[str, Any]) -> None:
         )
         output.table(title, columns, rows)
     output.line(f"Proof of {proof['network']}: {proof['verdict']}")
+
+
+def show_loading(output: Output, lava_dl: Mapping[str, Any]) -> None:
+    """Write the Python that loads a network with lava-dl alone."""
+    output.line(
+        "With lava-dl alone (the first two lines are for Python 3.11 and later and for numpy 2; "
+        "`tssl lava shims > lava_worker.py` writes their file):"
+    )
+    for line in (*lava_dl["shims"], *lava_dl["lines"]):
+        output.line(f"    {line}")
 
 
 def _verdict(row: Mapping[str, Any]) -> str:

@@ -287,6 +287,15 @@ def test_inputs_must_fit_the_network(shape: tuple[int, ...]):
         network().as_train(np.zeros(shape, np.int64))
 
 
+def test_the_shapes_that_fit_are_written_out():
+    with pytest.raises(DataError) as caught:
+        network().as_train(np.zeros((2, 11), np.int64))
+    assert str(caught.value) == (
+        "inputs of shape (2, 11) do not fit network net: expected (samples, time, SHAPE) or "
+        "(samples, SHAPE)"
+    ).replace("SHAPE", "1, 3, 4")
+
+
 def test_the_largest_inputs_are_taken():
     inputs = np.array([[2**31 - 1, -(2**31)] * 6])
     assert network().as_train(inputs)[0].tolist() == inputs.tolist()

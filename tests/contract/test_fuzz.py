@@ -217,9 +217,10 @@ def assert_legal(found: ChipNetwork) -> None:
 
 
 def assert_legal_neuron(neuron: CubaNeuron) -> None:
-    assert 0 <= neuron.current_decay <= 4096
-    assert 0 <= neuron.voltage_decay <= 4096
-    assert abs(neuron.threshold) < 1 << 25
+    for decay in neuron.arrays[:2]:
+        assert 0 <= decay.min() <= decay.max() <= 4096
+    threshold = neuron.arrays[2]
+    assert -(1 << 57) <= threshold.min() <= threshold.max() < 1 << 57  # times 64, in 64 bits
 
 
 def assert_same(found: ChipNetwork, expected: ChipNetwork) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import lzma
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -244,8 +245,7 @@ def test_nothing_found_says_what_to_put_where(tmp_path: Path):
 # ---------------------------------------------------------------------------- the faults
 
 FAULTS = {
-    "empty": (b"", "holds 0 bytes, which is not a whole number of events of 5"),
-    "cut": (recording(3)[:-2], "holds 298 bytes"),
+    "cut": (recording(3)[:-2], "holds 298 bytes, which is not a whole number of events of 5"),
     "right of it": (
         recorded((1, 1, 0, 0), (34, 0, 1, 5)), "event 2 is at x = 34, y = 0, outside 34 x 34",
     ),
@@ -293,3 +293,93 @@ def test_files_that_are_too_large_are_not_unpacked(tmp_path: Path):
     put(tmp_path, {"nmnist.zip": zipped(big)})
     with pytest.raises(DataError, match=r"Train/5/00007\.bin holds a file of 16777221 bytes"):
         load(tmp_path)
+
+
+# ---------------------------------------------------------------- what is not quite right
+
+
+@pytest.mark.parametrize("rename", [str.lower, str.upper])
+def test_folders_and_zips_in_other_letters(tmp_path: Path, rename: Callable[[str], str]):
+    plain, packed_up = tmp_path / "plain", tmp_path / "packed"
+    for split in ("Train", "Test"):
+        files = {name: content for name, content in FILES.items() if name.startswith(split)}
+        renamed = {rename(name): content for name, content in files.items()}
+        put(plain, renamed)
+        put(packed_up, {rename(f"{split}.zip"): zipped(renamed)})
+    for folder in (plain, packed_up):
+        check(load(folder))
+        assert load(folder, "test").labels.tolist() == [9, 0]
+
+
+def test_back_slashes_in_a_zip(tmp_path: Path):
+    files = {f"N-MNIST\\{name}".replace("/", "\\"): content for name, content in FILES.items()}
+    put(tmp_path, {"nmnist.zip": zipped(files)})
+    check(load(tmp_path))
+
+
+def only(split: str) -> dict[str, bytes]:
+    return {name: content for name, content in FILES.items() if name.startswith(split)}
+
+
+HALVES = {
+    "a folder": (only("Train"), "{0} holds 3 recordings in Train/ and none in Test/"),
+    "an archive": (
+        {"nmnist.zip": zipped(only("Test"))},
+        "{0}/nmnist.zip holds 2 recordings in Test/ and none in Train/",
+    ),
+    "a zip": ({"Train.zip": b"not opened"}, "{0}/Train.zip lies there without Test.zip"),
+    "the other zip": ({"test.zip": b"not opened"}, "{0}/test.zip lies there without Train.zip"),
+}
+
+
+@pytest.mark.parametrize("half", HALVES)
+def test_half_a_data_set_says_what_is_missing(tmp_path: Path, half: str):
+    files, text = HALVES[half]
+    missing = text.format(put(tmp_path, files))
+    with pytest.raises(DataError) as caught:
+        load(tmp_path)
+    assert f"cannot be downloaded; {missing}; put Train/" in str(caught.value)
+    description = datasets.describe("nmnist", data_dir=tmp_path, cache=tmp_path / "none")
+    assert (description.found, description.ready) == (missing, False)
+
+
+def test_an_empty_recording_is_a_sample_without_events(tmp_path: Path):
+    put(tmp_path, {**FILES, "Train/5/00007.bin": b"", "Train/6/00008.bin": b""})
+    data = load(tmp_path)
+    assert data.labels.tolist() == [3, 3, 5, 6, 7]
+    assert not data.inputs[2:4].any()
+    assert data.inputs[[0, 1, 4]].any(axis=(1, 2, 3, 4)).all()
+    empty, _ = data.warnings
+    assert empty == (
+        "data set nmnist, train split: 2 of 5 recordings hold no event; they are samples without "
+        "input"
+    )
+
+
+def test_no_event_at_all_is_a_fault(tmp_path: Path):
+    put(tmp_path, {**FILES, **dict.fromkeys(only("Test"), b"")})
+    with pytest.raises(DataError, match=r"Test/ holds no event in any of its 2 recording\(s\)"):
+        load(tmp_path, "test")
+
+
+def test_events_behind_the_last_frame_are_said_to_be_left_out(tmp_path: Path):
+    four = [recorded((1, 1, 0, 3999), (2, 1, 0, 4000)), recorded((1, 1, 1, 0), (1, 1, 1, 7500))]
+    files = {"Train/1/1.bin": four[0], "Train/2/2.bin": four[1], "Test/1/1.bin": four[0]}
+    data = load(put(tmp_path, files))
+    assert data.warnings == (
+        "data set nmnist, train split: 50% of the events lie outside time_steps x bin_us = "
+        "4 x 1000 us = 4 ms and are left out; the recordings last up to 7.5 ms",
+    )
+    assert load(tmp_path, frames=Frames(time_steps=8, bin_us=1000)).warnings == ()
+
+
+def test_no_event_inside_the_frames_is_a_fault(tmp_path: Path):
+    late = recorded((1, 1, 0, 4000), (2, 1, 0, 65000))
+    put(tmp_path, {"Train/1/1.bin": late, "Test/1/1.bin": late})
+    with pytest.raises(DataError) as caught:
+        load(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: Train/ holds no event inside time_steps x bin_us = 4 x 1000 us = 4 ms; its "
+        "1 recording(s) have theirs from 4 to 65 ms; raise network.time_steps or data.bin_us"
+    )
+    assert load(tmp_path, frames=Frames(time_steps=5, bin_us=1000)).inputs[:].sum() == 1

@@ -78,6 +78,16 @@ def test_thresholds():
     assert "layer input: threshold 200000" in refusal(replace(alone(layer), input=block))
 
 
+def test_input_neurons_must_exist_too():
+    """Their leak, like that of a layer's neurons, is no number that could be rounded away."""
+    leaky = InputLayer(shape=(2,), neuron=threshold(3))
+    network = replace(alone(replace(weights(1, 2).layers[0], neuron=INTEGRATOR)), input=leaky)
+    check_limits(LOIHI2, network, None)
+    chip = LOIHI2.chip.model_copy(update={"neuron": "non-leaky"})
+    with pytest.raises(UnsupportedLayerError, match="layer input: has a synaptic current"):
+        check_limits(LOIHI2.model_copy(update={"chip": chip}), network, None)
+
+
 def test_delays():
     weight = np.array([[1, -1]])
     layer = dense_layer(
@@ -94,7 +104,9 @@ def test_graded_input():
     check_limits(LOIHI1, network, (0, 1))
     check_limits(LOIHI2, network, (-(2**31) + 1, 2**31 - 1))
     assert "input: spikes carry values up to 15, at most 1" in refusal(network, LOIHI1, (0, 15))
-    assert "up to -3, at most 1" in refusal(network, LOIHI1, (-3, 2))
+    assert "up to 2, at most 1" in refusal(network, LOIHI1, (-3, 2))
+    assert "down to -1, at least 0" in refusal(network, LOIHI1, (-1, 1)), "a spike has no sign"
+    assert "0 and 1 are spikes on every chip" in refusal(network, LOIHI1, (0, 2))
     block = InputLayer(shape=(4,), neuron=NEURON)  # there the integers are biases
     check_limits(LOIHI1, replace(network, input=block), (0, 15))
 

@@ -181,6 +181,14 @@ def of_neurons() -> list[Form]:
         neurons("vThMant", "int32 from 2^25 on", np.int32(1 << 25), 1 << 25, ALTERS, wide),
         neurons("vThMant", "int64 below 2^57", np.int64((1 << 57) - 1), (1 << 57) - 1),
         neurons("vThMant", "int64 from 2^57 on", np.int64(1 << 57), 1 << 25, ALTERS, wide),
+        neurons(
+            "vThMant",
+            "uint64 from 2^57 on",
+            np.uint64(1 << 57),
+            1 << 25,
+            RUNS,
+            "in which tssl computes",
+        ),
         neurons("vThMant", "negative", np.int64(-7), -7),
     ]
 

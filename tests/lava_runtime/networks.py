@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.layers import reconnected
 from tssl.chip import (
     INTEGRATOR,
     ChipNetwork,
@@ -111,6 +112,25 @@ def block_recurrent_net(rng: np.random.Generator) -> ChipNetwork:
     return ChipNetwork(name="block_recurrent", input=block, layers=(first, *layers[1:]))
 
 
+def conv_recurrent_net(rng: np.random.Generator) -> ChipNetwork:
+    """Memory in synapses of two kinds: each must be cleared before the next sample."""
+    first, second = conv_net(rng).layers[:2]
+    last = dense_layer(
+        name="r", source="c2", weight=weights(rng, 5, second.neurons), neuron=EAGER,
+        recurrent_weight=weights(rng, 5, 5),
+    )  # fmt: skip
+    layers = (first, second, last)
+    return ChipNetwork(name="conv_recurrent", input=InputLayer(shape=(2, 7, 6)), layers=layers)
+
+
+def block_conv_delayed_net(rng: np.random.Generator) -> ChipNetwork:
+    """Input neurons, a convolution with biases, delays."""
+    block = block_net(rng)
+    first, second = block.layers
+    delayed = reconnected(second, delay=rng.integers(0, 5, second.synapses.weight.shape))
+    return replace(block, name="block_conv_delayed", layers=(first, delayed))
+
+
 def mixed_net(rng: np.random.Generator) -> ChipNetwork:
     """One to four layers of any kinds that may follow each other, with any input."""
     shape: tuple[int, ...] = tuple(int(size) for size in rng.integers((1, 3, 3), (3, 6, 6)))
@@ -164,6 +184,8 @@ MAKERS: tuple[Callable[[np.random.Generator], ChipNetwork], ...] = (
     recurrent_net,
     block_net,
     block_recurrent_net,
+    conv_recurrent_net,
+    block_conv_delayed_net,
 )
 
 

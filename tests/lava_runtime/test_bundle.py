@@ -1,40 +1,24 @@
 """A bundle is checked by an interpreter that has Lava and nothing of ours."""
 
-import importlib.util
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.lava_runtime.networks import block_net, conv_net, dense_net, recurrent_net
+from tests.lava_runtime.networks import (
+    block_net,
+    conv_net,
+    conv_recurrent_net,
+    dense_net,
+    recurrent_net,
+)
 from tssl import netx
 from tssl.errors import ConfigError, OutputError
 from tssl.lava_runtime.bundle import check_folder, write_bundle
 from tssl.lava_runtime.engine import run_chunk
-
-# what Lava needs, and the folders in which their wheels keep shared libraries
-PACKAGES = ("lava", "numpy", "scipy", "h5py", "networkx", "asteval")
-
-
-@pytest.fixture(scope="module")
-def clean_python(tmp_path_factory) -> str:
-    """An interpreter with Lava and what it needs, but without tssl, torch or numba."""
-    folder = tmp_path_factory.mktemp("clean") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
-    (site,) = folder.glob("lib/python*/site-packages")
-    for name in PACKAGES:
-        found = importlib.util.find_spec(name)
-        if found is None or not found.submodule_search_locations:
-            pytest.skip(f"{name} is not installed: run `tssl lava install`")
-        source = Path(next(iter(found.submodule_search_locations)))
-        (site / name).symlink_to(source)
-        libraries = source.with_name(f"{name}.libs")
-        if libraries.exists():
-            (site / libraries.name).symlink_to(libraries)
-    return str(folder / "bin" / "python")
+from tssl.lava_runtime.plain import loading_lines
 
 
 def made(folder: Path, maker, rng: np.random.Generator, *, steps: int = 7) -> Path:
@@ -44,7 +28,8 @@ def made(folder: Path, maker, rng: np.random.Generator, *, steps: int = 7) -> Pa
     netx.write(folder / "net.net", network)
     expected = run_chunk(network, train, steps)
     assert all(spikes.any() for name, spikes in expected.trains.items() if name != "out")
-    write_bundle(folder / "bundle", folder / "net.net", network, train, expected)
+    lines = loading_lines(network, "network.net", (0, 9))
+    write_bundle(folder / "bundle", folder / "net.net", network, train, expected, lines)
     return folder / "bundle"
 
 
@@ -65,7 +50,9 @@ def test_the_clean_interpreter_has_nothing_of_ours(clean_python):
 
 @pytest.mark.lava
 @pytest.mark.parametrize(
-    "maker", [dense_net, conv_net, block_net, recurrent_net], ids=lambda maker: maker.__name__
+    "maker",
+    [dense_net, conv_net, block_net, recurrent_net, conv_recurrent_net],
+    ids=lambda maker: maker.__name__,
 )
 def test_a_bundle_passes_its_own_check(rng, tmp_path, clean_python, maker):
     bundle = made(tmp_path, maker, rng)

@@ -26,7 +26,6 @@ from tests.lava_runtime.networks import (
     mixed_net,
     weights,
 )
-from tests.layers import reconnected
 from tssl import netx
 from tssl.chip import ChipNetwork, InputLayer, IntArray, conv_layer, dense_layer
 from tssl.errors import (
@@ -78,30 +77,6 @@ def test_random_networks(rng, maker):
     network = maker(rng)
     train = inputs(rng, network, 9, 5)
     assert_same(network, train, 9, run_all(LavaSim(), network, train, 9), silent="out")
-
-
-@pytest.mark.lava
-def test_a_convolution_beside_recurrence_or_delays(rng):
-    """Memory in synapses of two kinds: each must be cleared before the next sample."""
-    for own in ("recurrent_weight", "delay"):
-        network = conv_beside(rng, own)
-        train = rng.integers(0, 9, (6, 3, network.input.neurons))
-        assert_same(network, train, 6, run_all(LavaSim(), network, train, 6))
-
-
-def conv_beside(rng: np.random.Generator, own: str) -> ChipNetwork:
-    first = conv_net(rng).layers[0]
-    extra: IntArray = weights(rng, 5, first.neurons)
-    holding = {"recurrent_weight": weights(rng, 5, 5), "delay": rng.integers(0, 5, extra.shape)}
-    last = dense_layer(
-        name="b", source=first.name, weight=extra, neuron=EAGER, **{own: holding[own]}
-    )
-    maps = conv_layer(
-        name="c0", source="input", weight=np.array([50, -9]).reshape(2, 1, 1, 1), neuron=EAGER,
-        map_shape=(1, 7, 6),
-    )  # fmt: skip
-    layers = (maps, reconnected(first, source="c0"), last)
-    return ChipNetwork(name="beside", input=InputLayer(shape=(1, 7, 6)), layers=layers)
 
 
 WHAT_CHANGES = """
@@ -375,7 +350,8 @@ def session_members(sessions: set[int]) -> list[int]:
 
 
 @pytest.fixture
-def traces(monkeypatch) -> Iterator[Traces]:
+def traces(monkeypatch, tmp_path_factory) -> Iterator[Traces]:
+    tmp_path_factory.getbasetemp()  # or pytest would make it in the folder that is looked at
     folder = Path(tempfile.mkdtemp(prefix="tssl-"))  # tmp_path is too long for a socket's name
     monkeypatch.setattr(worker.tempfile, "tempdir", str(folder))
     found = Traces(folder)
@@ -537,6 +513,17 @@ def test_workers_end_with_their_parent(traces, kind, workers):
         assert parent.stdout is not None
         parent.stdout.read()
     assert parent.returncode != 0
+
+
+@pytest.mark.lava
+def test_what_killed_processes_leave_goes_at_the_next_start(traces):
+    """Nobody is left who could clean up: tssl and all of its workers are killed."""
+    with started(traces, 1) as parent:
+        for pid in (parent.pid, *session_members(traces.sessions)):
+            if b"tracker" not in cmdline(pid):
+                os.kill(pid, signal.SIGKILL)
+    assert list(traces.folder.iterdir())
+    assert check() is None
 
 
 @pytest.mark.lava

@@ -89,7 +89,7 @@ def test_refusals_and_gaps_are_shown():
     refused = (Refusal(profile="loihi1", reason="spikes <carry> 15, at most 1"),)
     text = render_page([sheet(profiles=("loihi2", "cortex-m"), refused=refused)])
     assert "<b>loihi1</b>: spikes &lt;carry&gt; 15, at most 1" in text
-    assert "no dynamic energy: nobody gives energy.mac of Cortex-M" in text
+    assert "no dynamic energy: no source gives energy.mac of Cortex-M" in text
     assert "not supported" in text
     assert "Not said, and why" not in page()
 

@@ -65,7 +65,7 @@ def test_an_assumption_is_one_line_in_a_file():
 
 def test_what_cannot_be_said_is_refused_with_the_reason():
     text = shown(show_costs, costs(profile_name="cortex-m"))
-    assert "no dynamic energy: nobody gives energy.mac" in text
+    assert "no dynamic energy: no source gives energy.mac" in text
     assert "no time: the profile gives no time.mac" in text
     assert "not supported" in text
 

@@ -18,6 +18,11 @@ def test_learning_curve_has_every_epoch() -> None:
     assert held_out.get_xydata().tolist() == [[1, 25], [2, 75]]
 
 
+def test_learning_curve_without_held_out_samples() -> None:
+    _, accuracy = learning_curve([metrics(1, None), metrics(2, None)]).axes
+    assert [line.get_label() for line in accuracy.lines] == ["training, while learning", "test"]
+
+
 def test_confusion_matrix_writes_the_counts() -> None:
     counts = np.array([[8, 2], [0, 5]])
     axes = confusion_matrix(counts, "best").axes[0]

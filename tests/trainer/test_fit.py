@@ -143,7 +143,9 @@ def test_no_validation(tmp_path: Path) -> None:
     watcher = tiny.Watcher()
     fit.fit(watcher)
     assert watcher.seen[:6] == [10, 20, 30, 40, 50, 60]
-    assert all(math.isnan(row.validation_accuracy) for row in fit.progress.metrics)
+    assert [row.validation_accuracy for row in fit.progress.metrics] == [None] * 3
+    assert "nan" not in fit.run.metrics.read_text()
+    assert "validation_accuracy" not in Checkpoint.load(fit.run.best).provenance
     assert_same_weights(fit.run.best, fit.run.last)
     resumed = tiny.fit(tmp_path / "run", tiny.recipe(validation=0, epochs=4))
     assert resumed.fit(tiny.Watcher())

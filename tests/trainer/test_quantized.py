@@ -4,19 +4,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.exporter.networks import LIMITS, checkpoint, conv, dense, pool
 from tests.layers import reconnected
-from tssl.checkpoint import Checkpoint
-from tssl.chip import ChipNetwork, CubaNeuron, IntArray, Layer
+from tssl.checkpoint import Checkpoint, input_neuron
+from tssl.chip import ChipNetwork, CubaNeuron, IntArray, Layer, cuba_run
 from tssl.exporter import Quantized, quantization, quantize
 from tssl.exporter import lower as lowering
 from tssl.lava_runtime.compare import compare, first_difference
 from tssl.lava_runtime.engine import run_chunk
 from tssl.results import Recording
-from tssl.trainer.quantized import run_quantized
+from tssl.spec import EncodingSpec
+from tssl.trainer.quantized import fired, run_quantized
 
 CNN = [conv(4, 3), pool(2), conv(5, (2, 3)), pool((2, 1)), dense(12), dense(5)]
 STEPS = 6
@@ -75,6 +77,20 @@ def test_further_kinds_of_layer(rng, layers, frames):
     spikes = run_chunk(result.network, train, STEPS).trains
     assert all(0 < spikes[layer.name].mean() < 1 for layer in result.network.layers)
     assert_same(trained, result, train)
+
+
+@pytest.mark.parametrize("resolution", [1, 3, 15, 16, 255, 4000])
+@pytest.mark.parametrize("threshold", [None, 0.4, 1.0, 2.7])
+def test_when_input_neurons_fire(resolution, threshold):
+    """Two statements again: every k-th step here, a potential that adds up in ``tssl.chip``."""
+    spec = EncodingSpec(input="neurons", resolution=resolution, input_threshold=threshold)
+    neuron = input_neuron(spec)
+    bias = np.arange(-resolution, 2 * resolution + 2)
+    chip = cuba_run(neuron, np.zeros((1, len(bias)), np.int64), bias, 20).spikes
+    biases = torch.from_numpy(np.broadcast_to(bias, (20, len(bias))).astype(np.float64))
+    assert 0 < chip.mean() < 1
+    assert not chip[:, bias <= 0].any()
+    assert np.array_equal(fired(biases, spec.firing_sum).numpy(), chip)
 
 
 @settings(max_examples=25)

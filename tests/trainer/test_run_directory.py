@@ -14,7 +14,7 @@ from tssl.errors import CheckpointError, ConfigError
 from tssl.trainer.run_directory import EpochMetrics, LayerMetrics, Progress, RunDirectory
 
 
-def metrics(epoch: int, validation: float) -> EpochMetrics:
+def metrics(epoch: int, validation: float | None) -> EpochMetrics:
     return EpochMetrics(
         epoch=epoch, loss=0.5, train_accuracy=0.5, validation_accuracy=validation,
         test_accuracy=0.25, test_accuracy_psp=0.125, firing_rate=0.1, seconds=1.0,
@@ -35,7 +35,13 @@ def test_waiting_begins_with_the_first_of_the_highest() -> None:
 
 
 def test_best_is_the_last_when_nothing_is_held_out() -> None:
-    assert Progress(metrics=[metrics(1, math.nan), metrics(2, math.nan)]).best.epoch == 2
+    progress = Progress(metrics=[metrics(1, None), metrics(2, None)])
+    assert progress.best.epoch == 2
+    assert progress.epochs_without_better == 0
+
+
+def test_an_older_run_said_nan_when_nothing_was_held_out() -> None:
+    assert metrics(1, math.nan) == metrics(1, None)
 
 
 def test_finishing_an_epoch_clears_its_sums() -> None:
@@ -50,11 +56,11 @@ def test_finishing_an_epoch_clears_its_sums() -> None:
 
 def test_metrics_file_has_one_line_per_epoch(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
-    run.save_metrics(Progress(metrics=[metrics(1, 0.5), metrics(2, 0.75)]))
+    run.save_metrics(Progress(metrics=[metrics(1, None), metrics(2, 0.75)]))
     with run.metrics.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2"]
-    assert rows[1]["validation_accuracy"] == "0.75"
+    assert [row["validation_accuracy"] for row in rows] == ["", "0.75"]
 
 
 def test_second_run_in_a_folder_is_refused(tmp_path: Path) -> None:

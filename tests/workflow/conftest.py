@@ -15,7 +15,7 @@ from tssl.workflow.train import Environment, start, train
 QUICK = ExportOptions(lava=False, proof_samples=6)
 
 
-@pytest.fixture(autouse=True, scope="session")
+@pytest.fixture(autouse=True, scope="package")  # other packages look at the table, too
 def rows() -> Iterator[None]:
     """The small data sets in the table, and no quarrel about cores."""
     threads = torch.get_num_threads()
@@ -34,7 +34,7 @@ def exported_events(tmp_path_factory: pytest.TempPathFactory) -> ExportOutcome:
     recipe = folder / "blinking.toml"
     recipe.write_text(blinking.recipe().to_toml())
     run = folder / "run"
-    train(start(str(recipe), [], run, Environment(device="cpu")), tiny.Watcher())
+    train(start(str(recipe), {}, run, Environment(device="cpu")), tiny.Watcher())
     return export(run, "loihi1", folder / "x.net", QUICK, lambda _: None)
 
 

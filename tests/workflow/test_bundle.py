@@ -9,6 +9,7 @@ import pytest
 from tests.trainer import tiny
 from tssl.errors import ConfigError
 from tssl.lava_runtime.engine import run_chunk
+from tssl.lava_runtime.plain import SHIMS
 from tssl.workflow.bundle import bundle
 from tssl.workflow.export import ExportOutcome
 from tssl.workflow.inputs import InputChoice, encode
@@ -22,6 +23,9 @@ def test_a_bundle_of_the_networks_own_data(exported: ExportOutcome, tmp_path: Pa
     ]  # fmt: skip
     facts = json.loads((tmp_path / "board" / "bundle.json").read_text())
     assert facts["digest"] == exported.network.digest
+    readme = (tmp_path / "board" / "README.md").read_text()
+    own = [line.replace(str(exported.path), "network.net") for line in exported.lines]
+    assert "\n".join([*SHIMS, *own]) in readme
     train = encode(exported.network, tiny.dataset("test"), 5)
     assert np.array_equal(np.load(tmp_path / "board" / "input.npy"), train)
     expected = run_chunk(exported.network, train, exported.network.time_steps or 1)

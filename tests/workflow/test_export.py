@@ -184,18 +184,30 @@ def test_inspection(exported: ExportOutcome) -> None:
     )  # fmt: skip
     assert first["threshold"] == layer.neuron.threshold
     assert document["notes"]["target"] == "loihi2"
+    assert document["lava_dl"] == exported.document()["lava_dl"]
+    assert document["lava_dl"]["lines"] == [
+        "from lava.lib.dl import netx",
+        f"net = netx.hdf5.Network(net_config='{exported.path}', input_message_bits=32, "
+        "reset_interval=5, reset_offset=1)",
+    ]
+
+
+def test_binary_input_needs_no_message_bits(exported_events: ExportOutcome) -> None:
+    """Spikes that are 0 or 1 are what lava-dl expects when nobody says otherwise."""
+    assert "input_message_bits" not in exported_events.lines[-1]
 
 
 def test_bits_for_all_layers_and_for_one(trained: Path, tmp_path: Path) -> None:
-    options = ExportOptions(samples=60, lava=False, weight_bits=("4", "dense2=8"))
+    options = ExportOptions(samples=60, lava=False, weight_bits={"": 4, "dense2": 8})
     outcome = export(trained, "loihi2", tmp_path / "x.net", options, lambda _: None)
     assert [report.largest_weight for report in outcome.layers] == [14, 254]
     assert outcome.proof.verdict == "PASS without Lava"
 
 
-@pytest.mark.parametrize("given", ["x", "dense1=", "dense1=x", "=", "-3", "4.5"])
-def test_bits_that_are_no_number(given: str, trained: Path, tmp_path: Path) -> None:
-    options = ExportOptions(lava=False, weight_bits=(given,))
-    with pytest.raises(ConfigError, match=r"--weight-bits.*expected N or LAYER=N"):
+@pytest.mark.parametrize("given", ["4", 4.5, True])
+@pytest.mark.parametrize("layer", ["", "dense1"])
+def test_bits_that_are_no_number(given: object, layer: str, trained: Path, tmp_path: Path) -> None:
+    options = ExportOptions(lava=False, weight_bits={layer: given})  # type: ignore[dict-item]
+    with pytest.raises(ConfigError, match=r"weight bits of .*: .* is not a whole number"):
         export(trained, "loihi2", tmp_path / "x.net", options, lambda _: None)
     assert not list(tmp_path.glob("x*"))

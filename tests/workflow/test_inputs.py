@@ -47,7 +47,9 @@ def test_encode_applies_the_networks_encoding(shape: tuple[int, ...]) -> None:
 
 
 def test_encode_without_encoding() -> None:
-    with pytest.raises(ConfigError, match=r"does not say how.*--input"):
+    with pytest.raises(
+        ConfigError, match=r"how samples become its input is not in.*tssl run --input"
+    ):
         encode(network(encoding=None), tiny.dataset())
 
 
@@ -206,6 +208,34 @@ def test_random_input_fills_its_range_and_follows_its_seed() -> None:
     assert np.array_equal(inputs.train, load_inputs(network(), choice).train)
     other = load_inputs(network(), replace(choice, seed=4))
     assert not np.array_equal(inputs.train, other.train)
+
+
+@pytest.mark.parametrize("density", [0.05, 0.5, 1.0])
+@pytest.mark.parametrize("input_range", [None, (1, 7)])
+def test_the_share_of_active_random_inputs(
+    density: float, input_range: tuple[int, int] | None
+) -> None:
+    choice = InputChoice(samples=200, steps=40, density=density, input_range=input_range)
+    train = load_inputs(network(), choice).train
+    share = np.count_nonzero(train) / train.size
+    assert share == 1 if density == 1 else abs(share - density) < 0.02
+    assert set(np.unique(train).tolist()) - {0} == set(range(1, input_range[1] + 1 if input_range
+                                                              else 2))  # fmt: skip
+
+
+def test_without_a_density_random_input_is_what_it_was() -> None:
+    """Recorded before densities could be chosen."""
+    train = load_inputs(network(), InputChoice(samples=2, steps=6, seed=1)).train
+    expected = np.random.default_rng(1).random(train.shape) < 0.3
+    assert np.array_equal(train, expected)
+
+
+def test_a_density_asks_for_random_input(exported: ExportOutcome) -> None:
+    assert completed(InputChoice(density=0.5), exported.path).data is None
+    with pytest.raises(ConfigError, match=r"--density 0\.5 asks for random input"):
+        load_inputs(network(), InputChoice(density=0.5, data="digits"))
+    with pytest.raises(ConfigError, match="--density 0: above 0 and at most 1"):
+        load_inputs(network(), InputChoice(density=0))
 
 
 def test_random_biases_of_input_neurons_are_constant() -> None:

@@ -1,19 +1,23 @@
 """A sample that runs again for its picture is the one that was counted, or is not shown."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from tssl import netx
+from tests.trainer.tiny import Rows
+from tssl import datasets, netx
 from tssl.chip import ChipNetwork, InputLayer, dense_layer
+from tssl.datasets import Dataset, Description
 from tssl.lava_runtime.engine import Engine
 from tssl.results import RunResult
 from tssl.workflow.export import ExportOutcome
 from tssl.workflow.inputs import InputChoice, load_inputs
 from tssl.workflow.probe import traces_of
-from tssl.workflow.run import run_network
+from tssl.workflow.run import run_network, save_result
 
 
 def ran(network: ChipNetwork, choice: InputChoice) -> RunResult:
@@ -72,8 +76,14 @@ def test_input_from_a_file_with_recurrence_and_delays(
     assert result.spike_counts[0].all()
     traces, _ = traces_of(network, result, exported.path)
     assert [int(trace.spikes.sum()) for trace in traces] == result.spike_counts[0].tolist()
+    np.save(path, np.ones((2, 11, 5), np.int64))
+    traces, note = traces_of(network, result, exported.path)
+    assert traces == ()
+    assert "another number of time steps" in note
     path.unlink()
-    assert traces_of(network, result, exported.path)[0] == ()
+    traces, note = traces_of(network, result, exported.path)
+    assert traces == ()
+    assert f"{path} is not there any more" in note
 
 
 def test_data_that_cannot_be_loaded(
@@ -85,3 +95,60 @@ def test_data_that_cannot_be_loaded(
     traces, note = traces_of(network, result, exported.path)
     assert traces == ()
     assert "cannot be loaded" in note
+
+
+class Elsewhere(Rows):
+    """The rows, in a folder that must be named or on a server that must not be asked."""
+
+    def describe(self, *, data_dir: Path | None = None, **_: Any) -> Description:
+        ready = data_dir is not None and (data_dir / "here").exists()
+        return replace(super().describe(), name="elsewhere", ready=ready)
+
+    def load(self, split: str, *, data_dir: Path | None = None, **_: Any) -> Dataset:
+        assert self.describe(data_dir=data_dir).ready, "this would be a download"
+        return replace(super().load(split), name="elsewhere")
+
+
+ELSEWHERE = Elsewhere()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder with the data set ``elsewhere``."""
+    monkeypatch.setitem(datasets.DATASETS, "elsewhere", f"{__name__}:ELSEWHERE")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "here").touch()
+    return tmp_path / "data"
+
+
+def test_the_data_folder_travels_with_the_result(
+    exported: ExportOutcome, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    choice = InputChoice(data="elsewhere", samples=2, data_dir=Path("data"))
+    save_result(ran(exported.network, choice), exported.path, tmp_path / "result")
+    monkeypatch.chdir("/")
+    result = RunResult.load(tmp_path / "result")
+    traces, note = traces_of(exported.network, result, exported.path)
+    assert len(traces) == len(exported.network.layers), note
+    moved = folder.rename(tmp_path / "moved")
+    traces, note = traces_of(exported.network, result, exported.path)
+    assert traces == ()
+    assert "data set elsewhere: is not on this machine, and nothing is downloaded" in note
+    assert traces_of(exported.network, result, exported.path, moved)[0]
+
+
+def test_results_of_before_say_it_in_words_alone(exported: ExportOutcome, tmp_path: Path) -> None:
+    result = ran(exported.network, InputChoice(data="rows", samples=1))
+    save_result(result, exported.path, tmp_path)
+    document = json.loads((tmp_path / "result.json").read_text())
+    assert document.pop("source")["data"] == "rows"
+    (tmp_path / "result.json").write_text(json.dumps(document))
+    older = RunResult.load(tmp_path)
+    assert older.source is None
+    assert traces_of(exported.network, older, exported.path)[0]
+
+
+def test_words_for_people_decide_nothing(exported: ExportOutcome) -> None:
+    result = ran(exported.network, InputChoice(data="rows", samples=1))
+    assert traces_of(exported.network, replace(result, data="anything"), exported.path)[0]

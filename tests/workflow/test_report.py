@@ -46,7 +46,7 @@ def test_page(folder: Path, tmp_path: Path) -> None:
     assert "quantized trainer" in text
     assert "run again: same output spikes" in text
     assert 'class="raster"' in text
-    assert "not asked for" in text  # a witness that was not heard is not hidden
+    assert "not asked for" in text  # a comparison that was left out is not hidden
     assert "<script src" not in text
 
 
@@ -94,7 +94,21 @@ def test_a_damaged_input_range(folder: Path, span: object, monkeypatch: pytest.M
 
 def test_a_network_of_others_has_no_notes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(netx, "read_notes", lambda _: {})
-    assert len(report(folder, ["loihi1", "loihi2"]).priced) == 2
+    priced = report(folder, ["loihi1", "loihi2"])
+    (refused,) = priced.refused
+    assert "input: spikes carry values up to 14, at most 1" in refused.reason
+    document = json.loads((folder / "result.json").read_text())
+    assert document.pop("input_range") == [0, 14], "what entered, not what could have"
+    (folder / "result.json").write_text(json.dumps(document))
+    assert len(report(folder, ["loihi1", "loihi2"]).priced) == 2, "an older result does not say"
+
+
+@pytest.mark.parametrize("span", [3, "0..15", [0], [0, "15"], [0, 1.5], [2, 1]])
+def test_a_damaged_range_of_what_entered(folder: Path, span: object) -> None:
+    document = json.loads((folder / "result.json").read_text())
+    (folder / "result.json").write_text(json.dumps({**document, "input_range": span}))
+    with pytest.raises(DataError, match="cannot be read as a run result: ValueError: input_range"):
+        report(folder, ["loihi2"])
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def recipe(tmp_path: Path) -> str:
 
 def test_start_train_and_outcome(recipe: str, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    fit = workflow.start(recipe, ["epochs=1", "training.lr=0.5"], out, CPU)
+    fit = workflow.start(recipe, {"epochs": 1, "training.lr": 0.5}, out, CPU)
     outcome = workflow.train(fit, tiny.Watcher())
     assert outcome.finished
     assert outcome.recipe.training.lr == 0.5
@@ -45,11 +45,11 @@ def test_start_train_and_outcome(recipe: str, tmp_path: Path) -> None:
 
 def test_default_folder(recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert workflow.start(recipe, [], None, CPU).run.path == Path("runs/rows")
+    assert workflow.start(recipe, {}, None, CPU).run.path == Path("runs/rows")
 
 
 def test_stopped_before_the_first_epoch(recipe: str, tmp_path: Path) -> None:
-    fit = workflow.start(recipe, [], tmp_path / "run", CPU)
+    fit = workflow.start(recipe, {}, tmp_path / "run", CPU)
     outcome = workflow.train(fit, tiny.Watcher(stop_after=2))
     assert not outcome.finished
     assert outcome.document()["best"] is outcome.document()["last"] is None
@@ -58,31 +58,31 @@ def test_stopped_before_the_first_epoch(recipe: str, tmp_path: Path) -> None:
 def test_nothing_is_written_when_something_is_wrong(recipe: str, tmp_path: Path) -> None:
     out = tmp_path / "run"
     wrong = [
-        (["data.name=stars"], CPU, ConfigError, "'stars' is unknown"),
-        (["training.rule=hebb"], CPU, ConfigError, "known rules"),
-        (["training.lrr=1"], CPU, ConfigError, "did you mean"),
-        ([], Environment(data_dir=tmp_path / "none", device="cpu"), DataError, "not a folder"),
+        ({"data.name": "stars"}, CPU, ConfigError, "'stars' is unknown"),
+        ({"training.rule": "hebb"}, CPU, ConfigError, "known rules"),
+        ({"training.lrr": 1}, CPU, ConfigError, "did you mean"),
+        ({}, Environment(data_dir=tmp_path / "none", device="cpu"), DataError, "not a folder"),
         (
-            ['network.layers=[{"type": "dense", "neurons": 4}]'],
+            {"network.layers": [{"type": "dense", "neurons": 4}]},
             CPU, ConfigError, "4 neurons.*3 classes",
         ),
     ]  # fmt: skip
-    for overrides, environment, error, reason in wrong:
+    for settings, environment, error, reason in wrong:
         with pytest.raises(error, match=reason):
-            workflow.start(recipe, overrides, out, environment)
+            workflow.start(recipe, settings, out, environment)
         assert not out.exists()
 
 
 def test_second_run_in_the_same_folder(recipe: str, tmp_path: Path) -> None:
-    workflow.start(recipe, [], tmp_path / "run", CPU)
+    workflow.start(recipe, {}, tmp_path / "run", CPU)
     with pytest.raises(ConfigError, match="already holds a run"):
-        workflow.start(recipe, [], tmp_path / "run", CPU)
+        workflow.start(recipe, {}, tmp_path / "run", CPU)
 
 
 def test_resume(recipe: str, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    workflow.train(workflow.start(recipe, [], run, CPU), tiny.Watcher(stop_after=7))
-    fit = workflow.resume(run, None, [], CPU)
+    workflow.train(workflow.start(recipe, {}, run, CPU), tiny.Watcher(stop_after=7))
+    fit = workflow.resume(run, None, {}, CPU)
     assert (fit.progress.epoch, fit.progress.batch) == (1, 1)
     outcome = workflow.train(fit, tiny.Watcher())
     assert outcome.finished
@@ -91,25 +91,31 @@ def test_resume(recipe: str, tmp_path: Path) -> None:
 
 def test_resume_with_more_epochs_is_remembered(recipe: str, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    workflow.train(workflow.start(recipe, [], run, CPU), tiny.Watcher())
-    outcome = workflow.train(workflow.resume(run, None, ["training.epochs=4"], CPU), tiny.Watcher())
+    workflow.train(workflow.start(recipe, {}, run, CPU), tiny.Watcher())
+    outcome = workflow.train(
+        workflow.resume(run, None, {"training.epochs": 4}, CPU), tiny.Watcher()
+    )
     assert [row.epoch for row in outcome.metrics] == [1, 2, 3, 4]
-    assert workflow.resume(run, None, [], CPU).recipe.training.epochs == 4
+    assert workflow.resume(run, None, {}, CPU).recipe.training.epochs == 4
 
 
-@pytest.mark.parametrize("change", ["training.lr=1", "network.tau_m=4", "data.name=digits"])
-def test_resume_with_another_recipe(recipe: str, tmp_path: Path, change: str) -> None:
+@pytest.mark.parametrize(
+    "change", [("training.lr", 1), ("network.tau_m", 4), ("data.name", "digits")]
+)
+def test_resume_with_another_recipe(
+    recipe: str, tmp_path: Path, change: tuple[str, object]
+) -> None:
     run = tmp_path / "run"
-    workflow.train(workflow.start(recipe, [], run, CPU), tiny.Watcher(stop_after=1))
+    workflow.train(workflow.start(recipe, {}, run, CPU), tiny.Watcher(stop_after=1))
     before = (run / "recipe.toml").read_text()
     with pytest.raises(ConfigError, match="only --epochs may change"):
-        workflow.resume(run, None, [change], CPU)
+        workflow.resume(run, None, dict([change]), CPU)
     assert (run / "recipe.toml").read_text() == before
 
 
 def test_resume_where_nothing_is(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="holds no run"):
-        workflow.resume(tmp_path, None, [], CPU)
+        workflow.resume(tmp_path, None, {}, CPU)
 
 
 def test_recipes() -> None:
@@ -133,7 +139,7 @@ def test_a_run_that_saved_nothing_leaves_its_folder_free(
         "tssl.trainer.fit.loss_of", lambda output, *_, **__: output.sum() * float("nan")
     )
     for _ in range(2):  # the second attempt is not refused
-        fit = workflow.start(recipe, [], tmp_path / "run", CPU)
+        fit = workflow.start(recipe, {}, tmp_path / "run", CPU)
         with pytest.raises(TrainingError, match="epoch 1, batch 1"):
             workflow.train(fit, tiny.Watcher())
     assert not (tmp_path / "run" / "recipe.toml").exists()
@@ -141,32 +147,32 @@ def test_a_run_that_saved_nothing_leaves_its_folder_free(
 
 def test_resume_may_name_its_recipe(recipe: str, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    workflow.train(workflow.start(recipe, [], run, CPU), tiny.Watcher(stop_after=7))
-    fit = workflow.resume(run, recipe, [], CPU)
+    workflow.train(workflow.start(recipe, {}, run, CPU), tiny.Watcher(stop_after=7))
+    fit = workflow.resume(run, recipe, {}, CPU)
     assert (fit.progress.epoch, fit.progress.batch) != (0, 0)
     with pytest.raises(ConfigError, match="only --epochs may change"):
-        workflow.resume(run, "digits", [], CPU)
+        workflow.resume(run, "digits", {}, CPU)
 
 
 def test_a_state_of_another_run_is_refused(recipe: str, tmp_path: Path) -> None:
     for name, seed in (("a", 1), ("b", 2)):
-        fit = workflow.start(recipe, [f"training.seed={seed}"], tmp_path / name, CPU)
+        fit = workflow.start(recipe, {"training.seed": seed}, tmp_path / name, CPU)
         workflow.train(fit, tiny.Watcher(stop_after=3))
     (tmp_path / "a" / "state.safetensors").replace(tmp_path / "b" / "state.safetensors")
     with pytest.raises(CheckpointError, match="belongs to another recipe"):
-        workflow.resume(tmp_path / "b", None, [], CPU)
+        workflow.resume(tmp_path / "b", None, {}, CPU)
     (tmp_path / "b" / "recipe.toml").unlink()
     with pytest.raises(ConfigError, match="already holds a run"):
-        workflow.start(recipe, [], tmp_path / "b", CPU)
+        workflow.start(recipe, {}, tmp_path / "b", CPU)
 
 
 def test_chip_exact_training_computes_what_the_engine_computes(recipe: str, tmp_path: Path) -> None:
     """Accuracies of the trainer are the engine's, to the last sample; so are those of export."""
-    trained = workflow.start(recipe, ["epochs=8", "weight_limit=2"], tmp_path / "float", CPU)
+    trained = workflow.start(recipe, {"epochs": 8, "weight_limit": 2}, tmp_path / "float", CPU)
     workflow.train(trained, tiny.Watcher())
     origin = Origin(run=tmp_path / "float")
-    overrides = ["forward=chip", "epochs=2", "lr=1e-3"]
-    fit = workflow.start(None, overrides, tmp_path / "chip", CPU, origin)
+    settings = {"forward": "chip", "epochs": 2, "lr": 0.001}
+    fit = workflow.start(None, settings, tmp_path / "chip", CPU, origin)
     outcome = workflow.train(fit, tiny.Watcher())
     assert outcome.finished
     options = ExportOptions(samples=60, proof_samples=5, lava=False)
@@ -178,14 +184,14 @@ def test_chip_exact_training_computes_what_the_engine_computes(recipe: str, tmp_
 
 
 def test_chip_exact_training_resumes_to_the_bit(recipe: str, tmp_path: Path) -> None:
-    workflow.train(workflow.start(recipe, [], tmp_path / "float", CPU), tiny.Watcher())
-    origin, overrides = Origin(run=tmp_path / "float"), ["forward=chip"]
-    whole = workflow.start(None, overrides, tmp_path / "whole", CPU, origin)
+    workflow.train(workflow.start(recipe, {}, tmp_path / "float", CPU), tiny.Watcher())
+    origin, settings = Origin(run=tmp_path / "float"), {"forward": "chip"}
+    whole = workflow.start(None, settings, tmp_path / "whole", CPU, origin)
     workflow.train(whole, tiny.Watcher())
     for stop_after in (0, 8):
         out = tmp_path / f"halves{stop_after}"
-        workflow.train(workflow.start(None, overrides, out, CPU, origin), tiny.Watcher(stop_after))
-        resumed = workflow.resume(out, None, [], CPU)
+        workflow.train(workflow.start(None, settings, out, CPU, origin), tiny.Watcher(stop_after))
+        resumed = workflow.resume(out, None, {}, CPU)
         assert resumed.plan == whole.plan
         workflow.train(resumed, tiny.Watcher())
         ours, theirs = (Checkpoint.load(fit.run.last).weights for fit in (whole, resumed))
@@ -196,11 +202,11 @@ def test_what_chip_exact_training_cannot_start_from(
     recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ConfigError, match=r"forward = 'chip' goes on from.*--from"):
-        workflow.start(recipe, ["forward=chip"], tmp_path / "chip", CPU)
-    workflow.train(workflow.start(recipe, [], tmp_path / "float", CPU), tiny.Watcher())
+        workflow.start(recipe, {"forward": "chip"}, tmp_path / "chip", CPU)
+    workflow.train(workflow.start(recipe, {}, tmp_path / "float", CPU), tiny.Watcher())
     origin = Origin(run=tmp_path / "float")
     with pytest.raises(ConfigError, match=r"another \[network\]"):
-        workflow.start(recipe, ["tau_m=7"], tmp_path / "chip", CPU, origin)
+        workflow.start(recipe, {"tau_m": 7}, tmp_path / "chip", CPU, origin)
     with pytest.raises(ConfigError, match=r"name the recipe too"):
         workflow.start(
             None, [], tmp_path / "chip", CPU, Origin(run=origin.run / "best.safetensors")
@@ -220,16 +226,16 @@ def cropped(dataset: Dataset) -> Dataset:
 
 
 def test_a_narrower_target_gets_a_grid_of_its_own(trained: Path, tmp_path: Path) -> None:
-    wide = workflow.start(None, ["forward=chip"], tmp_path / "wide", CPU, Origin(run=trained))
+    wide = workflow.start(None, {"forward": "chip"}, tmp_path / "wide", CPU, Origin(run=trained))
     workflow.train(wide, tiny.Watcher())
     assert wide.plan is not None
-    again = workflow.start(None, [], tmp_path / "again", CPU, Origin(run=tmp_path / "wide"))
+    again = workflow.start(None, {}, tmp_path / "again", CPU, Origin(run=tmp_path / "wide"))
     assert again.plan == wide.plan
     profile = (files("tssl") / "hw_profiles" / "loihi2.toml").read_text()
     narrow = tmp_path / "narrow.toml"
     narrow.write_text(profile.replace("weight_bits = { value = 8", "weight_bits = { value = 3"))
     origin = Origin(run=tmp_path / "wide", target=str(narrow))
-    fit = workflow.start(None, [], tmp_path / "narrow", CPU, origin)
+    fit = workflow.start(None, {}, tmp_path / "narrow", CPU, origin)
     assert fit.plan is not None
     assert set(fit.plan.largest_weights.values()) == {6}
     workflow.train(fit, tiny.Watcher())
@@ -240,14 +246,14 @@ def test_a_narrower_target_gets_a_grid_of_its_own(trained: Path, tmp_path: Path)
 def test_a_target_without_chip_integers(trained: Path, tmp_path: Path) -> None:
     origin = Origin(run=trained, target="loihi1")
     with pytest.raises(ConfigError, match=r"--target loihi1.*forward=chip"):
-        workflow.start(None, [], tmp_path / "run", CPU, origin)
+        workflow.start(None, {}, tmp_path / "run", CPU, origin)
 
 
 def test_weights_that_are_gone_on_from_are_not_woken(trained: Path, tmp_path: Path) -> None:
     """Neither at the start nor when resumed before the first batch."""
     origin, out = Origin(run=trained), tmp_path / "run"
-    before = workflow.start(None, ["smallest_rate=0.49"], out, CPU, origin).network.numpy_weights()
-    resumed = workflow.resume(out, None, [], CPU).network.numpy_weights()
+    before = workflow.start(None, {"smallest_rate": 0.49}, out, CPU, origin).network.numpy_weights()
+    resumed = workflow.resume(out, None, {}, CPU).network.numpy_weights()
     for name, weight in Checkpoint.load(trained / "best.safetensors").weights.items():
         assert np.array_equal(before[name], weight)
         assert np.array_equal(resumed[name], weight)
@@ -261,8 +267,8 @@ def test_a_start_that_was_killed_is_no_run(
     with monkeypatch.context() as patch:
         patch.setattr(RunDirectory, "_write_recipe", lambda *_: (_ for _ in ()).throw(KeyError))
         with pytest.raises(KeyError):
-            workflow.start(None, ["epochs=1"], out, CPU, Origin(run=trained))
+            workflow.start(None, {"epochs": 1}, out, CPU, Origin(run=trained))
     assert (out / "state.safetensors").exists()
     with pytest.raises(CheckpointError, match="holds no run"):
-        workflow.resume(out, None, [], CPU)
-    assert workflow.start(str(trained / "recipe.toml"), ["epochs=1"], out, CPU).progress.batch == 0
+        workflow.resume(out, None, {}, CPU)
+    assert workflow.start(str(trained / "recipe.toml"), {"epochs": 1}, out, CPU).progress.batch == 0

@@ -1,6 +1,6 @@
 """A layer of the chip: neurons, and the connections that lead to them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -129,15 +129,8 @@ class Layer:
     def steps(self, trains: Mapping[str, Train], time_steps: int) -> Iterator[Step]:
         """Advance the neurons from rest, without transport delay, and yield every step."""
         activation = self.activation(trains, time_steps)
-        shape = activation.shape[1:]
-        state, spikes = self.neuron.rest(shape), np.zeros(shape, np.int64)
-        for step in range(time_steps):
-            arriving = activation[min(step, len(activation) - 1)]
-            for each in self.own:
-                arriving = arriving + each.synapses.sums(spikes[None], 1)[0]
-            fired, after = cuba_step(self.neuron, state, arriving, self.bias)
-            yield Step(state, arriving, fired, after)
-            state, spikes = after, fired.astype(np.int64)
+        own = [each.synapses for each in self.own]
+        return neuron_steps(self.neuron, self.bias, time_steps, activation, own)
 
     def run(self, trains: Mapping[str, Train], time_steps: int) -> CubaRun:
         """Return what the neurons do, without transport delay."""
@@ -182,6 +175,37 @@ class Layer:
         if bias.shape != (self.neurons,):
             raise UnsupportedLayerError(f"bias of shape {bias.shape}; expected ({self.neurons},)")
         return bias
+
+
+def neuron_steps(
+    neuron: CubaNeuron,
+    bias: IntArray,
+    time_steps: int,
+    activation: IntArray | None = None,
+    own: Sequence[Synapses] = (),
+) -> Iterator[Step]:
+    """Advance neurons from rest and yield every step.
+
+    Parameters
+    ----------
+    bias
+        ``(neurons,)`` or ``(batch, neurons)``.
+    activation
+        What arrives from outside, ``(time or 1, batch, neurons)``; nothing when None.
+    own
+        Synapses among the neurons, whose spikes arrive one step later.
+    """
+    if activation is None:
+        activation = np.zeros((1, *bias.shape), np.int64)
+    shape = activation.shape[1:]
+    state, spikes = neuron.rest(shape), np.zeros(shape, np.int64)
+    for step in range(time_steps):
+        arriving = activation[min(step, len(activation) - 1)]
+        for synapses in own:
+            arriving = arriving + synapses.sums(spikes[None], 1)[0]
+        fired, after = cuba_step(neuron, state, arriving, bias)
+        yield Step(state, arriving, fired, after)
+        state, spikes = after, fired.astype(np.int64)
 
 
 def dense_layer(

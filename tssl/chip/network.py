@@ -197,9 +197,10 @@ class ChipNetwork:
         if integers.ndim > 1 and integers.shape[2:] in shapes:
             train = integers.reshape(*integers.shape[:2], self.input.neurons)
             return np.ascontiguousarray(train.transpose(1, 0, 2))
+        sizes = ", ".join(map(str, self.input.shape))
         raise DataError(
             f"inputs of shape {values.shape} do not fit network {self.name}: expected "
-            f"(samples, time, *{self.input.shape}) or (samples, *{self.input.shape})"
+            f"(samples, time, {sizes}) or (samples, {sizes})"
         )
 
 

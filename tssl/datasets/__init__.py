@@ -3,7 +3,15 @@
 from importlib import import_module
 from pathlib import Path
 
-from tssl.datasets.dataset import SPLITS, Dataset, Description, EventSource, Progress, Source
+from tssl.datasets.dataset import (
+    SPLITS,
+    Dataset,
+    Description,
+    EventSource,
+    Progress,
+    Source,
+    Warn,
+)
 from tssl.datasets.events import Frames, PackedFrames
 from tssl.errors import ConfigError, DataError
 
@@ -17,6 +25,7 @@ __all__ = [
     "Progress",
     "SPLITS",
     "Source",
+    "Warn",
     "describe",
     "framing",
     "load",
@@ -43,6 +52,7 @@ def load(
     frames: Frames | None = None,
     progress: Progress | None = None,
     cache: Path | None = None,
+    offline: bool = False,
 ) -> Dataset:
     """Return one split of a data set, downloading it when it is nowhere on this machine.
 
@@ -60,6 +70,8 @@ def load(
         Called while a file is downloaded.
     cache
         Where downloads are kept; the platform's cache folder when None.
+    offline
+        Never download: what is not on this machine is missing.
 
     Raises
     ------
@@ -72,6 +84,11 @@ def load(
         raise ConfigError(f"split = {split!r}; expected one of {', '.join(SPLITS)}")
     source = _source(name)
     _check_folder(data_dir)
+    if offline and not source.describe(data_dir=data_dir, cache=cache).ready:
+        raise DataError(
+            f"data set {name}: is not on this machine, and nothing is downloaded for this; name "
+            "its folder with --data-dir"
+        )
     if isinstance(source, EventSource):
         frames = frames or source.default_frames
         return source.load(split, frames=frames, data_dir=data_dir, cache=cache, progress=progress)

@@ -16,6 +16,9 @@ SPLITS = ("train", "test")
 Progress = Callable[[str, int, int], None]
 """Called with a file's name, the bytes received and the bytes expected (0: unknown)."""
 
+Warn = Callable[[str], None]
+"""Called with each of the warnings of a data set."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
@@ -38,6 +41,8 @@ class Dataset:
         Where the data came from, in words for people.
     time_steps
         Frames of a sample of events; 0 for pictures, which do not change.
+    warnings
+        What a user may not expect of these data, a sentence each.
 
     Raises
     ------
@@ -53,6 +58,7 @@ class Dataset:
     full_scale: int
     source: str
     time_steps: int = 0
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._check_arrays()
@@ -72,6 +78,12 @@ class Dataset:
     def __len__(self) -> int:
         """Return the number of samples."""
         return len(self.labels)
+
+    def pass_on_warnings(self, warn: Warn | None) -> None:
+        """Call ``warn``, if given, with each warning."""
+        if warn is not None:
+            for warning in self.warnings:
+                warn(warning)
 
     def _check_arrays(self) -> None:
         time = (self.time_steps,) if self.time_steps else ()

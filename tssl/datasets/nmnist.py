@@ -24,8 +24,11 @@ _EVENT_BYTES = 5
 _LARGEST_FILE = 1 << 24
 _CLASSES = 10
 _PUBLISHED = {"train": 60_000, "test": 10_000}
-_FOLDERS = ("Train", "Test")
-_FILE = re.compile(r"(?:^|/)((Train|Test)/([0-9])/([0-9]{1,9})\.bin)$")
+_FOLDERS = {"train": "Train", "test": "Test"}
+_FILE = re.compile(r"(?:^|/)((train|test)/([0-9])/([0-9]{1,9})\.bin)$", re.IGNORECASE)
+_WORTH_SAYING = 0.01
+"""Share of the events that may lie behind the last frame without a word."""
+
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz")
 _WANTED = (
     "put Train/<label>/<number>.bin and Test/<label>/<number>.bin, or Train.zip and Test.zip as "
@@ -91,7 +94,8 @@ class Nmnist:
         counts, where = _PUBLISHED, "nowhere; it is not downloaded"
         found = None
         try:
-            found = _find(data_dir, cache)
+            found, halves = _find(data_dir, cache)
+            where = "; ".join(halves) or where
         except DataError as fault:
             where = str(fault)
         if found is not None:
@@ -126,20 +130,74 @@ class Nmnist:
         DataError
             When there is none, or a file is damaged.
         """
-        found = _find(data_dir, cache)
+        found, halves = _find(data_dir, cache)
         if found is None:
-            raise DataError(f"data set nmnist: is not here and cannot be downloaded; {_WANTED}")
+            there = "".join(f"{half}; " for half in halves)
+            raise DataError(
+                f"data set nmnist: is not here and cannot be downloaded; {there}{_WANTED}"
+            )
         path, recordings = getattr(found.place, split), found.recordings[split]
+        inputs, tally = _packed_frames(path, split, recordings, frames)
         return Dataset(
             name="nmnist",
             split=split,
-            inputs=_packed_frames(path, split, recordings, frames),
+            inputs=inputs,
             labels=np.array([recording.label for recording in recordings], np.int64),
             classes=_CLASSES,
             full_scale=1,
             source=str(path),
             time_steps=frames.time_steps,
+            warnings=tuple(f"data set nmnist, {split} split: {text}" for text in tally.warnings()),
         )
+
+
+class _Tally:
+    """Counts the events of recordings, and those that the frames hold."""
+
+    def __init__(self, frames: Frames) -> None:
+        self._frames = frames
+        self._recordings = self._empty = self._events = self._inside = 0
+        self._first, self._last = math.inf, 0
+
+    def add(self, events: Events) -> None:
+        """Count a recording."""
+        times = events.time_us
+        self._recordings += 1
+        self._empty += not len(times)
+        if len(times):
+            self._events += len(times)
+            self._inside += int((times < self._frames.time_steps * self._frames.bin_us).sum())
+            self._first, self._last = min(self._first, times.min()), max(self._last, times.max())
+
+    def check(self) -> None:
+        """Raise DataError when the frames of all recordings are empty."""
+        if not self._events:
+            raise DataError(f"holds no event in any of its {self._recordings} recording(s)")
+        if not self._inside:
+            raise DataError(
+                f"holds no event inside {self._window}; its {self._recordings} recording(s) have "
+                f"theirs from {self._first / 1000:g} to {self._last / 1000:g} ms; raise "
+                "network.time_steps or data.bin_us"
+            )
+
+    def warnings(self) -> Iterator[str]:
+        """Yield what a user may not expect."""
+        if self._empty:
+            yield (
+                f"{self._empty} of {self._recordings} recordings hold no event; they are samples "
+                "without input"
+            )
+        left_out = 1 - self._inside / self._events
+        if left_out >= _WORTH_SAYING:
+            yield (
+                f"{left_out:.0%} of the events lie outside {self._window} and are left out; the "
+                f"recordings last up to {self._last / 1000:g} ms"
+            )
+
+    @property
+    def _window(self) -> str:
+        steps, bin_us = self._frames.time_steps, self._frames.bin_us
+        return f"time_steps x bin_us = {steps} x {bin_us} us = {steps * bin_us / 1000:g} ms"
 
 
 def decode(content: bytes) -> Events:
@@ -148,9 +206,9 @@ def decode(content: bytes) -> Events:
     Raises
     ------
     DataError
-        When there are none, one is cut, or one lies outside the picture.
+        When one is cut or lies outside the picture.
     """
-    if not content or len(content) % _EVENT_BYTES:
+    if len(content) % _EVENT_BYTES:
         raise DataError(
             f"holds {len(content)} bytes, which is not a whole number of events of "
             f"{_EVENT_BYTES} bytes (an unfinished copy?)"
@@ -169,44 +227,54 @@ def decode(content: bytes) -> Events:
     return Events(time_us=time_us, polarity=high >> 7, y=y, x=x)
 
 
-def _find(data_dir: Path | None, cache: Path | None) -> _Found | None:
-    """Return the first place that has both splits."""
-    for place in _places(data_dir, cache):
-        train = _index(place.train)
-        test = train if place.test == place.train else _index(place.test)
-        index = {"train": train["train"], "test": test["test"]}
-        if all(index.values()):
-            return _Found(place, index)
-    return None
-
-
-def _places(data_dir: Path | None, cache: Path | None) -> Iterator[_Place]:
+def _find(data_dir: Path | None, cache: Path | None) -> tuple[_Found | None, list[str]]:
+    """Return the first place that has both splits; or None, and which places have one of them."""
+    halves = []
     folders = [(cache or cache_folder()) / "nmnist"]
     if data_dir is not None:
         folders = [data_dir, data_dir / "nmnist", *folders]
-    for folder in folders:
-        if not os.path.isdir(folder):
-            continue
-        yield _Place(folder, folder)
-        zips = _Place(folder / "Train.zip", folder / "Test.zip")
-        if all(os.path.isfile(path) for path in zips):
-            yield zips
-        for path in _archives(folder):
+    for folder in filter(os.path.isdir, folders):
+        for place in _places(folder):
+            if isinstance(place, str):
+                halves.append(place)
+                continue
+            train = _index(place.train)
+            test = train if place.test == place.train else _index(place.test)
+            index = {"train": train["train"], "test": test["test"]}
+            if all(index.values()):
+                return _Found(place, index), []
+            halves += [
+                f"{place} holds {len(recordings)} recordings in {_FOLDERS[split]}/ and none in "
+                f"{_FOLDERS['train' if split == 'test' else 'test']}/"
+                for split, recordings in index.items()
+                if recordings
+            ]
+    return None, halves
+
+
+def _places(folder: Path) -> Iterator[_Place | str]:
+    """Yield where recordings may be in a folder; of a zip without its partner, a sentence."""
+    yield _Place(folder, folder)
+    files = _files_in(folder)
+    zips = {file.name.lower(): file for file in files}
+    pair = [zips.get(f"{split}.zip") for split in _FOLDERS]
+    match pair:
+        case [Path() as train, Path() as test]:
+            yield _Place(train, test)
+        case [None, Path()] | [Path(), None]:
+            missing = "Train.zip" if pair[0] is None else "Test.zip"
+            yield f"{pair[0] or pair[1]} lies there without {missing}"
+    for path in files:
+        letters = re.sub(r"[^a-z]", "", path.name.lower())
+        if path.name.lower().endswith(_ARCHIVES) and "nmnist" in letters:
             yield _Place(path, path)
 
 
-def _archives(folder: Path) -> list[Path]:
-    """Return the files that are archives of N-MNIST by their names, however it is spelt."""
+def _files_in(folder: Path) -> list[Path]:
     try:
-        names = sorted(os.listdir(folder))
+        return sorted(folder / name for name in os.listdir(folder) if os.path.isfile(folder / name))
     except OSError as error:
         raise DataError(f"{folder}: cannot be read: {error.strerror}") from error
-    letters = {name: re.sub(r"[^a-z]", "", name.lower()) for name in names}
-    return [
-        folder / name
-        for name in names
-        if name.endswith(_ARCHIVES) and "nmnist" in letters[name] and os.path.isfile(folder / name)
-    ]
 
 
 def _index(path: Path) -> Index:
@@ -243,35 +311,39 @@ def _listed(path: Path) -> Index:
 
 def _packed_frames(
     path: Path, split: str, recordings: tuple[Recording, ...], frames: Frames
-) -> PackedFrames:
-    """Return the frames of recordings, in their order."""
+) -> tuple[PackedFrames, _Tally]:
+    """Return the frames of recordings, in their order, and how many events they hold."""
     rows = {recording: row for row, recording in enumerate(recordings)}
     shape = (frames.time_steps, *SHAPE)
     bits = np.zeros((len(rows), -(-math.prod(shape) // 8)), np.uint8)
-    where = ""
+    where, tally = "", _Tally(frames)
     try:
         for file in _files(path):
             if file.split == split and file.recording in rows:
                 where = f"{file.name} "
-                seen = framed(decode(file.read()), frames, SHAPE)
-                bits[rows[file.recording]] = np.packbits(seen)
+                events = decode(file.read())
+                tally.add(events)
+                bits[rows[file.recording]] = np.packbits(framed(events, frames, SHAPE))
+        where = f"{_FOLDERS[split]}/ "
+        tally.check()
     except DataError as fault:
         raise DataError(f"{path}: {where}{fault}") from fault
-    return PackedFrames(bits=bits, frame_shape=shape)
+    return PackedFrames(bits=bits, frame_shape=shape), tally
 
 
 def _files(path: Path) -> Iterator[_File]:
     """Yield the recordings in a folder or an archive, in any order; other files are skipped."""
     members = _members(path) if path.is_dir() else packed.members(path, _LARGEST_FILE)
     for member in members:
-        match = _FILE.search(member.name)
+        match = _FILE.search(member.name.replace("\\", "/"))  # as some zips of Windows have it
         if match is not None:
             name, folder, label, number = match.groups()
             yield _File(name, folder.lower(), Recording(int(number), int(label)), member.read)
 
 
 def _members(folder: Path) -> Iterator[packed.Member]:
-    for split, label in product(_FOLDERS, range(_CLASSES)):
+    splits = [name for name in sorted(os.listdir(folder)) if name.lower() in _FOLDERS]
+    for split, label in product(splits, range(_CLASSES)):
         try:
             entries = list(os.scandir(folder / split / str(label)))
         except (FileNotFoundError, NotADirectoryError):

@@ -18,6 +18,7 @@ from tssl.chip import (
     IntArray,
     Layer,
     Train,
+    cuba_run,
 )
 from tssl.errors import ConfigError, RangeError
 from tssl.exporter.lower import Floats, Stage, lower
@@ -82,10 +83,11 @@ def quantize(
     Parameters
     ----------
     calibration
-        Encoded training samples, ``(time or 1, samples, inputs)``; they decide how far
-        weights are clipped, and the scale of layers whose potential would saturate.
+        Encoded training samples, ``(time or 1, samples, inputs)``, the biases where there are
+        input neurons; they decide how far weights are clipped, and the scale of layers whose
+        potential would saturate.
     input_range
-        Smallest and largest integer that can enter.
+        Smallest and largest integer that can enter; input neurons fire zeros and ones.
     weight_bits
         Bits of a layer's weights, the sign included, by name; all that the target has for
         layers that are not named.
@@ -100,8 +102,14 @@ def quantize(
         When the network cannot be lowered.
     """
     recipe = checkpoint.recipe
-    _check_input(input_range, limits)
+    neuron = checkpoint.input_neuron
     train: Train = calibration
+    if neuron is not None:
+        _check_neuron(neuron, limits)
+        silence = np.zeros_like(calibration)
+        train = cuba_run(neuron, silence, calibration[0], recipe.network.time_steps).spikes
+        input_range = (0, 1)
+    _check_input(input_range, limits)
     source, reports = INPUT, []
     weight_bits = weight_bits or {}
     stages = lower(checkpoint)
@@ -114,7 +122,7 @@ def quantize(
         source, train, input_range = stage.name, report.ranges.spikes, (0, 1)
     network = ChipNetwork(
         name=recipe.name,
-        input=InputLayer(shape=checkpoint.input_shape),
+        input=InputLayer(shape=checkpoint.input_shape, neuron=neuron),
         layers=tuple(report.layer for report in reports),
         encoding=checkpoint.encoding,
         time_steps=recipe.network.time_steps,
@@ -163,7 +171,8 @@ class _Fitter:
                 f"layer {name}: was trained on weights up to {largest} in steps of "
                 f"{plan.weight_step}; the target and --weight-bits allow "
                 f"{self.limits.largest_weight} in steps of {self.limits.weight_step}; "
-                "train it with this --target, or ask for more bits"
+                "train it for this target (`tssl train --from RUN --target PROFILE`), or ask for "
+                "more bits"
             )
         self.limits = replace(self.limits, weight_bits=(largest + 2).bit_length() - 1)
         layer = self._layer(plan.scales[name])
@@ -241,11 +250,19 @@ def _check_bits(weight_bits: Mapping[str, int], layers: list[str], limits: ChipL
             )
 
 
+def _check_neuron(neuron: CubaNeuron, limits: ChipLimits) -> None:
+    if int(neuron.arrays[2].max()) > limits.largest_threshold:
+        raise RangeError(
+            f"input: neurons with a threshold of {neuron.threshold}; the target has at most "
+            f"{limits.largest_threshold}; use a smaller encoding.input_threshold or resolution"
+        )
+
+
 def _check_input(input_range: tuple[int, int], limits: ChipLimits) -> None:
     largest = max(map(abs, input_range))
     if largest > max(1, limits.largest_graded_spike):
         raise RangeError(
             f"input: spikes carry values up to {largest}; those of the target hold at most "
-            f"{max(1, limits.largest_graded_spike)}; use a smaller encoding.resolution or "
-            "another target"
+            f"{max(1, limits.largest_graded_spike)}; use encoding.input = 'neurons', a smaller "
+            "encoding.resolution or another target"
         )

@@ -119,7 +119,7 @@ def _execution(profile: Profile) -> Iterator[_Sentence]:
     ]  # fmt: skip
     if not_checked and not profile.is_conventional:
         yield (
-            f"Not checked, since nobody gives it: {', '.join(not_checked)}.",
+            f"Not checked, since no source gives it: {', '.join(not_checked)}.",
             "estimate",
             "figures that are missing stay missing",
         )
@@ -130,7 +130,7 @@ def _untimed(profile: Profile) -> Iterator[_Sentence]:
     timeless = [name.replace("_", " ") for name in _RATES if getattr(time, name) is None]
     if timeless:
         yield (
-            f"Take no time, since nobody gives a rate: {', '.join(timeless)}.",
+            f"Take no time, since no source gives a rate: {', '.join(timeless)}.",
             "estimate",
             "figures that are missing stay missing",
         )
@@ -138,7 +138,7 @@ def _untimed(profile: Profile) -> Iterator[_Sentence]:
         yield (
             "Whether the work fits a tick is not checked.",
             "estimate",
-            "nobody gives time.synaptic_operation",
+            "no source gives time.synaptic_operation",
         )
 
 
@@ -157,6 +157,13 @@ def _of_network(profile: Profile, network: ChipNetwork) -> Iterator[Assumption]:
             "synaptic operations they cause.",
             kind="estimate",
             source="input and output are not included",
+        )
+    else:
+        yield Assumption(
+            statement="The input neurons are counted like those of the layers. Writing a sample "
+            "into their biases is not included.",
+            kind="estimate",
+            source="no profile has a price for it",
         )
     if relies_on_shared_lists(profile, network):
         yield Assumption(

@@ -138,7 +138,8 @@ def _priced(
         timed = conventional_timing(profile, network, work)
         energy, gap = conventional_terms(profile, network, work)
     else:
-        inputs = counts.input_spikes / counts.samples if options.io else None
+        from_outside = options.io and network.input.neuron is None
+        inputs = counts.input_spikes / counts.samples if from_outside else None
         timed = timing_of(profile, work, chips=chips, input_spikes=inputs)
         gap = dynamic_gap(profile)
         energy = [] if gap else list(dynamic_terms(profile, work, layout))

@@ -26,7 +26,7 @@ def dynamic_gap(profile: Profile) -> Gap | None:
         return None
     return Gap(
         what="dynamic energy",
-        reason=f"nobody gives {', '.join(missing)} of {profile.chip.title}",
+        reason=f"no source gives {', '.join(missing)} of {profile.chip.title}",
     )
 
 
@@ -77,7 +77,7 @@ def static_terms(
         return [], None
     power = profile.energy.static_power_per_chip
     if power is None:
-        reason = f"nobody gives energy.static_power_per_chip of {profile.chip.title}"
+        reason = f"no source gives energy.static_power_per_chip of {profile.chip.title}"
         return [], Gap(what="static energy", reason=reason)
     if latency is None:
         if power.value == 0:
@@ -99,7 +99,7 @@ def io_terms(
     power = profile.energy.io_power_per_chip
     if power is None or latency is None:
         what = "energy.io_power_per_chip" if power is None else "the latency"
-        reason = f"nobody gives {what} of {profile.chip.title}"
+        reason = f"no source gives {what} of {profile.chip.title}"
         return [], Gap(what="input and output", reason=reason)
     return [_paid_over("input and output", "io", power, latency, chips)], None
 

@@ -16,21 +16,22 @@ from tssl.errors import RangeError, UnsupportedLayerError
 from tssl.hw_profiles.figure import Figure
 from tssl.hw_profiles.profile import Limits, Profile
 
+_INPUT_HINT = "use another chip, or smaller input: 0 and 1 are spikes on every chip"
 _NO_DECAY = 4096  # a current that decays by 4096/4096 is gone after one step
-_HINT = "export it for this chip or use another"
+_HINT = "if it was trained with tssl, export it for this chip; otherwise use another chip"
 
 
 def check_limits(
     profile: Profile, network: ChipNetwork, input_range: tuple[int, int] | None
 ) -> None:
-    """Refuse a network with a number or a neuron that the chip has no room for.
+    """Refuse a network with a number, neuron or input that the chip has no room for.
 
     What the profile does not give is not checked; nothing is checked on a conventional device.
 
     Parameters
     ----------
     input_range
-        Smallest and largest integer that can enter, or None when nobody knows.
+        Smallest and largest integer that enter, or None when that is not known.
 
     Raises
     ------
@@ -44,7 +45,10 @@ def check_limits(
     neuron = next(_neuron_problems(profile, network), None)
     if neuron is not None:
         raise UnsupportedLayerError(f"{neuron}; use another chip")
-    problem = next(_problems(profile.figures, network, input_range), None)
+    graded = next(_input_problem(profile.figures, network, input_range), None)
+    if graded is not None:
+        raise RangeError(f"{graded} on {profile.chip.title}; {_INPUT_HINT}")
+    problem = next(_problems(profile.figures, network), None)
     if problem is not None:
         raise RangeError(f"{problem} on {profile.chip.title}; {_HINT}")
 
@@ -53,37 +57,39 @@ def _neuron_problems(profile: Profile, network: ChipNetwork) -> Iterator[str]:
     title, offered = profile.chip.title, profile.chip.neuron
     if offered == "any":
         return
-    for layer in network.layers:
-        neuron = layer.neuron
-        if neuron == INTEGRATOR:  # Lava's way to say "never fires"
-            continue
+    for name, neuron in _neurons(network):
         if offered == "stateless":
-            yield f"layer {layer.name}: has neurons with memory, {title} has none"
+            yield f"layer {name}: has neurons with memory, {title} has none"
         current_decay, voltage_decay = (int(neuron.arrays[0].min()), int(neuron.arrays[1].max()))
         if offered != "cuba" and current_decay != _NO_DECAY:
             yield (
-                f"layer {layer.name}: has a synaptic current that decays over time (current_decay "
+                f"layer {name}: has a synaptic current that decays over time (current_decay "
                 f"{current_decay}), the neurons of {title} have none"
             )
         if offered == "non-leaky" and voltage_decay:
             yield (
-                f"layer {layer.name}: has a leaky membrane potential (voltage_decay "
+                f"layer {name}: has a leaky membrane potential (voltage_decay "
                 f"{voltage_decay}), {title} integrates without leak"
             )
         if profile.chip.reset == "subtract":
             yield (
-                f"layer {layer.name}: a spike resets its membrane potential to zero, on {title} "
+                f"layer {name}: a spike resets its membrane potential to zero, on {title} "
                 "it subtracts the threshold"
             )
 
 
-def _problems(
-    limits: Limits, network: ChipNetwork, input_range: tuple[int, int] | None
-) -> Iterator[str]:
-    if network.input.neuron is not None:  # the data are biases, not spikes
+def _neurons(network: ChipNetwork) -> Iterator[tuple[str, CubaNeuron]]:
+    """Yield the neurons of all layers and of the input that can fire."""
+    if network.input.neuron is not None:
+        yield INPUT, network.input.neuron
+    for layer in network.layers:
+        if layer.neuron != INTEGRATOR:  # Lava's way to say "never fires"
+            yield layer.name, layer.neuron
+
+
+def _problems(limits: Limits, network: ChipNetwork) -> Iterator[str]:
+    if network.input.neuron is not None:
         yield from _threshold_problem(limits, INPUT, network.input.neuron)
-    elif input_range is not None:
-        yield from _input_problem(limits, input_range)
     yield from _above(limits.network_inputs, INPUT, "inputs", network.input.neurons)
     yield from _above(
         limits.network_outputs, f"layer {network.output.name}", "outputs", network.output.neurons
@@ -99,13 +105,21 @@ def _above(limit: Figure | None, who: str, what: str, value: int) -> Iterator[st
         yield f"{who}: {value} {what}, at most {int(limit.value)} are possible"
 
 
-def _input_problem(limits: Limits, input_range: tuple[int, int]) -> Iterator[str]:
-    if limits.graded_spike_bits is None:
+def _input_problem(
+    limits: Limits, network: ChipNetwork, input_range: tuple[int, int] | None
+) -> Iterator[str]:
+    if limits.graded_spike_bits is None or input_range is None:
+        return
+    if network.input.neuron is not None:  # the data are biases, not spikes
         return
     bits = int(limits.graded_spike_bits.value)
-    value, limit = max(input_range, key=abs), max(1, (1 << (bits - 1)) - 1 if bits else 0)
-    if abs(value) > limit:
-        yield f"{INPUT}: spikes carry values up to {value}, at most {limit} is possible"
+    limit = max(1, (1 << (bits - 1)) - 1 if bits else 0)
+    smallest = -limit if bits else 0
+    low, high = input_range
+    if high > limit:
+        yield f"{INPUT}: spikes carry values up to {high}, at most {limit} is possible"
+    if low < smallest:
+        yield f"{INPUT}: spikes carry values down to {low}, at least {smallest} is possible"
 
 
 def _threshold_problem(limits: Limits, layer: str, neuron: CubaNeuron) -> Iterator[str]:

@@ -24,7 +24,7 @@ def conventional_terms(
     if energy.synaptic_operation is not None:
         return [each for layer in work for each in layer_terms(energy, layer)], None
     if energy.mac is None:
-        reason = f"nobody gives energy.mac of {profile.chip.title}"
+        reason = f"no source gives energy.mac of {profile.chip.title}"
         return [], Gap(what="dynamic energy", reason=reason)
     price = energy.mac.quantity
     terms = [

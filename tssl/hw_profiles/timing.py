@@ -64,7 +64,7 @@ def timing_of(
 
 
 def bounds(figure: Figure | None) -> FloatArray:
-    """Return value, low and high; zero for a figure that nobody gives."""
+    """Return value, low and high; zero for a figure that no source gives."""
     if figure is None:
         return np.zeros(3)
     quantity = figure.quantity

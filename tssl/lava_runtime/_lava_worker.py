@@ -1,5 +1,8 @@
 """The only file that imports Lava: runs one job, files in and out, in a process of its own.
 
+Others may use it too, to import Lava on current Pythons: ``import lava_worker``, then
+``lava_worker.import_lava()``, then anything of Lava.
+
 Started by ``tssl.lava_runtime.lava_sim`` as a *copy* in the job's folder, with any Python
 that has lava-nc, lava-dl, numpy, scipy, h5py, networkx and asteval; it imports nothing of
 tssl. Usage: ``python worker.py FOLDER`` or ``python worker.py --check``.
@@ -81,7 +84,6 @@ class WithoutTorch:
 def import_lava() -> None:
     """Import ``netx`` and the process models, cured of what breaks them today."""
     warnings.filterwarnings("ignore", message="Cannot import module")
-    sys.meta_path.insert(0, WithoutTorch)
     import_var_model()
     stub_slayer()
     from lava.lib.dl import netx
@@ -662,6 +664,7 @@ def main(folder: Path) -> None:
     job = Job(**json.loads((folder / "job.json").read_text(encoding="utf-8")))
     if job.hardware:
         check_hardware()
+    sys.meta_path.insert(0, WithoutTorch)
     import_lava()
     Simulation(job, folder).run()
     os._exit(0)
@@ -669,6 +672,7 @@ def main(folder: Path) -> None:
 
 def check() -> None:
     """Print the versions of Lava, or fail on import."""
+    sys.meta_path.insert(0, WithoutTorch)
     import_lava()
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("lava-nc", "lava-dl")]
     sys.stdout.write(", ".join(versions) + "\n")

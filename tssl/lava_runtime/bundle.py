@@ -9,12 +9,14 @@ import numpy as np
 from tssl.chip import INPUT, ChipNetwork, IntArray
 from tssl.errors import ConfigError, OutputError
 from tssl.files import make_directory, write_json, write_text
+from tssl.lava_runtime.plain import SHIMS, WORKER, worker_source
 from tssl.lava_runtime.worker import job, period
 from tssl.results import Recording
 from tssl.version import __version__
 
 FACTS = "bundle.json"
-_SCRIPTS = {"_bundle_check.py": "check.py", "_lava_worker.py": "lava_worker.py"}
+NETWORK = "network.net"
+_CHECK = "_bundle_check.py"
 _README = """# {name}
 
 A spiking network for Loihi 2, {samples} input sample(s) of {steps} steps, and every spike that is
@@ -34,6 +36,16 @@ neurons, the adapters between host and chip delay spikes by more steps than the 
 ports do. This was written without a board at hand; such a shift is a finding, not an error of
 the network.
 
+To load it with lava-dl yourself, in this folder:
+
+```python
+{lines}
+```
+
+The first two lines, and `lava_worker.py`, are for Python 3.11 and later and for numpy 2. The
+arguments decide the spikes: without them, lava-dl takes every input other than 0 for 1, and does
+not put the neurons to rest between samples.
+
 | file | content |
 |---|---|
 | `network.net` | the network, as lava-dl's netx reads it; digest {digest} |
@@ -41,7 +53,7 @@ the network.
 | `expected/layer_<i>.npy` | spikes `(samples, time, neurons)` of {layers} |
 | `expected/potential.npy` | membrane potential of the output after the last step |
 | `check.py` | runs and compares; exit status 0 equal, 4 different, 5 failed |
-| `lava_worker.py` | what talks to Lava |
+| `lava_worker.py` | what talks to Lava, and lets it be imported |
 | `bundle.json` | names, sizes, settings |
 """
 
@@ -66,7 +78,12 @@ def check_folder(directory: Path) -> None:
 
 
 def write_bundle(
-    directory: Path, net: Path, network: ChipNetwork, train: IntArray, recording: Recording
+    directory: Path,
+    net: Path,
+    network: ChipNetwork,
+    train: IntArray,
+    recording: Recording,
+    lines: tuple[str, ...],
 ) -> None:
     """Write everything; ``bundle.json`` comes last, so that half a bundle is none.
 
@@ -78,6 +95,8 @@ def write_bundle(
         ``(time or 1, samples, inputs)``.
     recording
         What is expected of these samples, all layers.
+    lines
+        Those of Python that load ``network.net`` with lava-dl.
 
     Raises
     ------
@@ -92,9 +111,9 @@ def write_bundle(
     steps = len(recording.trains[network.output.name])
     try:
         (directory / FACTS).unlink(missing_ok=True)
-        copyfile(net, directory / "network.net")
-        for source, target in _SCRIPTS.items():
-            copyfile(Path(__file__).with_name(source), directory / target)
+        copyfile(net, directory / NETWORK)
+        copyfile(Path(__file__).with_name(_CHECK), directory / "check.py")
+        copyfile(worker_source(), directory / WORKER)
         np.save(directory / "input.npy", train.astype(np.int32))
         for index, name in enumerate(names):
             rows = recording.trains[name].transpose(1, 0, 2)
@@ -104,7 +123,7 @@ def write_bundle(
         raise OutputError(f"{directory}: cannot be written: {error.strerror}") from error
     readme = _README.format(
         name=network.name, samples=train.shape[1], steps=steps, version=__version__,
-        digest=network.digest, layers=", ".join(names),
+        digest=network.digest, layers=", ".join(names), lines="\n".join(SHIMS + lines),
     )  # fmt: skip
     write_text(directory / "README.md", readme)
     write_json(

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import subprocess
 import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -15,8 +14,10 @@ import numpy as np
 
 from tssl.chip import ChipNetwork, IntArray
 from tssl.errors import DataError, UnsupportedLayerError
+from tssl.files import scratch_folder
 from tssl.lava_runtime.backend import BackendOptions, Progress
 from tssl.lava_runtime.worker import (
+    SCRATCH,
     Worker,
     WorkerSettings,
     last_line,
@@ -31,7 +32,7 @@ _JOB_BYTES = 256 << 20
 _CHUNK_BYTES = 8 << 20
 _POLL_SECONDS = 0.02
 _CHECK_SECONDS = 60.0
-_INT32 = np.iinfo(np.int32)
+_INT16, _INT32 = np.iinfo(np.int16), np.iinfo(np.int32)
 
 
 class LavaSim:
@@ -87,13 +88,13 @@ def check(python: str | None = None) -> str | None:
     OutputError
         When the scratch folder cannot be written.
     """
-    with scratch(), tempfile.TemporaryDirectory(prefix="tssl-lava-") as name:
+    with scratch(), scratch_folder(SCRATCH) as folder:
         interpreter = python or sys.executable
-        command = [startable(interpreter), str(worker_copy(Path(name))), "--check"]
+        command = [startable(interpreter), str(worker_copy(folder)), "--check"]
         try:
             result = subprocess.run(
                 command,
-                cwd=name,
+                cwd=folder,
                 capture_output=True,
                 text=True,
                 timeout=_CHECK_SECONDS,
@@ -212,11 +213,18 @@ class _Member:
 def _check_input(network: ChipNetwork, train: IntArray) -> None:
     if not network.is_chain:
         raise UnsupportedLayerError(
-            f"network {network.name}: Lava's netx runs chains only; use --backend engine"
+            f"network {network.name}: Lava's netx runs chains only; use `tssl run --backend engine`"
         )
     if train.size and not (_INT32.min <= train.min() and train.max() <= _INT32.max):
         raise DataError(f"network {network.name}: inputs exceed Lava's 32-bit spikes")
-    if network.input.neuron is not None and (train != train[:1]).any():
+    if network.input.neuron is None:
+        return
+    if train.size and not (_INT16.min <= train.min() and train.max() <= _INT16.max):
+        raise DataError(
+            f"network {network.name}: biases {train.min()}...{train.max()} of its input neurons; "
+            "Lava keeps 16 bits of them"
+        )
+    if (train != train[:1]).any():
         raise DataError(
             f"network {network.name}: has input neurons driven by their biases; its input "
             "must stay the same at all time steps of a sample"

@@ -27,9 +27,13 @@ from tssl.errors import (
     OutputError,
     TsslError,
 )
+from tssl.files import scratch_folder
 from tssl.lava_runtime.backend import BackendOptions
+from tssl.lava_runtime.plain import worker_source
 from tssl.results import Recording
 
+SCRATCH = "tssl-lava-"
+"""What the names of all folders for Lava begin with."""
 _POLL_SECONDS = 0.02
 _START_SECONDS = 180.0
 _STEP_SECONDS = 90.0
@@ -115,8 +119,9 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._seen: tuple[int, ...] = ()
         self.forgive()
+        self._owned = contextlib.ExitStack()
         with scratch():
-            self._folder = Path(tempfile.mkdtemp(prefix="tssl-lava-"))
+            self._folder = self._owned.enter_context(scratch_folder(SCRATCH))
             try:
                 self._write_job(settings, train, time_steps)
                 self._start(settings.python or sys.executable)
@@ -232,7 +237,7 @@ class Worker:
         if now - self._moved > patience:
             raise BackendTimeoutError(
                 f"Lava did not advance for {patience:.0f} seconds and was stopped; "
-                "another engine for the same network: --backend engine"
+                "`tssl run --backend engine` runs the same network without Lava"
             )
 
     def _failure(self) -> TsslError:
@@ -267,7 +272,7 @@ class Worker:
         if self._process is not None:
             end_session(self._process)
             self._process = None  # its number may be another's by now
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._owned.close()
 
 
 def end_session(process: "subprocess.Popen[bytes]") -> None:
@@ -348,7 +353,7 @@ def startable(python: str) -> str:
 
 def worker_copy(folder: Path) -> Path:
     """Copy the worker's source, so that none of tssl's files lies beside what Lava runs."""
-    return Path(shutil.copyfile(Path(__file__).with_name("_lava_worker.py"), folder / "worker.py"))
+    return Path(shutil.copyfile(worker_source(), folder / "worker.py"))
 
 
 def last_line(text: str) -> str:

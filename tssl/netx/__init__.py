@@ -12,8 +12,8 @@ JSON document: name, encoding, time steps, notes), ``tssl_sha256`` of the root (
 document and the network) and ``name`` of a layer. Texts in attributes have a fixed length.
 """
 
-from tssl.netx.reader import read, read_notes
+from tssl.netx.reader import loadable_layers, read, read_notes
 from tssl.netx.rules import FORMAT_VERSION
 from tssl.netx.writer import kind_of, write
 
-__all__ = ["FORMAT_VERSION", "kind_of", "read", "read_notes", "write"]
+__all__ = ["FORMAT_VERSION", "kind_of", "loadable_layers", "read", "read_notes", "write"]

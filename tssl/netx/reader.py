@@ -24,12 +24,12 @@ from tssl.chip import (
     dense_layer,
 )
 from tssl.errors import NetFileError, RangeError, UnsupportedLayerError
+from tssl.files import pointer_hint, printable
 from tssl.geometry import Pair, Shape
 from tssl.netx import hdf5
 from tssl.netx.rules import (
     ATTRIBUTE,
     FORMAT_VERSION,
-    LONGEST_DELAY,
     NAME,
     NEURON_KEYS,
     NEURON_TYPES,
@@ -39,6 +39,8 @@ from tssl.netx.rules import (
     check_geometry,
     check_recurrent_storage,
     check_storage,
+    full_delay,
+    kernels,
     neuron_problem,
     seal,
 )
@@ -75,7 +77,27 @@ def read_notes(path: Path) -> dict[str, Any]:
     return notes if isinstance(notes, dict) else {}
 
 
+def loadable_layers(path: Path) -> int | None:
+    """Return how many entries of a file lava-dl can load; None when it can load all.
+
+    Raises
+    ------
+    NetFileError
+        When the file cannot be read.
+    """
+    content = _content(path)
+    with _opened(path, content) as file:
+        entries = _entries(path, file)
+        kind = content.text(hdf5.member(entries[-1], "type"))
+    return len(entries) - 1 if kind == _READ_OUT else None
+
+
 def _content(path: Path) -> hdf5.Content:
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise NetFileError(
+            f"{path}: is a pipe or a device, and a network is read more than once; save it to a "
+            "file first"
+        )
     try:
         return hdf5.Content(path.read_bytes())
     except OSError as error:
@@ -88,7 +110,9 @@ def _opened(path: Path, content: hdf5.Content) -> h5py.File:
     try:
         return content.opened()
     except hdf5.DAMAGE as error:
-        raise NetFileError(f"{path}: cannot be read as a .net file: is not an HDF5 file") from error
+        raise NetFileError(
+            f"{path}: cannot be read as a .net file: is not an HDF5 file{pointer_hint(path)}"
+        ) from error
 
 
 def _own_attribute(path: Path, file: h5py.File) -> dict[str, Any]:
@@ -122,7 +146,7 @@ def _network(
             reader.add(position, entry, last=position == len(entries) - 1)
         where = "layer"
         return ChipNetwork(
-            name=str(document.get("name", path.stem)),
+            name=str(document.get("name", printable(path.stem))),
             input=reader.input_layer(),
             layers=tuple(reader.layers),
             encoding=encoding,
@@ -244,7 +268,7 @@ class _ChainReader:
         fields["weight"] = weight = self._matrix(entry, fields["weight"])
         check_storage(fields["name"], weight)
         if "delay" in entry:
-            fields["delay"] = _full_delay(self._array(entry, "delay"), weight, fields["name"])
+            fields["delay"] = full_delay(self._array(entry, "delay"), weight, fields["name"])
         return dense_layer(bias=self._bias(entry, len(weight)), **fields)
 
     def recurrent(self, entry: h5py.Group, fields: dict[str, Any]) -> Layer:
@@ -273,7 +297,7 @@ class _ChainReader:
             )
         weight = fields.pop("weight")
         layer = conv_layer(
-            weight=_kernels(fields["name"], weight),
+            weight=kernels(fields["name"], weight),
             map_shape=(self._shape[0], self._shape[1], self._shape[2]),
             stride=self._pair(entry, "stride"),
             padding=self._pair(entry, "padding"),
@@ -422,34 +446,6 @@ def _shown(values: NDArray[Any] | None) -> str:
     if values is None:
         return "no number"
     return str(values.tolist()) if values.size <= 4 else f"an array of shape {values.shape}"
-
-
-def _full_delay(delay: IntArray, weight: IntArray, name: str) -> IntArray:
-    """Return one delay per synapse, from one, one per output, per input or per synapse."""
-    outputs, inputs = weight.shape
-    if delay.shape not in ((), (outputs,), (inputs,), weight.shape):
-        raise UnsupportedLayerError(
-            f"layer {name}: delays of shape {delay.shape} for weights {weight.shape}; Lava takes "
-            f"a scalar, ({outputs},) by output, ({inputs},) by input, or one for each synapse"
-        )
-    if delay.max() > LONGEST_DELAY:
-        delay = np.clip(delay, 0, LONGEST_DELAY)
-    if delay.min() < 0:
-        raise UnsupportedLayerError(f"layer {name}: a delay of {delay.min()}; Lava fails on it")
-    if delay.shape == (outputs,):
-        delay = delay[:, None]
-    return np.broadcast_to(delay, weight.shape)
-
-
-def _kernels(name: str, weight: IntArray) -> IntArray:
-    """Return convolution weights without the fifth axis of length one that slayer writes."""
-    if weight.ndim == 5 and weight.shape[4] == 1:
-        return weight[..., 0]
-    if weight.ndim != 4:
-        raise UnsupportedLayerError(
-            f"layer {name}: weights of shape {weight.shape}; expected (O, I / groups, kh, kw)"
-        )
-    return weight
 
 
 _READERS: dict[str, Callable[[_ChainReader, h5py.Group, dict[str, Any]], Layer]] = {

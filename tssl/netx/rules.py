@@ -50,7 +50,7 @@ def neuron_problem(key: str, value: NDArray[Any] | None, shape: Shape) -> str | 
     if key != "vThMant" and value.shape[:extra] == (1,) * extra:
         value = value.reshape(value.shape[extra:])
     try:
-        fits = np.broadcast_shapes(value.shape, lavas) == lavas
+        fits = not value.ndim or np.broadcast_shapes(value.shape, lavas) == lavas
     except ValueError:
         fits = False
     if not fits:
@@ -60,9 +60,11 @@ def neuron_problem(key: str, value: NDArray[Any] | None, shape: Shape) -> str | 
         is_known = value.dtype.name in _DECAY_TYPES
         return None if is_known else f"Lava fails on {value.dtype}; store it as {known}"
     limits = np.iinfo(np.int8 if value.dtype.kind == "b" else value.dtype)
-    if limits.min >> _SHIFT <= value.min() and value.max() <= limits.max >> _SHIFT:
-        return None
-    return f"times 64 it does not fit {value.dtype}, in which Lava computes; store it as int64"
+    if not limits.min >> _SHIFT <= value.min() <= value.max() <= limits.max >> _SHIFT:
+        return f"times 64 it does not fit {value.dtype}, in which Lava computes; store it as int64"
+    if value.max() > np.iinfo(np.int64).max >> _SHIFT:
+        return "times 64 it does not fit int64, in which tssl computes"
+    return None
 
 
 def check_bias(what: str, bias: IntArray) -> None:
@@ -95,3 +97,31 @@ def check_geometry(name: str, geometry: Geometry) -> None:
             f"layer {name}: kernel, stride, padding, dilation or groups above "
             f"{_LARGEST_GEOMETRY}, which Lava cannot hold"
         )
+
+
+def full_delay(delay: IntArray, weight: IntArray, name: str) -> IntArray:
+    """Return one delay per synapse, from one, one per output, per input or per synapse."""
+    outputs, inputs = weight.shape
+    if delay.shape not in ((), (outputs,), (inputs,), weight.shape):
+        raise UnsupportedLayerError(
+            f"layer {name}: delays of shape {delay.shape} for weights {weight.shape}; Lava takes "
+            f"a scalar, ({outputs},) by output, ({inputs},) by input, or one for each synapse"
+        )
+    if delay.max() > LONGEST_DELAY:
+        delay = np.clip(delay, 0, LONGEST_DELAY)
+    if delay.min() < 0:
+        raise UnsupportedLayerError(f"layer {name}: a delay of {delay.min()}; Lava fails on it")
+    if delay.shape == (outputs,):
+        delay = delay[:, None]
+    return np.broadcast_to(delay, weight.shape)
+
+
+def kernels(name: str, weight: IntArray) -> IntArray:
+    """Return convolution weights without the fifth axis of length one that slayer writes."""
+    if weight.ndim == 5 and weight.shape[4] == 1:
+        return weight[..., 0]
+    if weight.ndim != 4:
+        raise UnsupportedLayerError(
+            f"layer {name}: weights of shape {weight.shape}; expected (O, I / groups, kh, kw)"
+        )
+    return weight

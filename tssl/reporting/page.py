@@ -79,7 +79,7 @@ def _sheet(sheet: Sheet) -> dict[str, Any]:
         "result": result,
         "proof": sheet.proof,
         "rates": firing_rates(result),
-        "operations": operations(result.counts),
+        "operations": operations(result.counts, sheet.input_neurons),
         "cells": cells,
         "classes": 1 + max((max(cell.row, cell.column) for cell in cells), default=-1),
         "rasters": pictures.rasters(sheet.traces),

@@ -38,6 +38,8 @@ class Sheet:
     proof
         A table that shows that chip and simulation agree: ``"statement"`` (one sentence),
         ``"columns"`` (names) and ``"rows"`` (lists of cells); all three may be absent.
+    input_neurons
+        Those that the samples enter, 0 where they enter as spikes.
     weights
         By layer.
     traces
@@ -50,6 +52,7 @@ class Sheet:
     costs: tuple[CostReport, ...] = ()
     refused: tuple[Refusal, ...] = ()
     proof: Mapping[str, Any] | None = None
+    input_neurons: int = 0
     weights: Mapping[str, IntArray] = field(default_factory=dict)
     traces: tuple[LayerTrace, ...] = ()
     traces_note: str = ""

@@ -28,9 +28,9 @@ def show_result(result: RunResult, console: Console) -> None:
     show_table(console, f"{result.network} on {result.data}", columns, [row])
 
 
-def show_operations(result: RunResult, console: Console) -> None:
+def show_operations(result: RunResult, console: Console, input_neurons: int = 0) -> None:
     """Write what was counted, before any price."""
-    table = operations(result.counts)
+    table = operations(result.counts, input_neurons)
     show_table(console, f"{result.network}, counted per inference", OPERATIONS, table)
 
 
@@ -47,7 +47,8 @@ def show_comparison(sheets: Sequence[Sheet], console: Console, *, reasons: bool 
         for refusal in sheet.refused:
             show_costs(refusal, console)
         for cost in sheet.costs:
-            _show_gaps(cost, console)
+            several = len(sheets) > 1
+            _show_gaps(cost, console, f"{cost.network} on {cost.title}" if several else cost.title)
 
 
 def show_costs(report: CostReport | Refusal, console: Console) -> None:
@@ -56,11 +57,12 @@ def show_costs(report: CostReport | Refusal, console: Console) -> None:
     Of a chip that cannot run the network, write why.
     """
     if isinstance(report, Refusal):
-        text = escape(f"{report.profile}: {report.reason}")
+        who = f"{report.network} on {report.profile}" if report.network else report.profile
+        text = escape(f"{who}: {report.reason}")
         console.print(f"[bold]Not priced:[/] {text}\n", soft_wrap=True)
         return
     _show_summary(report, console)
-    _show_gaps(report, console)
+    _show_gaps(report, console, report.title)
     _show_without_spikes(report, console)
     if report.mapping:
         _show_layers(report, console)
@@ -85,10 +87,10 @@ def _show_summary(report: CostReport, console: Console) -> None:
     console.print(f"Energy model: {report.energy_model}\n", soft_wrap=True)
 
 
-def _show_gaps(report: CostReport, console: Console) -> None:
+def _show_gaps(report: CostReport, console: Console, who: str) -> None:
     lines = [f"no {gap.what}: {gap.reason}" for gap in report.gaps] + list(report.warnings)
     for line in lines:
-        console.print(f"[bold]{escape(report.title)}:[/] {escape(line)}", soft_wrap=True)
+        console.print(f"[bold]{escape(who)}:[/] {escape(line)}", soft_wrap=True)
 
 
 def _show_without_spikes(report: CostReport, console: Console) -> None:

@@ -77,5 +77,6 @@ def float_accuracy(checkpoint: Checkpoint, dataset: Dataset, samples: int) -> fl
     """
     network = trained_network(checkpoint)
     indices = np.arange(min(samples, len(dataset.labels)))
-    first = Samples.encoded(dataset, indices, checkpoint.encoding, "cpu")
+    neuron, steps = checkpoint.input_neuron, checkpoint.recipe.network.time_steps
+    first = Samples.encoded(dataset, indices, checkpoint.encoding, "cpu", neuron, steps)
     return evaluate(network, first).spikes / len(indices)

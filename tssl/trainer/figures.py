@@ -23,7 +23,9 @@ def learning_curve(metrics: Sequence[EpochMetrics]) -> Figure:
         ("validation_accuracy", "held-out"),
         ("test_accuracy", "test"),
     ):
-        right.plot(epochs, [100 * getattr(row, name) for row in metrics], marker=".", label=label)
+        shares = [getattr(row, name) for row in metrics]
+        if None not in shares:  # nothing is held out
+            right.plot(epochs, [100 * share for share in shares], marker=".", label=label)
     right.set(xlabel="epoch", ylabel="accuracy in %")
     right.legend()
     return figure

@@ -5,13 +5,13 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from tssl.checkpoint import Checkpoint, ChipPlan
+from tssl.checkpoint import Checkpoint, ChipPlan, input_neuron
 from tssl.chip import IntArray
 from tssl.datasets import Dataset
 from tssl.errors import ConfigError, DataError, TrainingError
@@ -85,7 +85,7 @@ class Fit:
         _check_plan(recipe, graph, self.plan, device)
         self.group = Group(device)
         self.encoding = chip_encoding(recipe.encoding, train.full_scale)
-        _check_data(graph, train)
+        _check_data(recipe, graph, train)
         generator = torch.Generator().manual_seed(recipe.training.seed)
         device = self.group.device
         check_size(graph, torch.device(device))
@@ -93,7 +93,7 @@ class Fit:
         self.network = network.to(device)
         self.optimizer = make_optimizer(self.network, recipe.training)
         self.train, self.validation = self._split(train, device)
-        self.test = Samples.encoded(test, np.arange(len(test.labels)), self.encoding, device)
+        self.test = self._samples(test, np.arange(len(test.labels)), device)
         self.progress = run.load_state(recipe, self.network, self.optimizer)
         if origin is not None:
             self.network.load_weights(origin.weights)
@@ -236,13 +236,14 @@ class Fit:
     def _finish_epoch(self) -> tuple[EpochMetrics, list[LayerMetrics]]:
         progress = self.progress
         validation, test = self._evaluate(self.validation), self._evaluate(self.test)
+        held_out = len(self.validation)
         metrics = EpochMetrics(
             epoch=progress.epoch + 1,
             loss=progress.loss_sum / len(self.train),
             train_accuracy=progress.correct / len(self.train),
-            validation_accuracy=_share(validation.spikes, len(self.validation)),
-            test_accuracy=_share(test.spikes, len(self.test)),
-            test_accuracy_psp=_share(test.psp, len(self.test)),
+            validation_accuracy=validation.spikes / held_out if held_out else None,
+            test_accuracy=test.spikes / len(self.test),
+            test_accuracy_psp=test.psp / len(self.test),
             firing_rate=progress.firing_rate,
             seconds=progress.seconds,
             samples_per_second=len(self.train) / max(progress.seconds, 1e-9),
@@ -270,15 +271,16 @@ class Fit:
         self.run.save_state(self.recipe, self.network, self.optimizer, self.progress, self.plan)
 
     def _checkpoint(self, metrics: EpochMetrics) -> Checkpoint:
-        provenance = {
+        provenance: dict[str, Any] = {
             "tssl": __version__,
             "torch": torch.__version__,
             "python": platform.python_version(),
             "data": self.train.dataset.source,
             "epoch": metrics.epoch,
-            "validation_accuracy": metrics.validation_accuracy,
             "test_accuracy": metrics.test_accuracy,
         }
+        if metrics.validation_accuracy is not None:
+            provenance["validation_accuracy"] = metrics.validation_accuracy
         return Checkpoint(
             recipe=self.recipe,
             input_shape=self.input_shape,
@@ -293,11 +295,21 @@ class Fit:
         training = self.recipe.training
         order = np.random.default_rng((training.seed, 1)).permutation(len(dataset.labels))
         held_out = round(len(order) * training.validation)
+        if training.patience and not held_out:
+            raise ConfigError(
+                f"training.patience = {training.patience} needs held-out samples, and "
+                f"training.validation = {training.validation:g} of {len(order)} samples is none; "
+                f"use at least {1 / len(order):.1g}, or no patience"
+            )
         train, validation = (
-            Samples.encoded(dataset, np.sort(part), self.encoding, device)
+            self._samples(dataset, np.sort(part), device)
             for part in (order[held_out:], order[:held_out])
         )
         return train, validation
+
+    def _samples(self, dataset: Dataset, indices: IntArray, device: str) -> Samples:
+        neuron, steps = input_neuron(self.recipe.encoding), self.recipe.network.time_steps
+        return Samples.encoded(dataset, indices, self.encoding, device, neuron, steps)
 
 
 def choose_device(name: str) -> str:
@@ -313,10 +325,6 @@ def choose_device(name: str) -> str:
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("--device cuda: PyTorch finds no CUDA device; use --device cpu")
     return name
-
-
-def _share(count: int, samples: int) -> float:
-    return count / samples if samples else math.nan
 
 
 def _sample_shape(dataset: Dataset) -> tuple[int, int, int]:
@@ -346,12 +354,17 @@ def _check_precision(recipe: Recipe, device: str) -> None:
         )
 
 
-def _check_data(graph: Graph, dataset: Dataset) -> None:
+def _check_data(recipe: Recipe, graph: Graph, dataset: Dataset) -> None:
     outputs = graph.output.outputs
     if outputs != dataset.classes:
         raise ConfigError(
             f"network.layers: the last layer has {outputs} neurons, but data set "
             f"{dataset.name} has {dataset.classes} classes"
+        )
+    if dataset.time_steps and recipe.encoding.input == "neurons":
+        raise ConfigError(
+            f"encoding.input = 'neurons': data set {dataset.name} holds events, which enter as "
+            "spikes; use 'graded' with resolution = 1"
         )
     if len(dataset.labels) < 2:
         raise DataError(f"data set {dataset.name}: too few samples to train on")

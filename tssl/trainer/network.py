@@ -68,7 +68,7 @@ class SpikingNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.plan = plan
-        self._quantum = 1 / recipe.encoding.resolution
+        self._quantum = recipe.encoding.quantum
         self.graph = resolve(recipe.network, input_shape)
         self.rule: Rule = get_rule(recipe.training)
         self._factors = torch.bfloat16 if recipe.training.precision == "bfloat16" else None

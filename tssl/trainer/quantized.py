@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tssl.checkpoint import Checkpoint
-from tssl.chip import IntArray
+from tssl.chip import INPUT, IntArray
 from tssl.geometry import Geometry
 from tssl.results import Recording
 
@@ -46,6 +46,9 @@ def run_quantized(
 ) -> Iterator[tuple[IntArray, Recording]]:
     """Run the trained layers in the chip's integers, in chunks of bounded memory.
 
+    Input neurons are stated by when they fire: with a bias b > 0, at every k-th step, where k is
+    the smallest number of biases that reach the sum at which they fire.
+
     Parameters
     ----------
     scales
@@ -53,7 +56,8 @@ def run_quantized(
     largest_weights
         Weights are clipped to plus or minus this, by layer name.
     train
-        Encoded samples, ``(1, samples, inputs)`` or ``(time, samples, inputs)``.
+        Encoded samples, ``(1, samples, inputs)`` or ``(time, samples, inputs)``; the biases of
+        input neurons.
 
     Notes
     -----
@@ -67,6 +71,13 @@ def run_quantized(
     for first in range(0, train.shape[1], size):
         part = train[:, first : first + size]
         yield part, _run(checkpoint, layers, part)
+
+
+def fired(bias: Tensor, firing_sum: int) -> Tensor:
+    """Return when input neurons fire, for biases ``(time, ...)`` that stay the same."""
+    period = torch.ceil(firing_sum / bias.clamp(min=1))
+    step = torch.arange(1, len(bias) + 1).reshape(-1, *[1] * (bias.dim() - 1))
+    return ((step % period == 0) & (bias > 0)).double()
 
 
 def _integers(
@@ -109,6 +120,9 @@ def _run(checkpoint: Checkpoint, layers: Mapping[str, _Integers], train: IntArra
     if len(signal) == 1:
         signal = signal.expand(graph.time_steps, *signal.shape[1:])
     trains: dict[str, NDArray[np.uint8]] = {}
+    if checkpoint.recipe.encoding.input == "neurons":
+        signal = fired(signal, checkpoint.recipe.encoding.firing_sum)
+        trains[INPUT] = signal.flatten(2).numpy().astype(np.uint8)
     voltage = signal[0]
     for node in graph:
         name, geometry = node.name, node.geometry

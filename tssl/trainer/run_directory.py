@@ -41,8 +41,8 @@ class EpochMetrics:
     train_accuracy
         Likewise.
     validation_accuracy
-        On the held-out part of the training set; it chooses ``best.safetensors``. NaN when
-        nothing is held out.
+        On the held-out part of the training set; it chooses ``best.safetensors``. None when
+        nothing is held out, and the last epoch is chosen.
     test_accuracy
         By the project's read-out (most spikes).
     test_accuracy_psp
@@ -54,12 +54,16 @@ class EpochMetrics:
     epoch: int
     loss: float
     train_accuracy: float
-    validation_accuracy: float
+    validation_accuracy: float | None
     test_accuracy: float
     test_accuracy_psp: float
     firing_rate: float
     seconds: float
     samples_per_second: float
+
+    def __post_init__(self) -> None:
+        if self.validation_accuracy is not None and math.isnan(self.validation_accuracy):
+            object.__setattr__(self, "validation_accuracy", None)  # as older runs stored it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,8 +137,8 @@ class Progress:
 
     @property
     def epochs_without_better(self) -> int:
-        """Epochs since the held-out accuracy first reached its highest."""
-        reached = [row.validation_accuracy for row in self.metrics]
+        """Epochs since the held-out accuracy first reached its highest; 0 without held-out ones."""
+        reached = _held_out(self.metrics)
         return len(reached) - 1 - reached.index(max(reached)) if reached else 0
 
     def finish_epoch(self, metrics: EpochMetrics) -> None:
@@ -150,9 +154,10 @@ class Progress:
 
         The last epoch, when nothing is held out.
         """
-        if math.isnan(self.metrics[-1].validation_accuracy):
+        reached = _held_out(self.metrics)
+        if not reached:
             return self.metrics[-1]
-        return max(self.metrics, key=lambda row: (row.validation_accuracy, row.epoch))
+        return self.metrics[max(range(len(reached)), key=lambda index: (reached[index], index))]
 
 
 @dataclass(frozen=True)
@@ -217,7 +222,7 @@ class RunDirectory:
         files = any(path.exists() for path in (self.recipe, self.best, self.last))
         if files or (self.state.exists() and not self._never_began()):
             raise ConfigError(
-                f"{self.path}: already holds a run; go on with --resume {self.path} "
+                f"{self.path}: already holds a run; go on with `tssl train --resume {self.path}` "
                 "or choose another folder with --out"
             )
 
@@ -416,6 +421,12 @@ def identity(recipe: Recipe) -> dict[str, Any]:
     if recipe.training.lr_schedule != "cosine":  # it is stretched over all epochs
         del tables["training"]["epochs"]
     return tables
+
+
+def _held_out(metrics: list[EpochMetrics]) -> list[float]:
+    """Return the held-out accuracy of every epoch; nothing when nothing is held out."""
+    rows = [row.validation_accuracy for row in metrics]
+    return [accuracy for accuracy in rows if accuracy is not None]
 
 
 def _progress(document: dict[str, Any]) -> Progress:

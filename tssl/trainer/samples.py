@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tssl.chip import Encoding, IntArray
+from tssl.chip import CubaNeuron, Encoding, IntArray, cuba_run
 from tssl.datasets import Dataset
 from tssl.spec import AugmentationSpec, EncodingSpec
 
@@ -20,7 +21,7 @@ def chip_encoding(spec: EncodingSpec, full_scale: int) -> Encoding:
     return Encoding(
         offset=spec.mean * full_scale,
         gain=spec.resolution / (spec.std * full_scale),
-        quantum=1 / spec.resolution,
+        quantum=spec.quantum,
     )
 
 
@@ -31,15 +32,30 @@ class Samples:
     dataset: Dataset
     indices: IntArray
     levels: Tensor
-    """Network input for every possible pixel value."""
+    """Network input for every possible pixel value, ``(values,)``; of input neurons, the spikes
+    that they fire, ``(values, time)``."""
 
     @classmethod
     def encoded(
-        cls, dataset: Dataset, indices: IntArray, encoding: Encoding, device: str
+        cls,
+        dataset: Dataset,
+        indices: IntArray,
+        encoding: Encoding,
+        device: str,
+        neuron: CubaNeuron | None = None,
+        time_steps: int = 1,
     ) -> "Samples":
-        """Return samples that yield their batches on ``device``."""
-        levels = encoding.integers(np.arange(dataset.full_scale + 1)) * encoding.quantum
-        return cls(dataset, indices, torch.from_numpy(levels).float().to(device))
+        """Return samples that yield their batches on ``device``.
+
+        Parameters
+        ----------
+        neuron, time_steps
+            Of the input neurons, where there are some, and of a sample for them.
+        """
+        levels: NDArray[np.number] = encoding.integers(np.arange(dataset.full_scale + 1))
+        if neuron is not None:
+            levels = input_spikes(neuron, levels, time_steps).T
+        return cls(dataset, indices, torch.from_numpy(levels * encoding.quantum).float().to(device))
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -50,17 +66,24 @@ class Samples:
         return np.asarray(self.dataset.inputs[chosen]), self.dataset.labels[chosen]
 
     def encode(self, pixels: Pixels) -> Tensor:
-        """Return network input ``(batch, C, H, W)``, or ``(time, batch, C, H, W)`` of events."""
+        """Return network input ``(batch, C, H, W)``; with time in front of events and spikes."""
         given = torch.from_numpy(pixels).to(self.levels.device)
         if given.dim() == 5:  # events, (batch, time, C, H, W)
             given = given.transpose(0, 1)
-        return self.levels[given.int()]
+        inputs = self.levels[given.int()]
+        return inputs.movedim(-1, 0).contiguous() if self.levels.dim() == 2 else inputs
 
     def batches(self, order: IntArray, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield inputs as of :meth:`encode` and labels ``(batch,)`` in the given order."""
         for first in range(0, len(order), size):
             pixels, labels = self.pixels(order[first : first + size])
             yield self.encode(pixels), torch.from_numpy(labels).to(self.levels.device)
+
+
+def input_spikes(neuron: CubaNeuron, bias: NDArray[Any], time_steps: int) -> NDArray[np.uint8]:
+    """Return what neurons without synapses fire, ``(time, *bias.shape)``."""
+    silence = np.zeros((1, *bias.shape), np.int64)
+    return cuba_run(neuron, silence, bias, time_steps).spikes
 
 
 def augmented(pixels: Pixels, spec: AugmentationSpec, rng: np.random.Generator) -> Pixels:

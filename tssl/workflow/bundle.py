@@ -8,6 +8,7 @@ from tssl.files import unfinished, written_together
 from tssl.lava_runtime import bundle as runtime
 from tssl.lava_runtime.engine import Compiled
 from tssl.workflow.inputs import InputChoice, completed, load_inputs
+from tssl.workflow.inspect import lava_dl_lines
 from tssl.workflow.run import NETWORK_FILE, content_of
 
 __all__ = ["bundle", "check_folder"]
@@ -59,5 +60,6 @@ def bundle(net: Path, directory: Path, choice: InputChoice) -> None:
     check_folder(directory)
     content = content_of(net, network)
     with written_together(directory, runtime.FACTS) as folder:
-        runtime.write_bundle(folder, net, network, inputs.train, expected)
+        lines = lava_dl_lines(net, network, runtime.NETWORK)
+        runtime.write_bundle(folder, net, network, inputs.train, expected, lines)
         (folder / NETWORK_FILE).write_bytes(content)

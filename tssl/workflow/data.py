@@ -9,7 +9,10 @@ from tssl.spec import Recipe
 
 
 def load_splits(
-    recipe: Recipe, data_dir: Path | None, progress: datasets.Progress | None = None
+    recipe: Recipe,
+    data_dir: Path | None,
+    progress: datasets.Progress | None = None,
+    warn: datasets.Warn | None = None,
 ) -> tuple[Dataset, Dataset]:
     """Return the training and the test split.
 
@@ -23,6 +26,8 @@ def load_splits(
         datasets.load(recipe.data.name, split, data_dir=data_dir, frames=frames, progress=progress)
         for split in datasets.SPLITS
     )
+    train.pass_on_warnings(warn)
+    test.pass_on_warnings(warn)
     return train, test
 
 

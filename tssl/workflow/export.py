@@ -1,6 +1,6 @@
 """Turn a trained network into a proven ``.net`` file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,11 @@ from tssl.errors import (
     VerificationError,
 )
 from tssl.exporter import LayerReport, Quantized, quantize
-from tssl.files import write_json, written_together
+from tssl.files import printable, write_json, written_together
 from tssl.hw_profiles import Profile, load_profile, map_to_cores
 from tssl.lava_runtime import BackendOptions, Progress, create_backend
 from tssl.lava_runtime.engine import Engine
+from tssl.lava_runtime.plain import SHIMS, loading_lines
 from tssl.trainer.evaluation import float_accuracy
 from tssl.trainer.quantized import run_quantized
 from tssl.trainer.run_directory import RunDirectory
@@ -33,7 +34,6 @@ from tssl.workflow.inputs import Inputs, encode, encoded
 from tssl.workflow.proof import Proof, Stage, compare_chunks, lava_stage
 from tssl.workflow.run import run_network
 
-_MOST_DIGITS = 4
 CALIBRATION_SAMPLES = 512
 CALIBRATION_FRAMES = 2560
 """Of events, however long a sample: in deeper layers as much memory as that many pictures."""
@@ -50,16 +50,17 @@ class ExportOptions:
     proof_samples
         Test samples for the proof.
     lava
-        Whether Lava is asked; when it is not installed the proof says so.
+        Whether to compare with Lava; when it is not installed the proof says so.
     weight_bits
-        ``N`` for all layers or ``LAYER=N`` for one; as many as the target has otherwise.
+        Bits by layer, ``""`` standing for all of them; later entries override earlier ones. As
+        many as the target has where nothing is said.
     """
 
     data_dir: Path | None = None
     samples: int = 1000
     proof_samples: int = 20
     lava: bool = True
-    weight_bits: tuple[str, ...] = ()
+    weight_bits: Mapping[str, int] = field(default_factory=dict)
     backend: BackendOptions = field(default_factory=BackendOptions)
 
 
@@ -86,6 +87,11 @@ class ExportOutcome:
     float_accuracy: float
     chip_accuracy: float
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The Python that loads the file with lava-dl."""
+        return loading_lines(self.network, printable(self.path), self.input_range)
+
     def document(self) -> dict[str, Any]:
         """Return the outcome as JSON data."""
         return {
@@ -98,6 +104,7 @@ class ExportOutcome:
             "chip_accuracy": self.chip_accuracy,
             "layers": [layer_document(report) for report in self.layers],
             "cores": sum(mapping.cores for mapping in self.mapping),
+            "lava_dl": {"shims": list(SHIMS), "lines": list(self.lines)},
             "proof": self.proof.document(),
         }
 
@@ -195,15 +202,15 @@ def input_range(checkpoint: Checkpoint, dataset: Dataset) -> tuple[int, int]:
     return int(low), int(high)
 
 
-def _bits_of_layers(checkpoint: Checkpoint, given: Sequence[str]) -> dict[str, int]:
-    """Return the bits by layer; later entries override earlier ones."""
+def _bits_of_layers(checkpoint: Checkpoint, given: Mapping[str, int]) -> dict[str, int]:
+    """Return the bits of each layer that is named, alone or with all others."""
     names = [node.name for node in checkpoint.graph.spiking]
     bits: dict[str, int] = {}
-    for entry in given:
-        name, _, number = entry.rpartition("=")
-        if not number.isdecimal() or len(number) > _MOST_DIGITS:
-            raise ConfigError(f"--weight-bits {entry}: expected N or LAYER=N")
-        bits.update(dict.fromkeys([name] if name else names, int(number)))
+    for name, number in given.items():
+        if type(number) is not int:
+            who = f"layer {name}" if name else "all layers"
+            raise ConfigError(f"weight bits of {who}: {number!r} is not a whole number")
+        bits.update(dict.fromkeys([name] if name else names, number))
     return bits
 
 

@@ -15,11 +15,14 @@ from tssl import datasets, netx
 from tssl.chip import ChipNetwork, Encoding, IntArray
 from tssl.datasets import Dataset
 from tssl.errors import ConfigError, DataError
+from tssl.files import pointer_hint, printable
+from tssl.results import InputSource
 
 DEFAULT_STEPS = 16
+_DENSITY = 0.3  # of spikes, unless one is asked for
 _MOST_STEPS = 10_000_000
 _SPIKE_LIMIT = 1 << 31
-_BIAS_RANGE = (0, 128)
+_BIAS_RANGE = (0, 127)
 _BYTE = 255
 
 
@@ -41,10 +44,15 @@ class InputChoice:
         Time steps; None for those the network was made for.
     seed
         Of random inputs, which are used when neither ``data`` nor ``file`` is given.
+    density
+        Share of random inputs that are active, above 0 and at most 1; None for 0.3 of spikes and
+        all graded values.
     input_range
         Smallest and largest of random integers; None for spikes, zero or one.
     bin_us
         Microseconds of a time step of events; None for those of the data set.
+    offline
+        Take only data that are on this machine; download nothing.
     """
 
     data: str | None = None
@@ -53,10 +61,13 @@ class InputChoice:
     file: Path | NDArray[np.generic] | None = None
     steps: int | None = None
     seed: int | None = None
+    density: float | None = None
     input_range: tuple[int, int] | None = None
     bin_us: int | None = None
     data_dir: Path | None = None
+    offline: bool = False
     on_download: datasets.Progress | None = None
+    on_warning: datasets.Warn | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -71,12 +82,15 @@ class Inputs:
         ``(samples,)`` or None.
     text
         What it is, for people.
+    source
+        Where it came from, for programs; None where that is of no use.
     """
 
     train: IntArray
     time_steps: int
     labels: IntArray | None
     text: str
+    source: InputSource | None = None
 
     @property
     def samples(self) -> int:
@@ -92,23 +106,30 @@ def load_inputs(network: ChipNetwork, choice: InputChoice) -> Inputs:
     ConfigError, DataError
         When the choice contradicts itself or does not fit the network.
     """
-    if choice.data is not None and choice.file is not None:
-        raise ConfigError("give either --data or --input, not both")
-    if choice.seed is not None and (choice.data is not None or choice.file is not None):
-        raise ConfigError(
-            f"--seed {choice.seed} asks for random input; leave out --data and --input"
-        )
-    if choice.samples is not None and choice.samples < 1:
-        raise ConfigError(f"--samples {choice.samples}: at least 1 is needed")
-    if choice.seed is not None and choice.seed < 0:
-        raise ConfigError(f"--seed {choice.seed}: at least 0 is needed")
-    if choice.steps is not None and choice.steps < 1:
-        raise ConfigError(f"--steps {choice.steps}: at least 1 is needed")
+    _check(choice)
     if choice.data is not None:
         return _from_data_set(network, choice, choice.data)
     if choice.file is not None:
         return _from_file(network, choice, choice.file)
     return _random(network, choice)
+
+
+def _check(choice: InputChoice) -> None:
+    """Refuse what contradicts itself."""
+    if choice.data is not None and choice.file is not None:
+        raise ConfigError("give either --data or --input, not both")
+    for name in ("seed", "density"):
+        value = getattr(choice, name)
+        if value is not None and (choice.data is not None or choice.file is not None):
+            raise ConfigError(
+                f"--{name} {value} asks for random input; leave out --data and --input"
+            )
+    if choice.density is not None and not 0 < choice.density <= 1:
+        raise ConfigError(f"--density {choice.density}: above 0 and at most 1 is needed")
+    for name, least in (("samples", 1), ("seed", 0), ("steps", 1)):
+        value = getattr(choice, name)
+        if value is not None and value < least:
+            raise ConfigError(f"--{name} {value}: at least {least} is needed")
 
 
 def encode(network: ChipNetwork, dataset: Dataset, samples: int | None = None) -> IntArray:
@@ -123,8 +144,8 @@ def encode(network: ChipNetwork, dataset: Dataset, samples: int | None = None) -
     """
     if network.encoding is None:
         raise ConfigError(
-            f"network {network.name} does not say how samples become input; "
-            "encode them yourself and use --input FILE.npy"
+            f"network {network.name}: how samples become its input is not in the file; "
+            "encode them yourself and give them with `tssl run --input FILE.npy`"
         )
     if network.input.shape not in (dataset.shape, (int(np.prod(dataset.shape)),)):
         raise DataError(
@@ -149,7 +170,7 @@ def encoded(encoding: Encoding, dataset: Dataset, samples: int | None = None) ->
 def completed(choice: InputChoice, net: Path) -> InputChoice:
     """Fill in what an exported network knows itself: its data set, its range of integers, its time.
 
-    A data set is filled in unless the choice asks for random input by naming a seed.
+    A data set is filled in unless the choice asks for random input by naming a seed or density.
 
     Raises
     ------
@@ -158,7 +179,7 @@ def completed(choice: InputChoice, net: Path) -> InputChoice:
     """
     notes = netx.read_notes(net)
     name, span = notes.get("data"), notes.get("input_range")
-    if choice.data is None and choice.file is None and choice.seed is None:
+    if choice.data is None and choice.file is None and not _asks_for_random(choice):
         choice = replace(choice, data=name if isinstance(name, str) else None)
     if isinstance(span, list) and len(span) == 2 and all(isinstance(end, int) for end in span):
         low, high = span
@@ -181,13 +202,16 @@ def _from_data_set(network: ChipNetwork, choice: InputChoice, name: str) -> Inpu
         data_dir=choice.data_dir,
         frames=datasets.framing(name, time_steps=steps, bin_us=choice.bin_us),
         progress=choice.on_download,
+        offline=choice.offline,
     )
+    dataset.pass_on_warnings(choice.on_warning)
     train = encode(network, dataset, choice.samples)
     return Inputs(
         train=train,
         time_steps=steps,
         labels=dataset.labels[: choice.samples],
         text=f"{name}, {choice.split} split",
+        source=InputSource(data=name, split=choice.split, data_dir=_absolute(choice.data_dir)),
     )
 
 
@@ -206,12 +230,14 @@ def _from_file(
     if own_steps is not None and choice.steps not in (None, own_steps):
         raise ConfigError(f"--steps {choice.steps}: {text} holds {own_steps} time steps")
     steps = own_steps or _steps(network, choice)
-    return Inputs(train=train, time_steps=steps, labels=None, text=text)
+    source = InputSource(file=_absolute(file) if isinstance(file, Path) else None)
+    return Inputs(train=train, time_steps=steps, labels=None, text=text, source=source)
 
 
-def printable(path: Path) -> str:
-    """Return a path as text that can be written, whatever bytes its name has."""
-    return os.fsencode(path).decode("utf-8", "replace")
+def _absolute(path: Path | None) -> str | None:
+    """Return where a path leads from anywhere; None when its name is no text."""
+    text = None if path is None else os.path.abspath(path)
+    return text if text is not None and text == printable(Path(text)) else None
 
 
 def _read(path: Path) -> NDArray[np.generic]:
@@ -220,12 +246,16 @@ def _read(path: Path) -> NDArray[np.generic]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (ValueError, TypeError, EOFError, BadZipFile, TokenError) as error:
-        raise DataError(f"{path}: is not a .npy file of numbers") from error
+        raise DataError(f"{path}: is not a .npy file of numbers{pointer_hint(path)}") from error
     except MemoryError as error:
         raise DataError(f"{path}: does not fit into memory: {error}") from error
     if not isinstance(values, np.ndarray):
         raise DataError(f"{path}: holds several arrays; one .npy array is expected")
     return values
+
+
+def _asks_for_random(choice: InputChoice) -> bool:
+    return choice.seed is not None or choice.density is not None
 
 
 def _random(network: ChipNetwork, choice: InputChoice) -> Inputs:
@@ -235,14 +265,22 @@ def _random(network: ChipNetwork, choice: InputChoice) -> Inputs:
     if samples * steps * network.input.neurons >= sys.maxsize // 8:
         raise ConfigError(f"--samples {samples}: more values than any memory holds")
     if network.input.neuron is not None:
-        values: Any = rng.integers(*_BIAS_RANGE, (1, samples, network.input.neurons))
+        low, high = choice.input_range or _BIAS_RANGE
+        values: Any = rng.integers(low, high + 1, (1, samples, network.input.neurons))
     elif choice.input_range is not None:
         low, high = choice.input_range
         values = rng.integers(low, high + 1, (steps, samples, network.input.neurons))
     else:
-        values = (rng.random((steps, samples, network.input.neurons)) < 0.3).astype(np.int64)
+        density = _DENSITY if choice.density is None else choice.density
+        values = (rng.random((steps, samples, network.input.neurons)) < density).astype(np.int64)
+    is_graded = network.input.neuron is not None or choice.input_range is not None
+    if is_graded and choice.density is not None:
+        values *= rng.random(values.shape) < choice.density
     text = f"random input, seed {seed}"
-    return Inputs(train=values, time_steps=steps, labels=None, text=text)
+    if choice.density is not None:
+        text += f", density {choice.density:g}"
+    source = InputSource()
+    return Inputs(train=values, time_steps=steps, labels=None, text=text, source=source)
 
 
 def _steps(network: ChipNetwork, choice: InputChoice) -> int:

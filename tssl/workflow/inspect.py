@@ -6,14 +6,18 @@ from typing import Any
 
 from tssl import netx
 from tssl.chip import ChipNetwork, Layer
+from tssl.files import printable
+from tssl.lava_runtime.plain import SHIMS, loading_lines
+from tssl.workflow.inputs import InputChoice, completed
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Inspection:
-    """A network and the notes stored with it."""
+    """A network, the notes stored with it, and the Python that loads it with lava-dl."""
 
     network: ChipNetwork
     notes: dict[str, Any]
+    lines: tuple[str, ...]
 
     def document(self) -> dict[str, Any]:
         """Return everything but the weights as JSON data."""
@@ -27,6 +31,7 @@ class Inspection:
             "input_neuron": None if network.input.neuron is None else asdict(network.input.neuron),
             "encoding": None if encoding is None else vars(encoding),
             "layers": [layer_facts(layer) for layer in network.layers],
+            "lava_dl": {"shims": list(SHIMS), "lines": list(self.lines)},
             "notes": self.notes,
         }
 
@@ -39,7 +44,26 @@ def inspect(net: Path) -> Inspection:
     NetFileError, UnsupportedLayerError
         See :func:`tssl.netx.read`.
     """
-    return Inspection(network=netx.read(net), notes=netx.read_notes(net))
+    network = netx.read(net)
+    lines = lava_dl_lines(net, network)
+    return Inspection(network=network, notes=netx.read_notes(net), lines=lines)
+
+
+def lava_dl_lines(net: Path, network: ChipNetwork, name: str | None = None) -> tuple[str, ...]:
+    """Return the lines of Python that load the network of a file with lava-dl.
+
+    Parameters
+    ----------
+    name
+        Of the file in the lines, when it will be called otherwise.
+
+    Raises
+    ------
+    DataError
+        When the range of inputs stored with the network is none.
+    """
+    span = completed(InputChoice(), net).input_range
+    return loading_lines(network, name or printable(net), span, netx.loadable_layers(net))
 
 
 def layer_facts(layer: Layer) -> dict[str, Any]:

@@ -1,70 +1,102 @@
 """A look inside a network while the first sample of a result runs again."""
 
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tssl import datasets
-from tssl.chip import INPUT, ChipNetwork, IntArray, Layer
+from tssl.chip import INPUT, ChipNetwork, IntArray, Step, neuron_steps
 from tssl.errors import TsslError
 from tssl.reporting import LayerTrace
-from tssl.results import RunResult
+from tssl.results import InputSource, RunResult
 from tssl.workflow.inputs import InputChoice, completed, load_inputs
 
-_DATA_SET = re.compile(r"(?P<name>[^,]+), (?P<split>train|test) split")
+_DATA_SET = re.compile(r"(?P<data>[^,]+), (?P<split>train|test) split")
 
 
 def traces_of(
-    network: ChipNetwork, result: RunResult, net: Path
+    network: ChipNetwork, result: RunResult, net: Path, data_dir: Path | None = None
 ) -> tuple[tuple[LayerTrace, ...], str]:
     """Return what every layer did in the first sample, or nothing; and a sentence about it.
 
     The sample is run again from the data that the result names, and shown only when its
-    output spikes are those of the result.
+    output spikes are those of the result. Nothing is downloaded.
+
+    Parameters
+    ----------
+    data_dir
+        Where to look for a data set first; where the run found it when None.
     """
-    choice = _choice(result)
-    if choice is None or network.input.neuron is not None:
-        return (), "Not shown: the result does not say which input could be run again."
+    choice = _choice(result, data_dir)
+    if isinstance(choice, str):
+        return (), f"Not shown: {choice}."
     try:
         inputs = load_inputs(network, completed(choice, net))
     except TsslError as error:
         return (), f"Not shown: the input cannot be loaded: {error}."
+    if len(inputs.train) not in (1, result.counts.time_steps):
+        return (), "Not shown: the input has another number of time steps than the result."
     traces = _run(network, inputs.train[:, :1], result.counts.time_steps)
     if not np.array_equal(traces[-1].spikes, result.output_spikes[0] != 0):
         return (), "Not shown: the first sample gives other output spikes than the result."
     return traces, f"The first sample of {result.data}, run again: same output spikes."
 
 
-def _choice(result: RunResult) -> InputChoice | None:
-    steps = result.counts.time_steps
-    match = _DATA_SET.fullmatch(result.data)
-    if match and match["name"] in datasets.DATASETS:
-        return InputChoice(data=match["name"], split=match["split"], samples=1, steps=steps)
-    path = Path(result.data)
-    if path.suffix == ".npy" and path.is_file():
-        return InputChoice(file=path, samples=1)
-    return None
+def _choice(result: RunResult, data_dir: Path | None) -> InputChoice | str:
+    """Return what to run again, or why nothing can be.
+
+    Where a data folder has gone, the data set is looked for in the usual places; where a file
+    has, under the name that the run was given.
+    """
+    source, steps = result.source or _older_source(result.data), result.counts.time_steps
+    if source.data in datasets.DATASETS and source.split in datasets.SPLITS:
+        if data_dir is None and source.data_dir is not None and os.path.isdir(source.data_dir):
+            data_dir = Path(source.data_dir)
+        return InputChoice(
+            data=source.data,
+            split=source.split,
+            samples=1,
+            steps=steps,
+            data_dir=data_dir,
+            offline=True,
+        )
+    files = [path for path in (source.file, result.data) if path and path.endswith(".npy")]
+    for path in filter(os.path.isfile, files):
+        return InputChoice(file=Path(path), samples=1)
+    if files:
+        return f"{files[0]} is not there any more"
+    return "the result does not say which input could be run again"
+
+
+def _older_source(text: str) -> InputSource:
+    """Return what a result of an older tssl says only for people."""
+    match = _DATA_SET.fullmatch(text)
+    return InputSource(**match.groupdict()) if match else InputSource()
 
 
 def _run(network: ChipNetwork, train: IntArray, time_steps: int) -> tuple[LayerTrace, ...]:
     trains: dict[str, Any] = {INPUT: train}
     traces = []
+    if network.input.neuron is not None:
+        traces.append(_trace(INPUT, neuron_steps(network.input.neuron, train[0], time_steps)))
+        trains[INPUT] = traces[0].spikes[:, None].astype(np.int64)
     for layer in network.layers:
-        trace = _trace(layer, trains, time_steps)
+        trace = _trace(layer.name, layer.steps(trains, time_steps))
         trains[layer.name] = trace.spikes[:, None].astype(np.int64)
         traces.append(trace)
     return tuple(traces)
 
 
-def _trace(layer: Layer, trains: Mapping[str, IntArray], time_steps: int) -> LayerTrace:
-    """Run a layer and keep its states, all ``(time, neurons)``."""
-    steps = list(layer.steps(trains, time_steps))
+def _trace(name: str, steps: Iterable[Step]) -> LayerTrace:
+    """Keep the states of a layer's neurons, all ``(time, neurons)``."""
+    kept = list(steps)
     return LayerTrace(
-        layer=layer.name,
-        spikes=np.array([step.spikes[0] for step in steps]),
-        current=np.array([step.state.current[0] for step in steps]),
-        voltage=np.array([step.state.voltage[0] for step in steps]),
+        layer=name,
+        spikes=np.array([step.spikes[0] for step in kept]),
+        current=np.array([step.state.current[0] for step in kept]),
+        voltage=np.array([step.state.voltage[0] for step in kept]),
     )

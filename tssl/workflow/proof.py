@@ -35,7 +35,7 @@ class Stage:
     difference
         The earliest difference, or None.
     skipped
-        Why the witness was not heard; empty otherwise.
+        Why nothing was compared; empty otherwise.
     """
 
     witness: str
@@ -87,7 +87,7 @@ class Proof:
 
     @property
     def verdict(self) -> str:
-        """PASS only when every witness was heard and agrees."""
+        """PASS only when every witness was compared and is equal."""
         verdicts = {stage.verdict for stage in self.stages}
         if verdicts & {"FAIL", "SILENT"}:
             return "FAIL" if "FAIL" in verdicts else "SILENT"

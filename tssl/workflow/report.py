@@ -1,5 +1,7 @@
 """Price results on hardware profiles."""
 
+import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -34,17 +36,24 @@ class Report:
 
     Parameters
     ----------
+    directory
+        Folder of the result.
     costs
         One per profile, in the order asked for.
     net
         The file of the network.
+    label
+        What tells the result from the others of the same call, see :func:`labels`; the name of
+        the network when empty.
     """
 
+    directory: Path
     result: RunResult
     costs: tuple[CostReport | Refusal, ...]
     proof: dict[str, Any] | None
     network: ChipNetwork
     net: Path
+    label: str = ""
 
     @property
     def priced(self) -> tuple[CostReport, ...]:
@@ -59,19 +68,28 @@ class Report:
     @property
     def sheet(self) -> Sheet:
         """The report as terminal and page show it, without a look inside the network."""
+        name = self.label or self.result.network
         return Sheet(
-            result=self.result,
-            costs=self.priced,
-            refused=self.refused,
+            result=replace(self.result, network=name),
+            costs=tuple(replace(cost, network=name) for cost in _told_apart(self.priced)),
+            refused=tuple(replace(refusal, network=name) for refusal in self.refused),
             proof=proof_table(self.proof),
+            input_neurons=self.input_neurons,
         )
+
+    @property
+    def input_neurons(self) -> int:
+        """How many neurons the samples enter, 0 where they enter as spikes."""
+        return 0 if self.network.input.neuron is None else self.network.input.neurons
 
     def document(self) -> dict[str, Any]:
         """Return the report as JSON data."""
         return {
             "schema_version": SCHEMA_VERSION,
+            "label": self.label or self.result.network,
+            "directory": str(self.directory),
             "result": self.result.document(),
-            "operations_per_inference": amounts(self.result.counts),
+            "operations_per_inference": amounts(self.result.counts, self.input_neurons),
             "profiles": [cost.document() for cost in self.priced],
             "refused": [asdict(refusal) for refusal in self.refused],
             "proof": self.proof,
@@ -89,7 +107,28 @@ def reports(
         Names or paths; ``all`` stands for every shipped profile.
     """
     names = [name for asked in profiles for name in (profile_names() if asked == ALL else (asked,))]
-    return [report(directory, list(dict.fromkeys(names)), options) for directory in directories]
+    found = [report(directory, list(dict.fromkeys(names)), options) for directory in directories]
+    shown = labels([(each.result.network, each.directory) for each in found])
+    return [replace(each, label=label) for each, label in zip(found, shown, strict=True)]
+
+
+def labels(results: Sequence[tuple[str, Path]]) -> list[str]:
+    """Return the name of each result's network, with its folder where other folders share it.
+
+    Parameters
+    ----------
+    results
+        Name of the network and folder of each result. Of a folder so many last parts are shown
+        as tell it from the others.
+    """
+    placed = [(name, Path(os.path.abspath(folder)).parts) for name, folder in results]
+    shown = []
+    for name, parts in placed:
+        rivals = {other for called, other in placed if called == name}
+        deepest = range(1, 1 + max(map(len, rivals)))
+        ends = next(n for n in deepest if len({rival[-n:] for rival in rivals}) == len(rivals))
+        shown.append(name if len(rivals) == 1 else f"{name} ({Path(*parts[-ends:])})")
+    return shown
 
 
 def report(directory: Path, profiles: Sequence[str], options: CostOptions | None = None) -> Report:
@@ -102,7 +141,8 @@ def report(directory: Path, profiles: Sequence[str], options: CostOptions | None
     ConfigError
         When a profile is unknown or wrong.
     TargetError
-        When none of the chips can run the network: what the first one lacks.
+        When none of the chips can run the network: what the first one lacks, and which result
+        it is.
     DataError
         When the result or what is stored with its network is damaged.
     """
@@ -111,18 +151,38 @@ def report(directory: Path, profiles: Sequence[str], options: CostOptions | None
     notes = netx.read_notes(net)
     proof = notes.get("proof")
     proof_table(proof)  # a damaged one is noticed before anything is computed
-    costs = _costs(loaded, network, result, _input_range(notes), options)
-    return Report(result=result, costs=costs, proof=proof, network=network, net=net)
+    try:
+        costs = _costs(loaded, network, result, _input_range(result, notes), options)
+    except TargetError as error:
+        raise type(error)(f"{directory}: {error}") from error
+    return Report(
+        directory=directory, result=result, costs=costs, proof=proof, network=network, net=net
+    )
 
 
-def write_page(found: Sequence[Report], path: Path) -> None:
-    """Write one page about all reports; the first sample of each result is run again for it."""
-    sheets = []
+def write_page(found: Sequence[Report], path: Path, data_dir: Path | None = None) -> list[str]:
+    """Write one page about all reports; the first sample of each result is run again for it.
+
+    Parameters
+    ----------
+    data_dir
+        Where to look for data sets first; where each run found its own when None. Nothing is
+        downloaded.
+
+    Returns
+    -------
+    missing
+        A sentence for each result whose sample could not be run again: what is not shown, and why.
+    """
+    sheets, missing = [], []
     for each in found:
-        traces, note = traces_of(each.network, each.result, each.net)
+        traces, note = traces_of(each.network, each.result, each.net, data_dir)
+        if not traces:
+            missing.append(f"{path}, pictures of {each.sheet.result.network}: {note}")
         weights = {layer.name: layer.weights for layer in each.network.layers}
         sheets.append(replace(each.sheet, weights=weights, traces=traces, traces_note=note))
     write_text(path, render_page(sheets))
+    return missing
 
 
 def joined(found: Sequence[Report]) -> dict[str, Any]:
@@ -169,9 +229,20 @@ def _costs(
     if errors and len(errors) == len(costs):
         raise errors[0]
     return tuple(
-        Refusal(profile=profile.name, reason=str(cost)) if isinstance(cost, TargetError) else cost
+        Refusal(profile=profile.name, reason=str(cost), network=network.name)
+        if isinstance(cost, TargetError)
+        else cost
         for profile, cost in zip(profiles, costs, strict=True)
     )
+
+
+def _told_apart(costs: Sequence[CostReport]) -> list[CostReport]:
+    """Return costs whose chips have different titles: two profiles may be of one chip."""
+    often = Counter(cost.title for cost in costs)
+    return [
+        replace(cost, title=f"{cost.title} ({cost.profile})") if often[cost.title] > 1 else cost
+        for cost in costs
+    ]
 
 
 def _cost(
@@ -190,17 +261,20 @@ def _cost(
     return estimate(profile, network, result.counts, mapping, options)
 
 
-def _input_range(notes: dict[str, Any]) -> tuple[int, int] | None:
-    """Return the integers that the exporter said can enter, or None when it did not."""
-    stored = notes.get("input_range")
-    if stored is None:
-        return None
-    match stored:
+def _input_range(result: RunResult, notes: dict[str, Any]) -> tuple[int, int] | None:
+    """Return the span of what entered and of what the network's encoding makes, where known."""
+    ends = [*(result.input_range or ())]
+    match notes.get("input_range"):
+        case None:
+            pass
         case [int(low), int(high)]:
-            return low, high
-    raise DataError(
-        f"the input range stored with the network is damaged: {stored!r}; export the network again"
-    )
+            ends += [low, high]
+        case stored:
+            raise DataError(
+                f"the input range stored with the network is damaged: {stored!r}; export the "
+                "network again"
+            )
+    return (min(ends), max(ends)) if ends else None
 
 
 def _proof_rows(stages: list[dict[str, Any]]) -> list[list[Any]]:

@@ -83,6 +83,7 @@ def run_network(
         data=inputs.text,
         labels=inputs.labels,
         started=started,
+        source=inputs.source,
     )
 
 
@@ -163,4 +164,5 @@ def load_result(directory: Path) -> tuple[RunResult, ChipNetwork, Path]:
         network = netx.read(net)
     if network.digest != result.digest:
         raise DataError(f"{net}: is not the network that this result came from; run it again")
-    return result, network, net
+    # a file that does not name its network is called otherwise in here than where it was run
+    return result, replace(network, name=result.network), net

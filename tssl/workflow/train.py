@@ -1,6 +1,6 @@
 """Train a network from a recipe, or go on with a run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,15 @@ class TrainOutcome:
     metrics: tuple[EpochMetrics, ...]
     best: EpochMetrics | None
 
+    @property
+    def choice(self) -> str | None:
+        """How the best epoch was chosen, in words; None before the first."""
+        if self.best is None:
+            return None
+        if self.best.validation_accuracy is None:
+            return "nothing is held out, the last is kept"
+        return "chosen on held-out samples"
+
     def document(self) -> dict[str, Any]:
         """Return the outcome as JSON data."""
         return {
@@ -52,6 +61,7 @@ class TrainOutcome:
             "recipe": self.recipe.name,
             "finished": self.finished,
             "epochs": len(self.metrics),
+            "choice": self.choice,
             "best": None if self.best is None else asdict(self.best),
             "last": asdict(self.metrics[-1]) if self.metrics else None,
         }
@@ -69,11 +79,14 @@ class Environment:
         ``auto``, ``cpu`` or ``cuda``.
     on_download
         Told about files being downloaded.
+    on_warning
+        Told what is unusual about the data.
     """
 
     data_dir: Path | None = None
     device: str = "auto"
     on_download: datasets.Progress | None = None
+    on_warning: datasets.Warn | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +108,7 @@ class Origin:
 
 def start(
     recipe: str | None,
-    overrides: Sequence[str],
+    settings: Mapping[str, Any],
     out: Path | None,
     environment: Environment,
     origin: Origin | None = None,
@@ -106,8 +119,8 @@ def start(
     ----------
     recipe
         A shipped name or the path of a TOML file; the origin's own when None.
-    overrides
-        ``KEY=VALUE`` pairs.
+    settings
+        Changes to the recipe by key, see :func:`tssl.spec.load_recipe`.
     out
         Folder of the run; ``runs/NAME`` when None, or ``runs/NAME-chip`` for the chip's integers.
     origin
@@ -118,7 +131,7 @@ def start(
     ConfigError, DataError
         See :func:`tssl.spec.load_recipe` and :func:`tssl.datasets.load`.
     """
-    loaded = load_recipe(_recipe_file(recipe, origin), overrides)
+    loaded = load_recipe(_recipe_file(recipe, origin), settings)
     suffix = "-chip" if loaded.training.forward == "chip" else ""
     run = RunDirectory(out or Path("runs") / f"{loaded.name}{suffix}")
     if is_first_process():
@@ -130,7 +143,7 @@ def start(
 
 
 def resume(
-    directory: Path, recipe: str | None, overrides: Sequence[str], environment: Environment
+    directory: Path, recipe: str | None, settings: Mapping[str, Any], environment: Environment
 ) -> Fit:
     """Prepare to go on with a run; only ``training.epochs`` may be changed.
 
@@ -144,11 +157,11 @@ def resume(
     CheckpointError
         When there is no run, or its state is damaged.
     ConfigError
-        When an override would change anything else.
+        When a setting would change anything else.
     """
     run = RunDirectory(directory)
     stored = run.load_recipe()
-    changed = load_recipe(run.recipe if recipe is None else recipe_path(recipe), overrides)
+    changed = load_recipe(run.recipe if recipe is None else recipe_path(recipe), settings)
     if identity(changed) != identity(stored):
         raise ConfigError(
             f"--resume {directory}: only --epochs may change; start a new run for anything else"
@@ -259,6 +272,8 @@ def _fit(
     recipe: Recipe, run: RunDirectory, environment: Environment, origin: Origin | None = None
 ) -> Fit:
     device = choose_device(environment.device)
-    train_split, test_split = load_splits(recipe, environment.data_dir, environment.on_download)
+    train_split, test_split = load_splits(
+        recipe, environment.data_dir, environment.on_download, environment.on_warning
+    )
     start = None if origin is None else _starting_point(recipe, origin, train_split)
     return Fit(recipe, run, train_split, test_split, device, start)
