@@ -27,7 +27,7 @@ def rows() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def exported_events(tmp_path_factory: pytest.TempPathFactory) -> ExportOutcome:
     """Return an exported network that was trained on events."""
     folder = tmp_path_factory.mktemp("events")
@@ -38,7 +38,7 @@ def exported_events(tmp_path_factory: pytest.TempPathFactory) -> ExportOutcome:
     return export(run, "loihi1", folder / "x.net", QUICK, lambda _: None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a finished run; not to be written to."""
     fit = tiny.fit(tmp_path_factory.mktemp("runs") / "rows", tiny.recipe(epochs=6))
@@ -46,7 +46,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return fit.run.path
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> ExportOutcome:
     """Return an exported network and what is known about it."""
     path = tmp_path_factory.mktemp("nets") / "rows.net"
