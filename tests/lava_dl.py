@@ -120,7 +120,7 @@ def expected_states(network: ChipNetwork, train: IntArray, steps: int) -> list[L
         run = cuba_run(network.input.neuron, np.zeros((1, *train.shape[1:]), int), train[0], steps)
         states.append(LayerState(trains[INPUT], run.state.current[-1], run.state.voltage[-1]))
     for layer in network.layers:
-        state = layer.run(trains.get(layer.source, train), steps).state
+        state = layer.run({"input": train, **trains}, steps).state
         states.append(LayerState(trains[layer.name], state.current[-1], state.voltage[-1]))
     return states
 

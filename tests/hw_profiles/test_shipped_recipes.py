@@ -6,7 +6,7 @@ import torch
 
 from tssl import datasets
 from tssl.checkpoint import Checkpoint
-from tssl.chip import ChipNetwork, CubaNeuron, InputLayer
+from tssl.chip import ChipNetwork, Connection, CubaNeuron, InputLayer, Layer
 from tssl.errors import CapacityError
 from tssl.exporter import quantize
 from tssl.exporter.lower import lower
@@ -45,7 +45,8 @@ def drafted(checkpoint):
     layers, source = [], "input"
     for stage in lower(checkpoint):
         weight = np.rint(stage.weight * (254 / np.abs(stage.weight).max())).astype(np.int64)
-        layers.append(stage.feed_forward(source, weight, NEURON))
+        connection = Connection(source=source, synapses=stage.synapses(weight))
+        layers.append(Layer(name=stage.name, connections=(connection,), neuron=NEURON))
         source = stage.name
     return ChipNetwork(name="draft", input=InputLayer(shape=(3, 32, 32)), layers=tuple(layers))
 
