@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from tssl.commands.options import settings_of
 from tssl.errors import ConfigError
 from tssl.graph.kinds.conv import ConvEntry
 from tssl.graph.kinds.dense import DenseEntry
-from tssl.options import settings_of
 from tssl.spec import load_recipe, recipe_from_tables
 from tssl.workflow.recipes import shipped_recipes
 

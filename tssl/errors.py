@@ -21,6 +21,9 @@ The number is the exit status of the ``tssl`` command::
 A message says who, what value, what is allowed and what to do.
 """
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, which is no error."""
+
 
 class TsslError(Exception):
     """Base of all errors that a user can cause and fix."""

@@ -43,7 +43,8 @@ SHOWN_BY = {
     "workflow/report.py": {"report"},
     "workflow/run.py": {"run"},
     "workflow/train.py": {"train"},
-    "options.py": {"train"},
+    "commands/options.py": {"train"},
+    "commands/": set(),  # the verb that the file is named for
 }
 """Which commands may show a message from a file; the longest beginning of its path counts."""
 
@@ -130,18 +131,12 @@ MESSAGES = list(messages())
 
 def shown_by(message: Message) -> set[str]:
     """Return the commands that may show a message."""
-    if message.file == "cli.py":
-        return SHOWN_BY_FUNCTION.get(message.function, {message.function.lstrip("_")})
+    verb = Path(message.file).stem
+    if message.file.startswith("commands/") and verb in cli.commands:
+        return {name for name in COMMANDS if name.split()[0] == verb}
     fitting = [start for start in SHOWN_BY if message.file.startswith(start)]
     assert fitting, f"{message.file}:{message.line} names an option; add its file to SHOWN_BY"
     return SHOWN_BY[max(fitting, key=len)]
-
-
-SHOWN_BY_FUNCTION = {
-    "_check_usage": {"train"},
-    "_print_training": {"train"},
-    "_print_reports": {"report"},
-}
 
 
 def is_of_another_program(message: Message, option: str) -> bool:

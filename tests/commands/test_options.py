@@ -2,8 +2,8 @@
 
 import pytest
 
+from tssl.commands.options import bits_of, settings_of
 from tssl.errors import ConfigError
-from tssl.options import bits_of, settings_of
 
 
 def test_settings_have_the_types_of_json() -> None:

@@ -1,0 +1,70 @@
+"""`tssl data`: list, fetch."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from tssl.commands.options import (
+    DATA_SETS,
+    FOLDER,
+    common,
+)
+from tssl.terminal import Output
+
+
+@click.group(no_args_is_help=False)
+def data() -> None:
+    """List and fetch data sets.
+
+    \b
+    Example:
+      tssl data fetch fashion-mnist
+    """
+
+
+@data.command("list")
+@click.option("--data-dir", type=FOLDER, help="Where to look for data files first.")
+@common
+def data_list(output: Output, data_dir: Path | None) -> None:
+    """List the data sets and where they are.
+
+    \b
+    Example:
+      tssl data list
+    """
+    from tssl import datasets
+
+    found = [datasets.describe(name, data_dir=data_dir) for name in datasets.DATASETS]
+    if output.as_json:
+        output.document({"schema_version": 1, "data_sets": [asdict(entry) for entry in found]})
+        return
+    rows = [[d.name, d.title, d.shape, d.train, d.test, d.licence, d.found] for d in found]
+    output.table("Data sets", ["name", "title", "shape", "train", "test", "licence", "found"], rows)
+
+
+@data.command("fetch")
+@click.argument("name", shell_complete=DATA_SETS)
+@click.option("--data-dir", type=FOLDER, help="Where to look for data files first.")
+@common
+def data_fetch(output: Output, name: str, data_dir: Path | None) -> None:
+    """Load data set NAME, downloading what is missing, and check it.
+
+    \b
+    Example:
+      tssl data fetch mnist
+    """
+    from tssl import datasets
+
+    loaded = [
+        datasets.load(name, split, data_dir=data_dir, progress=output.download)
+        for split in datasets.SPLITS
+    ]
+    for dataset in loaded:
+        dataset.pass_on_warnings(output.warn)
+    if output.as_json:
+        sizes = {dataset.split: len(dataset.labels) for dataset in loaded}
+        output.document({"schema_version": 1, "name": name, "samples": sizes})
+        return
+    for dataset in loaded:
+        output.line(f"{name}, {dataset.split}: {len(dataset.labels)} samples ({dataset.source})")

@@ -1,0 +1,102 @@
+"""`tssl export`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tssl.commands.options import (
+    ANY_PATH,
+    FILE,
+    FOLDER,
+    PROFILES,
+    backend_options,
+    bits_of,
+    common,
+    lava_options,
+)
+from tssl.terminal import Output, show_layers, show_loading, show_proof
+
+
+@click.command()
+@click.argument("run", type=ANY_PATH)
+@click.option(
+    "--target",
+    required=True,
+    metavar="PROFILE",
+    help="Name or TOML file.",
+    shell_complete=PROFILES,
+)
+@click.option("-o", "--output", "path", type=FILE, help="The .net file [RUN/NAME-TARGET.net].")
+@click.option(
+    "--samples",
+    type=click.IntRange(1),
+    default=1000,
+    show_default=True,
+    help="Test samples for the accuracies.",
+)
+@click.option(
+    "--proof-samples",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="Test samples for the proof.",
+)
+@click.option("--lava/--no-lava", default=True, help="Prove against Lava too.")
+@click.option(
+    "--weight-bits",
+    multiple=True,
+    metavar="[LAYER=]N",
+    help="Bits of weights, the sign included [all that the target has].",
+)
+@click.option("--bundle", type=FOLDER, help="Also write a folder for a machine with the chip.")
+@click.option("--data-dir", type=FOLDER, help="Where to look for data files first.")
+@lava_options
+@common
+def export(output: Output, run: Path, target: str, path: Path | None, **options: Any) -> None:  # noqa: ANN401
+    """Turn the network of RUN, a training folder, into a proven .net file.
+
+    \b
+    Examples:
+      tssl export runs/digits --target loihi2 -o digits.net
+      tssl export runs/digits --target loihi2 --weight-bits 4 --weight-bits dense2=8
+      tssl export runs/digits --target loihi2 --bundle for-the-board
+    """
+    from tssl.workflow import export as workflow
+    from tssl.workflow.bundle import bundle, check_folder
+    from tssl.workflow.inputs import InputChoice
+
+    backend = backend_options(options)
+    options["weight_bits"] = bits_of(options["weight_bits"])
+    folder: Path | None = options.pop("bundle")
+    chosen = workflow.ExportOptions(backend=backend, **options)
+    if folder is not None:
+        check_folder(folder, path)
+    with output.bar("proof", chosen.proof_samples) as progress:
+        outcome = workflow.export(run, target, path, chosen, progress)
+    if folder is not None:
+        fed = InputChoice(samples=chosen.proof_samples, data_dir=chosen.data_dir)
+        bundle(outcome.path, folder, fed)
+        output.say(f"{folder}: read README.md there; python check.py runs and compares")
+    document = outcome.document()
+    if output.as_json:
+        output.document(document)
+        return
+    show_layers(output, document["layers"])
+    rows = [
+        [m.layer, m.neurons, m.cores, m.bound_by, f"{m.utilisation:.0%}"] for m in outcome.mapping
+    ]
+    output.table(
+        f"Cores on {target}: {document['cores']}",
+        ["layer", "neurons", "cores", "limited by", "utilisation"],
+        rows,
+    )
+    show_proof(output, document["proof"])
+    if document["proof"]["verdict"] != "PASS":
+        cure = "run `tssl lava install`, then" if chosen.lava else "when wanted, run"
+        output.line(f"Not compared with Lava: {cure} `tssl verify` on the file")
+    show_loading(output, document["lava_dl"])
+    output.line(
+        f"{outcome.path}: accuracy float {outcome.float_accuracy:.2%}, "
+        f"chip {outcome.chip_accuracy:.2%} ({outcome.samples} test samples)"
+    )

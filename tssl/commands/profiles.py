@@ -1,0 +1,100 @@
+"""`tssl profiles`: list, show, check."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tssl.commands.options import (
+    FILE,
+    PROFILES,
+    common,
+)
+from tssl.terminal import Output
+
+
+@click.group(no_args_is_help=False)
+def profiles() -> None:
+    """List, show and check hardware profiles.
+
+    \b
+    Example:
+      tssl profiles show loihi2
+    """
+
+
+@profiles.command("list")
+@common
+def profiles_list(output: Output) -> None:
+    """List the shipped profiles.
+
+    \b
+    Example:
+      tssl profiles list
+    """
+    from tssl.hw_profiles import load_profile, profile_names
+
+    if output.as_json:
+        output.document({"schema_version": 1, "profiles": list(profile_names())})
+        return
+    rows = []
+    for name in profile_names():
+        profile = load_profile(name)
+        prices = "yes" if profile.energy.synaptic_operation or profile.energy.mac else "none known"
+        rows.append([name, profile.chip.title, profile.chip.execution, prices])
+    output.table("Hardware profiles", ["name", "chip", "time steps", "energy prices"], rows)
+
+
+@profiles.command("show")
+@click.argument("name", shell_complete=PROFILES)
+@common
+def profiles_show(output: Output, name: str) -> None:
+    """Show every figure of profile NAME with its kind and source.
+
+    \b
+    Example:
+      tssl profiles show loihi2
+    """
+    from tssl.hw_profiles import load_profile
+
+    document = load_profile(name).model_dump(mode="json", by_alias=True)
+    if output.as_json:
+        output.document({"schema_version": 1, "name": name, **document})
+        return
+    rows = [
+        [f"{section}.{key}", *_columns_of(figure)]
+        for section, figures in document.items()
+        for key, figure in (figures or {}).items()
+        if isinstance(figure, dict)
+    ]
+    chip = document["chip"]
+    columns = ["figure", "value", "band", "unit", "kind", "source"]
+    output.table(f"{name}: {chip['title']}", columns, rows)
+    for key in ("operating_point", "energy_model", "execution", "neuron", "reset"):
+        output.line(f"{key.replace('_', ' ')}: {chip[key]}")
+
+
+def _columns_of(figure: dict[str, Any]) -> list[str]:
+    value = figure["value"]
+    low, high = (value if figure[end] is None else figure[end] for end in ("low", "high"))
+    band = "" if low == high else f"{low:g} to {high:g}"
+    return [f"{value:g}", band, figure["unit"], figure["kind"], figure["source"]]
+
+
+@profiles.command("check")
+@click.argument("file", type=FILE)
+@common
+def profiles_check(output: Output, file: Path) -> None:
+    """Check the profile in FILE.
+
+    \b
+    Example:
+      tssl profiles check mychip.toml
+    """
+    from tssl.hw_profiles import load_profile
+
+    profile = load_profile(file)
+    if output.as_json:
+        output.document({"schema_version": 1, "name": profile.name, "valid": True})
+    else:
+        output.line(f"{file}: is a valid profile ({profile.chip.title})")

@@ -1,0 +1,54 @@
+"""`tssl run`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tssl.commands.options import (
+    BACKENDS,
+    FILE,
+    FOLDER,
+    backend_options,
+    common,
+    input_options,
+    lava_options,
+)
+from tssl.terminal import Output
+
+
+@click.command()
+@click.argument("net", type=FILE)
+@click.option(
+    "--backend",
+    required=True,
+    metavar="NAME",
+    shell_complete=BACKENDS,
+    help="engine (ours), sim (Lava's CPU simulator) or loihi2 (a board).",
+)
+@click.option("--out", type=FOLDER, help="Folder of the result [NET-BACKEND beside NET].")
+@input_options
+@lava_options
+@common
+def run(output: Output, net: Path, backend: str, out: Path | None, **options: Any) -> None:  # noqa: ANN401
+    """Run NET on our engine, Lava's CPU simulator (sim) or a Loihi 2 board.
+
+    Without --data or --input the network's own data set is taken.
+
+    \b
+    Examples:
+      tssl run digits.net --backend sim --data digits --samples 100
+      tssl run any.net --backend engine --input spikes.npy --out result
+    """
+    from tssl.reporting import show_result
+    from tssl.workflow import run as workflow
+    from tssl.workflow.inputs import InputChoice
+
+    lava = backend_options(options)
+    choice = InputChoice(on_download=output.download, on_warning=output.warn, **options)
+    outcome = workflow.run(net, backend, choice, out, lava, output.bar)
+    if output.as_json:
+        output.document(outcome.document())
+        return
+    show_result(outcome.result, output.results)
+    output.line(f"{outcome.directory}: result.npz, result.json, network.net")
