@@ -99,7 +99,8 @@ def _replace_value(table: Any, key: Key, rng: Rng, evil: tuple[Any, ...]) -> Non
 def _nudge(table: Any, key: Key, rng: Rng, evil: tuple[Any, ...]) -> None:
     value = table[key]
     if isinstance(value, int | float) and not isinstance(value, bool):
-        table[key] = pick(rng, (value + 1, value - 1, -value, value * 1000, float(value)))
+        same = float(max(-1e300, min(value, 1e300)))  # larger integers are no floats
+        table[key] = pick(rng, (value + 1, value - 1, -value, value * 1000, same))
 
 
 def _drop(table: Any, key: Key, rng: Rng, evil: tuple[Any, ...]) -> None:

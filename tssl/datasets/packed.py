@@ -27,6 +27,7 @@ _DAMAGED = (
     tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
+    IndexError,  # zipfile, of a name that is empty
     OverflowError,
     ValueError,
     MemoryError,  # what a packed file says of its dictionary is reserved before it is read

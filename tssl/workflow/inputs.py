@@ -245,7 +245,7 @@ def _read(path: Path) -> NDArray[np.generic]:
         values = np.load(path, allow_pickle=False)
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, TypeError, EOFError, BadZipFile, TokenError) as error:
+    except (ValueError, TypeError, EOFError, BadZipFile, TokenError, SyntaxError) as error:
         raise DataError(f"{path}: is not a .npy file of numbers{pointer_hint(path)}") from error
     except MemoryError as error:
         raise DataError(f"{path}: does not fit into memory: {error}") from error
