@@ -13,7 +13,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "cli.md"
 COMMON = ("--json", "--quiet", "--debug")
 PREFACE = """# Command line
 
-<!-- written by `python -m tests.cli_reference > docs/cli.md`; change tssl/commands/, not this page -->
+<!-- written by `python -m tests.cli_reference > docs/cli.md`; change tssl/commands/ instead -->
 
 Results go to stdout, progress to stderr. Every command has `--json` (one JSON document on stdout),
 `--quiet` (no progress), `--debug` (the traceback of an error) and `--help`.

@@ -27,7 +27,6 @@ _DAMAGED = (
     tarfile.TarError,
     zipfile.BadZipFile,
     zlib.error,
-    IndexError,  # zipfile, of a name that is empty
     OverflowError,
     ValueError,
     MemoryError,  # what a packed file says of its dictionary is reserved before it is read
@@ -99,7 +98,7 @@ def _zipped(file: BinaryIO, largest: int) -> Iterator[Member]:
     with _faults("zip"):
         archive = zipfile.ZipFile(file)
     for info in archive.infolist():
-        if not info.is_dir():
+        if not info.filename.endswith("/"):  # is_dir() fails on a name that is empty
             yield Member(info.filename, partial(_read_zipped, archive, info, largest))
 
 
