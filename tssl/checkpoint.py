@@ -103,7 +103,7 @@ class Checkpoint:
         """Write the checkpoint as safetensors (no pickle)."""
         document = {
             "format_version": FORMAT_VERSION,
-            "recipe": self.recipe.model_dump(mode="json", exclude_none=True),
+            "recipe": self.recipe.model_dump(mode="json", exclude_none=True, by_alias=True),
             "input_shape": self.input_shape,
             "encoding": asdict(self.encoding),
             "provenance": self.provenance,

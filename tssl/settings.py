@@ -45,7 +45,9 @@ NonNegativePair = tuple[NonNegative, NonNegative]
 class Entries(BaseModel):
     """A table whose keys must be known and whose values finite and of the right type."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True
+    )
 
 
 def with_pairs(values: Any, keys: tuple[str, ...]) -> Any:  # noqa: ANN401 - unvalidated

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 import tomli_w
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
+from tssl.chip import INPUT
 from tssl.errors import ConfigError
 from tssl.files import read_toml
 from tssl.graph.kinds import KINDS, LayerEntry
@@ -151,7 +152,7 @@ class AugmentationSpec(Entries):
 
 
 class NetworkSpec(Entries):
-    """A chain of layers of TSSL-BP neurons.
+    """Layers of TSSL-BP neurons, each behind its sources.
 
     Parameters
     ----------
@@ -174,18 +175,54 @@ class NetworkSpec(Entries):
         last = self.layers[-1].type
         if not KINDS[last].has_neurons:
             raise ValueError(f"the last layer must have neurons; it is a {last}")
-        flat = False
-        for number, layer in enumerate(self.layers, start=1):
-            kind = KINDS[layer.type]
-            if flat and kind.needs_image:
-                raise ValueError(f"layer {number} ({layer.type}) cannot follow a dense layer")
-            flat = not kind.gives_image
+        names = self.layer_names
+        for name in names:
+            if names.count(name) > 1 or name == INPUT:
+                raise ValueError(f"the name {name!r} is taken; every layer needs its own")
+        self._check_sources(dict(zip(names, self.layers, strict=True)))
         return self
+
+    def _check_sources(self, layers: dict[str, LayerEntry]) -> None:
+        """Refuse sources that are not there, and layers that nobody listens to."""
+        heard: set[str] = set()
+        known = {INPUT: False}
+        """Whether what a layer sends has lost its shape, by name."""
+        for number, (name, sources) in enumerate(self.sources.items(), start=1):
+            kind = KINDS[layers[name].type]
+            for source in sources:
+                if source not in known:
+                    raise ValueError(
+                        f"layer {name} listens to {source!r}, which is no layer before it; there "
+                        f"are {', '.join(known)}"
+                    )
+                if known[source] and kind.needs_image:
+                    raise ValueError(
+                        f"layer {number} ({layers[name].type}) cannot follow a dense layer"
+                    )
+            if len(set(sources)) < len(sources):
+                raise ValueError(f"layer {name} listens twice to one layer: {', '.join(sources)}")
+            heard |= set(sources)
+            known[name] = not kind.gives_image
+        for name in list(layers)[:-1]:
+            if name not in heard:
+                raise ValueError(f"layer {name}: no layer listens to it; name it in a `from`")
 
     @property
     def layer_names(self) -> tuple[str, ...]:
-        """Names like ``conv1``, ``pool2``, ``dense3``."""
-        return tuple(f"{layer.type}{number}" for number, layer in enumerate(self.layers, start=1))
+        """Their own names, or such as ``conv1``, ``pool2``, ``dense3``."""
+        return tuple(
+            layer.name or f"{layer.type}{number}"
+            for number, layer in enumerate(self.layers, start=1)
+        )
+
+    @property
+    def sources(self) -> dict[str, tuple[str, ...]]:
+        """The layers that each one listens to, by name."""
+        before = (INPUT, *self.layer_names[:-1])
+        return {
+            name: layer.sources or (default,)
+            for name, layer, default in zip(self.layer_names, self.layers, before, strict=True)
+        }
 
 
 class TrainingSpec(Entries):
@@ -306,7 +343,7 @@ class Recipe(Entries):
 
     def to_toml(self) -> str:
         """Return the recipe as TOML text, every default spelled out."""
-        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True))
+        return tomli_w.dumps(self.model_dump(mode="json", exclude_none=True, by_alias=True))
 
 
 _SECTIONS: dict[str, type[BaseModel]] = {
@@ -418,7 +455,7 @@ def _keys_at(location: tuple[int | str, ...]) -> list[str]:
     model: type[BaseModel] = Recipe
     for part in location[:-1]:
         model = {**_SECTIONS, **_LAYERS}.get(str(part), model)
-    return sorted(model.model_fields)
+    return sorted(field.alias or name for name, field in model.model_fields.items())
 
 
 def _did_you_mean(word: str, known: list[str]) -> str:

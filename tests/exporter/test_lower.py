@@ -1,5 +1,6 @@
 """Merging pools and folding gains leaves every weighted sum, and so every spike, unchanged."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,9 @@ from hypothesis import strategies as st
 
 from tests.exporter.networks import QUANTUM, checkpoint, conv, dense, pool
 from tssl.errors import UnsupportedLayerError
-from tssl.exporter.lower import Stage, lower, merge_pool, merge_pools
+from tssl.exporter.lower import Arrival, Stage, lower, merge_pool, merge_pools
 from tssl.geometry import Geometry
-from tssl.graph import Node, Parameter
+from tssl.graph import Graph, Node, Parameter
 from tssl.neurons import Lif
 from tssl.trainer.network import SpikingNetwork
 
@@ -31,9 +32,9 @@ def pooled(image: np.ndarray, pool: Node) -> np.ndarray:
     return result
 
 
-def weighted(image: np.ndarray, stage: Stage) -> np.ndarray:
+def weighted(image: np.ndarray, stage: Arrival) -> np.ndarray:
     """Weight an image, one product after the other."""
-    geometry = stage.node.geometry
+    geometry = stage.geometry
     if geometry is None:
         return np.array([sum(row * image.reshape(-1)) for row in stage.weight])
     (pad_y, pad_x), (step_y, step_x) = geometry.padding, geometry.stride
@@ -56,20 +57,23 @@ def pool_stage(shape: tuple[int, ...], kernel: tuple[int, int], *, name: str = "
     )  # fmt: skip
 
 
-def layer(
-    name: str, shape: tuple[int, ...], weight: np.ndarray, geometry: Geometry | None = None
-) -> Stage:
-    """Return a layer of neurons; where it stands, and its output's shape, do not matter here."""
+def layer(shape: tuple[int, ...], weight: np.ndarray, geometry: Geometry | None = None) -> Arrival:
+    return Arrival(source="input", input_shape=shape, weight=weight, geometry=geometry)
+
+
+def merged_with(pools: list[Node], arrival: Arrival) -> Arrival:
+    """Return the map of a layer behind a chain of pools; its output's shape does not matter."""
+    names = ["input", *(pool.name for pool in pools)]
+    chain = [replace(pool, sources=(name,)) for pool, name in zip(pools, names, strict=False)]
     node = Node(
-        name=name, kind="any", sources=("p",), input_shape=shape, output_shape=(1,),
-        neuron=Lif(tau_m=5.0, tau_s=3.0, threshold=1.0), geometry=geometry,
-        parameters={"weight": Parameter(name, weight.shape)},
+        name="d", kind="any", sources=(names[-1],), input_shape=arrival.input_shape,
+        output_shape=(1,), neuron=Lif(tau_m=5.0, tau_s=3.0, threshold=1.0),
+        geometry=arrival.geometry, parameters={"weight": Parameter("d", arrival.weight.shape)},
     )  # fmt: skip
-    return Stage(node=node, weight=weight)
-
-
-def merged_with(pools: list[Node], stage: Stage) -> Stage:
-    (merged,) = merge_pools([*pools, stage.node], {stage.name: stage.weight})
+    graph = Graph(input_shape=pools[0].input_shape, time_steps=1, nodes=(*chain, node))
+    (stage,) = merge_pools(graph, {"d": arrival.weight})
+    (merged,) = stage.arriving
+    assert merged.source == "input"
     return merged
 
 
@@ -78,7 +82,7 @@ def behind(shape: tuple[int, ...], kernel: tuple[int, int]) -> tuple[int, ...]:
 
 
 @st.composite
-def conv_cases(draw: st.DrawFn) -> tuple[Node, Stage]:
+def conv_cases(draw: st.DrawFn) -> tuple[Node, Arrival]:
     window, kernel, stride = draw(PAIRS), draw(PAIRS), draw(PAIRS)
     padding = draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
     sizes = [size * part for size, part in zip(draw(st.tuples(SIZES, SIZES)), window, strict=True)]
@@ -89,7 +93,7 @@ def conv_cases(draw: st.DrawFn) -> tuple[Node, Stage]:
     kernel = tuple(min(k, s + 2 * p) for k, s, p in zip(kernel, inner[1:], padding, strict=True))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     geometry = Geometry(kernel=kernel, stride=stride, padding=padding)
-    stage = layer("c", inner, rng.normal(size=(2, shape[0], *kernel)), geometry)
+    stage = layer(inner, rng.normal(size=(2, shape[0], *kernel)), geometry)
     return pool_stage(shape, window), stage
 
 
@@ -97,8 +101,8 @@ def conv_cases(draw: st.DrawFn) -> tuple[Node, Stage]:
 def test_pool_then_convolution(case, seed):
     pooling, stage = case
     image = np.random.default_rng(seed).normal(size=pooling.input_shape)
-    merged = merge_pool(pooling, stage)
-    assert merged.node.input_shape == pooling.input_shape
+    merged = merge_pool(pooling, stage, "c")
+    assert merged.input_shape == pooling.input_shape
     expected = weighted(pooled(image, pooling), stage)
     np.testing.assert_allclose(weighted(image, merged), expected, rtol=0, atol=1e-12)
 
@@ -111,19 +115,18 @@ def test_pool_then_dense(window, size, channels, seed):
     pooling = pool_stage((channels, *size), window)
     inner = behind(pooling.input_shape, window)
     rng = np.random.default_rng(seed)
-    stage = layer("d", inner, rng.normal(size=(3, int(np.prod(inner)))))
+    stage = layer(inner, rng.normal(size=(3, int(np.prod(inner)))))
     image = rng.normal(size=pooling.input_shape)
-    merged = merge_pool(pooling, stage)
+    merged = merge_pool(pooling, stage, "c")
     expected = weighted(pooled(image, pooling), stage)
     np.testing.assert_allclose(weighted(image, merged), expected, rtol=0, atol=1e-12)
 
 
 def test_a_merged_dense_layer_by_hand():
     pooling = pool_stage((1, 3, 2), (2, 2))
-    stage = layer("d", (1, 1, 1), np.array([[2.0]]))
-    merged = merge_pool(pooling, stage)
+    stage = layer((1, 1, 1), np.array([[2.0]]))
+    merged = merge_pool(pooling, stage, "c")
     assert merged.weight.tolist() == [[2.2, 2.2, 2.2, 2.2, 0.0, 0.0]]  # the last row is dropped
-    assert (merged.name, merged.neuron) == ("d", stage.neuron)
 
 
 @pytest.mark.parametrize(
@@ -132,9 +135,9 @@ def test_a_merged_dense_layer_by_hand():
 def test_padding_behind_a_dropped_edge(size, padding):
     """Padding in input pixels would read the dropped pixels instead of zeros."""
     geometry = Geometry(kernel=(2, 2), padding=padding)
-    stage = layer("conv3", (1, 2, 2), np.ones((1, 1, 2, 2)), geometry)
+    stage = layer((1, 2, 2), np.ones((1, 1, 2, 2)), geometry)
     with pytest.raises(UnsupportedLayerError, match="layer conv3: padding behind pool p"):
-        merge_pool(pool_stage((1, *size), (2, 2)), stage)
+        merge_pool(pool_stage((1, *size), (2, 2)), stage, "conv3")
 
 
 @given(first=PAIRS, second=PAIRS, factor=st.tuples(st.integers(1, 2), st.integers(1, 2)))
@@ -144,7 +147,7 @@ def test_two_pools_in_a_row(first, second, factor):
     two = pool_stage(behind(one.input_shape, first), second, name="q")
     inner = behind(two.input_shape, second)
     rng = np.random.default_rng(sum(sizes))
-    stage = layer("d", inner, rng.normal(size=(2, int(np.prod(inner)))))
+    stage = layer(inner, rng.normal(size=(2, int(np.prod(inner)))))
     image = rng.normal(size=one.input_shape)
     merged = merged_with([one, two], stage)
     expected = weighted(pooled(pooled(image, one), two), stage)
@@ -158,7 +161,7 @@ def test_two_pools_that_drop_edges(first, second, size):
     one = pool_stage((1, *sizes), first)
     two = pool_stage(behind(one.input_shape, first), second, name="q")
     inner = behind(two.input_shape, second)
-    stage = layer("d", inner, np.ones((1, int(np.prod(inner)))))
+    stage = layer(inner, np.ones((1, int(np.prod(inner)))))
     image = np.random.default_rng(sum(sizes)).normal(size=one.input_shape)
     merged = merged_with([one, two], stage)
     expected = weighted(pooled(pooled(image, one), two), stage)
@@ -169,10 +172,13 @@ def test_gains_are_folded(rng):
     given_layers = [conv(2, 3), pool(2, gain=1.5), dense(3, threshold=0.5)]
     trained = checkpoint(rng, given_layers, (1, 6, 6), tau_s=4.0)
     first, last = lower(trained)
-    np.testing.assert_allclose(first.weight, trained.weights["conv1"] * QUANTUM / 4, atol=1e-12)
+    (arriving,), (behind_pool,) = first.arriving, last.arriving
+    np.testing.assert_allclose(arriving.weight, trained.weights["conv1"] * QUANTUM / 4, atol=1e-12)
     # of the 4 x 4 maps, the top left window is the first pooled pixel
     corner = trained.weights["dense3"][:, 0] * 1.5 / 4
-    np.testing.assert_allclose(last.weight.reshape(3, 2, 4, 4)[:, 0, 1, 1], corner, atol=1e-12)
+    np.testing.assert_allclose(
+        behind_pool.weight.reshape(3, 2, 4, 4)[:, 0, 1, 1], corner, atol=1e-12
+    )
     assert (first.neuron.threshold, last.neuron.threshold) == (1.0, 0.5)
     assert [node.name for node in trained.graph] == ["conv1", "pool2", "dense3"]
 
@@ -211,7 +217,12 @@ def filtered_run(stages: list[Stage], integers: np.ndarray, network: Any) -> dic
     for stage in stages:
         arriving = np.array(
             [
-                [weighted(i.reshape(stage.node.input_shape), stage).reshape(-1) for i in t]
+                [
+                    weighted(i.reshape(stage.arriving[0].input_shape), stage.arriving[0]).reshape(
+                        -1
+                    )
+                    for i in t
+                ]
                 for t in train
             ]
         )

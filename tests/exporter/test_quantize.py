@@ -86,7 +86,7 @@ def test_weights_are_even_and_within_their_field(rng, bits):
         assert np.abs(layer.synapses.weight).max() == largest
         assert layer.weight_bits <= bits
         # within half a step of the lowered weight, or cut at the largest
-        wanted = (stage.weight * report.scale).clip(-largest, largest)
+        wanted = (stage.arriving[0].weight * report.scale).clip(-largest, largest)
         assert np.abs(layer.synapses.weight - wanted).max() <= 1 + 1e-9
         assert layer.neuron.threshold == round(report.scale * stage.neuron.threshold)
 
@@ -108,12 +108,12 @@ def test_scales_shrink_until_no_input_can_wrap_the_current(rng):
     assert not tight.ranges.can_wrap
     assert tight.ranges.current_bound > 0.9 * STATE_LIMIT, "smaller than it had to be"
     # threshold and weights shrink together
-    largest = np.abs(lower(trained)[0].weight).max()
+    largest = lower(trained)[0].largest_weight
     assert tight.layer.neuron.threshold == round(tight.scale)
     assert np.abs(tight.layer.synapses.weight).max() == pytest.approx(tight.scale * largest, abs=1)
     # the worst input indeed comes close, and does not wrap
     worst = 100 * np.sign(tight.layer.synapses.weight).reshape(1, 12, 36)
-    state = observe(tight.layer, worst, 5, (-100, 100))
+    state = observe(tight.layer, {"input": worst}, 5, {"input": (-100, 100)})
     assert 0.9 * STATE_LIMIT < state.current < STATE_LIMIT
 
 
@@ -233,11 +233,11 @@ def test_few_bits_fire_more_like_the_trained_layer_when_outliers_are_cut(rng, la
     limits = replace(LIMITS, weight_bits=4)
     result = quantize(trained, limits, integers, (0, 16))
     (stage,) = lower(trained)
-    largest = limits.largest_weight / np.abs(stage.weight).max()
+    largest = limits.largest_weight / np.abs(stage.arriving[0].weight).max()
     assert result.scales[name] > 2 * largest
-    wanted = reference_spikes(stage, integers, trained.graph.time_steps)
+    wanted = reference_spikes(stage, {"input": integers}, trained.graph.time_steps)
     errors = (result.reports[0].ranges.spikes != wanted).sum()
-    uncut = np.rint(stage.weight * largest / 2).astype(int) * 2
+    uncut = np.rint(stage.arriving[0].weight * largest / 2).astype(int) * 2
     layer, threshold = result.network.layers[0], round(largest * stage.neuron.threshold)
     coarse = replace(
         reconnected(layer, weight=uncut), neuron=replace(layer.neuron, threshold=threshold)
@@ -254,6 +254,6 @@ def test_the_reference_is_the_trained_layer(rng, layers):
     with torch.no_grad():
         floats = network(torch.from_numpy(integers * QUANTUM)).output.spikes.flatten(2).numpy()
     (stage,) = lower(trained)
-    ours = reference_spikes(stage, integers.reshape(1, 50, 64), trained.graph.time_steps)
+    ours = reference_spikes(stage, {"input": integers.reshape(1, 50, 64)}, trained.graph.time_steps)
     assert 0.02 < floats.mean() < 0.95
     assert (ours == floats).mean() > 0.999  # its weights are rounded, finely

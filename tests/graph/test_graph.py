@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from tests.exporter.networks import conv, dense, pool
 from tssl.errors import ConfigError
@@ -81,6 +82,54 @@ def test_shapes_are_those_of_pytorch(layer: dict[str, Any]) -> None:
 def test_layers_that_do_not_fit(layer: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         graph((2, 8, 8), layer, dense(2))
+
+
+BRANCHES = [
+    conv(3, 3, padding=1, name="a"),
+    conv(3, 3, padding=1, name="b"),
+    pool(2, name="p", **{"from": ["a", "b"]}),
+    conv(3, 4, stride=2, padding=1, name="c", **{"from": ["input"]}),
+    dense(4, **{"from": ["p", "c"]}),
+]
+
+
+def test_a_network_that_branches() -> None:
+    found = graph((3, 8, 8), *BRANCHES)
+    assert [node.sources for node in found] == [
+        ("input",), ("a",), ("a", "b"), ("input",), ("p", "c"),
+    ]  # fmt: skip
+    assert [node.name for node in found] == ["a", "b", "p", "c", "dense5"]
+    assert found["dense5"].parameters["weight"].shape == (4, 3 * 4 * 4)
+    assert [node.name for node in found.readers["input"]] == ["a", "c"]
+    assert [node.name for node in found.readers["a"]] == ["b", "p"]
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ([dense(4, **{"from": ["b"]}), dense(2)], "layer dense1 listens to 'b', which is no layer"),
+        ([dense(4, name="a", **{"from": ["a"]}), dense(2)], "layer a listens to 'a', which is no"),
+        ([dense(4), dense(4), dense(2, **{"from": ["dense1"]})], "dense2: no layer listens to it"),
+        ([dense(4, name="a"), dense(4, name="a")], "the name 'a' is taken"),
+        ([dense(4, name="input"), dense(2)], "the name 'input' is taken"),
+        ([dense(4), dense(2, **{"from": ["dense1", "dense1"]})], "listens twice to one layer"),
+        ([dense(4), dense(2, **{"from": []})], "at least 1 item"),
+        ([dense(4, name="a b"), dense(2)], "pattern"),
+    ],
+)
+def test_networks_that_are_none(layers: list[dict[str, Any]], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        graph((1, 4, 4), *layers)
+
+
+def test_shapes_that_do_not_add_up() -> None:
+    layers = [
+        conv(2, 3),
+        conv(2, 2, **{"from": ["input"]}),
+        dense(3, **{"from": ["conv1", "conv2"]}),
+    ]
+    with pytest.raises(ConfigError, match=r"dense3 adds up conv1 of shape \(2, 4, 4\) and conv2"):
+        graph((1, 6, 6), *layers)
 
 
 def test_every_kind_is_said_in_a_recipe() -> None:

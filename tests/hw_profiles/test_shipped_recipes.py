@@ -44,8 +44,9 @@ def drafted(checkpoint):
     """Return the network in integers whose scale nobody searched for: quick, and of equal size."""
     layers, source = [], "input"
     for stage in lower(checkpoint):
-        weight = np.rint(stage.weight * (254 / np.abs(stage.weight).max())).astype(np.int64)
-        connection = Connection(source=source, synapses=stage.synapses(weight))
+        (arriving,) = stage.arriving
+        weight = np.rint(arriving.weight * (254 / stage.largest_weight)).astype(np.int64)
+        connection = Connection(source=source, synapses=arriving.synapses(weight))
         layers.append(Layer(name=stage.name, connections=(connection,), neuron=NEURON))
         source = stage.name
     return ChipNetwork(name="draft", input=InputLayer(shape=(3, 32, 32)), layers=tuple(layers))

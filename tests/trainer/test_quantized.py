@@ -178,17 +178,20 @@ def test_one_wrong_weight_is_noticed(rng, position, tap):
 
 
 def negated(stage):
-    return replace(stage, weight=-stage.weight)
+    (arriving,) = stage.arriving
+    return replace(stage, arriving=(replace(arriving, weight=-arriving.weight),))
 
 
 def shuffled(stage):
-    order = np.random.default_rng(0).permutation(stage.weight.size)
-    return replace(stage, weight=stage.weight.reshape(-1)[order].reshape(stage.weight.shape))
+    (arriving,) = stage.arriving
+    order = np.random.default_rng(0).permutation(arriving.weight.size)
+    weight = arriving.weight.reshape(-1)[order].reshape(arriving.weight.shape)
+    return replace(stage, arriving=(replace(arriving, weight=weight),))
 
 
 def less_excitable(stage):
     neuron = replace(stage.neuron, threshold=stage.neuron.threshold * 1.5)
-    return replace(stage, node=replace(stage.node, neuron=neuron))
+    return replace(stage, neuron=neuron)
 
 
 @pytest.mark.parametrize("mistake", [negated, shuffled, less_excitable])

@@ -25,7 +25,7 @@ def recipes(output: Output, name: str | None) -> None:
 
     if name is not None:
         recipe = load_recipe(recipe_path(name))
-        tables = recipe.model_dump(mode="json", exclude_none=True)
+        tables = recipe.model_dump(mode="json", exclude_none=True, by_alias=True)
         if output.as_json:
             output.document({"schema_version": 1, "recipe": tables})
         else:

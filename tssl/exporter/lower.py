@@ -4,7 +4,7 @@ Each pass is a pure function from stages to stages that leaves every spike uncha
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,110 +12,139 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssl.checkpoint import Checkpoint
-from tssl.chip import (
-    ConvSynapses,
-    DenseSynapses,
-    IntArray,
-    Synapses,
-)
+from tssl.chip import INPUT, ConvSynapses, DenseSynapses, IntArray, Synapses
 from tssl.errors import UnsupportedLayerError
-from tssl.geometry import Geometry, Pair
-from tssl.graph import Node
+from tssl.geometry import Geometry, Pair, Shape
+from tssl.graph import Graph, Node
 from tssl.neurons import Lif
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Stage:
-    """A layer of neurons and the linear map that leads to it.
+class Arrival:
+    """The linear map from one source to the neurons of a layer.
 
     Parameters
     ----------
-    node
-        The layer; ``input_shape`` and ``geometry`` are those of the map.
+    source
+        A layer of neurons, or ``"input"``.
+    input_shape
+        Of what the source sends.
     weight
         ``(neurons, inputs)``, or ``(O, C / groups, kh, kw)`` for a convolution.
+    geometry
+        Of a convolution; None for dense weights.
+    """
+
+    source: str
+    input_shape: Shape
+    weight: Floats
+    geometry: Geometry | None = None
+
+    def synapses(self, weight: IntArray) -> Synapses:
+        """Return the chip's synapses of this geometry with integer weights."""
+        if self.geometry is None:
+            return DenseSynapses(weight=weight)
+        channels, height, width = self.input_shape
+        return ConvSynapses(
+            weight=weight, map_shape=(channels, height, width), geometry=self.geometry
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Stage:
+    """A layer of neurons and the linear maps that lead to it.
+
+    Parameters
+    ----------
+    arriving
+        From each layer of neurons that it hears, through pools or not; what they give adds up.
     recurrent
         ``(neurons, neurons)`` among the neurons themselves, or None.
     """
 
-    node: Node
-    weight: Floats
+    name: str
+    neuron: Lif
+    arriving: tuple[Arrival, ...]
     recurrent: Floats | None = None
 
     @property
-    def name(self) -> str:
-        """The layer's."""
-        return self.node.name
-
-    @property
-    def neuron(self) -> Lif:
-        """The layer's."""
-        if self.node.neuron is None:
-            raise TypeError(f"layer {self.name}: a {self.node.kind} has no neurons")
-        return self.node.neuron
-
-    def synapses(self, weight: IntArray) -> Synapses:
-        """Return the chip's synapses of this geometry with integer weights."""
-        if self.node.geometry is None:
-            return DenseSynapses(weight=weight)
-        channels, height, width = self.node.input_shape
-        return ConvSynapses(
-            weight=weight, map_shape=(channels, height, width), geometry=self.node.geometry
-        )
+    def largest_weight(self) -> float:
+        """Largest magnitude among all weights."""
+        weights = [each.weight for each in self.arriving]
+        weights += [] if self.recurrent is None else [self.recurrent]
+        return max(float(np.abs(weight).max()) for weight in weights)
 
 
 def lower(checkpoint: Checkpoint) -> list[Stage]:
     """Return one stage per neuron layer, for integer input and binary spikes.
 
     The synapse filter is linear, ``W · psp(s) = filter(W/τ_s · s)``: with the gain 1/τ_s in
-    the weights, a TSSL-BP layer is a CUBA layer of the chip.
+    the weights, a TSSL-BP layer is a CUBA layer of the chip. A sum of branches needs no addition,
+    ``W (A + x) = W A + W x``: it is two connections.
 
     Raises
     ------
     UnsupportedLayerError
         When a pool cannot be merged into the layer behind it.
     """
+    quantum = checkpoint.encoding.quantum
     stages = merge_pools(checkpoint.graph, checkpoint.weights)
-    first = replace(stages[0], weight=stages[0].weight * checkpoint.encoding.quantum)
-    return [_scaled(stage, 1 / stage.neuron.tau_s) for stage in [first, *stages[1:]]]
+    return [_scaled(stage, quantum, 1 / stage.neuron.tau_s) for stage in stages]
 
 
-def _scaled(stage: Stage, gain: float) -> Stage:
+def _scaled(stage: Stage, quantum: float, gain: float) -> Stage:
     recurrent = None if stage.recurrent is None else stage.recurrent * gain
-    return replace(stage, weight=stage.weight * gain, recurrent=recurrent)
+    arriving = tuple(
+        replace(each, weight=each.weight * (quantum if each.source == INPUT else 1.0) * gain)
+        for each in stage.arriving
+    )
+    return replace(stage, arriving=arriving, recurrent=recurrent)
 
 
-def merge_pools(nodes: Iterable[Node], weights: Mapping[str, NDArray[Any]]) -> list[Stage]:
-    """Return the layers with their trained arrays, every pool folded into the one behind it.
+def merge_pools(graph: Graph, weights: Mapping[str, NDArray[Any]]) -> list[Stage]:
+    """Return the layers with their trained arrays, every pool folded into the ones behind it.
 
     Parameters
     ----------
     weights
         By the name of the parameter.
     """
-    merged: list[Stage] = []
-    waiting: Node | None = None
-    for node in nodes:
-        if node.neuron is None:
-            waiting = node if waiting is None else _joined(waiting, node)
-        else:
-            stage = _stage(node, weights)
-            merged.append(stage if waiting is None else merge_pool(waiting, stage))
-            waiting = None
-    return merged
+    return [_stage(graph, node, node.neuron, weights) for node in graph if node.neuron is not None]
 
 
-def _stage(node: Node, weights: Mapping[str, NDArray[Any]]) -> Stage:
+def _stage(graph: Graph, node: Node, neuron: Lif, weights: Mapping[str, NDArray[Any]]) -> Stage:
     arrays = {
         role: np.asarray(weights[each.name], np.float64) for role, each in node.parameters.items()
     }
-    return Stage(node=node, **arrays)
+    arriving = []
+    for source in node.sources:
+        for origin, pool in _ways(graph, source):
+            arrival = Arrival(
+                source=origin,
+                input_shape=node.input_shape,
+                weight=arrays["weight"],
+                geometry=node.geometry,
+            )
+            arriving.append(arrival if pool is None else merge_pool(pool, arrival, node.name))
+    return Stage(
+        name=node.name, neuron=neuron, arriving=tuple(arriving), recurrent=arrays.get("recurrent")
+    )
 
 
-def merge_pool(pool: Node, stage: Stage) -> Stage:
-    """Return the layer that reads the pool's input directly.
+def _ways(graph: Graph, name: str) -> Iterator[tuple[str, Node | None]]:
+    """Yield the layers of neurons whose spikes arrive through a layer, and the pool between."""
+    if name == INPUT or graph[name].neuron is not None:
+        yield name, None
+        return
+    for source in graph[name].sources:
+        for origin, pool in _ways(graph, source):
+            yield origin, graph[name] if pool is None else _joined(pool, graph[name])
+
+
+def merge_pool(pool: Node, arrival: Arrival, layer: str) -> Arrival:
+    """Return the map that reads the pool's input directly.
 
     A convolution gets its kernel repeated over the window, and stride and padding in input
     pixels; a dense layer gets its weights repeated, zero where the pool drops pixels.
@@ -125,15 +154,22 @@ def merge_pool(pool: Node, stage: Stage) -> Stage:
     UnsupportedLayerError
         When the pool drops rows or columns that padding would bring back.
     """
-    stage = replace(stage, weight=stage.weight * pool.gain)
-    window = _window(pool)
-    geometry = stage.node.geometry
-    if geometry is None:
-        weight, joint = _merge_dense(pool, window, stage.weight), None
+    weight, window = arrival.weight * pool.gain, _window(pool)
+    if arrival.geometry is None:
+        merged, joint = _merge_dense(pool, window, weight), None
     else:
-        weight, joint = _merge_conv(pool, window, stage, geometry)
-    node = replace(stage.node, input_shape=pool.input_shape, geometry=joint)
-    return replace(stage, node=node, weight=weight)
+        _check_edge(pool, window, arrival.geometry, layer)
+        merged, joint = _merge_conv(window, weight, arrival.geometry)
+    return replace(arrival, input_shape=pool.input_shape, weight=merged, geometry=joint)
+
+
+def _check_edge(pool: Node, window: Pair, geometry: Geometry, layer: str) -> None:
+    (rows, columns), (_, height, width) = window, pool.input_shape
+    if any(geometry.padding) and (height % rows or width % columns):
+        raise UnsupportedLayerError(
+            f"layer {layer}: padding behind pool {pool.name}, which drops the edge of "
+            f"its input {pool.input_shape}; use a size that {window} divides, or no padding"
+        )
 
 
 def _merge_dense(pool: Node, window: Pair, weight: Floats) -> Floats:
@@ -144,16 +180,9 @@ def _merge_dense(pool: Node, window: Pair, weight: Floats) -> Floats:
     return expanded.reshape(len(weight), math.prod(pool.input_shape))
 
 
-def _merge_conv(
-    pool: Node, window: Pair, stage: Stage, geometry: Geometry
-) -> tuple[Floats, Geometry]:
-    (rows, columns), (_, height, width) = window, pool.input_shape
-    if any(geometry.padding) and (height % rows or width % columns):
-        raise UnsupportedLayerError(
-            f"layer {stage.name}: padding behind pool {pool.name}, which drops the edge of "
-            f"its input {pool.input_shape}; use a size that {window} divides, or no padding"
-        )
-    kernel = spread_kernel(stage.weight, geometry.dilation)
+def _merge_conv(window: Pair, weight: Floats, geometry: Geometry) -> tuple[Floats, Geometry]:
+    rows, columns = window
+    kernel = spread_kernel(weight, geometry.dilation)
     kernel = kernel.repeat(rows, axis=2).repeat(columns, axis=3)
     joint = Geometry(
         kernel=(kernel.shape[2], kernel.shape[3]),

@@ -22,7 +22,7 @@ from tssl.chip import (
 )
 from tssl.errors import ConfigError, RangeError
 from tssl.exporter.lower import Floats, Stage, lower
-from tssl.exporter.ranges import Ranges, observe
+from tssl.exporter.ranges import Ranges, Spans, observe
 from tssl.exporter.search import best_scale
 
 _ATTEMPTS = 20
@@ -110,16 +110,17 @@ def quantize(
         train = cuba_run(neuron, silence, calibration[0], recipe.network.time_steps).spikes
         input_range = (0, 1)
     _check_input(input_range, limits)
-    source, reports = INPUT, []
+    trains, spans = {INPUT: train}, {INPUT: input_range}
+    reports = []
     weight_bits = weight_bits or {}
     stages = lower(checkpoint)
     _check_bits(weight_bits, [stage.name for stage in stages], limits)
     for stage in stages:
         bits = weight_bits.get(stage.name, limits.weight_bits)
-        fitter = _Fitter(stage, source, checkpoint, replace(limits, weight_bits=bits))
-        report = fitter.fit(train, input_range)
+        fitter = _Fitter(stage, checkpoint, replace(limits, weight_bits=bits))
+        report = fitter.fit(trains, spans)
         reports.append(report)
-        source, train, input_range = stage.name, report.ranges.spikes, (0, 1)
+        trains[stage.name], spans[stage.name] = report.ranges.spikes, (0, 1)
     network = ChipNetwork(
         name=recipe.name,
         input=InputLayer(shape=checkpoint.input_shape, neuron=neuron),
@@ -133,26 +134,24 @@ def quantize(
 class _Fitter:
     """Finds the largest scale at which a layer fits its fields."""
 
-    def __init__(
-        self, stage: Stage, source: str, checkpoint: Checkpoint, limits: ChipLimits
-    ) -> None:
-        self.stage, self.source, self.limits = stage, source, limits
+    def __init__(self, stage: Stage, checkpoint: Checkpoint, limits: ChipLimits) -> None:
+        self.stage, self.limits = stage, limits
         self.time_steps, self.plan = checkpoint.graph.time_steps, checkpoint.plan
 
-    def fit(self, train: Train, input_range: tuple[int, int]) -> LayerReport:
+    def fit(self, trains: Mapping[str, Train], spans: Spans) -> LayerReport:
         """Return the layer at the largest scale whose state stays below its limits.
 
         The potential is held below on the calibration samples alone: beyond, it saturates.
         """
         if self.plan is not None:
-            return self._planned(self.plan, train, input_range)
+            return self._planned(self.plan, trains, spans)
         scale = best_scale(
-            self.stage, self._largest_scale(), self._candidate, train, self.time_steps
+            self.stage, self._largest_scale(), self._candidate, trains, self.time_steps
         )
         for _ in range(_ATTEMPTS):
             layer = self._layer(scale)
             try:
-                ranges = observe(layer, train, self.time_steps, input_range)
+                ranges = observe(layer, trains, self.time_steps, spans)
             except RangeError:  # the sums overflow 32 bits, so 24 by far
                 scale /= _FAR
                 continue
@@ -162,7 +161,7 @@ class _Fitter:
             scale *= 0.99 / excess
         raise RangeError(f"layer {self.stage.name}: no scale keeps its state in 24 bits")
 
-    def _planned(self, plan: ChipPlan, train: Train, input_range: tuple[int, int]) -> LayerReport:
+    def _planned(self, plan: ChipPlan, trains: Mapping[str, Train], spans: Spans) -> LayerReport:
         """Return the layer on the grid that it was trained on, wraps and all."""
         name = self.stage.name
         largest = plan.largest_weights[name]
@@ -176,7 +175,7 @@ class _Fitter:
             )
         self.limits = replace(self.limits, weight_bits=(largest + 2).bit_length() - 1)
         layer = self._layer(plan.scales[name])
-        ranges = observe(layer, train, self.time_steps, input_range)
+        ranges = observe(layer, trains, self.time_steps, spans)
         return self._report(layer, plan.scales[name], ranges)
 
     def _report(self, layer: Layer, scale: float, ranges: Ranges) -> LayerReport:
@@ -193,9 +192,7 @@ class _Fitter:
             return None
 
     def _largest_scale(self) -> float:
-        largest = float(np.abs(self.stage.weight).max())
-        if self.stage.recurrent is not None:
-            largest = max(largest, float(np.abs(self.stage.recurrent).max()))
+        largest = self.stage.largest_weight
         if largest == 0:
             raise RangeError(f"layer {self.stage.name}: all weights are zero; train it again")
         return min(
@@ -204,12 +201,12 @@ class _Fitter:
         )
 
     def _layer(self, scale: float) -> Layer:
-        weight = self._weight(scale)
+        weights = self._weights(scale)
         threshold = round(scale * self.stage.neuron.threshold)
         if threshold < 1:
             raise RangeError(
                 f"layer {self.stage.name}: threshold {self.stage.neuron.threshold:g} rounds to "
-                f"zero beside weights of up to {np.abs(self.stage.weight).max():.3g}; train it "
+                f"zero beside weights of up to {self.stage.largest_weight:.3g}; train it "
                 "with a larger threshold"
             )
         neuron = CubaNeuron(
@@ -217,7 +214,10 @@ class _Fitter:
             voltage_decay=self.stage.neuron.voltage_decay,
             threshold=threshold,
         )
-        connections = [Connection(source=self.source, synapses=self.stage.synapses(weight))]
+        connections = [
+            Connection(source=each.source, synapses=each.synapses(weight))
+            for each, weight in zip(self.stage.arriving, weights, strict=True)
+        ]
         if self.stage.recurrent is not None:
             own = DenseSynapses(weight=self._rounded(self.stage.recurrent, scale))
             connections.append(Connection(source=self.stage.name, synapses=own))
@@ -229,14 +229,14 @@ class _Fitter:
         rounded = np.rint(weight * scale / step).astype(np.int64) * step
         return rounded.clip(-self.limits.largest_weight, self.limits.largest_weight)
 
-    def _weight(self, scale: float) -> IntArray:
-        weight = self._rounded(self.stage.weight, scale)
-        if not weight.any():
+    def _weights(self, scale: float) -> list[IntArray]:
+        weights = [self._rounded(each.weight, scale) for each in self.stage.arriving]
+        if not any(weight.any() for weight in weights):
             raise RangeError(
                 f"layer {self.stage.name}: every weight rounds to zero at scale {scale:.3g}, the "
                 "largest at which its current does not wrap; use a smaller encoding.resolution"
             )
-        return weight
+        return weights
 
 
 def _check_bits(weight_bits: Mapping[str, int], layers: list[str], limits: ChipLimits) -> None:

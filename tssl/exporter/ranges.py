@@ -1,5 +1,6 @@
 """How large the state of a layer gets: observed on data, and bounded for all data."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,19 +52,23 @@ class Ranges:
         return self.current_bound >= STATE_LIMIT  # the lower end of the range is open
 
 
-def observe(layer: Layer, train: Train, time_steps: int, input_range: tuple[int, int]) -> Ranges:
+Spans = Mapping[str, tuple[int, int]]
+"""Smallest and largest value that can arrive, by source."""
+
+
+def observe(layer: Layer, trains: Mapping[str, Train], time_steps: int, spans: Spans) -> Ranges:
     """Run a layer and return the extremes of its state.
 
     Parameters
     ----------
-    train
-        Calibration input, ``(time or 1, samples, inputs)``.
-    input_range
-        Smallest and largest value that an input can take.
+    trains
+        Calibration input of each source, ``(time or 1, samples, inputs)``.
+    spans
+        What its sources can send at all.
     """
     largest_current = largest_voltage = 0
     spikes = []
-    for step in layer.steps({layer.source: train}, time_steps):
+    for step in layer.steps(trains, time_steps):
         current = driven_current(layer.neuron, step.before, step.activation)
         voltage = driven_voltage(layer.neuron, step.before, current, layer.bias)
         largest_current = max(largest_current, int(np.abs(current).max()))
@@ -72,20 +77,20 @@ def observe(layer: Layer, train: Train, time_steps: int, input_range: tuple[int,
     return Ranges(
         current=largest_current,
         voltage=largest_voltage,
-        current_bound=current_bound(layer, time_steps, input_range),
+        current_bound=current_bound(layer, time_steps, spans),
         spikes=np.stack(spikes),
     )
 
 
-def current_bound(layer: Layer, time_steps: int, input_range: tuple[int, int]) -> int:
-    """Bound the current over all inputs within a range, held for all time steps.
+def current_bound(layer: Layer, time_steps: int, spans: Spans) -> int:
+    """Bound the current over all inputs within their ranges, held for all time steps.
 
     Every synapse gets the input that pushes hardest in one direction; the geometric sum
     of the decay over ``time_steps`` multiplies that.
     """
     upward = downward = np.zeros((), np.int64)
     for each in layer.connections:
-        low, high = (0, 1) if each.source == layer.name else input_range
+        low, high = (0, 1) if each.source == layer.name else spans[each.source]
         weights = each.synapses.weight.reshape(len(each.synapses.weight), -1)
         upward = upward + np.maximum(weights * low, weights * high).clip(0).sum(axis=1)
         downward = downward + np.minimum(weights * low, weights * high).clip(None, 0).sum(axis=1)

@@ -1,6 +1,6 @@
 """Choosing a layer's scale: rounding errors against clipped weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ def best_scale(
     stage: Stage,
     largest: float,
     candidate: Callable[[float], Layer | None],
-    train: Train,
+    trains: Mapping[str, Train],
     time_steps: int,
 ) -> float:
     """Return the scale whose layer fires most like the trained one on the same input.
@@ -37,32 +37,36 @@ def best_scale(
         The scale at which the largest weight just fits.
     candidate
         Gives the layer at a scale, or None when the scale is impossible.
-    train
-        Calibration input, ``(time or 1, samples, inputs)``.
+    trains
+        Calibration input of each source, ``(time or 1, samples, inputs)``.
     """
     if stage.recurrent is not None:
         return largest  # its input depends on its own spikes: no two candidates see the same
-    train = train[:, :SAMPLES]
-    wanted = reference_spikes(stage, train, time_steps)
+    trains = {name: train[:, :SAMPLES] for name, train in trains.items()}
+    wanted = reference_spikes(stage, trains, time_steps)
     errors = []
     for factor in _CLIPPING:
         layer = candidate(largest * factor)
         if layer is None:
             break
         try:
-            spikes = layer.run({layer.source: train}, time_steps).spikes
+            spikes = layer.run(trains, time_steps).spikes
         except RangeError:  # the sums overflow; a larger scale would not help
             break
         errors.append(int((spikes != wanted).sum()))
     return largest * _CLIPPING[int(np.argmin(errors))] if errors else largest
 
 
-def reference_spikes(stage: Stage, train: Train, time_steps: int) -> NDArray[np.bool_]:
+def reference_spikes(
+    stage: Stage, trains: Mapping[str, Train], time_steps: int
+) -> NDArray[np.bool_]:
     """Return what the neurons fire in floating point, ``(time, samples, neurons)``."""
-    per_unit = _fine(stage, train)
-    weight = np.rint(stage.weight * per_unit).astype(np.int64)
-    sums = stage.synapses(weight).sums(train, time_steps)
-    drive = sums / per_unit
+    per_unit = _fine(stage, trains)
+    drives = []
+    for each in stage.arriving:
+        weight = np.rint(each.weight * per_unit).astype(np.int64)
+        drives.append(each.synapses(weight).sums(trains[each.source], time_steps) / per_unit)
+    drive = sum(drives[1:], start=drives[0])
     drive = np.broadcast_to(drive, (time_steps, *drive.shape[1:]))
     current, voltage = np.zeros(drive.shape[1:]), np.zeros(drive.shape[1:])
     spikes = np.zeros(drive.shape, bool)
@@ -74,7 +78,10 @@ def reference_spikes(stage: Stage, train: Train, time_steps: int) -> NDArray[np.
     return spikes
 
 
-def _fine(stage: Stage, train: Train) -> float:
+def _fine(stage: Stage, trains: Mapping[str, Train]) -> float:
     """Return how many integers stand for a unit of the reference's weights."""
-    row = np.abs(stage.weight).reshape(len(stage.weight), -1).sum(axis=1).max()
-    return float(_SUM_LIMIT / (row * np.abs(train).max(initial=1)))
+    largest = 0.0
+    for each in stage.arriving:
+        row = np.abs(each.weight).reshape(len(each.weight), -1).sum(axis=1).max()
+        largest += row * np.abs(trains[each.source]).max(initial=1)
+    return float(_SUM_LIMIT / largest)

@@ -1,11 +1,12 @@
 """A network, said once: what a recipe's layers are for a given input."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
 from tssl.chip import INPUT
+from tssl.errors import ConfigError
 from tssl.geometry import Shape
 from tssl.graph.kinds import KINDS, LayerEntry
 from tssl.graph.kinds.kind import Place
@@ -33,6 +34,22 @@ class Graph:
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
+
+    def __getitem__(self, name: str) -> Node:
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Node]:
+        return {node.name: node for node in self.nodes}
+
+    @cached_property
+    def readers(self) -> dict[str, list[Node]]:
+        """The layers that listen to each layer, and to the input, by name."""
+        found: dict[str, list[Node]] = {INPUT: [], **{node.name: [] for node in self.nodes}}
+        for node in self.nodes:
+            for source in node.sources:
+                found[source].append(node)
+        return found
 
     @property
     def output(self) -> Node:
@@ -76,11 +93,11 @@ class Described(Protocol):
 
     @property
     def layers(self) -> Sequence[LayerEntry]:
-        """The layers, each of which listens to the one before it."""
+        """The layers, each behind its sources."""
 
     @property
-    def layer_names(self) -> Sequence[str]:
-        """Their names."""
+    def sources(self) -> Mapping[str, tuple[str, ...]]:
+        """The names of the layers that each one listens to, by name, in the order of the layers."""
 
 
 def resolve(network: Described, input_shape: Shape) -> Graph:
@@ -93,9 +110,21 @@ def resolve(network: Described, input_shape: Shape) -> Graph:
     """
     neuron = Lif(tau_m=network.tau_m, tau_s=network.tau_s, threshold=network.threshold)
     nodes: list[Node] = []
-    source, shape = INPUT, input_shape
-    for name, entry in zip(network.layer_names, network.layers, strict=True):
-        node = KINDS[entry.type].node(entry, Place(name, (source,), shape, neuron))
+    shapes = {INPUT: input_shape}
+    for (name, sources), entry in zip(network.sources.items(), network.layers, strict=True):
+        shape = _shape_of_sum(name, {source: shapes[source] for source in sources})
+        node = KINDS[entry.type].node(entry, Place(name, sources, shape, neuron))
         nodes.append(node)
-        source, shape = node.name, node.output_shape
+        shapes[name] = node.output_shape
     return Graph(input_shape=input_shape, time_steps=network.time_steps, nodes=tuple(nodes))
+
+
+def _shape_of_sum(name: str, shapes: Mapping[str, Shape]) -> Shape:
+    first, *others = shapes.items()
+    for source, shape in others:
+        if shape != first[1]:
+            raise ConfigError(
+                f"network.layers: {name} adds up {first[0]} of shape {first[1]} and {source} of "
+                f"shape {shape}; only equal shapes add up"
+            )
+    return first[1]

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tssl.chip import INPUT
 from tssl.errors import TrainingError
 from tssl.geometry import Geometry
 from tssl.graph import Graph
@@ -186,7 +187,11 @@ def _every(tensor: Tensor) -> NDArray[np.float32]:
 
 def plan_problem(graph: Graph) -> str | None:
     """Return why a network cannot be trained on the chip's integers, or None."""
+    before = INPUT
     for node in graph:
         if "recurrent" in node.parameters:
             return f"layer {node.name} is recurrent"
+        if node.sources != (before,):
+            return f"layer {node.name} listens to {', '.join(node.sources)}"
+        before = node.name
     return None

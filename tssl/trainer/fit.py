@@ -337,7 +337,9 @@ def _check_plan(recipe: Recipe, graph: Graph, plan: ChipPlan | None, device: str
         return
     problem = plan_problem(graph)
     if problem is not None:
-        raise ConfigError(f"training.forward = 'chip': {problem}; only feed-forward layers can be")
+        raise ConfigError(
+            f"training.forward = 'chip': {problem}; only chains of feed-forward layers can be"
+        )
     if plan is None:
         raise ConfigError(
             "training.forward = 'chip' goes on from a trained network; name its run with --from"

@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tssl.checkpoint import ChipPlan
+from tssl.chip import INPUT
 from tssl.errors import ConfigError
 from tssl.graph import Graph, Node, resolve
 from tssl.neurons import Lif
 from tssl.spec import Recipe
 from tssl.trainer.chip_forward import ChipLayer, input_signal, pooled, run_layer
 from tssl.trainer.linear import weighted
-from tssl.trainer.neuron import Activity, Neurons, Pool, Trace, psp, sum_pool
+from tssl.trainer.neuron import Activity, Neurons, Pool, Trace, constant_over_time, psp, sum_pool
 from tssl.trainer.recurrence import Gradient, RecurrenceRule
 from tssl.trainer.rules import Rule, get_rule
 
@@ -39,8 +40,18 @@ class _Block(NamedTuple):
     pool: Node | None = None
 
     @property
-    def dropout(self) -> float:
-        return (self.pool or self.node).dropout
+    def last(self) -> Node:
+        """What others listen to."""
+        return self.pool or self.node
+
+
+class _Sent(NamedTuple):
+    """What a layer sends to others."""
+
+    psp: Tensor
+    """Post-synaptic potentials ``(time, batch, ...)``, or an input that stays the same."""
+    constant: int = 0
+    """For how many steps the input stays the same; 0 for potentials over time."""
 
 
 class SpikingNetwork(nn.Module):
@@ -99,19 +110,39 @@ class SpikingNetwork(nn.Module):
         result = Forward(Trace(inputs, inputs, inputs), {}, {})
         constant = self.graph.time_steps if inputs.dim() == 4 else 0
         factors = self._factors if self.training else None
-        signal = inputs[None] if constant else psp(inputs, tau_s=self._tau_s)
+        first = inputs[None] if constant else psp(inputs, tau_s=self._tau_s)
+        sent = {INPUT: _Sent(first, constant)}
         for block in self._blocks:
-            node = block.node
+            node, arriving = block.node, self._arriving(block.node, sent)
             if node.neuron is None:
-                signal = self._drop(sum_pool(signal, _pool(node)), block.dropout)
-                continue
-            current = weighted(signal, self._weight(node), node.geometry, factors)
-            neurons = self._neurons(block, node.neuron, constant, record_all)
-            constant = 0
-            activity = result.activity[node.name] = Activity()
-            trace = result.traces[node.name] = self.rule(current, neurons, activity)
-            signal = self._drop(trace.psp, block.dropout)
+                signal, constant = sum_pool(arriving.psp, _pool(node)), arriving.constant
+            else:
+                current = weighted(arriving.psp, self._weight(node), node.geometry, factors)
+                neurons = self._neurons(block, node.neuron, arriving.constant, record_all)
+                activity = result.activity[node.name] = Activity()
+                trace = result.traces[node.name] = self.rule(current, neurons, activity)
+                signal, constant = trace.psp, 0
+            sent[block.last.name] = _Sent(self._drop(signal, block.last.dropout), constant)
         return result._replace(output=trace)
+
+    def _arriving(self, node: Node, sent: dict[str, _Sent]) -> _Sent:
+        """Add up what a layer's sources send; forget what no later layer needs."""
+        ways = [sent[source] for source in node.sources]
+        for source in node.sources:
+            if self.graph.readers[source][-1] is node:
+                del sent[source]
+        if len(ways) == 1:
+            return ways[0]
+        if len({way.constant for way in ways}) > 1:
+            ways = [_Sent(self._over_time(way)) for way in ways]
+        total = sum((way.psp for way in ways[1:]), start=ways[0].psp)
+        return _Sent(total, ways[0].constant)
+
+    def _over_time(self, way: _Sent) -> Tensor:
+        """Return the potentials of what a layer sends, step by step."""
+        if not way.constant:
+            return way.psp
+        return constant_over_time(way.psp, way.constant, tau_s=self._tau_s)
 
     def _on_chip(self, inputs: Tensor, plan: ChipPlan, record_all: bool) -> Forward:
         """Run the network in the chip's integers; see :mod:`tssl.trainer.chip_forward`."""
@@ -184,18 +215,18 @@ class SpikingNetwork(nn.Module):
 
 def _blocks(graph: Graph) -> list[_Block]:
     """Pair layers with the pools behind them; other pools stay blocks of their own."""
-    blocks: list[_Block] = []
-    for node in graph:
-        before = blocks[-1] if blocks else None
-        if node.neuron is None and before is not None and _takes_pool(before):
-            blocks[-1] = before._replace(pool=node)
-        else:
-            blocks.append(_Block(node))
-    return blocks
+    pools = {node.name: _own_pool(graph, node) for node in graph}
+    joined = [pool.name for pool in pools.values() if pool is not None]
+    return [_Block(node, pools[node.name]) for node in graph if node.name not in joined]
 
 
-def _takes_pool(block: _Block) -> bool:
-    return block.node.neuron is not None and block.pool is None and not block.node.dropout
+def _own_pool(graph: Graph, node: Node) -> Node | None:
+    """Return the pool that alone listens to a layer of neurons, and to nothing else."""
+    readers = graph.readers[node.name]
+    if node.neuron is None or node.dropout or len(readers) != 1:
+        return None
+    reader = readers[0]
+    return reader if reader.neuron is None and len(reader.sources) == 1 else None
 
 
 def _pool(node: Node) -> Pool:

@@ -147,8 +147,13 @@ def over_time(current: Tensor, neurons: Neurons) -> Tensor:
     """Return the current ``(time, ...)`` of a constant input from its weighted sum."""
     if not neurons.constant_steps:
         return current
-    response = static_psp(neurons.constant_steps, tau_s=neurons.tau_s, like=current)
-    return current * response.reshape(-1, *[1] * (current.dim() - 1))
+    return constant_over_time(current, neurons.constant_steps, tau_s=neurons.tau_s)
+
+
+def constant_over_time(signal: Tensor, time_steps: int, *, tau_s: float) -> Tensor:
+    """Return what the synapse filter makes of ``(1, ...)`` that stays the same, ``(time, ...)``."""
+    response = static_psp(time_steps, tau_s=tau_s, like=signal)
+    return signal * response.reshape(-1, *[1] * (signal.dim() - 1))
 
 
 def pool_fits(image: Sequence[int], pool: Pool) -> bool:

@@ -5,7 +5,7 @@ nothing but each layer's scale; weights, thresholds and decays come from the che
 stay pools, and no arithmetic is shared with ``tssl.exporter`` or ``tssl.chip``.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from torch import Tensor
 from tssl.checkpoint import Checkpoint
 from tssl.chip import INPUT, IntArray
 from tssl.geometry import Geometry
+from tssl.graph import Node
 from tssl.results import Recording
 
 _SHIFT = 64.0
@@ -28,14 +29,33 @@ _GRID = 2.0
 _CHUNK_BYTES = 256 << 20
 
 
-class _Integers(NamedTuple):
-    """What a layer's numbers become on the chip."""
+class _Layer(NamedTuple):
+    """A trained layer's numbers, and what they become on the chip."""
 
-    weight: Tensor
+    node: Node
+    weight: NDArray[Any]
     recurrent: Tensor | None
     threshold: float
     current_decay: float
     voltage_decay: float
+    factors: tuple[float, float, int]
+    """Gain of the synapse filter, scale, largest weight."""
+
+    def weighted(self, arriving: "_Sent") -> Tensor:
+        """Weight what one way brings, in the integers that this way has on the chip."""
+        weight = self.weight.astype(np.float64) * arriving.gain * arriving.unit
+        return _weighted(arriving.counts, _on_grid(weight, *self.factors), self.node.geometry)
+
+
+class _Sent(NamedTuple):
+    """What arrives on one way from a layer of neurons, through pools or not."""
+
+    counts: Tensor
+    """Spikes, or sums of them, ``(time, batch, ...)``."""
+    gain: float
+    """Of the pools passed."""
+    unit: float
+    """What a count of one stands for."""
 
 
 def run_quantized(
@@ -64,7 +84,7 @@ def run_quantized(
     All numbers are integers held in float64, where they are exact: |u| < 2^24, times a
     12-bit decay, stays far below 2^53.
     """
-    layers = _integers(checkpoint, scales, largest_weights)
+    layers = _layers(checkpoint, scales, largest_weights)
     graph = checkpoint.graph
     per_sample = 4 * 8 * graph.time_steps * (graph.values + train.shape[2])
     size = max(1, _CHUNK_BYTES // per_sample)
@@ -80,30 +100,27 @@ def fired(bias: Tensor, firing_sum: int) -> Tensor:
     return ((step % period == 0) & (bias > 0)).double()
 
 
-def _integers(
+def _layers(
     checkpoint: Checkpoint, scales: Mapping[str, float], largest_weights: Mapping[str, int]
-) -> dict[str, _Integers]:
-    """Quantize every layer from the checkpoint; a pool's gain goes into the layer behind it."""
-    layers: dict[str, _Integers] = {}
-    gain = 1.0
-    for node in checkpoint.graph:
-        if node.neuron is None:
-            gain *= node.gain
-            continue
+) -> dict[str, _Layer]:
+    """Quantize every layer from the checkpoint."""
+    layers: dict[str, _Layer] = {}
+    for node in checkpoint.graph.spiking:
         name, neuron = node.name, node.neuron
+        if neuron is None:
+            raise TypeError(f"layer {name} has no neurons")
         arrays = {role: checkpoint.weights[each.name] for role, each in node.parameters.items()}
-        unit = 1.0 if layers else checkpoint.encoding.quantum
-        weight = arrays["weight"].astype(np.float64) * gain * unit
         own = arrays.get("recurrent")
         factors = 1 / neuron.tau_s, scales[name], largest_weights[name]
-        layers[name] = _Integers(
-            weight=_on_grid(weight, *factors),
+        layers[name] = _Layer(
+            node=node,
+            weight=arrays["weight"],
             recurrent=None if own is None else _on_grid(own, *factors),
             threshold=round(scales[name] * neuron.threshold),
             current_decay=round(_DECAY / neuron.tau_s),
             voltage_decay=round(_DECAY / neuron.tau_m),
+            factors=factors,
         )
-        gain = 1.0
     return layers
 
 
@@ -113,7 +130,7 @@ def _on_grid(weight: NDArray[Any], gain: float, scale: float, largest: int) -> T
 
 
 @torch.no_grad()
-def _run(checkpoint: Checkpoint, layers: Mapping[str, _Integers], train: IntArray) -> Recording:
+def _run(checkpoint: Checkpoint, layers: Mapping[str, _Layer], train: IntArray) -> Recording:
     graph = checkpoint.graph
     signal = torch.from_numpy(np.ascontiguousarray(train)).double()
     signal = signal.reshape(*train.shape[:2], *checkpoint.input_shape)
@@ -123,16 +140,18 @@ def _run(checkpoint: Checkpoint, layers: Mapping[str, _Integers], train: IntArra
     if checkpoint.recipe.encoding.input == "neurons":
         signal = fired(signal, checkpoint.recipe.encoding.firing_sum)
         trains[INPUT] = signal.flatten(2).numpy().astype(np.uint8)
+    sent = {INPUT: [_Sent(signal, 1.0, checkpoint.encoding.quantum)]}
     voltage = signal[0]
     for node in graph:
-        name, geometry = node.name, node.geometry
-        if node.neuron is None and geometry is not None:
-            sums = F.avg_pool2d(signal.flatten(0, 1), geometry.kernel, divisor_override=1)
-            signal = sums.unflatten(0, signal.shape[:2])
+        ways = [way for source in node.sources for way in sent[source]]
+        if node.neuron is None:
+            sent[node.name] = [_pooled(way, node) for way in ways]
             continue
-        activation = _weighted(signal, layers[name].weight, geometry)
-        signal, voltage = _neurons(activation, layers[name], wraps=geometry is not None)
-        trains[name] = signal.flatten(2).numpy().astype(np.uint8)
+        layer = layers[node.name]
+        activation = sum(map(_narrowed(layer), ways[1:]), start=_narrowed(layer)(ways[0]))
+        spikes, voltage = _neurons(activation, layer)
+        sent[node.name] = [_Sent(spikes, 1.0, 1.0)]
+        trains[node.name] = spikes.flatten(2).numpy().astype(np.uint8)
     return Recording(trains, voltage.flatten(1).numpy().astype(np.int64))
 
 
@@ -154,10 +173,28 @@ def _weighted(signal: Tensor, weight: Tensor, geometry: Geometry | None) -> Tens
     return result.unflatten(0, signal.shape[:2])
 
 
-def _neurons(activation: Tensor, layer: _Integers, *, wraps: bool) -> tuple[Tensor, Tensor]:
+def _narrowed(layer: _Layer) -> Callable[[_Sent], Tensor]:
+    """Return what weights one way, in the 24 bits that Lava's convolution hands over."""
+
+    def weighted(way: _Sent) -> Tensor:
+        sums = layer.weighted(way)
+        if layer.node.geometry is None:
+            return sums
+        return torch.remainder(sums + _LIMIT, 2 * _LIMIT) - _LIMIT
+
+    return weighted
+
+
+def _pooled(way: _Sent, node: Node) -> _Sent:
+    if node.geometry is None:
+        raise TypeError(f"layer {node.name}: a {node.kind} is no pool")
+    sums = F.avg_pool2d(way.counts.flatten(0, 1), node.geometry.kernel, divisor_override=1)
+    counts = sums.unflatten(0, way.counts.shape[:2])
+    return way._replace(counts=counts, gain=way.gain * node.gain)
+
+
+def _neurons(activation: Tensor, layer: _Layer) -> tuple[Tensor, Tensor]:
     """Run CUBA neurons on weighted sums ``(time, batch, ...)``; return spikes and potential."""
-    if wraps:  # Lava's convolution hands over 24 bits
-        activation = torch.remainder(activation + _LIMIT, 2 * _LIMIT) - _LIMIT
     current, voltage = torch.zeros_like(activation[0]), torch.zeros_like(activation[0])
     spikes: list[Tensor] = []
     for arriving in activation:

@@ -417,7 +417,7 @@ class RunDirectory:
 
 def identity(recipe: Recipe) -> dict[str, Any]:
     """Return all of a recipe that must not change within a run, as JSON data."""
-    tables = recipe.model_dump(mode="json", exclude_none=True)
+    tables = recipe.model_dump(mode="json", exclude_none=True, by_alias=True)
     if recipe.training.lr_schedule != "cosine":  # it is stretched over all epochs
         del tables["training"]["epochs"]
     return tables

@@ -312,7 +312,7 @@ def _write(outcome: ExportOutcome, checkpoint: Checkpoint) -> None:
         "data": checkpoint.recipe.data.name,
         "bin_us": None if frames is None else frames.bin_us,
         "input_range": outcome.input_range,
-        "recipe": checkpoint.recipe.model_dump(mode="json", exclude_none=True),
+        "recipe": checkpoint.recipe.model_dump(mode="json", exclude_none=True, by_alias=True),
         "training": checkpoint.provenance,
         "accuracy": {
             "samples": outcome.samples,

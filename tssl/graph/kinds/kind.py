@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import Field
 
 from tssl.errors import ConfigError
 from tssl.geometry import Geometry, Shape
@@ -20,12 +22,19 @@ class LayerEntry(Entries):
     ----------
     type
         Its kind.
+    name
+        Its own name; its kind and number when None.
+    sources
+        ``from`` in a file: the layers before it that it listens to, or ``"input"``; what they send
+        adds up. The layer just before it when None.
     dropout
         Share of its outputs that is taken away in training, for all time steps of a sample; the
         others are raised in proportion.
     """
 
     type: str
+    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")] | None = None
+    sources: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(None, alias="from")
     dropout: Share = 0.0
 
 
