@@ -69,11 +69,51 @@ def by_hand(trained: Any, images: Tensor) -> dict[str, Tensor]:
             current = functional.conv2d(
                 flat, weight, None, node.geometry.stride, node.geometry.padding
             )
-        trace = lif_forward(
-            current.unflatten(0, arriving.shape[:2]), tau_m=5.0, tau_s=3.0, threshold=1.0
-        )
+        current = current.unflatten(0, arriving.shape[:2])
+        if "bias" in node.parameters:
+            bias = torch.from_numpy(trained.weights[f"{node.name}_bias"]).double()
+            current = current + bias.reshape(-1, *[1] * (current.dim() - 3))
+        trace = lif_forward(current, tau_m=5.0, tau_s=3.0, threshold=1.0)
         sent[node.name], spikes[node.name] = trace.psp, trace.spikes
     return spikes
+
+
+BIASED = [
+    conv(4, 3, padding=1, name="a", bias=True),
+    pool(2, name="p"),
+    dense(20, name="d", bias=True, recurrent=True),
+    dense(6, name="out", bias=True, **after("d")),
+]
+NETWORKS["biases"] = BIASED
+
+
+@pytest.mark.parametrize("steps", [1, STEPS])
+def test_biases_act_at_every_step(rng: np.random.Generator, steps: int) -> None:
+    """On the potential, past the synapse's filter, also where the input stays the same."""
+    trained = made(rng, [*BIASED[:2], dense(6, name="out", bias=True)])
+    integers = torch.from_numpy(rng.integers(-3, 16, (steps, 12, *SHAPE))).double() * QUANTUM
+    network = SpikingNetwork(trained.recipe, SHAPE, torch.Generator()).double()
+    network.load_weights(trained.weights)
+    found = network(integers[0] if steps == 1 else integers, record_all=True)
+    expected = by_hand(trained, integers.expand(STEPS, *integers.shape[1:]))
+    for name, spikes in expected.items():
+        assert 0 < spikes.mean() < 1, name
+        assert torch.equal(found.traces[name].spikes, spikes), name
+    found.output.psp.sum().backward()
+    for name in ("a_bias", "out_bias"):
+        gradient = network.weights[name].grad
+        assert gradient is not None
+        assert gradient.any()
+
+
+def test_biases_that_are_too_large_shrink_the_scale(rng: np.random.Generator) -> None:
+    trained = made(rng, [dense(9, bias=True)])
+    train = rng.integers(0, 16, (1, 5, int(np.prod(SHAPE))))
+    before = quantize(trained, LIMITS, train, (0, 15)).reports[0]
+    trained.weights["dense1_bias"][0] = 30.0
+    after_it = quantize(trained, LIMITS, train, (0, 15)).reports[0]
+    assert after_it.scale < before.scale
+    assert int(np.abs(after_it.layer.bias).max()) <= 4095
 
 
 @pytest.mark.parametrize("steps", [1, STEPS])
@@ -150,7 +190,7 @@ def test_a_branch_that_the_export_lost_is_noticed(rng: np.random.Generator) -> N
     assert difference.layer == "c"
 
 
-def branched_recipe(**training: Any) -> Recipe:
+def branched_recipe(*, bias: bool = False, **training: Any) -> Recipe:
     layers = [
         conv(6, 3, padding=1, name="a", weight_scale=4.0),
         conv(6, 3, padding=1, name="b", weight_scale=4.0),
@@ -159,18 +199,19 @@ def branched_recipe(**training: Any) -> Recipe:
     tables = {
         "name": "branched",
         "data": {"name": "rows"},
-        "network": {"layers": layers},
+        "network": {"layers": [{**layer, "bias": bias} for layer in layers]},
         "training": {"epochs": 8, "batch_size": 10, "lr": 0.01, **training},
     }
     return recipe_from_tables(tables, "test")
 
 
-def test_it_learns_and_resumes(tmp_path: Path) -> None:
-    whole = tiny.fit(tmp_path / "whole", branched_recipe())
+@pytest.mark.parametrize("bias", [False, True])
+def test_it_learns_and_resumes(tmp_path: Path, bias: bool) -> None:
+    whole = tiny.fit(tmp_path / "whole", branched_recipe(bias=bias))
     whole.fit(tiny.Watcher())
     assert whole.progress.metrics[-1].train_accuracy > 0.9
-    tiny.fit(tmp_path / "half", branched_recipe()).fit(tiny.Watcher(stop_after=20))
-    resumed = tiny.fit(tmp_path / "half", branched_recipe())
+    tiny.fit(tmp_path / "half", branched_recipe(bias=bias)).fit(tiny.Watcher(stop_after=20))
+    resumed = tiny.fit(tmp_path / "half", branched_recipe(bias=bias))
     resumed.fit(tiny.Watcher())
     for ours, theirs in zip(resumed.network.parameters(), whole.network.parameters(), strict=True):
         assert torch.equal(ours, theirs)

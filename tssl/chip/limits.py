@@ -18,12 +18,15 @@ class ChipLimits:
         Bits of a graded input spike; 0 when the chip sends only binary spikes.
     max_delay
         Largest synaptic delay in time steps.
+    bias_bits
+        Bits of the signed mantissa that is added to the membrane potential at every step.
     """
 
     weight_bits: int
     threshold_bits: int
     graded_spike_bits: int
     max_delay: int
+    bias_bits: int = 13
 
     @property
     def largest_weight(self) -> int:
@@ -39,6 +42,11 @@ class ChipLimits:
     def largest_threshold(self) -> int:
         """Largest threshold mantissa."""
         return (1 << self.threshold_bits) - 1
+
+    @property
+    def largest_bias(self) -> int:
+        """Largest magnitude of a bias that exists with both signs."""
+        return (1 << (self.bias_bits - 1)) - 1
 
     @property
     def largest_graded_spike(self) -> int:

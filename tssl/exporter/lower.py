@@ -62,12 +62,15 @@ class Stage:
         From each layer of neurons that it hears, through pools or not; what they give adds up.
     recurrent
         ``(neurons, neurons)`` among the neurons themselves, or None.
+    bias
+        ``(neurons,)``, of maps ``(channels,)``, in units of the membrane potential; or None.
     """
 
     name: str
     neuron: Lif
     arriving: tuple[Arrival, ...]
     recurrent: Floats | None = None
+    bias: Floats | None = None
 
     @property
     def largest_weight(self) -> float:
@@ -129,7 +132,11 @@ def _stage(graph: Graph, node: Node, neuron: Lif, weights: Mapping[str, NDArray[
             )
             arriving.append(arrival if pool is None else merge_pool(pool, arrival, node.name))
     return Stage(
-        name=node.name, neuron=neuron, arriving=tuple(arriving), recurrent=arrays.get("recurrent")
+        name=node.name,
+        neuron=neuron,
+        arriving=tuple(arriving),
+        recurrent=arrays.get("recurrent"),
+        bias=arrays.get("bias"),
     )
 
 

@@ -195,10 +195,13 @@ class _Fitter:
         largest = self.stage.largest_weight
         if largest == 0:
             raise RangeError(f"layer {self.stage.name}: all weights are zero; train it again")
-        return min(
+        scales = [
             self.limits.largest_weight / largest,
             self.limits.largest_threshold / self.stage.neuron.threshold,
-        )
+        ]
+        if self.stage.bias is not None and self.stage.bias.any():
+            scales.append(self.limits.largest_bias / float(np.abs(self.stage.bias).max()))
+        return min(scales)
 
     def _layer(self, scale: float) -> Layer:
         weights = self._weights(scale)
@@ -221,7 +224,24 @@ class _Fitter:
         if self.stage.recurrent is not None:
             own = DenseSynapses(weight=self._rounded(self.stage.recurrent, scale))
             connections.append(Connection(source=self.stage.name, synapses=own))
-        return Layer(name=self.stage.name, connections=tuple(connections), neuron=neuron)
+        return Layer(
+            name=self.stage.name,
+            connections=tuple(connections),
+            neuron=neuron,
+            bias=self._bias(scale),
+        )
+
+    def _bias(self, scale: float) -> IntArray:
+        if self.stage.bias is None:
+            return np.zeros((), np.int64)
+        bias = np.rint(self.stage.bias * scale).astype(np.int64)
+        largest = int(np.abs(bias).max())
+        if largest > self.limits.largest_bias:
+            raise RangeError(
+                f"layer {self.stage.name}: a bias of {largest}; the target holds at most "
+                f"{self.limits.largest_bias}"
+            )
+        return bias
 
     def _rounded(self, weight: Floats, scale: float) -> IntArray:
         """Round to the chip's grid: with both signs, its lowest bit is the sign."""

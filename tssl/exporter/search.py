@@ -70,9 +70,10 @@ def reference_spikes(
     drive = np.broadcast_to(drive, (time_steps, *drive.shape[1:]))
     current, voltage = np.zeros(drive.shape[1:]), np.zeros(drive.shape[1:])
     spikes = np.zeros(drive.shape, bool)
+    bias = 0.0 if stage.bias is None else stage.bias.repeat(drive.shape[2] // len(stage.bias))
     for step in range(time_steps):
         current = (1 - 1 / stage.neuron.tau_s) * current + drive[step]
-        voltage = (1 - 1 / stage.neuron.tau_m) * voltage + current
+        voltage = (1 - 1 / stage.neuron.tau_m) * voltage + current + bias
         spikes[step] = voltage > stage.neuron.threshold
         voltage[spikes[step]] = 0.0
     return spikes

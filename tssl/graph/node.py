@@ -19,7 +19,8 @@ class Parameter(NamedTuple):
     name
         In checkpoints; unique in a network.
     shape
-        Dense ``(neurons, inputs)``, convolution ``(O, C / groups, kh, kw)``.
+        Dense ``(neurons, inputs)``, convolution ``(O, C / groups, kh, kw)``; biases
+        ``(neurons,)`` or ``(O,)``.
     """
 
     name: str
@@ -41,7 +42,7 @@ class Node:
     neuron
         Of every neuron of the layer; None for a layer without neurons, a linear map.
     parameters
-        By role: ``weight``, and ``recurrent`` for synapses among the layer's own neurons.
+        By role: ``weight``, ``recurrent`` for synapses among the layer's own neurons, ``bias``.
     geometry
         Of its windows, if it has some.
     gain

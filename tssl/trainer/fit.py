@@ -338,7 +338,8 @@ def _check_plan(recipe: Recipe, graph: Graph, plan: ChipPlan | None, device: str
     problem = plan_problem(graph)
     if problem is not None:
         raise ConfigError(
-            f"training.forward = 'chip': {problem}; only chains of feed-forward layers can be"
+            f"training.forward = 'chip': {problem}; only chains of feed-forward layers without "
+            "biases can be"
         )
     if plan is None:
         raise ConfigError(

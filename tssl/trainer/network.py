@@ -91,7 +91,10 @@ class SpikingNetwork(nn.Module):
         self._tau_s = recipe.network.tau_s
         self.weights = nn.ParameterDict()
         for node in self.graph:
-            for name, shape in node.parameters.values():
+            for role, (name, shape) in node.parameters.items():
+                if role == "bias":
+                    self.weights[name] = nn.Parameter(torch.zeros(shape))
+                    continue
                 initial = initial_weight(shape, generator)
                 self.weights[name] = nn.Parameter(initial * node.weight_scale)
 
@@ -118,7 +121,9 @@ class SpikingNetwork(nn.Module):
                 signal, constant = sum_pool(arriving.psp, _pool(node)), arriving.constant
             else:
                 current = weighted(arriving.psp, self._weight(node), node.geometry, factors)
-                neurons = self._neurons(block, node.neuron, arriving.constant, record_all)
+                driving = self._biased(node, _Sent(current, arriving.constant))
+                current, constant = driving.psp, driving.constant
+                neurons = self._neurons(block, node.neuron, constant, record_all)
                 activity = result.activity[node.name] = Activity()
                 trace = result.traces[node.name] = self.rule(current, neurons, activity)
                 signal, constant = trace.psp, 0
@@ -138,8 +143,16 @@ class SpikingNetwork(nn.Module):
         total = sum((way.psp for way in ways[1:]), start=ways[0].psp)
         return _Sent(total, ways[0].constant)
 
+    def _biased(self, node: Node, current: _Sent) -> _Sent:
+        """Add the biases of a layer, which no synapse filters, to its current at every step."""
+        if "bias" not in node.parameters:
+            return current
+        bias = self.weights[node.parameters["bias"].name]
+        maps = (-1, *[1] * (len(node.output_shape) - 1))
+        return _Sent(self._over_time(current) + bias.view(maps))
+
     def _over_time(self, way: _Sent) -> Tensor:
-        """Return the potentials of what a layer sends, step by step."""
+        """Return what follows the time course of potentials, step by step."""
         if not way.constant:
             return way.psp
         return constant_over_time(way.psp, way.constant, tau_s=self._tau_s)

@@ -1,6 +1,7 @@
 """From a loss to better weights: backward, clip, AdamW, clamp, and the learning rate."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -9,10 +10,16 @@ from tssl.spec import TrainingSpec
 
 
 def make_optimizer(network: nn.Module, training: TrainingSpec) -> torch.optim.Optimizer:
-    """Return AdamW with the recipe's settings, all its arithmetic in one pass over the weights."""
-    return torch.optim.AdamW(
-        network.parameters(), lr=training.lr, weight_decay=training.weight_decay, fused=True
-    )
+    """Return AdamW with the recipe's settings, all its arithmetic in one pass over the weights.
+
+    Biases, which have one axis, do not decay.
+    """
+    weights = [each for each in network.parameters() if each.dim() > 1]
+    biases = [each for each in network.parameters() if each.dim() == 1]
+    groups: list[dict[str, Any]] = [{"params": weights}]
+    if biases:
+        groups.append({"params": biases, "weight_decay": 0.0})
+    return torch.optim.AdamW(groups, lr=training.lr, weight_decay=training.weight_decay, fused=True)
 
 
 def learning_rate(training: TrainingSpec, epoch: int) -> float:
@@ -40,5 +47,6 @@ def optimizer_step(
     optimizer.step()
     with torch.no_grad():
         for weight in network.parameters():
-            weight.clamp_(-training.weight_limit, training.weight_limit)
+            if weight.dim() > 1:
+                weight.clamp_(-training.weight_limit, training.weight_limit)
     return float(norm)

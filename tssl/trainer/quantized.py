@@ -35,6 +35,8 @@ class _Layer(NamedTuple):
     node: Node
     weight: NDArray[Any]
     recurrent: Tensor | None
+    bias: Tensor | float
+    """Mantissa for each neuron, or map."""
     threshold: float
     current_decay: float
     voltage_decay: float
@@ -116,12 +118,20 @@ def _layers(
             node=node,
             weight=arrays["weight"],
             recurrent=None if own is None else _on_grid(own, *factors),
+            bias=_bias(arrays.get("bias"), scales[name], len(node.output_shape)),
             threshold=round(scales[name] * neuron.threshold),
             current_decay=round(_DECAY / neuron.tau_s),
             voltage_decay=round(_DECAY / neuron.tau_m),
             factors=factors,
         )
     return layers
+
+
+def _bias(bias: NDArray[Any] | None, scale: float, dimensions: int) -> Tensor | float:
+    if bias is None:
+        return 0.0
+    mantissa = torch.round(torch.from_numpy(bias.astype(np.float64)) * scale)
+    return mantissa.reshape(-1, *[1] * (dimensions - 1))
 
 
 def _on_grid(weight: NDArray[Any], gain: float, scale: float, largest: int) -> Tensor:
@@ -203,6 +213,7 @@ def _neurons(activation: Tensor, layer: _Layer) -> tuple[Tensor, Tensor]:
         current = torch.trunc(current * (_DECAY - layer.current_decay) / _DECAY)
         current = _wrap(current + _SHIFT * arriving)
         voltage = torch.trunc(voltage * (_DECAY - layer.voltage_decay) / _DECAY) + current
+        voltage = voltage + _SHIFT * layer.bias
         voltage = voltage.clamp(1 - _LIMIT, _LIMIT - 1)
         fired = voltage > _SHIFT * layer.threshold
         voltage = voltage.masked_fill(fired, 0.0)

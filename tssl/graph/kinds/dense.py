@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tssl.graph.kinds.kind import Kind, NeuronEntry, Place
+from tssl.graph.kinds.kind import Kind, NeuronEntry, Place, with_bias
 from tssl.graph.node import Node, Parameter
 from tssl.settings import Positive
 
@@ -29,6 +29,10 @@ class DenseEntry(NeuronEntry):
 
 def _node(entry: DenseEntry, place: Place) -> Node:
     own = Parameter(f"{place.name}_recurrent", (entry.neurons, entry.neurons))
+    parameters = {
+        "weight": Parameter(place.name, (entry.neurons, math.prod(place.shape))),
+        **({"recurrent": own} if entry.recurrent else {}),
+    }
     return Node(
         name=place.name,
         kind=entry.type,
@@ -36,10 +40,7 @@ def _node(entry: DenseEntry, place: Place) -> Node:
         input_shape=place.shape,
         output_shape=(entry.neurons,),
         neuron=replace(place.neuron, threshold=entry.threshold or place.neuron.threshold),
-        parameters={
-            "weight": Parameter(place.name, (entry.neurons, math.prod(place.shape))),
-            **({"recurrent": own} if entry.recurrent else {}),
-        },
+        parameters=with_bias(entry, place.name, parameters, entry.neurons),
         dropout=entry.dropout,
         weight_scale=entry.weight_scale,
     )

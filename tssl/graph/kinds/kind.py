@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tssl.errors import ConfigError
 from tssl.geometry import Geometry, Shape
-from tssl.graph.node import Node
+from tssl.graph.node import Node, Parameter
 from tssl.neurons import Lif
 from tssl.settings import Above0, Entries, Share
 
@@ -45,11 +45,15 @@ class NeuronEntry(LayerEntry):
     ----------
     threshold
         Of its neurons; the network's when None.
+    bias
+        Whether a trained number is added to the membrane potential at every step: one for each
+        neuron, or for each map of a convolution. It begins at zero.
     weight_scale
         Factor of its initial weights.
     """
 
     threshold: Above0 | None = None
+    bias: Annotated[bool, Field(strict=True)] = False
     weight_scale: Above0 = 1.0
 
 
@@ -94,6 +98,15 @@ class Kind:
     has_neurons: bool = True
     needs_image: bool = False
     gives_image: bool = False
+
+
+def with_bias(
+    entry: NeuronEntry, name: str, parameters: dict[str, Parameter], biases: int
+) -> dict[str, Parameter]:
+    """Return the parameters of a layer with its biases, if it has some."""
+    if not entry.bias:
+        return parameters
+    return {**parameters, "bias": Parameter(f"{name}_bias", (biases,))}
 
 
 def sliding(geometry: Geometry, place: Place, channels: int) -> Shape:
