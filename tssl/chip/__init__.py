@@ -24,6 +24,7 @@ from tssl.chip.numbers import (
     IntArray,
     SpikeArray,
 )
+from tssl.chip.relays import depths, with_relays
 from tssl.chip.synapses import recurrent_storage_problem, storage_problem
 
 __all__ = [
@@ -56,9 +57,11 @@ __all__ = [
     "cuba_run",
     "cuba_step",
     "dense_layer",
+    "depths",
     "driven_current",
     "driven_voltage",
     "neuron_steps",
     "recurrent_storage_problem",
     "storage_problem",
+    "with_relays",
 ]
