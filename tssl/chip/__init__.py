@@ -11,7 +11,7 @@ from tssl.chip.cuba import (
     driven_current,
     driven_voltage,
 )
-from tssl.chip.layers import INTEGRATOR, Layer, Step, conv_layer, dense_layer, neuron_steps
+from tssl.chip.layers import INTEGRATOR, Layer, Step, conv_layer, dense_layer, named, neuron_steps
 from tssl.chip.limits import ChipLimits
 from tssl.chip.network import INPUT, ChipNetwork, Encoding, InputLayer
 from tssl.chip.numbers import (
@@ -60,6 +60,7 @@ __all__ = [
     "depths",
     "driven_current",
     "driven_voltage",
+    "named",
     "neuron_steps",
     "recurrent_storage_problem",
     "storage_problem",

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tssl.chip import (
     INTEGRATOR,
     ChipNetwork,
+    Connection,
     ConvSynapses,
     CubaNeuron,
     DenseSynapses,
@@ -26,10 +27,14 @@ from tssl.files import written
 from tssl.geometry import Geometry, Shape
 from tssl.netx.rules import (
     ATTRIBUTE,
+    CONNECTION,
     FORMAT_VERSION,
+    GRAPH,
+    MAP_SHAPE,
     NAME,
     NEURON_KEYS,
     SEAL,
+    SOURCE,
     check_bias,
     check_geometry,
     check_recurrent_storage,
@@ -39,7 +44,9 @@ from tssl.netx.rules import (
 
 
 def write(path: Path, network: ChipNetwork, notes: dict[str, Any] | None = None) -> None:
-    """Write a network so that lava-dl's ``netx.hdf5.Network`` reads it.
+    """Write a network so that lava-dl's ``netx.hdf5.Network`` reads it, or refuses it.
+
+    It refuses networks that are no chains; tssl runs them on Lava.
 
     Parameters
     ----------
@@ -53,8 +60,6 @@ def write(path: Path, network: ChipNetwork, notes: dict[str, Any] | None = None)
     OutputError
         When the file cannot be written.
     """
-    if not network.is_chain:
-        raise UnsupportedLayerError(f"network {network.name}: a .net file holds only chains")
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver="v108") as file:  # from then on, its tables have checksums
         document = json.dumps(_own_document(network, notes or {}), sort_keys=True)
@@ -62,17 +67,8 @@ def write(path: Path, network: ChipNetwork, notes: dict[str, Any] | None = None)
         file.attrs[SEAL] = np.bytes_(seal(document, network.digest))
         entries = file.create_group("layer")
         _write_input(_next_entry(entries, "input"), network.input)
-        shape = network.input.shape
-        for layer in network.layers:
-            wanted = layer.synapses.input_shape
-            if len(wanted) == 1 and len(shape) > 1:
-                _next_entry(entries, "flatten")
-            elif len(wanted) > 1 and wanted != shape:
-                raise UnsupportedLayerError(
-                    f"layer {layer.name}: reads {shape} as {wanted}, which a .net file cannot say"
-                )
-            _write_layer(entries, layer)
-            shape = layer.output_shape
+        write_layers = _write_graph if is_graph(network) else _write_chain
+        write_layers(entries, network)
     with written(path) as temporary:
         temporary.write_bytes(buffer.getvalue())
 
@@ -100,20 +96,18 @@ def _write_input(entry: h5py.Group, layer: InputLayer) -> None:
 
 
 def kind_of(layer: Layer) -> str:
-    """Return what netx calls a layer with one source.
+    """Return what netx calls a layer, or the kinds of its connections, joined by ``+``."""
+    kinds = _kinds(layer)
+    return _KINDS.get(kinds) or " + ".join(_KINDS[kind,] for kind in kinds)
 
-    Raises
-    ------
-    UnsupportedLayerError
-        When it has no word for it.
-    """
-    kinds = tuple(type(each.synapses) for each in layer.connections)
-    if kinds not in _KINDS:
-        shown = ", ".join(kind.__name__ for kind in kinds)
-        raise UnsupportedLayerError(
-            f"layer {layer.name}: a .net file has no kind of layer with {shown}"
-        )
-    return _KINDS[kinds]
+
+def is_graph(network: ChipNetwork) -> bool:
+    """Return whether a network is more than a chain of layers that netx has words for."""
+    return not network.is_chain or any(_kinds(layer) not in _KINDS for layer in network.layers)
+
+
+def _kinds(layer: Layer) -> tuple[type[Synapses], ...]:
+    return tuple(type(each.synapses) for each in layer.connections)
 
 
 _KINDS: dict[tuple[type[Synapses], ...], str] = {
@@ -123,21 +117,62 @@ _KINDS: dict[tuple[type[Synapses], ...], str] = {
 }
 
 
+def _write_chain(entries: h5py.Group, network: ChipNetwork) -> None:
+    shape = network.input.shape
+    for layer in network.layers:
+        wanted = layer.synapses.input_shape
+        if len(wanted) == 1 and len(shape) > 1:
+            _next_entry(entries, "flatten")
+        elif len(wanted) > 1 and wanted != shape:
+            raise UnsupportedLayerError(
+                f"layer {layer.name}: reads {shape} as {wanted}, which a .net file cannot say"
+            )
+        _write_layer(entries, layer)
+        shape = layer.output_shape
+
+
 def _write_layer(entries: h5py.Group, layer: Layer) -> None:
     kind, synapses = kind_of(layer), layer.synapses
     entry = _next_entry(entries, kind)
-    entry.attrs[NAME] = np.bytes_(layer.name.encode())
-    entry["shape"] = np.array(layer.output_shape, np.int64)
+    _write_neurons(entry, layer, always=kind == "conv")
     entry["weight"] = _compact(synapses.weight)
-    if layer.neuron != INTEGRATOR or kind == "conv":
-        _write_neuron(entry, layer.neuron, layer.output_shape)
-    if layer.bias.any():
-        check_bias(f"layer {layer.name}: the bias", layer.bias)
-        entry["bias"] = _in_lavas_order(layer.bias, layer.output_shape)
     if isinstance(synapses, ConvSynapses):
         _write_geometry(entry, layer.name, synapses.geometry)
     elif isinstance(synapses, DenseSynapses):
         _write_dense(entry, layer, synapses)
+
+
+def _write_graph(entries: h5py.Group, network: ChipNetwork) -> None:
+    for layer in network.layers:
+        entry = _next_entry(entries, GRAPH)
+        _write_neurons(entry, layer, always=True)
+        connections = entry.create_group(CONNECTION)
+        for each in layer.connections:
+            _write_connection(_next_entry(connections, _KINDS[type(each.synapses),]), layer, each)
+
+
+def _write_connection(entry: h5py.Group, layer: Layer, connection: Connection) -> None:
+    synapses = connection.synapses
+    entry.attrs[SOURCE] = np.bytes_(connection.source.encode())
+    entry["weight"] = _compact(synapses.weight)
+    if isinstance(synapses, ConvSynapses):
+        entry[MAP_SHAPE] = np.array(synapses.map_shape, np.int64)
+        _write_geometry(entry, layer.name, synapses.geometry)
+    elif isinstance(synapses, DenseSynapses):
+        check_storage(layer.name, synapses.weight)
+        if synapses.delay is not None:
+            entry["delay"] = synapses.delay
+
+
+def _write_neurons(entry: h5py.Group, layer: Layer, *, always: bool) -> None:
+    """Write name, shape, neurons and biases; those that only integrate, netx need not be told."""
+    entry.attrs[NAME] = np.bytes_(layer.name.encode())
+    entry["shape"] = np.array(layer.output_shape, np.int64)
+    if always or layer.neuron != INTEGRATOR:
+        _write_neuron(entry, layer.neuron, layer.output_shape)
+    if layer.bias.any():
+        check_bias(f"layer {layer.name}: the bias", layer.bias)
+        entry["bias"] = _in_lavas_order(layer.bias, layer.output_shape)
 
 
 def _write_neuron(entry: h5py.Group, neuron: CubaNeuron, shape: Shape) -> None:
