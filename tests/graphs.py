@@ -39,6 +39,16 @@ def sew_net(rng: np.random.Generator) -> ChipNetwork:
     return ChipNetwork(name="sew", input=InputLayer(shape=(2, 6, 5)), layers=layers)
 
 
+def skipped_input_net(rng: np.random.Generator) -> ChipNetwork:
+    """Maps that enter twice, as maps and through a relay; and a convolution that hears itself."""
+    network = sew_net(rng)
+    first, second, third = network.layers
+    own = DenseSynapses(weight=weights(rng, 120, 120) - 40)
+    loop = Connection(source="conv2", synapses=own)
+    second = replace(second, connections=(*second.connections, *first.connections, loop))
+    return replace(network, name="skipped", layers=(first, second, third))
+
+
 def graph_net(rng: np.random.Generator) -> ChipNetwork:
     """Two to six layers, each of which listens to any earlier ones, in any way."""
     shape: Shape = tuple(int(size) for size in rng.integers((1, 3, 3), (3, 6, 6)))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.graphs import graph_inputs, graph_net, sew_net
+from tests.graphs import graph_inputs, graph_net, sew_net, skipped_input_net
 from tests.lava_runtime.networks import MAKERS, NEURON, weights
 from tests.lava_runtime.test_lava_sim import assert_same, inputs, run_all
 from tssl import netx
@@ -45,9 +45,10 @@ def test_a_chain_built_in_both_ways_does_the_same(rng, maker):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_residual_block(rng, workers):
+@pytest.mark.parametrize("maker", [sew_net, skipped_input_net])
+def test_a_residual_block(rng, workers, maker):
     """conv3 hears conv2 and conv1 through the same weights; samples follow like beads."""
-    network = sew_net(rng)
+    network = maker(rng)
     train = rng.integers(0, 2, (8, 5, 60))
     recording = run_all(LavaSim(workers=workers), network, train, 8)
     assert set(recording.trains) == {"conv1", "conv2", "conv3"}

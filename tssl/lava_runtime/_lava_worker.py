@@ -380,11 +380,14 @@ class Network:
     ----------
     process
         The one through which Lava runs them all.
+    input_shape
+        Of a step of input: lava-dl's (W, H, C), or flat.
     entrances
         Ports that read the input; none where input neurons make it.
     """
 
     process: Foreign
+    input_shape: tuple[int, ...]
     entrances: list[Foreign]
     layers: list[Layer]
 
@@ -422,7 +425,7 @@ def build_chain(job: Job) -> Network:
         arriving = [block.synapse] if hasattr(block, "synapse") else []
         own = [block.synapse_rec] if hasattr(block, "synapse_rec") else []
         layers.append(Layer(block.neuron, block.out, depth, arriving, own))
-    return Network(network, [] if job.block else [network.inp], layers)
+    return Network(network, network.inp.shape, [] if job.block else [network.inp], layers)
 
 
 def build_graph(job: Job) -> Network:
@@ -436,6 +439,7 @@ def build_graph(job: Job) -> Network:
     entrances = []
     with h5py.File(job.net, "r") as file:
         first, *entries = children(file["layer"])
+        size = int(np.prod(first["shape"][()]))
         if job.block:
             neuron = neurons(job, first, 0)
             layers["input"] = Layer(neuron, neuron.s_out, 0, [], [])
@@ -455,7 +459,7 @@ def build_graph(job: Job) -> Network:
                 else:
                     join(layers[source].out, synapse.s_in)
     built = list(layers.values())
-    return Network(built[0].neuron, entrances, built)
+    return Network(built[0].neuron, (size,), entrances, built)
 
 
 def children(group: Foreign) -> list[Foreign]:
@@ -570,7 +574,7 @@ class Simulation:
         entrances = self.network.entrances
         if not entrances:
             return
-        shape = entrances[0].shape
+        shape = self.network.input_shape
         source = RingBuffer(data=np.zeros((*shape, 1)))
         source.proc_params["feed"] = Feed(self.job, self.train, shape)
         if self.job.hardware:
@@ -762,8 +766,10 @@ def end_children() -> None:
         child.kill()
 
 
-def check_hardware() -> None:
-    """Raise when this machine cannot run on Loihi 2."""
+def check_hardware(job: Job) -> None:
+    """Raise when this machine cannot run a job on Loihi 2."""
+    if job.graph:
+        raise HardwareError("networks that are no chains run on Lava's simulator only")
     if importlib.util.find_spec("lava.utils.loihi2_profiler") is None:
         raise HardwareError(
             "Intel's lava-loihi extension is not installed; it and a Loihi 2 board come "
@@ -830,7 +836,7 @@ def main(folder: Path) -> None:
     sys.excepthook = hook
     job = Job(**json.loads((folder / "job.json").read_text(encoding="utf-8")))
     if job.hardware:
-        check_hardware()
+        check_hardware(job)
     sys.meta_path.insert(0, WithoutTorch)
     import_lava()
     Simulation(job, folder).run()

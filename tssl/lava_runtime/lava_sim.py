@@ -183,7 +183,7 @@ class _Crew:
         self._start = functools.partial(
             Worker, settings, network, time_steps=time_steps, deadline=deadline
         )
-        bytes_per_sample = max(1, time_steps * sum(layer.neurons for layer in network.layers))
+        bytes_per_sample = max(1, time_steps * network.neurons)
         self._chunk = max(1, _CHUNK_BYTES // bytes_per_sample)
         share = -(-train.shape[1] // settings.workers)
         self._size = max(1, min(share, _JOB_BYTES // settings.workers // bytes_per_sample))
