@@ -60,6 +60,13 @@ def write(path: Path, network: ChipNetwork, notes: dict[str, Any] | None = None)
     OutputError
         When the file cannot be written.
     """
+    content = as_bytes(network, notes)
+    with written(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def as_bytes(network: ChipNetwork, notes: dict[str, Any] | None = None) -> bytes:
+    """Return what :func:`write` puts into a file; its errors, too."""
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver="v108") as file:  # from then on, its tables have checksums
         document = json.dumps(_own_document(network, notes or {}), sort_keys=True)
@@ -69,8 +76,7 @@ def write(path: Path, network: ChipNetwork, notes: dict[str, Any] | None = None)
         _write_input(_next_entry(entries, "input"), network.input)
         write_layers = _write_graph if is_graph(network) else _write_chain
         write_layers(entries, network)
-    with written(path) as temporary:
-        temporary.write_bytes(buffer.getvalue())
+    return buffer.getvalue()
 
 
 def _own_document(network: ChipNetwork, notes: dict[str, Any]) -> dict[str, Any]:
