@@ -138,14 +138,14 @@ def _write_chain(entries: h5py.Group, network: ChipNetwork) -> None:
 
 
 def _write_layer(entries: h5py.Group, layer: Layer) -> None:
-    kind, synapses = kind_of(layer), layer.synapses
+    kind = kind_of(layer)
     entry = _next_entry(entries, kind)
     _write_neurons(entry, layer, always=kind == "conv")
-    entry["weight"] = _compact(synapses.weight)
-    if isinstance(synapses, ConvSynapses):
-        _write_geometry(entry, layer.name, synapses.geometry)
-    elif isinstance(synapses, DenseSynapses):
-        _write_dense(entry, layer, synapses)
+    _write_synapses(entry, layer.name, layer.synapses)
+    if kind == "dense":
+        check_storage(layer.name, layer.synapses.weight)
+    elif kind == "dense_rec":
+        _write_recurrence(entry, layer)
 
 
 def _write_graph(entries: h5py.Group, network: ChipNetwork) -> None:
@@ -154,20 +154,18 @@ def _write_graph(entries: h5py.Group, network: ChipNetwork) -> None:
         _write_neurons(entry, layer, always=True)
         connections = entry.create_group(CONNECTION)
         for each in layer.connections:
-            _write_connection(_next_entry(connections, _KINDS[type(each.synapses),]), layer, each)
+            kind = _KINDS[type(each.synapses),]
+            _write_connection(_next_entry(connections, kind), layer.name, each)
 
 
-def _write_connection(entry: h5py.Group, layer: Layer, connection: Connection) -> None:
-    synapses = connection.synapses
+def _write_connection(entry: h5py.Group, name: str, connection: Connection) -> None:
     entry.attrs[SOURCE] = np.bytes_(connection.source.encode())
-    entry["weight"] = _compact(synapses.weight)
-    if isinstance(synapses, ConvSynapses):
-        entry[MAP_SHAPE] = np.array(synapses.map_shape, np.int64)
-        _write_geometry(entry, layer.name, synapses.geometry)
-    elif isinstance(synapses, DenseSynapses):
-        check_storage(layer.name, synapses.weight)
-        if synapses.delay is not None:
-            entry["delay"] = synapses.delay
+    synapses = connection.synapses
+    _write_synapses(entry, name, synapses)
+    if synapses.geometry is None:
+        check_storage(name, synapses.weight)
+    else:
+        entry[MAP_SHAPE] = np.array(synapses.input_shape, np.int64)
 
 
 def _write_neurons(entry: h5py.Group, layer: Layer, *, always: bool) -> None:
@@ -193,20 +191,23 @@ def _in_lavas_order(values: IntArray, shape: Shape) -> IntArray:
     return np.ascontiguousarray(values.reshape(shape).transpose())
 
 
-def _write_dense(entry: h5py.Group, layer: Layer, synapses: DenseSynapses) -> None:
-    if synapses.delay is not None:
+def _write_synapses(entry: h5py.Group, name: str, synapses: Synapses) -> None:
+    entry["weight"] = _compact(synapses.weight)
+    if synapses.geometry is not None:
+        _write_geometry(entry, name, synapses.geometry)
+    elif isinstance(synapses, DenseSynapses) and synapses.delay is not None:
         entry["delay"] = synapses.delay
-    for each in layer.own:
-        own = each.synapses.weight
-        if synapses.delay is not None:
-            raise UnsupportedLayerError(
-                f"layer {layer.name}: delays in dense_rec, with which Lava fails or computes "
-                "other weights"
-            )
-        check_recurrent_storage(layer.name, synapses.weight, own)
-        entry["weight_rec"] = _compact(own)
-    if not layer.own:
-        check_storage(layer.name, synapses.weight)
+
+
+def _write_recurrence(entry: h5py.Group, layer: Layer) -> None:
+    (own,) = layer.own
+    if "delay" in entry:
+        raise UnsupportedLayerError(
+            f"layer {layer.name}: delays in dense_rec, with which Lava fails or computes "
+            "other weights"
+        )
+    check_recurrent_storage(layer.name, layer.synapses.weight, own.synapses.weight)
+    entry["weight_rec"] = _compact(own.synapses.weight)
 
 
 def _write_geometry(entry: h5py.Group, name: str, geometry: Geometry) -> None:
