@@ -181,6 +181,13 @@ def test_damage_is_named_in_one_line(rng, tmp_path, case):
     assert "\n" not in str(raised.value)
 
 
+def test_a_chain_that_lists_its_connections(rng, tmp_path):
+    """lava-dl runs it by its own form only; without the second source it is a chain."""
+    path = spoiled(tmp_path / "n.net", sew_net(rng), put(f"{CONV3}/1", None))
+    with pytest.raises(UnsupportedLayerError, match=f"{path}: .*that are a chain"):
+        netx.read(path)
+
+
 def test_altered_weights_are_noticed(rng, tmp_path):
     path = tmp_path / "n.net"
     netx.write(path, sew_net(rng))

@@ -40,6 +40,7 @@ from tssl.netx.rules import (
     kernels,
     seal,
 )
+from tssl.netx.writer import is_graph
 
 _READ_OUT = "average"  # lava-dl writes it last, as a note to itself, and cannot load it
 _DAMAGE = (RangeError, *hdf5.DAMAGE)
@@ -139,17 +140,28 @@ def _network(
             where = f"layer/{position}"
             reader.add(position, entry, last=position == len(entries) - 1)
         where = "layer"
-        return ChipNetwork(
+        network = ChipNetwork(
             name=str(document.get("name", printable(path.stem))),
             input=reader.input_layer(),
             layers=tuple(reader.layers),
             encoding=encoding,
             time_steps=time_steps,
         )
+        if any(hdf5.member(entry, CONNECTION) is not None for entry in entries):
+            _check_form(network)
+        return network
     except UnsupportedLayerError as error:
         raise UnsupportedLayerError(f"{path}: {error}") from error
     except _DAMAGE as error:
         raise NetFileError(f"{path}: key '{where}' cannot be understood: {error}") from error
+
+
+def _check_form(network: ChipNetwork) -> None:
+    """Refuse a chain that lists its connections: Lava runs it by its other form, or not at all."""
+    if not is_graph(network):
+        raise UnsupportedLayerError(
+            "lists the connections of layers that are a chain; store it in the form of lava-dl"
+        )
 
 
 def _own_settings(path: Path, document: dict[str, Any]) -> tuple[Encoding | None, int | None]:
