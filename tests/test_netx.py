@@ -747,8 +747,6 @@ def test_what_cannot_be_written(rng, tmp_path):
     path = tmp_path / "new.net"
     network = golden_network()
     conv, hidden, last = network.layers
-    graph = (conv, hidden, replace(hidden, name="skip"))
-    not_written(path, replace(network, layers=graph), "only chains")
     heavy = reconnected(hidden, weight=hidden.synapses.weight * 2)
     not_written(path, replace(network, layers=(conv, heavy, last)), "layer dense2: .*clips")
     biased = replace(hidden, bias=np.array([0, 0, 40_000]))

@@ -253,6 +253,12 @@ def show_proof(output: Output, proof: Mapping[str, Any]) -> None:
 
 def show_loading(output: Output, lava_dl: Mapping[str, Any]) -> None:
     """Write the Python that loads a network with lava-dl alone."""
+    if not lava_dl["lines"]:
+        output.line(
+            "lava-dl cannot load it: it is no chain of layers. tssl builds it from the processes "
+            "of lava-nc: `tssl run --backend sim`"
+        )
+        return
     output.line(
         "With lava-dl alone (the first two lines are for Python 3.11 and later and for numpy 2; "
         "`tssl lava shims > lava_worker.py` writes their file):"

@@ -35,6 +35,7 @@ from tests.datasets.test_cifar10 import CONTENTS as CIFAR_CONTENTS
 from tests.datasets.test_cifar10 import batch, put, small_source
 from tests.datasets.test_nmnist import FILES as RECORDINGS
 from tests.datasets.test_packed import tarred, zipped
+from tests.graphs import graph_net, sew_net, skipped_input_net
 from tests.lava_runtime.networks import MAKERS
 from tests.test_checkpoint import checkpoint
 from tests.trainer import tiny
@@ -113,6 +114,9 @@ def _problem(message: str) -> str:
 # ----------------------------------------------------------------------------- .net files
 
 
+NETWORKS = (*MAKERS, sew_net, graph_net, skipped_input_net)
+
+
 def kept_folder() -> Path:
     """Return a new folder that goes with the process."""
     folder = Path(tempfile.mkdtemp())
@@ -122,7 +126,7 @@ def kept_folder() -> Path:
 
 @cache
 def network(number: int) -> ChipNetwork:
-    made = MAKERS[number % len(MAKERS)](np.random.default_rng(7))
+    made = NETWORKS[number % len(NETWORKS)](np.random.default_rng(7))
     return replace(made, encoding=Encoding(offset=0.1, gain=15.0, quantum=1 / 15), time_steps=5)
 
 
@@ -152,21 +156,21 @@ def foreign(number: int) -> bytes:
 
 
 def spoil_sealed(rng: Rng, folder: Path) -> str:
-    number = int(rng.integers(len(MAKERS)))
+    number = int(rng.integers(len(NETWORKS)))
     (folder / "x.net").write_bytes(spoiled(sealed(number), rng))
     (folder / "number").write_text(str(number))
     return "bytes"
 
 
 def spoil_foreign(rng: Rng, folder: Path) -> str:
-    number = int(rng.integers(2 * len(MAKERS)))
+    number = int(rng.integers(2 * len(NETWORKS)))
     (folder / "x.net").write_bytes(spoiled(foreign(number), rng))
     return "bytes"
 
 
 def spoil_tree(rng: Rng, folder: Path) -> str:
     """Change the tree of a file as a tool would, which makes the seal wrong or takes it away."""
-    number = int(rng.integers(len(MAKERS)))
+    number = int(rng.integers(len(NETWORKS)))
     buffer = io.BytesIO(sealed(number))
     with h5py.File(buffer, "r+") as file:
         said = regrown(file, rng)

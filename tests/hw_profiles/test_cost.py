@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from tests.graphs import sew_net
 from tests.hw_profiles.networks import counts, dense
 from tests.layers import reconnected
 from tssl.chip import ChipNetwork, InputLayer, dense_layer
@@ -155,6 +156,18 @@ def test_deeper_layers_work_in_the_idle_steps():
     costs = report("loihi2", network, done)
     # steps 1 to 5 and 2 to 6 of 8: six with work, two without
     assert 1 / costs.throughput.value == pytest.approx(6 * 1.02e-6 + 2 * 200e-9)
+
+
+def test_relays_are_an_assumption_where_paths_differ_in_length(rng):
+    def relays(profile, network):
+        layers = len(network.layers)
+        done = counts(network, operations=[6] * layers, active=[2] * layers, spikes=[1] * layers)
+        items = report(profile, network, done).assumptions
+        return [item.statement for item in items if "Paths to a layer" in item.statement]
+
+    (statement,) = relays("loihi2", sew_net(rng))  # conv1 has 4 maps of 6 x 5
+    assert "The 120 neurons that repeat spikes" in statement
+    assert relays("loihi2", dense(4, 3, 3)) == []
 
 
 def test_shared_synapse_lists_are_an_assumption_where_they_matter():

@@ -29,7 +29,8 @@ def made(folder: Path, maker, rng: np.random.Generator, *, steps: int = 7) -> Pa
     expected = run_chunk(network, train, steps)
     assert all(spikes.any() for name, spikes in expected.trains.items() if name != "out")
     lines = loading_lines(network, "network.net", (0, 9))
-    write_bundle(folder / "bundle", folder / "net.net", network, train, expected, lines)
+    content = (folder / "net.net").read_bytes()
+    write_bundle(folder / "bundle", content, network, train, expected, lines)
     return folder / "bundle"
 
 

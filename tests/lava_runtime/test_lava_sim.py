@@ -34,7 +34,6 @@ from tssl.errors import (
     BackendUnavailableError,
     DataError,
     OutputError,
-    UnsupportedLayerError,
 )
 from tssl.lava_runtime import _lava_worker, lava_sim, worker
 from tssl.lava_runtime.compare import SPIKES, compare, first_difference
@@ -276,21 +275,6 @@ def test_input_neurons_need_constant_biases(rng):
 def test_too_large_inputs_are_refused(rng):
     with pytest.raises(DataError, match="32-bit"):
         list(LavaSim().run(dense_net(rng), np.full((1, 1, 9), 1 << 31), 4, lambda _: None))
-
-
-def test_graphs_are_refused(rng):
-    network = dense_net(rng)
-    skip = dense_layer(
-        name="d",
-        source="a",
-        weight=network.layers[1].synapses.weight,
-        neuron=network.layers[1].neuron,
-    )
-    graph = ChipNetwork(
-        name="graph", input=InputLayer(shape=(9,)), layers=(*network.layers, skip)
-    )  # fmt: skip
-    with pytest.raises(UnsupportedLayerError, match="chains only"):
-        list(LavaSim().run(graph, np.zeros((1, 1, 9), int), 4, lambda _: None))
 
 
 # --- faults ------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from tssl.chip.cuba import (
     driven_current,
     driven_voltage,
 )
-from tssl.chip.layers import INTEGRATOR, Layer, Step, conv_layer, dense_layer, neuron_steps
+from tssl.chip.layers import INTEGRATOR, Layer, Step, conv_layer, dense_layer, named, neuron_steps
 from tssl.chip.limits import ChipLimits
 from tssl.chip.network import INPUT, ChipNetwork, Encoding, InputLayer
 from tssl.chip.numbers import (
@@ -24,6 +24,7 @@ from tssl.chip.numbers import (
     IntArray,
     SpikeArray,
 )
+from tssl.chip.relays import depths, with_relays
 from tssl.chip.synapses import recurrent_storage_problem, storage_problem
 
 __all__ = [
@@ -56,9 +57,12 @@ __all__ = [
     "cuba_run",
     "cuba_step",
     "dense_layer",
+    "depths",
     "driven_current",
     "driven_voltage",
+    "named",
     "neuron_steps",
     "recurrent_storage_problem",
     "storage_problem",
+    "with_relays",
 ]

@@ -141,6 +141,11 @@ class ChipNetwork:
         return self.layers[-1]
 
     @property
+    def neurons(self) -> int:
+        """Number of neurons of all layers; those of the input are not among them."""
+        return sum(layer.neurons for layer in self.layers)
+
+    @property
     def is_chain(self) -> bool:
         """Whether every layer listens to the one before it, and perhaps to itself."""
         sources = [[each.source for each in layer.arriving] for layer in self.layers]

@@ -31,6 +31,7 @@ def inspect(output: Output, net: Path) -> None:
         [
             layer["layer"],
             layer["kind"],
+            layer["source"],
             _shape(layer["output_shape"]),
             layer["weights"],
             f"{layer['smallest_weight']}..{layer['largest_weight']}",
@@ -41,7 +42,17 @@ def inspect(output: Output, net: Path) -> None:
         ]
         for layer in document["layers"]
     ]
-    columns = ["layer", "kind", "shape", "weights", "range", "bits", "threshold", "decays u, v"]
+    columns = [
+        "layer",
+        "kind",
+        "source",
+        "shape",
+        "weights",
+        "range",
+        "bits",
+        "threshold",
+        "decays u, v",
+    ]
     title = f"{document['name']}: input {_shape(document['input_shape'])}"
     output.table(title, [*columns, "delay"], rows)
     if document["input_neuron"] is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tssl.chip import ChipNetwork
+from tssl.chip import ChipNetwork, with_relays
 from tssl.costs import Assumption, Kind
 from tssl.hw_profiles.capacity import relies_on_shared_lists
 from tssl.hw_profiles.energy import unpaid
@@ -164,6 +164,15 @@ def _of_network(profile: Profile, network: ChipNetwork) -> Iterator[Assumption]:
             "into their biases is not included.",
             kind="estimate",
             source="no profile has a price for it",
+        )
+    relayed = with_relays(network, binary_input=True)
+    repeating = relayed.neurons - network.neurons
+    if repeating:
+        yield Assumption(
+            statement=f"Paths to a layer differ in length. The {repeating} neurons that repeat "
+            "spikes a step later on Lava's simulator are not counted.",
+            kind="estimate",
+            source="a chip may delay the spikes in another way",
         )
     if relies_on_shared_lists(profile, network):
         yield Assumption(

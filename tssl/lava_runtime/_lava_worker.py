@@ -218,6 +218,9 @@ class Job:
         (W, H, C), for networks that begin with a convolution and do not say it.
     output_only
         Whether to record the output alone; the other layers' files then hold zeros.
+    graph
+        Whether the file lists the connections of each layer, all of whose sources are equally
+        deep; lava-dl cannot load it.
     """
 
     net: str
@@ -230,6 +233,7 @@ class Job:
     input_shape: list[int] | None
     hardware: bool
     output_only: bool
+    graph: bool
 
     def moment(self, step: int, transport: int) -> Moment | None:
         """Return sample and step that neurons ``transport`` layers in see, if any."""
@@ -271,8 +275,9 @@ class Tape:
 class Probe:
     """The output's membrane potential after each sample's last step, and the heartbeat."""
 
-    def __init__(self, job: Job, transport: int, rows: Array, status: Array) -> None:
+    def __init__(self, job: Job, transport: int, deepest: int, rows: Array, status: Array) -> None:
         self.job, self.transport, self.rows, self.status = job, transport, rows, status
+        self.deepest = deepest
 
     def store(self, step: int, potential: Array) -> None:
         """Look at the potential after a time step."""
@@ -281,7 +286,7 @@ class Probe:
         if moment is not None and moment.step == self.job.time_steps - 1:
             self.rows[moment.sample] = from_lava(potential)
         # at this step other layers may still be writing; of the one before, all is there
-        finished = (step - 1 - self.transport - self.job.time_steps) // self.job.period + 1
+        finished = (step - 1 - self.deepest - self.job.time_steps) // self.job.period + 1
         self.status[SAMPLES] = min(max(finished, 0), self.job.samples)
 
 
@@ -343,42 +348,233 @@ def probed(process: Foreign, probe: Probe) -> type:
     return Probed
 
 
+# --- building ----------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+    """The processes of a layer, whoever made them.
+
+    Parameters
+    ----------
+    out
+        Port from which its spikes come.
+    depth
+        Steps that the input takes to it; 0 for input neurons.
+    arriving, own
+        Synapses from other layers, and from itself.
+    """
+
+    neuron: Foreign
+    out: Foreign
+    depth: int
+    arriving: list[Foreign]
+    own: list[Foreign]
+
+
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """A network of Lava's processes.
+
+    Parameters
+    ----------
+    process
+        The one through which Lava runs them all.
+    input_shape
+        Of a step of input: lava-dl's (W, H, C), or flat.
+    entrances
+        Ports that read the input; none where input neurons make it.
+    """
+
+    process: Foreign
+    input_shape: tuple[int, ...]
+    entrances: list[Foreign]
+    layers: list[Layer]
+
+    @property
+    def output(self) -> Layer:
+        """The last layer."""
+        return self.layers[-1]
+
+    @property
+    def deepest(self) -> int:
+        """The largest depth of a layer."""
+        return max(layer.depth for layer in self.layers)
+
+
+def build_chain(job: Job) -> Network:
+    """Let lava-dl build the network from its file."""
+    from lava.lib.dl.netx import hdf5, utils
+
+    kinds = utils.NetDict(job.net)["layer"]
+    count = len(kinds)
+    if kinds[count - 1]["type"] == "average":  # a read-out that lava-dl writes and cannot load
+        count -= 1
+    kinds.f.file.close()
+    network = hdf5.Network(
+        net_config=job.net,
+        num_layers=count,
+        input_message_bits=job.input_message_bits,
+        input_shape=None if job.input_shape is None else tuple(job.input_shape),
+        reset_interval=None if job.one_by_one else job.period,
+        reset_offset=0 if job.block else 1,
+    )
+    network.net_config.f.close()  # or the file stays locked
+    layers = []
+    for depth, block in enumerate(network.layers, start=0 if job.block else 1):
+        arriving = [block.synapse] if hasattr(block, "synapse") else []
+        own = [block.synapse_rec] if hasattr(block, "synapse_rec") else []
+        layers.append(Layer(block.neuron, block.out, depth, arriving, own))
+    return Network(network, network.inp.shape, [] if job.block else [network.inp], layers)
+
+
+def build_graph(job: Job) -> Network:
+    """Build a network from Lava's own processes: one for each layer and each connection.
+
+    Neurons are flat, in (C, H, W) order. What several connections send to one, Lava adds up.
+    """
+    import h5py
+
+    layers: dict[str, Layer] = {}
+    entrances = []
+    with h5py.File(job.net, "r") as file:
+        first, *entries = children(file["layer"])
+        size = int(np.prod(first["shape"][()]))
+        if job.block:
+            neuron = neurons(job, first, 0)
+            layers["input"] = Layer(neuron, neuron.s_out, 0, [], [])
+        for entry in entries:
+            connections = [(text(each, "source"), each) for each in children(entry["connection"])]
+            name = text(entry, "name")
+            depth = depth_of(name, [source for source, _ in connections], layers)
+            neuron = neurons(job, entry, depth)
+            layers[name] = layer = Layer(neuron, neuron.s_out, depth, [], [])
+            for source, connection in connections:
+                is_data = source == "input" and not job.block
+                synapse = synapses(connection, job.input_message_bits if is_data else 0)
+                join(synapse.a_out, neuron.a_in)
+                (layer.own if source == name else layer.arriving).append(synapse)
+                if is_data:
+                    entrances.append(synapse.s_in)
+                else:
+                    join(layers[source].out, synapse.s_in)
+    built = list(layers.values())
+    return Network(built[0].neuron, (size,), entrances, built)
+
+
+def children(group: Foreign) -> list[Foreign]:
+    """Return the numbered entries of a group of the file."""
+    return [group[str(number)] for number in range(len(group))]
+
+
+def text(entry: Foreign, attribute: str) -> str:
+    """Return a text that goes with an entry of the file."""
+    return str(entry.attrs[attribute].decode())
+
+
+def depth_of(name: str, sources: list[str], layers: dict[str, Layer]) -> int:
+    """Return the depth of a layer; fail where spikes of different steps would meet."""
+    depths = {layers[each].depth if each in layers else 0 for each in sources if each != name}
+    if len(depths) != 1:
+        raise ValueError(f"layer {name}: its sources {sources} are not equally deep")
+    return depths.pop() + 1
+
+
+def neurons(job: Job, entry: Foreign, depth: int) -> Foreign:
+    """Return the neurons of an entry, reset as lava-dl would when a new sample arrives."""
+    from lava.proc.lif.process import LIF, LIFReset
+
+    def value(group: Foreign, key: str) -> Foreign:
+        found = group[key][()]
+        return from_lava(found) if np.ndim(found) else found
+
+    of = entry["neuron"]
+    fields = {
+        "shape": (int(np.prod(entry["shape"][()])),),
+        "vth": value(of, "vThMant"),
+        "du": value(of, "iDecay") - 1,
+        "dv": value(of, "vDecay"),
+        "bias_exp": 6,
+    }
+    if "bias" in entry:
+        fields["bias_mant"] = value(entry, "bias").astype(np.int32)
+    if job.one_by_one:
+        return LIF(**fields)
+    return LIFReset(reset_interval=job.period, reset_offset=depth + 1, **fields)
+
+
+def synapses(entry: Foreign, message_bits: int) -> Foreign:
+    """Return the synapses of a connection, made as lava-dl makes them."""
+    from lava.lib.dl.netx.utils import optimize_weight_bits
+    from lava.proc.conv.process import Conv
+    from lava.proc.dense.process import DelayDense, Dense
+
+    weight = entry["weight"][()].astype(int)
+    if entry["type"][()] == b"conv":
+        return Conv(
+            weight=weight[:, :, ::-1, ::-1].transpose(0, 3, 2, 1),
+            input_shape=tuple(entry["input_shape"][()][::-1].tolist()),
+            groups=int(entry["groups"][()]),
+            num_message_bits=message_bits,
+            **{key: entry[key][()][::-1] for key in ("stride", "padding", "dilation")},
+        )
+    stored, bits, exponent, _ = optimize_weight_bits(weight)
+    fields = {
+        "weights": stored,
+        "weight_exp": exponent,
+        "num_weight_bits": bits,
+        "num_message_bits": message_bits,
+    }
+    if "delay" in entry:
+        return DelayDense(delays=entry["delay"][()].astype(int), max_delay=62, **fields)
+    return Dense(**fields)
+
+
+def join(out: Foreign, port: Foreign) -> None:
+    """Connect two ports, one of which may be flat, in (C, H, W) order, and one Lava's (W, H, C)."""
+    if len(out.shape) < len(port.shape):
+        out = out.reshape(port.shape[::-1]).transpose((2, 1, 0))
+    elif len(out.shape) > len(port.shape):
+        out = out.transpose((2, 1, 0)).flatten()
+    out.connect(port)
+
+
 # --- running -----------------------------------------------------------------------------
 
 
 class Simulation:
-    """A network built by lava-dl, its input, its recorders, and the run under way."""
+    """A network, its input, its recorders, and the run under way."""
 
     def __init__(self, job: Job, folder: Path) -> None:
         self.job, self.folder = job, folder
         self.watchdog: Watchdog | None = None
         self.train = np.load(folder / "input.npy", mmap_mode="r")
         self.status = np.load(folder / "status.npy", mmap_mode="r+")
-        self.network = build_network(job)
+        self.network = build_graph(job) if job.graph else build_chain(job)
         self.now = 0
+        if job.block:
+            bias = self.network.layers[0].neuron.bias_mant
+            bias.init = to_lava(self.train[0, 0], bias.shape).astype(np.int32)
         self.devices = [*self._source(), *self._sinks(folder)]
-        output = self.network.out_layer
+        output = self.network.output
         shape = (job.samples, int(np.prod(output.out.shape)))
         self.potential = open_memmap(
             folder / "potential.npy", mode="w+", dtype=np.int64, shape=shape
         )
         self.configuration = configuration(job)
         if not job.hardware:
-            probe = Probe(job, self.depth, self.potential, self.status)
+            deepest = self.network.deepest
+            probe = Probe(job, output.depth, deepest, self.potential, self.status)
             models = self.configuration.exception_proc_model_map
             models[output.neuron] = probed(output.neuron, probe)
-
-    @property
-    def depth(self) -> int:
-        """Number of layers that have synapses."""
-        return len(self.network.layers) - self.job.block
 
     def _source(self) -> Iterator[Any]:
         from lava.proc.io.source import RingBuffer
 
-        if self.job.block:
+        entrances = self.network.entrances
+        if not entrances:
             return
-        shape = self.network.inp.shape
+        shape = self.network.input_shape
         source = RingBuffer(data=np.zeros((*shape, 1)))
         source.proc_params["feed"] = Feed(self.job, self.train, shape)
         if self.job.hardware:
@@ -386,9 +582,10 @@ class Simulation:
 
             adapter = embedded_io.spike.PyToNxAdapter(shape=shape)
             source.s_out.connect(adapter.inp)
-            adapter.out.connect(self.network.inp)
+            adapter.out.connect(entrances[0])
         else:
-            source.s_out.connect(self.network.inp)
+            for port in entrances:
+                join(source.s_out, port)
         yield source
 
     def _sinks(self, folder: Path) -> Iterator[Any]:
@@ -401,9 +598,8 @@ class Simulation:
             rows = open_memmap(path, mode="w+", dtype=np.uint8, shape=sizes)
             if self.job.output_only and index < len(self.network.layers) - 1:
                 continue
-            transport = index if self.job.block else index + 1
             sink = RingBuffer(shape=shape, buffer=1)
-            sink.proc_params["tape"] = Tape(self.job, transport, rows)
+            sink.proc_params["tape"] = Tape(self.job, layer.depth, rows)
             if self.job.hardware:
                 from lava.proc import embedded_io
 
@@ -426,7 +622,7 @@ class Simulation:
         if self.watchdog is not None:
             self.watchdog.disarmed.set()
             self.watchdog.join()
-        self.network.stop()
+        self.network.process.stop()
 
     def _pauses(self) -> Iterator[tuple[int, int, Callable[[], None]]]:
         """Yield (after which step, in which order, what) must be done."""
@@ -434,36 +630,35 @@ class Simulation:
         # first sample are therefore given when the network is built.
         for sample in range(self.job.samples):
             start = sample * self.job.period
-            end = start + self.job.time_steps + self.depth
             if self.job.hardware or sample == self.job.samples - 1:
-                yield end, 0, functools.partial(self._finish, sample)
+                finish = functools.partial(self._finish, sample)
+                yield start + self.job.time_steps + self.network.output.depth, 0, finish
             if self.job.one_by_one:
-                for layer in range(self.depth + 1):
-                    if start + layer:
-                        yield start + layer, 1, functools.partial(self._clear, layer)
+                for depth in range(self.network.deepest + 1):
+                    if start + depth:
+                        yield start + depth, 1, functools.partial(self._clear, depth)
             if self.job.block and start:
                 yield start, 2, functools.partial(self._drive, sample)
+        end = (self.job.samples - 1) * self.job.period + self.job.time_steps
+        yield end + self.network.deepest, 3, lambda: None  # layers may lie deeper than the output
 
     def _drive(self, sample: int) -> None:
         """Give a sample to the input neurons."""
-        bias = self.network.in_layer.neuron.bias_mant
+        bias = self.network.layers[0].neuron.bias_mant
         bias.set(to_lava(self.train[0, sample], bias.shape).astype(np.int32))
 
-    def _clear(self, layer: int) -> None:
-        """Put a layer to rest just before the sample reaches it.
+    def _clear(self, depth: int) -> None:
+        """Put the layers of a depth to rest just before the sample reaches them.
 
-        Whatever it sent until now came from biases or the sample before; it sits in its
-        own recurrent synapses and in those of the next layer.
+        Whatever they sent until now came from biases or the sample before; it sits in their
+        own recurrent synapses and in those of the layers behind them.
         """
-        index = layer if self.job.block else layer - 1
-        layers = self.network.layers
         variables = []
-        if index >= 0:
-            variables += [layers[index].neuron.u, layers[index].neuron.v]
-            if hasattr(layers[index], "synapse_rec"):
-                variables.append(memory_of(layers[index].synapse_rec))
-        if index + 1 < len(layers):
-            variables.append(memory_of(layers[index + 1].synapse))
+        for layer in self.network.layers:
+            if layer.depth == depth:
+                variables += [layer.neuron.u, layer.neuron.v, *map(memory_of, layer.own)]
+            elif layer.depth == depth + 1:
+                variables += map(memory_of, layer.arriving)
         for variable in variables:
             variable.set(np.zeros(variable.shape, np.int32))
 
@@ -472,7 +667,7 @@ class Simulation:
 
         On the chip every sample needs it; in the simulator it checks the probe.
         """
-        variable = self.network.out_layer.neuron.v
+        variable = self.network.output.neuron.v
         potential = np.rint(from_lava(variable.get())).astype(np.int64)
         if not self.job.hardware and (self.potential[sample] != potential).any():
             raise RuntimeError("the probe and Lava disagree about the membrane potential")
@@ -484,14 +679,15 @@ class Simulation:
         from lava.magma.core.run_conditions import RunSteps
 
         condition = RunSteps(num_steps=steps, blocking=False)
-        self.network.run(condition, run_cfg=self.configuration)
+        process = self.network.process
+        process.run(condition, run_cfg=self.configuration)
         self.status[PHASE] = RUNNING
         if self.watchdog is None:
-            self.watchdog = Watchdog(self.folder, self.network.runtime)
+            self.watchdog = Watchdog(self.folder, process.runtime)
             self.watchdog.start()
-        if not await_answer(self.network.runtime):
+        if not await_answer(process.runtime):
             raise self.watchdog.failure()
-        self.network.wait()
+        process.wait()
 
 
 def memory_of(synapse: Foreign) -> Foreign:
@@ -501,31 +697,6 @@ def memory_of(synapse: Foreign) -> Foreign:
         known = ", ".join(SYNAPSE_MEMORY)
         raise TypeError(f"what a {kind} keeps between steps is not known; known are {known}")
     return getattr(synapse, SYNAPSE_MEMORY[kind])
-
-
-def build_network(job: Job) -> Foreign:
-    """Let lava-dl build the network from its file."""
-    from lava.lib.dl.netx import hdf5, utils
-
-    kinds = utils.NetDict(job.net)["layer"]
-    count = len(kinds)
-    if kinds[count - 1]["type"] == "average":  # a read-out that lava-dl writes and cannot load
-        count -= 1
-    kinds.f.file.close()
-    network = hdf5.Network(
-        net_config=job.net,
-        num_layers=count,
-        input_message_bits=job.input_message_bits,
-        input_shape=None if job.input_shape is None else tuple(job.input_shape),
-        reset_interval=None if job.one_by_one else job.period,
-        reset_offset=0 if job.block else 1,
-    )
-    network.net_config.f.close()  # or the file stays locked
-    if job.block:
-        train = np.load(Path(sys.argv[1]) / "input.npy", mmap_mode="r")
-        bias = network.in_layer.neuron.bias_mant
-        bias.init = to_lava(train[0, 0], bias.shape).astype(np.int32)
-    return network
 
 
 def configuration(job: Job) -> Foreign:
@@ -595,8 +766,10 @@ def end_children() -> None:
         child.kill()
 
 
-def check_hardware() -> None:
-    """Raise when this machine cannot run on Loihi 2."""
+def check_hardware(job: Job) -> None:
+    """Raise when this machine cannot run a job on Loihi 2."""
+    if job.graph:
+        raise HardwareError("networks that are no chains run on Lava's simulator only")
     if importlib.util.find_spec("lava.utils.loihi2_profiler") is None:
         raise HardwareError(
             "Intel's lava-loihi extension is not installed; it and a Loihi 2 board come "
@@ -663,7 +836,7 @@ def main(folder: Path) -> None:
     sys.excepthook = hook
     job = Job(**json.loads((folder / "job.json").read_text(encoding="utf-8")))
     if job.hardware:
-        check_hardware()
+        check_hardware(job)
     sys.meta_path.insert(0, WithoutTorch)
     import_lava()
     Simulation(job, folder).run()

@@ -36,7 +36,18 @@ neurons, the adapters between host and chip delay spikes by more steps than the 
 ports do. This was written without a board at hand; such a shift is a finding, not an error of
 the network.
 
-To load it with lava-dl yourself, in this folder:
+{loading}| file | content |
+|---|---|
+| `network.net` | the network{form}; digest {digest} |
+| `input.npy` | whole numbers `(time or 1, samples, inputs)` in C,H,W order |
+| `expected/layer_<i>.npy` | spikes `(samples, time, neurons)` of {layers} |
+| `expected/potential.npy` | membrane potential of the output after the last step |
+| `check.py` | runs and compares; exit status 0 equal, 4 different, 5 failed |
+| `lava_worker.py` | what talks to Lava, and lets it be imported |
+| `bundle.json` | names, sizes, settings |
+"""
+
+_CHAIN = """To load it with lava-dl yourself, in this folder:
 
 ```python
 {lines}
@@ -46,15 +57,11 @@ The first two lines, and `lava_worker.py`, are for Python 3.11 and later and for
 arguments decide the spikes: without them, lava-dl takes every input other than 0 for 1, and does
 not put the neurons to rest between samples.
 
-| file | content |
-|---|---|
-| `network.net` | the network, as lava-dl's netx reads it; digest {digest} |
-| `input.npy` | whole numbers `(time or 1, samples, inputs)` in C,H,W order |
-| `expected/layer_<i>.npy` | spikes `(samples, time, neurons)` of {layers} |
-| `expected/potential.npy` | membrane potential of the output after the last step |
-| `check.py` | runs and compares; exit status 0 equal, 4 different, 5 failed |
-| `lava_worker.py` | what talks to Lava, and lets it be imported |
-| `bundle.json` | names, sizes, settings |
+"""
+_GRAPH = """Its layers listen to several layers, so that lava-dl cannot load `network.net`;
+`lava_worker.py` builds it from the processes of lava-nc. Layers called `relay...` repeat spikes a
+step later where paths differ in length. The board takes chains only: there, `check.py` says so.
+
 """
 
 
@@ -79,7 +86,7 @@ def check_folder(directory: Path) -> None:
 
 def write_bundle(
     directory: Path,
-    net: Path,
+    content: bytes,
     network: ChipNetwork,
     train: IntArray,
     recording: Recording,
@@ -89,14 +96,14 @@ def write_bundle(
 
     Parameters
     ----------
-    net
-        The network's file, copied as it is.
+    content
+        Of the network's file.
     train
         ``(time or 1, samples, inputs)``.
     recording
         What is expected of these samples, all layers.
     lines
-        Those of Python that load ``network.net`` with lava-dl.
+        Those of Python that load ``network.net`` with lava-dl; none when it cannot.
 
     Raises
     ------
@@ -111,7 +118,7 @@ def write_bundle(
     steps = len(recording.trains[network.output.name])
     try:
         (directory / FACTS).unlink(missing_ok=True)
-        copyfile(net, directory / NETWORK)
+        (directory / NETWORK).write_bytes(content)
         copyfile(Path(__file__).with_name(_CHECK), directory / "check.py")
         copyfile(worker_source(), directory / WORKER)
         np.save(directory / "input.npy", train.astype(np.int32))
@@ -123,7 +130,9 @@ def write_bundle(
         raise OutputError(f"{directory}: cannot be written: {error.strerror}") from error
     readme = _README.format(
         name=network.name, samples=train.shape[1], steps=steps, version=__version__,
-        digest=network.digest, layers=", ".join(names), lines="\n".join(SHIMS + lines),
+        digest=network.digest, layers=", ".join(names),
+        loading=_CHAIN.format(lines="\n".join(SHIMS + lines)) if lines else _GRAPH,
+        form=", as lava-dl's netx reads it" if lines else "",
     )  # fmt: skip
     write_text(directory / "README.md", readme)
     write_json(

@@ -132,6 +132,6 @@ def _compact(train: Train) -> Train:
 
 def _block_size(network: ChipNetwork, time_steps: int, samples: int) -> int:
     """Return how many samples a thread takes at a time: few, but worth its while."""
-    neurons = network.input.neurons + sum(layer.neurons for layer in network.layers)
+    neurons = network.input.neurons + network.neurons
     worth = _BLOCK_BYTES // (time_steps * neurons)
     return max(1, min(worth, -(-samples // cores())))

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tssl.chip import ChipNetwork, IntArray
+from tssl import netx
+from tssl.chip import INPUT, ChipNetwork, IntArray, with_relays
 from tssl.errors import DataError, UnsupportedLayerError
 from tssl.files import scratch_folder
 from tssl.lava_runtime.backend import BackendOptions, Progress
@@ -20,6 +21,7 @@ from tssl.lava_runtime.worker import (
     SCRATCH,
     Worker,
     WorkerSettings,
+    is_binary,
     last_line,
     scratch,
     startable,
@@ -36,7 +38,10 @@ _INT16, _INT32 = np.iinfo(np.int16), np.iinfo(np.int32)
 
 
 class LavaSim:
-    """Runs networks on Lava's bit-accurate CPU simulator, loaded by lava-dl itself.
+    """Runs networks on Lava's bit-accurate CPU simulator.
+
+    Chains are loaded by lava-dl itself. All others are built from Lava's own processes, with
+    relays where paths differ in length; what relays do is not recorded.
 
     Parameters
     ----------
@@ -123,21 +128,36 @@ def run_workers(
 
     Raises
     ------
+    DataError, UnsupportedLayerError
+        When Lava cannot take the input; see also :func:`tssl.chip.with_relays`.
     BackendUnavailableError, BackendError, BackendTimeoutError
         When Lava is missing, failed, or no longer moves; then all workers are stopped.
     OutputError
         When the scratch folder cannot be written.
     """
     _check_input(network, train)
+    relayed = with_relays(network, binary_input=is_binary(train))
+    if settings.hardware and netx.is_graph(relayed):
+        raise UnsupportedLayerError(
+            f"network {network.name}: only chains run on a board yet; use `tssl run --backend sim`"
+        )
     with contextlib.ExitStack() as stack:  # closes every worker, even when closing one fails
-        crew = _Crew(settings, network, train, time_steps, stack)
+        crew = _Crew(settings, relayed, train, time_steps, stack)
         done = 0
         while crew.hire():
             time.sleep(_POLL_SECONDS)
             before, done = done, crew.poll()
             if done != before:
                 progress(done)
-            yield from crew.chunks()
+            for part, recording in crew.chunks():
+                yield part, _without_relays(recording, network)
+
+
+def _without_relays(recording: Recording, network: ChipNetwork) -> Recording:
+    """Return what the layers of the network itself did."""
+    names = {INPUT, *(layer.name for layer in network.layers)}
+    trains = {name: train for name, train in recording.trains.items() if name in names}
+    return recording._replace(trains=trains)
 
 
 class _Crew:
@@ -163,7 +183,7 @@ class _Crew:
         self._start = functools.partial(
             Worker, settings, network, time_steps=time_steps, deadline=deadline
         )
-        bytes_per_sample = max(1, time_steps * sum(layer.neurons for layer in network.layers))
+        bytes_per_sample = max(1, time_steps * network.neurons)
         self._chunk = max(1, _CHUNK_BYTES // bytes_per_sample)
         share = -(-train.shape[1] // settings.workers)
         self._size = max(1, min(share, _JOB_BYTES // settings.workers // bytes_per_sample))
@@ -211,10 +231,6 @@ class _Member:
 
 
 def _check_input(network: ChipNetwork, train: IntArray) -> None:
-    if not network.is_chain:
-        raise UnsupportedLayerError(
-            f"network {network.name}: Lava's netx runs chains only; use `tssl run --backend engine`"
-        )
     if train.size and not (_INT32.min <= train.min() and train.max() <= _INT32.max):
         raise DataError(f"network {network.name}: inputs exceed Lava's 32-bit spikes")
     if network.input.neuron is None:

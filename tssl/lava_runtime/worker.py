@@ -76,18 +76,24 @@ def period(network: ChipNetwork, time_steps: int, *, hardware: bool) -> int:
     return 1 << (time_steps - 1).bit_length() if hardware else time_steps
 
 
+def is_binary(train: IntArray) -> bool:
+    """Return whether all spikes of the input are 0 or 1."""
+    return not train.size or bool(train.min() >= 0 and train.max() <= 1)
+
+
 def job(network: ChipNetwork, train: IntArray, time_steps: int) -> dict[str, Any]:
     """Return what ``job.json`` says about network and samples, wherever they are run."""
-    binary = not train.size or (train.min() >= 0 and train.max() <= 1)
-    first = network.layers[0].synapses.input_shape
+    is_graph = netx.is_graph(network)
+    first = () if is_graph else network.layers[0].synapses.input_shape
     return {
         "samples": train.shape[1],
         "time_steps": time_steps,
         "block": network.input.neuron is not None,
         "one_by_one": network.has_memory_in_synapses,
-        "input_message_bits": 0 if binary else 32,
+        "input_message_bits": 0 if is_binary(train) else 32,
         "input_shape": first[::-1] if len(first) > 1 else None,
         "output_only": False,
+        "graph": is_graph,
     }
 
 
@@ -132,7 +138,7 @@ class Worker:
     def _write_job(self, settings: WorkerSettings, train: IntArray, time_steps: int) -> None:
         network, folder = self._network, self._folder
         net = folder / "network.net"
-        if settings.net_path is None:
+        if settings.net_path is None or netx.is_graph(network):  # whose relays no file has
             netx.write(net, network)
         else:
             shutil.copyfile(settings.net_path, net)  # Lava locks the file it reads

@@ -14,6 +14,15 @@ document and the network) and ``name`` of a layer. Texts in attributes have a fi
 
 from tssl.netx.reader import loadable_layers, read, read_notes
 from tssl.netx.rules import FORMAT_VERSION
-from tssl.netx.writer import kind_of, write
+from tssl.netx.writer import as_bytes, is_graph, kind_of, write
 
-__all__ = ["FORMAT_VERSION", "kind_of", "loadable_layers", "read", "read_notes", "write"]
+__all__ = [
+    "FORMAT_VERSION",
+    "as_bytes",
+    "is_graph",
+    "kind_of",
+    "loadable_layers",
+    "read",
+    "read_notes",
+    "write",
+]

@@ -8,45 +8,40 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from tssl.chip import (
     INPUT,
     INTEGRATOR,
     ChipNetwork,
-    CubaNeuron,
     Encoding,
     InputLayer,
     IntArray,
     Layer,
-    OneOrEach,
     conv_layer,
     dense_layer,
 )
 from tssl.errors import NetFileError, RangeError, UnsupportedLayerError
 from tssl.files import pointer_hint, printable
-from tssl.geometry import Pair, Shape
+from tssl.geometry import Shape
 from tssl.netx import hdf5
+from tssl.netx.entries import EntryReader, name_of
+from tssl.netx.graphs import graph_layer
 from tssl.netx.rules import (
     ATTRIBUTE,
+    CONNECTION,
     FORMAT_VERSION,
-    NAME,
-    NEURON_KEYS,
-    NEURON_TYPES,
+    GRAPH,
     SEAL,
     UNREADABLE,
-    check_bias,
     check_geometry,
     check_recurrent_storage,
     check_storage,
     full_delay,
     kernels,
-    neuron_problem,
     seal,
 )
+from tssl.netx.writer import is_graph
 
-_INT64 = float(1 << 63)
-_WEIGHT_LIMIT = 1 << 31  # Lava keeps weights in int32
 _READ_OUT = "average"  # lava-dl writes it last, as a note to itself, and cannot load it
 _DAMAGE = (RangeError, *hdf5.DAMAGE)
 
@@ -139,23 +134,34 @@ def _network(
     encoding, time_steps = _own_settings(path, document)
     where = "layer"
     try:
-        reader = _ChainReader(path, content)
+        reader = _LayerReader(path, content)
         entries = _entries(path, file)
         for position, entry in enumerate(entries):
             where = f"layer/{position}"
             reader.add(position, entry, last=position == len(entries) - 1)
         where = "layer"
-        return ChipNetwork(
+        network = ChipNetwork(
             name=str(document.get("name", printable(path.stem))),
             input=reader.input_layer(),
             layers=tuple(reader.layers),
             encoding=encoding,
             time_steps=time_steps,
         )
+        if any(hdf5.member(entry, CONNECTION) is not None for entry in entries):
+            _check_form(network)
+        return network
     except UnsupportedLayerError as error:
         raise UnsupportedLayerError(f"{path}: {error}") from error
     except _DAMAGE as error:
         raise NetFileError(f"{path}: key '{where}' cannot be understood: {error}") from error
+
+
+def _check_form(network: ChipNetwork) -> None:
+    """Refuse a chain that lists its connections: Lava runs it by its other form, or not at all."""
+    if not is_graph(network):
+        raise UnsupportedLayerError(
+            "lists the connections of layers that are a chain; store it in the form of lava-dl"
+        )
 
 
 def _own_settings(path: Path, document: dict[str, Any]) -> tuple[Encoding | None, int | None]:
@@ -202,19 +208,18 @@ def _entries(path: Path, file: h5py.File) -> list[h5py.Group]:
     return entries
 
 
-class _ChainReader:
-    """Builds layers entry by entry; knows the shape that the next one sees."""
+class _LayerReader(EntryReader):
+    """Builds layers entry by entry; knows the shape that the next one of a chain sees."""
 
     def __init__(self, path: Path, content: hdf5.Content) -> None:
-        self.path = path
-        self._content = content
+        super().__init__(path, content)
         self.layers: list[Layer] = []
         self._shape: Shape | None = None
         self._input: InputLayer | None = None
 
     def add(self, position: int, entry: h5py.Group, *, last: bool) -> None:
         """Read one entry of the file."""
-        kind = self._text(entry, "type")
+        kind = self.text(entry, "type")
         if kind == _READ_OUT and last and self.layers:
             return
         if kind == "input" and position:
@@ -225,6 +230,8 @@ class _ChainReader:
             self._add_input(entry)
         elif kind in _READERS:
             self._add_layer(kind, entry)
+        elif kind == GRAPH and CONNECTION in entry:
+            self._keep(entry, graph_layer(self, entry, f"layer{len(self.layers) + 1}"))
         else:
             known = ", ".join(["input", "flatten", *_READERS])
             also = " (netx names it, but Lava cannot load it)" if kind in UNREADABLE else ""
@@ -239,24 +246,26 @@ class _ChainReader:
         return InputLayer(shape=self.layers[0].synapses.input_shape)
 
     def _add_input(self, entry: h5py.Group) -> None:
-        self._shape = tuple(int(size) for size in np.atleast_1d(self._array(entry, "shape")))
-        neuron = self._neuron(entry, self._shape) if "neuron" in entry else None
+        self._shape = tuple(int(size) for size in np.atleast_1d(self.array(entry, "shape")))
+        neuron = self.neuron(entry, self._shape) if "neuron" in entry else None
         self._input = InputLayer(shape=self._shape, neuron=neuron)
         self._content.take(self._input.neurons)
 
     def _add_layer(self, kind: str, entry: h5py.Group) -> None:
         fallback = f"{kind}{len(self.layers) + 1}"
         fields: dict[str, Any] = {
-            "name": _name(entry, fallback),
+            "name": name_of(entry, fallback),
             "source": self.layers[-1].name if self.layers else INPUT,
             "neuron": INTEGRATOR,
         }
         if "neuron" in entry or kind == "conv":
-            stored = tuple(self._array(entry, "shape").reshape(-1).tolist())
+            stored = tuple(self.array(entry, "shape").reshape(-1).tolist())
             shape = stored if kind == "conv" else (math.prod(stored),)
-            fields["neuron"] = self._neuron(entry, shape)
-        fields["weight"] = self._weight(entry, "weight", fields["name"])
-        layer = _READERS[kind](self, entry, fields)
+            fields["neuron"] = self.neuron(entry, shape)
+        fields["weight"] = self.weight(entry, "weight", fields["name"])
+        self._keep(entry, _READERS[kind](self, entry, fields))
+
+    def _keep(self, entry: h5py.Group, layer: Layer) -> None:
         self._check_shape(entry, layer)
         self._content.take(layer.neurons)
         self.layers.append(layer)
@@ -268,7 +277,7 @@ class _ChainReader:
         fields["weight"] = weight = self._matrix(entry, fields["weight"])
         check_storage(fields["name"], weight)
         if "delay" in entry:
-            fields["delay"] = full_delay(self._array(entry, "delay"), weight, fields["name"])
+            fields["delay"] = full_delay(self.array(entry, "delay"), weight, fields["name"])
         return dense_layer(bias=self._bias(entry, len(weight)), **fields)
 
     def recurrent(self, entry: h5py.Group, fields: dict[str, Any]) -> Layer:
@@ -280,13 +289,13 @@ class _ChainReader:
             )
         self._check_flat(fields["name"])
         fields["weight"] = weight = self._matrix(entry, fields["weight"])
-        own = self._weight(entry, "weight_rec", fields["name"]).reshape(len(weight), -1)
+        own = self.weight(entry, "weight_rec", fields["name"]).reshape(len(weight), -1)
         check_recurrent_storage(fields["name"], weight, own)
         return dense_layer(recurrent_weight=own, bias=self._bias(entry, len(weight)), **fields)
 
     def conv(self, entry: h5py.Group, fields: dict[str, Any]) -> Layer:
         """Read a convolution."""
-        if "delay" in entry and self._array(entry, "delay").any():
+        if "delay" in entry and self.array(entry, "delay").any():
             raise UnsupportedLayerError(
                 f"layer {fields['name']}: delays of a convolution; Lava silently drops them"
             )
@@ -299,10 +308,10 @@ class _ChainReader:
         layer = conv_layer(
             weight=kernels(fields["name"], weight),
             map_shape=(self._shape[0], self._shape[1], self._shape[2]),
-            stride=self._pair(entry, "stride"),
-            padding=self._pair(entry, "padding"),
-            dilation=self._pair(entry, "dilation"),
-            groups=int(self._array(entry, "groups").item()),
+            stride=self.pair(entry, "stride"),
+            padding=self.pair(entry, "padding"),
+            dilation=self.pair(entry, "dilation"),
+            groups=int(self.array(entry, "groups").item()),
             bias=self._conv_bias(entry, len(weight)),
             **fields,
         )
@@ -319,7 +328,7 @@ class _ChainReader:
             )
 
     def _check_shape(self, entry: h5py.Group, layer: Layer) -> None:
-        stored = tuple(int(size) for size in np.atleast_1d(self._array(entry, "shape")))
+        stored = tuple(int(size) for size in np.atleast_1d(self.array(entry, "shape")))
         if len(layer.output_shape) == 1:
             stored = (math.prod(stored),)
         if stored != layer.output_shape:
@@ -328,51 +337,15 @@ class _ChainReader:
                 f"but the layer computes {layer.output_shape}"
             )
 
-    def _weight(self, entry: h5py.Group, key: str, name: str) -> IntArray:
-        weight = self._array(entry, key)
-        largest = int(np.abs(weight).max())
-        if largest >= _WEIGHT_LIMIT:
-            raise UnsupportedLayerError(
-                f"layer {name}: a weight of magnitude {largest}; Lava keeps weights in 32 bits"
-            )
-        return weight
-
     def _matrix(self, entry: h5py.Group, weight: IntArray) -> IntArray:
         if weight.ndim == 1:
-            return weight.reshape(math.prod(self._array(entry, "shape").flat), -1)
+            return weight.reshape(math.prod(self.array(entry, "shape").flat), -1)
         return weight
-
-    def _neuron(self, entry: h5py.Group, shape: Shape) -> CubaNeuron:
-        group = hdf5.member(entry, "neuron")
-        if not isinstance(group, h5py.Group):
-            raise NetFileError(f"{self.path}: key '{entry.name}/neuron' is missing")
-        kind = self._text(group, "type")
-        if kind not in NEURON_TYPES:
-            raise UnsupportedLayerError(
-                f"{entry.name}: neuron type '{kind}'; supported: {', '.join(NEURON_TYPES)}"
-            )
-        if "messageBits" in group:
-            raise UnsupportedLayerError(f"{entry.name}: messageBits, on which Lava fails to load")
-        current, voltage, threshold = (self._of_neurons(group, key, shape) for key in NEURON_KEYS)
-        return CubaNeuron(current_decay=current, voltage_decay=voltage, threshold=threshold)
-
-    def _of_neurons(self, group: h5py.Group, key: str, shape: Shape) -> OneOrEach:
-        """Return one number, or one for each neuron in (C, H, W) order."""
-        value = self._content.numbers(self._dataset(group, key))
-        problem = neuron_problem(key, value, shape)
-        if value is None or problem is not None:
-            where = f"{self.path}: key '{group.name}/{key}'"
-            raise NetFileError(f"{where} is {_shown(value)}; {problem}")
-        if value.size == 1:
-            return int(value.item())
-        self._content.take(math.prod(shape))
-        value = value.astype(np.int64).reshape(value.shape[-len(shape) :])
-        return tuple(np.broadcast_to(value, shape[::-1]).transpose().reshape(-1).tolist())
 
     def _bias(self, entry: h5py.Group, neurons: int) -> IntArray:
         if "bias" not in entry:
             return np.zeros((), np.int64)
-        bias = self._stored_bias(entry)
+        bias = self.stored_bias(entry)
         if math.prod(bias.shape[:-1]) != 1 or bias.size not in (1, neurons):
             raise self._misshapen_bias(entry, bias, f"a scalar, (1,) or ({neurons},)")
         return np.broadcast_to(bias.reshape(-1), (neurons,))
@@ -380,7 +353,7 @@ class _ChainReader:
     def _conv_bias(self, entry: h5py.Group, channels: int) -> IntArray:
         if "bias" not in entry:
             return np.zeros((), np.int64)
-        bias = self._stored_bias(entry)
+        bias = self.stored_bias(entry)
         if bias.ndim == 3:
             return bias.transpose().reshape(-1)
         if bias.shape != (channels,):
@@ -392,64 +365,9 @@ class _ChainReader:
             f"key '{entry.name}/bias' is of shape {bias.shape}; Lava takes {known}"
         )
 
-    def _stored_bias(self, entry: h5py.Group) -> IntArray:
-        bias = self._array(entry, "bias")
-        check_bias(f"key '{entry.name}/bias'", bias)
-        return bias
 
-    def _pair(self, entry: h5py.Group, key: str) -> Pair:
-        values = self._array(entry, key)
-        if values.size not in (1, 2):
-            raise NetFileError(
-                f"{self.path}: key '{entry.name}/{key}' is {_shown(values)}; "
-                "one number or (height, width) is expected"
-            )
-        height, width = np.broadcast_to(values.reshape(-1), (2,))
-        return int(height), int(width)
-
-    def _array(self, entry: h5py.Group, key: str) -> IntArray:
-        """Return numbers, cut toward zero to integers as lava-dl does."""
-        values = self._content.numbers(self._dataset(entry, key))
-        if values is None or not np.isfinite(values).all() or not values.size:
-            raise NetFileError(f"{self.path}: key '{entry.name}/{key}' holds no finite numbers")
-        if (
-            values.dtype.kind != "b"
-            and not -_INT64 < float(values.min()) <= float(values.max()) < _INT64
-        ):
-            raise NetFileError(f"{self.path}: key '{entry.name}/{key}' exceeds 64 bits")
-        return np.trunc(values).astype(np.int64)
-
-    def _text(self, entry: h5py.Group, key: str) -> str:
-        value = self._content.text(self._dataset(entry, key))
-        if value is None:
-            raise NetFileError(f"{self.path}: key '{entry.name}/{key}' is not a text")
-        return value
-
-    def _dataset(self, entry: h5py.Group, key: str) -> h5py.Dataset:
-        dataset = hdf5.member(entry, key)
-        if not isinstance(dataset, h5py.Dataset):
-            raise NetFileError(f"{self.path}: key '{entry.name}/{key}' is missing")
-        return dataset
-
-
-def _name(entry: h5py.Group, fallback: str) -> str:
-    name = hdf5.text_attribute(entry, NAME)
-    if name is None:
-        return fallback
-    if not name.isprintable():
-        raise ValueError(f"name = {name!r}")
-    return name
-
-
-def _shown(values: NDArray[Any] | None) -> str:
-    """Return values in short, for a message."""
-    if values is None:
-        return "no number"
-    return str(values.tolist()) if values.size <= 4 else f"an array of shape {values.shape}"
-
-
-_READERS: dict[str, Callable[[_ChainReader, h5py.Group, dict[str, Any]], Layer]] = {
-    "conv": _ChainReader.conv,
-    "dense": _ChainReader.dense,
-    "dense_rec": _ChainReader.recurrent,
+_READERS: dict[str, Callable[[_LayerReader, h5py.Group, dict[str, Any]], Layer]] = {
+    "conv": _LayerReader.conv,
+    "dense": _LayerReader.dense,
+    "dense_rec": _LayerReader.recurrent,
 }

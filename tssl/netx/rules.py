@@ -16,6 +16,12 @@ SEAL = "tssl_sha256"
 NAME = "name"
 NEURON_TYPES = ("CUBA", "LOIHI")
 UNREADABLE = ("pool", "unpool", "convT", "average", "concat", "dense_comp")
+GRAPH = "concat"
+"""Type of a layer that lists its connections. lava-dl knows the word and raises on it; a word that
+it does not know, it would skip, and load a network without the layer."""
+CONNECTION = "connection"
+SOURCE = "source"
+MAP_SHAPE = "input_shape"
 _LARGEST_GEOMETRY = 127  # Lava keeps kernel, stride, padding, dilation and groups in int8
 _BIAS_LIMIT = 1 << 15  # and the bias mantissa in int16
 _SHIFT = 6  # of the threshold

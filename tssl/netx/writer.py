@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tssl.chip import (
     INTEGRATOR,
     ChipNetwork,
+    Connection,
     ConvSynapses,
     CubaNeuron,
     DenseSynapses,
@@ -26,10 +27,14 @@ from tssl.files import written
 from tssl.geometry import Geometry, Shape
 from tssl.netx.rules import (
     ATTRIBUTE,
+    CONNECTION,
     FORMAT_VERSION,
+    GRAPH,
+    MAP_SHAPE,
     NAME,
     NEURON_KEYS,
     SEAL,
+    SOURCE,
     check_bias,
     check_geometry,
     check_recurrent_storage,
@@ -39,7 +44,9 @@ from tssl.netx.rules import (
 
 
 def write(path: Path, network: ChipNetwork, notes: dict[str, Any] | None = None) -> None:
-    """Write a network so that lava-dl's ``netx.hdf5.Network`` reads it.
+    """Write a network so that lava-dl's ``netx.hdf5.Network`` reads it, or refuses it.
+
+    It refuses networks that are no chains; tssl runs them on Lava.
 
     Parameters
     ----------
@@ -53,8 +60,13 @@ def write(path: Path, network: ChipNetwork, notes: dict[str, Any] | None = None)
     OutputError
         When the file cannot be written.
     """
-    if not network.is_chain:
-        raise UnsupportedLayerError(f"network {network.name}: a .net file holds only chains")
+    content = as_bytes(network, notes)
+    with written(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def as_bytes(network: ChipNetwork, notes: dict[str, Any] | None = None) -> bytes:
+    """Return what :func:`write` puts into a file; its errors, too."""
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver="v108") as file:  # from then on, its tables have checksums
         document = json.dumps(_own_document(network, notes or {}), sort_keys=True)
@@ -62,19 +74,9 @@ def write(path: Path, network: ChipNetwork, notes: dict[str, Any] | None = None)
         file.attrs[SEAL] = np.bytes_(seal(document, network.digest))
         entries = file.create_group("layer")
         _write_input(_next_entry(entries, "input"), network.input)
-        shape = network.input.shape
-        for layer in network.layers:
-            wanted = layer.synapses.input_shape
-            if len(wanted) == 1 and len(shape) > 1:
-                _next_entry(entries, "flatten")
-            elif len(wanted) > 1 and wanted != shape:
-                raise UnsupportedLayerError(
-                    f"layer {layer.name}: reads {shape} as {wanted}, which a .net file cannot say"
-                )
-            _write_layer(entries, layer)
-            shape = layer.output_shape
-    with written(path) as temporary:
-        temporary.write_bytes(buffer.getvalue())
+        write_layers = _write_graph if is_graph(network) else _write_chain
+        write_layers(entries, network)
+    return buffer.getvalue()
 
 
 def _own_document(network: ChipNetwork, notes: dict[str, Any]) -> dict[str, Any]:
@@ -100,20 +102,18 @@ def _write_input(entry: h5py.Group, layer: InputLayer) -> None:
 
 
 def kind_of(layer: Layer) -> str:
-    """Return what netx calls a layer with one source.
+    """Return what netx calls a layer, or the kinds of its connections, joined by ``+``."""
+    kinds = _kinds(layer)
+    return _KINDS.get(kinds) or " + ".join(_KINDS[kind,] for kind in kinds)
 
-    Raises
-    ------
-    UnsupportedLayerError
-        When it has no word for it.
-    """
-    kinds = tuple(type(each.synapses) for each in layer.connections)
-    if kinds not in _KINDS:
-        shown = ", ".join(kind.__name__ for kind in kinds)
-        raise UnsupportedLayerError(
-            f"layer {layer.name}: a .net file has no kind of layer with {shown}"
-        )
-    return _KINDS[kinds]
+
+def is_graph(network: ChipNetwork) -> bool:
+    """Return whether a network is more than a chain of layers that netx has words for."""
+    return not network.is_chain or any(_kinds(layer) not in _KINDS for layer in network.layers)
+
+
+def _kinds(layer: Layer) -> tuple[type[Synapses], ...]:
+    return tuple(type(each.synapses) for each in layer.connections)
 
 
 _KINDS: dict[tuple[type[Synapses], ...], str] = {
@@ -123,21 +123,60 @@ _KINDS: dict[tuple[type[Synapses], ...], str] = {
 }
 
 
+def _write_chain(entries: h5py.Group, network: ChipNetwork) -> None:
+    shape = network.input.shape
+    for layer in network.layers:
+        wanted = layer.synapses.input_shape
+        if len(wanted) == 1 and len(shape) > 1:
+            _next_entry(entries, "flatten")
+        elif len(wanted) > 1 and wanted != shape:
+            raise UnsupportedLayerError(
+                f"layer {layer.name}: reads {shape} as {wanted}, which a .net file cannot say"
+            )
+        _write_layer(entries, layer)
+        shape = layer.output_shape
+
+
 def _write_layer(entries: h5py.Group, layer: Layer) -> None:
-    kind, synapses = kind_of(layer), layer.synapses
+    kind = kind_of(layer)
     entry = _next_entry(entries, kind)
+    _write_neurons(entry, layer, always=kind == "conv")
+    _write_synapses(entry, layer.name, layer.synapses)
+    if kind == "dense":
+        check_storage(layer.name, layer.synapses.weight)
+    elif kind == "dense_rec":
+        _write_recurrence(entry, layer)
+
+
+def _write_graph(entries: h5py.Group, network: ChipNetwork) -> None:
+    for layer in network.layers:
+        entry = _next_entry(entries, GRAPH)
+        _write_neurons(entry, layer, always=True)
+        connections = entry.create_group(CONNECTION)
+        for each in layer.connections:
+            kind = _KINDS[type(each.synapses),]
+            _write_connection(_next_entry(connections, kind), layer.name, each)
+
+
+def _write_connection(entry: h5py.Group, name: str, connection: Connection) -> None:
+    entry.attrs[SOURCE] = np.bytes_(connection.source.encode())
+    synapses = connection.synapses
+    _write_synapses(entry, name, synapses)
+    if synapses.geometry is None:
+        check_storage(name, synapses.weight)
+    else:
+        entry[MAP_SHAPE] = np.array(synapses.input_shape, np.int64)
+
+
+def _write_neurons(entry: h5py.Group, layer: Layer, *, always: bool) -> None:
+    """Write name, shape, neurons and biases; those that only integrate, netx need not be told."""
     entry.attrs[NAME] = np.bytes_(layer.name.encode())
     entry["shape"] = np.array(layer.output_shape, np.int64)
-    entry["weight"] = _compact(synapses.weight)
-    if layer.neuron != INTEGRATOR or kind == "conv":
+    if always or layer.neuron != INTEGRATOR:
         _write_neuron(entry, layer.neuron, layer.output_shape)
     if layer.bias.any():
         check_bias(f"layer {layer.name}: the bias", layer.bias)
         entry["bias"] = _in_lavas_order(layer.bias, layer.output_shape)
-    if isinstance(synapses, ConvSynapses):
-        _write_geometry(entry, layer.name, synapses.geometry)
-    elif isinstance(synapses, DenseSynapses):
-        _write_dense(entry, layer, synapses)
 
 
 def _write_neuron(entry: h5py.Group, neuron: CubaNeuron, shape: Shape) -> None:
@@ -152,20 +191,23 @@ def _in_lavas_order(values: IntArray, shape: Shape) -> IntArray:
     return np.ascontiguousarray(values.reshape(shape).transpose())
 
 
-def _write_dense(entry: h5py.Group, layer: Layer, synapses: DenseSynapses) -> None:
-    if synapses.delay is not None:
+def _write_synapses(entry: h5py.Group, name: str, synapses: Synapses) -> None:
+    entry["weight"] = _compact(synapses.weight)
+    if synapses.geometry is not None:
+        _write_geometry(entry, name, synapses.geometry)
+    elif isinstance(synapses, DenseSynapses) and synapses.delay is not None:
         entry["delay"] = synapses.delay
-    for each in layer.own:
-        own = each.synapses.weight
-        if synapses.delay is not None:
-            raise UnsupportedLayerError(
-                f"layer {layer.name}: delays in dense_rec, with which Lava fails or computes "
-                "other weights"
-            )
-        check_recurrent_storage(layer.name, synapses.weight, own)
-        entry["weight_rec"] = _compact(own)
-    if not layer.own:
-        check_storage(layer.name, synapses.weight)
+
+
+def _write_recurrence(entry: h5py.Group, layer: Layer) -> None:
+    (own,) = layer.own
+    if "delay" in entry:
+        raise UnsupportedLayerError(
+            f"layer {layer.name}: delays in dense_rec, with which Lava fails or computes "
+            "other weights"
+        )
+    check_recurrent_storage(layer.name, layer.synapses.weight, own.synapses.weight)
+    entry["weight_rec"] = _compact(own.synapses.weight)
 
 
 def _write_geometry(entry: h5py.Group, name: str, geometry: Geometry) -> None:

@@ -3,13 +3,15 @@
 from pathlib import Path
 
 from tssl import netx
+from tssl.chip import with_relays
 from tssl.errors import ConfigError
 from tssl.files import unfinished, written_together
 from tssl.lava_runtime import bundle as runtime
 from tssl.lava_runtime.engine import Compiled
+from tssl.lava_runtime.worker import is_binary
 from tssl.workflow.inputs import InputChoice, completed, load_inputs
 from tssl.workflow.inspect import lava_dl_lines
-from tssl.workflow.run import NETWORK_FILE, content_of
+from tssl.workflow.run import content_of
 
 __all__ = ["bundle", "check_folder"]
 
@@ -40,6 +42,8 @@ def check_folder(directory: Path, net: Path | None = None) -> None:
 def bundle(net: Path, directory: Path, choice: InputChoice) -> None:
     """Write a folder with a network, input, and the spikes that the engine expects.
 
+    What is no chain is written with its relays, as Lava runs it.
+
     Parameters
     ----------
     choice
@@ -51,15 +55,19 @@ def bundle(net: Path, directory: Path, choice: InputChoice) -> None:
         When the folder holds something else.
     DataError
         When the network's file is replaced meanwhile.
+    UnsupportedLayerError
+        When Lava cannot run it; see :func:`tssl.chip.with_relays`.
     OutputError
         When it cannot be written.
     """
     network = netx.read(net)
     inputs = load_inputs(network, completed(choice, net))
-    expected = Compiled(network).run(inputs.train, inputs.time_steps)
+    relayed = with_relays(network, binary_input=is_binary(inputs.train))
+    expected = Compiled(relayed).run(inputs.train, inputs.time_steps)
     check_folder(directory)
     content = content_of(net, network)
+    if relayed is not network:
+        content = netx.as_bytes(relayed)
     with written_together(directory, runtime.FACTS) as folder:
         lines = lava_dl_lines(net, network, runtime.NETWORK)
-        runtime.write_bundle(folder, net, network, inputs.train, expected, lines)
-        (folder / NETWORK_FILE).write_bytes(content)
+        runtime.write_bundle(folder, content, relayed, inputs.train, expected, lines)

@@ -50,7 +50,7 @@ def inspect(net: Path) -> Inspection:
 
 
 def lava_dl_lines(net: Path, network: ChipNetwork, name: str | None = None) -> tuple[str, ...]:
-    """Return the lines of Python that load the network of a file with lava-dl.
+    """Return the lines of Python that load the network of a file with lava-dl; none if it cannot.
 
     Parameters
     ----------
@@ -62,6 +62,8 @@ def lava_dl_lines(net: Path, network: ChipNetwork, name: str | None = None) -> t
     DataError
         When the range of inputs stored with the network is none.
     """
+    if netx.is_graph(network):
+        return ()
     span = completed(InputChoice(), net).input_range
     return loading_lines(network, name or printable(net), span, netx.loadable_layers(net))
 
@@ -69,11 +71,13 @@ def lava_dl_lines(net: Path, network: ChipNetwork, name: str | None = None) -> t
 def layer_facts(layer: Layer) -> dict[str, Any]:
     """Return what one would want to know about a layer."""
     weights = layer.weights
+    sources = [each.source for each in layer.arriving]
     return {
         "layer": layer.name,
         "kind": netx.kind_of(layer),
-        "source": layer.source,
-        "input_shape": list(layer.synapses.input_shape),
+        "source": ", ".join(sources),
+        "sources": sources,
+        "input_shape": list(layer.connections[0].synapses.input_shape),
         "output_shape": list(layer.output_shape),
         "neurons": layer.neurons,
         "weights": int(weights.size),

@@ -1,0 +1,113 @@
+"""Networks that are no chains, built from Lava's own processes, against our engine."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tests.graphs import graph_inputs, graph_net, sew_net, skipped_input_net
+from tests.lava_runtime.networks import MAKERS, NEURON, weights
+from tests.lava_runtime.test_lava_sim import assert_same, inputs, run_all
+from tssl import netx
+from tssl.chip import ChipNetwork, InputLayer, IntArray, dense_layer, with_relays
+from tssl.errors import UnsupportedLayerError
+from tssl.lava_runtime.compare import first_difference
+from tssl.lava_runtime.engine import run_chunk
+from tssl.lava_runtime.lava_sim import LavaSim
+from tssl.lava_runtime.loihi2 import Loihi2
+
+pytestmark = pytest.mark.lava
+
+
+def beside(rng: np.random.Generator, network: ChipNetwork) -> ChipNetwork:
+    """Return a chain with a layer at its side that nobody listens to; it is then a graph."""
+    first, *others = network.layers
+    side = dense_layer(
+        name="side", source=first.name, weight=weights(rng, 3, first.neurons), neuron=NEURON
+    )
+    return replace(network, layers=(first, side, *others))
+
+
+@pytest.mark.parametrize("maker", MAKERS, ids=lambda maker: maker.__name__)
+def test_a_chain_built_in_both_ways_does_the_same(rng, maker):
+    """Graded input, biases, delays, recurrence, input neurons; lava-dl builds one of them."""
+    chain = maker(rng)
+    graph = beside(rng, chain)
+    assert not netx.is_graph(chain)
+    assert netx.is_graph(graph)
+    train = inputs(rng, chain, 7, 4)
+    by_lava_dl, by_us = (run_all(LavaSim(), each, train, 7) for each in (chain, graph))
+    assert by_us.trains.keys() - by_lava_dl.trains.keys() == {"side"}
+    for name, spikes in by_lava_dl.trains.items():
+        assert np.array_equal(by_us.trains[name], spikes), name
+    assert np.array_equal(by_us.output_voltage, by_lava_dl.output_voltage)
+    assert any(spikes.any() for spikes in by_lava_dl.trains.values())
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("maker", [sew_net, skipped_input_net])
+def test_a_residual_block(rng, workers, maker):
+    """conv3 hears conv2 and conv1 through the same weights; samples follow like beads."""
+    network = maker(rng)
+    train = rng.integers(0, 2, (8, 5, 60))
+    recording = run_all(LavaSim(workers=workers), network, train, 8)
+    assert set(recording.trains) == {"conv1", "conv2", "conv3"}
+    assert_same(network, train, 8, recording)
+
+
+def test_relays_of_the_network_itself_are_recorded(rng):
+    network = with_relays(sew_net(rng))
+    train = rng.integers(0, 2, (6, 2, 60))
+    recording = run_all(LavaSim(), network, train, 6)
+    assert "relay1_of_conv1" in recording.trains
+    assert_same(network, train, 6, recording)
+
+
+def test_the_output_need_not_be_the_deepest_layer(rng):
+    """Its potential is that after the last step of the sample, not of the run."""
+    network = sew_net(rng)
+    early = dense_layer(
+        name="early", source="conv1", weight=weights(rng, 4, 120), neuron=NEURON,
+        bias=rng.integers(5, 30, 4),
+    )  # fmt: skip
+    network = replace(network, layers=(*network.layers, early))
+    train = rng.integers(0, 2, (5, 3, 60))
+    assert_same(network, train, 5, run_all(LavaSim(), network, train, 5))
+
+
+def test_random_graphs(request):
+    draws = request.config.getoption("--lava-draws")
+    fired = set()
+    for seed in range(draws):
+        rng = np.random.default_rng(seed)
+        network = graph_net(rng)
+        train = graph_inputs(rng, network, 6, 3)
+        recording = run_all(LavaSim(), network, train, 6)
+        expected = run_chunk(network, train, 6)
+        difference = first_difference(network, expected, recording)
+        assert difference is None, f"seed {seed}: {difference}"
+        fired |= {seed for spikes in expected.trains.values() if 0 < spikes.mean() < 1}
+    assert 2 * len(fired) > draws
+
+
+def ladder(rng: np.random.Generator) -> ChipNetwork:
+    """A layer that hears the input and a layer that hears the input."""
+    first = dense_layer(name="a", source="input", weight=weights(rng, 6, 5), neuron=NEURON)
+    second = dense_layer(name="b", source="a", weight=weights(rng, 4, 6), neuron=NEURON)
+    direct = dense_layer(name="b", source="input", weight=weights(rng, 4, 5), neuron=NEURON)
+    both = (*second.connections, *direct.connections)
+    layers = (first, replace(second, connections=both))
+    return ChipNetwork(name="ladder", input=InputLayer(shape=(5,)), layers=layers)
+
+
+def test_graded_input_beside_a_deeper_layer_is_refused(rng):
+    network, graded = ladder(rng), rng.integers(0, 9, (9, 3, 5))
+    with pytest.raises(UnsupportedLayerError, match="layer b: listens to the input and"):
+        run_all(LavaSim(), network, graded, 9)
+    binary: IntArray = (graded > 3).astype(np.int64)
+    assert_same(network, binary, 9, run_all(LavaSim(), network, binary, 9))
+
+
+def test_a_board_takes_chains_only(rng):
+    with pytest.raises(UnsupportedLayerError, match="network sew: only chains run on a board"):
+        list(Loihi2().run(sew_net(rng), np.zeros((1, 1, 60), int), 4, lambda _: None))

@@ -1,0 +1,116 @@
+"""Relays: what makes all paths to a layer equally long, as a machine with transport needs.
+
+On Lava every connection takes a step. A layer that listens to a near layer and to a far one
+would meet spikes of different steps; a relay repeats the spikes of the near one a step later.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from tssl.chip.cuba import CubaNeuron
+from tssl.chip.layers import Layer, conv_layer
+from tssl.chip.network import INPUT, ChipNetwork
+from tssl.chip.numbers import DECAY_ONE
+from tssl.errors import UnsupportedLayerError
+
+_WITHOUT_MEMORY = CubaNeuron(current_decay=DECAY_ONE, voltage_decay=DECAY_ONE, threshold=1)
+_WEIGHT = 2
+"""Even, as Loihi stores weights, and above the threshold."""
+
+
+def depths(network: ChipNetwork) -> dict[str, int]:
+    """Return how many connections lead from the input to each layer on the longest way.
+
+    Those from a layer to itself do not count; the input has depth 0.
+    """
+    depth = {INPUT: 0}
+    for layer in network.layers:
+        depth[layer.name] = 1 + max(depth[each.source] for each in layer.arriving)
+    return depth
+
+
+def with_relays(network: ChipNetwork, *, binary_input: bool = False) -> ChipNetwork:
+    """Return a network in which all sources of a layer have the same depth.
+
+    Parameters
+    ----------
+    binary_input
+        Whether all data are zeros and ones, which a relay can repeat.
+
+    Returns
+    -------
+    ChipNetwork
+        Its own layers, which fire as before, and ``relay1_of_conv1``, ``relay2_of_conv1``, ...
+        where steps are missing; all readers share them. The network itself when none are.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        When a relay would have to repeat graded spikes, which neurons cannot.
+
+    Notes
+    -----
+    Without transport delay, as ``tssl.chip`` counts, a relay fires at the step of its source.
+    Each of its neurons has one synapse, ``v = u = 2 · 64 > 64``, and forgets both at once.
+    """
+    depth = depths(network)
+    relays = _Relays(network, can_repeat_input=binary_input or network.input.neuron is not None)
+    for layer in network.layers:
+        connections = [
+            replace(each, source=relays.source(each.source, steps, layer.name))
+            if (steps := depth[layer.name] - 1 - depth[each.source])
+            else each
+            for each in layer.arriving
+        ]
+        relays.layers.append(replace(layer, connections=(*connections, *layer.own)))
+    if len(relays.layers) == len(network.layers):
+        return network
+    return replace(network, layers=tuple(relays.layers))
+
+
+class _Relays:
+    """Layers in their order, and the relays made so far."""
+
+    def __init__(self, network: ChipNetwork, *, can_repeat_input: bool) -> None:
+        self.layers: list[Layer] = []
+        self._can_repeat_input = can_repeat_input
+        self._shapes = {INPUT: network.input.shape}
+        self._shapes |= {layer.name: layer.output_shape for layer in network.layers}
+        self._taken = set(self._shapes)
+        self._made: dict[tuple[str, int], str] = {}
+
+    def source(self, origin: str, steps: int, reader: str) -> str:
+        """Return the layer that fires like ``origin``, so many steps of transport later."""
+        if origin == INPUT and not self._can_repeat_input:
+            raise UnsupportedLayerError(
+                f"layer {reader}: listens to the input and to deeper layers; Lava would need "
+                "neurons that repeat graded input, and neurons send only 0 and 1; use input of 0 "
+                "and 1, or `tssl run --backend engine`"
+            )
+        name = origin
+        for step in range(1, steps + 1):
+            name = self._made.get((origin, step)) or self._make(origin, step, name)
+        return name
+
+    def _make(self, origin: str, step: int, source: str) -> str:
+        name = self._made[origin, step] = _free_name(f"relay{step}_of_{origin}", self._taken)
+        self._taken.add(name)
+        # one map, so that one weight serves all neurons: no stored zeros, whatever the shape
+        *rows, width = self._shapes[origin]
+        layer = conv_layer(
+            name=name,
+            source=source,
+            neuron=_WITHOUT_MEMORY,
+            weight=np.full((1, 1, 1, 1), _WEIGHT),
+            map_shape=(1, int(np.prod(rows, dtype=int)), width),
+        )
+        self.layers.append(layer)
+        return name
+
+
+def _free_name(wanted: str, taken: Iterable[str]) -> str:
+    while wanted in taken:
+        wanted += "_"
+    return wanted
