@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from tests.exporter.networks import LIMITS, QUANTUM, checkpoint, conv, dense, pool
 from tests.trainer import tiny
 from tssl.chip import INPUT
-from tssl.errors import ConfigError
+from tssl.errors import ConfigError, TrainingError
 from tssl.exporter import quantize
 from tssl.lava_runtime.compare import first_difference
 from tssl.lava_runtime.engine import run_chunk
@@ -48,7 +48,24 @@ NETWORKS = {"residual": RESIDUAL, "dense": WITH_INPUT}
 
 
 def made(rng: np.random.Generator, layers: list[dict[str, Any]]) -> Any:
-    return checkpoint(rng, layers, SHAPE, spread=2.4, time_steps=STEPS)
+    trained = checkpoint(rng, layers, SHAPE, spread=2.4, time_steps=STEPS)
+    for name in trained.weights:
+        if name.endswith("_norm_variance"):
+            trained.weights[name] = np.abs(trained.weights[name]) + np.float32(0.5)
+    return trained
+
+
+def normalised(trained: Any, layer: str, current: Tensor) -> Tensor:
+    """Return what torch's own module makes of a current, in use."""
+    flat = current.flatten(0, 1)
+    values = [
+        torch.from_numpy(trained.weights[f"{layer}_norm_{each}"]).double()
+        for each in ("scale", "shift", "mean", "variance")
+    ]
+    norm = (nn.BatchNorm2d if flat.dim() == 4 else nn.BatchNorm1d)(len(values[0])).double().eval()
+    names = ("weight", "bias", "running_mean", "running_var")
+    norm.load_state_dict(dict(zip(names, values, strict=True)), strict=False)
+    return norm(flat).detach().unflatten(0, current.shape[:2])
 
 
 def by_hand(trained: Any, images: Tensor) -> dict[str, Tensor]:
@@ -70,6 +87,8 @@ def by_hand(trained: Any, images: Tensor) -> dict[str, Tensor]:
                 flat, weight, None, node.geometry.stride, node.geometry.padding
             )
         current = current.unflatten(0, arriving.shape[:2])
+        if "norm_scale" in node.parameters:
+            current = normalised(trained, node.name, current)
         if "bias" in node.parameters:
             bias = torch.from_numpy(trained.weights[f"{node.name}_bias"]).double()
             current = current + bias.reshape(-1, *[1] * (current.dim() - 3))
@@ -84,7 +103,14 @@ BIASED = [
     dense(20, name="d", bias=True, recurrent=True),
     dense(6, name="out", bias=True, **after("d")),
 ]
-NETWORKS["biases"] = BIASED
+NORMED = [
+    conv(4, 3, padding=1, name="a", norm="batch"),
+    conv(4, 3, padding=1, name="b", norm="batch", **after("a")),
+    pool(2, name="p", **after("a", "b")),
+    dense(20, name="d", norm="batch", recurrent=True, **after("p")),
+    dense(6, name="out", **after("d")),
+]
+NETWORKS |= {"biases": BIASED, "norms": NORMED}
 
 
 @pytest.mark.parametrize("steps", [1, STEPS])
@@ -104,6 +130,48 @@ def test_biases_act_at_every_step(rng: np.random.Generator, steps: int) -> None:
         gradient = network.weights[name].grad
         assert gradient is not None
         assert gradient.any()
+
+
+@pytest.mark.parametrize("steps", [1, STEPS])
+def test_norms_in_use_are_those_of_torch(rng: np.random.Generator, steps: int) -> None:
+    trained = made(rng, [*NORMED[:3], dense(6, name="out", norm="batch")])
+    integers = torch.from_numpy(rng.integers(-3, 16, (steps, 12, *SHAPE))).double() * QUANTUM
+    network = SpikingNetwork(trained.recipe, SHAPE, torch.Generator()).double()
+    network.load_weights(trained.weights)
+    network.eval()
+    found = network(integers[0] if steps == 1 else integers, record_all=True)
+    for name, spikes in by_hand(trained, integers.expand(STEPS, *integers.shape[1:])).items():
+        assert 0 < spikes.mean() < 1, name
+        assert torch.equal(found.traces[name].spikes, spikes), name
+
+
+def test_norms_in_training_are_those_of_torch(rng: np.random.Generator) -> None:
+    """A batch's own moments, over steps, samples and positions; then the running averages."""
+    trained = made(rng, [conv(4, 3, padding=1, name="a", norm="batch"), dense(6, name="out")])
+    images = torch.from_numpy(rng.integers(0, 16, (12, *SHAPE))).double() * QUANTUM
+    network = SpikingNetwork(trained.recipe, SHAPE, torch.Generator()).double()
+    network.load_weights(trained.weights)
+    weights = {name: each.detach().clone() for name, each in network.weights.items()}
+    norm = nn.BatchNorm2d(4).double()
+    norm.load_state_dict(
+        {
+            "weight": weights["a_norm_scale"],
+            "bias": weights["a_norm_shift"],
+            "running_mean": weights["a_norm_mean"],
+            "running_var": weights["a_norm_variance"],
+        },
+        strict=False,
+    )
+    arriving = psp(images.expand(STEPS, *images.shape), tau_s=3.0).flatten(0, 1)
+    current = norm(functional.conv2d(arriving, weights["a"], padding=1))
+    trace = lif_forward(
+        current.detach().unflatten(0, (STEPS, -1)), tau_m=5.0, tau_s=3.0, threshold=1.0
+    )
+    found = network.train()(images, record_all=True).traces["a"].spikes
+    assert 0 < found.mean() < 1
+    assert torch.equal(found, trace.spikes)
+    torch.testing.assert_close(network.weights["a_norm_mean"].data, norm.running_mean)
+    torch.testing.assert_close(network.weights["a_norm_variance"].data, norm.running_var)
 
 
 def test_biases_that_are_too_large_shrink_the_scale(rng: np.random.Generator) -> None:
@@ -190,7 +258,7 @@ def test_a_branch_that_the_export_lost_is_noticed(rng: np.random.Generator) -> N
     assert difference.layer == "c"
 
 
-def branched_recipe(*, bias: bool = False, **training: Any) -> Recipe:
+def branched_recipe(extra: dict[str, Any] | None = None, **training: Any) -> Recipe:
     layers = [
         conv(6, 3, padding=1, name="a", weight_scale=4.0),
         conv(6, 3, padding=1, name="b", weight_scale=4.0),
@@ -199,19 +267,19 @@ def branched_recipe(*, bias: bool = False, **training: Any) -> Recipe:
     tables = {
         "name": "branched",
         "data": {"name": "rows"},
-        "network": {"layers": [{**layer, "bias": bias} for layer in layers]},
+        "network": {"layers": [{**layer, **(extra or {})} for layer in layers]},
         "training": {"epochs": 8, "batch_size": 10, "lr": 0.01, **training},
     }
     return recipe_from_tables(tables, "test")
 
 
-@pytest.mark.parametrize("bias", [False, True])
-def test_it_learns_and_resumes(tmp_path: Path, bias: bool) -> None:
-    whole = tiny.fit(tmp_path / "whole", branched_recipe(bias=bias))
+@pytest.mark.parametrize("extra", [{}, {"bias": True}, {"norm": "batch"}])
+def test_it_learns_and_resumes(tmp_path: Path, extra: dict[str, Any]) -> None:
+    whole = tiny.fit(tmp_path / "whole", branched_recipe(extra))
     whole.fit(tiny.Watcher())
     assert whole.progress.metrics[-1].train_accuracy > 0.9
-    tiny.fit(tmp_path / "half", branched_recipe(bias=bias)).fit(tiny.Watcher(stop_after=20))
-    resumed = tiny.fit(tmp_path / "half", branched_recipe(bias=bias))
+    tiny.fit(tmp_path / "half", branched_recipe(extra)).fit(tiny.Watcher(stop_after=20))
+    resumed = tiny.fit(tmp_path / "half", branched_recipe(extra))
     resumed.fit(tiny.Watcher())
     for ours, theirs in zip(resumed.network.parameters(), whole.network.parameters(), strict=True):
         assert torch.equal(ours, theirs)
@@ -223,3 +291,15 @@ def test_it_learns_and_resumes(tmp_path: Path, bias: bool) -> None:
 def test_training_on_the_chips_integers_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="layer out listens to a, b; only chains"):
         tiny.fit(tmp_path, branched_recipe(forward="chip"))
+
+
+def test_a_norm_and_biases_are_one_too_many() -> None:
+    with pytest.raises(ConfigError, match="has a trained shift of its own; leave bias out"):
+        branched_recipe({"bias": True, "norm": "batch"})
+
+
+def test_a_norm_of_one_value_is_refused(rng: np.random.Generator) -> None:
+    trained = checkpoint(rng, [dense(6, name="out", norm="batch")], SHAPE, time_steps=1)
+    network = SpikingNetwork(trained.recipe, SHAPE, torch.Generator())
+    with pytest.raises(TrainingError, match="layer out: norm = 'batch' has one value for each"):
+        network.train()(torch.ones(1, *SHAPE))

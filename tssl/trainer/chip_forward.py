@@ -191,8 +191,8 @@ def plan_problem(graph: Graph) -> str | None:
     for node in graph:
         if "recurrent" in node.parameters:
             return f"layer {node.name} is recurrent"
-        if "bias" in node.parameters:
-            return f"layer {node.name} has biases"
+        if node.parameters.keys() - {"weight"}:
+            return f"layer {node.name} has biases or a norm"
         if node.sources != (before,):
             return f"layer {node.name} listens to {', '.join(node.sources)}"
         before = node.name

@@ -339,7 +339,7 @@ def _check_plan(recipe: Recipe, graph: Graph, plan: ChipPlan | None, device: str
     if problem is not None:
         raise ConfigError(
             f"training.forward = 'chip': {problem}; only chains of feed-forward layers without "
-            "biases can be"
+            "biases and norms can be"
         )
     if plan is None:
         raise ConfigError(

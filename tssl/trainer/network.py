@@ -6,11 +6,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tssl.checkpoint import ChipPlan
 from tssl.chip import INPUT
-from tssl.errors import ConfigError
-from tssl.graph import Graph, Node, resolve
+from tssl.errors import ConfigError, TrainingError
+from tssl.graph import NORM, NORM_EPSILON, Graph, Node, resolve
 from tssl.neurons import Lif
 from tssl.spec import Recipe
 from tssl.trainer.chip_forward import ChipLayer, input_signal, pooled, run_layer
@@ -20,6 +21,11 @@ from tssl.trainer.recurrence import Gradient, RecurrenceRule
 from tssl.trainer.rules import Rule, get_rule
 
 _EVALUATION_BYTES = 512 << 20
+_FIRST_VALUES = {"bias": 0.0, **dict(zip(NORM, (1.0, 0.0, 0.0, 1.0), strict=True))}
+"""Of parameters that nobody draws, by role."""
+_AVERAGES = NORM[2:]
+_MOMENTUM = 0.1
+"""Share of a batch in a norm's running averages."""
 
 
 class Forward(NamedTuple):
@@ -85,6 +91,8 @@ class SpikingNetwork(nn.Module):
         self._factors = torch.bfloat16 if recipe.training.precision == "bfloat16" else None
         self.noise = torch.Generator()
         """Source of dropout masks; whoever trains seeds it for every batch."""
+        self.follows_batches = True
+        """Whether norms take the batches of training into their running averages."""
         per_sample = 8 * 4 * self.graph.time_steps * self.graph.values  # some eight float32 tensors
         self.evaluation_batch = max(1, min(500, _EVALUATION_BYTES // per_sample))
         self._blocks = _blocks(self.graph)
@@ -92,8 +100,9 @@ class SpikingNetwork(nn.Module):
         self.weights = nn.ParameterDict()
         for node in self.graph:
             for role, (name, shape) in node.parameters.items():
-                if role == "bias":
-                    self.weights[name] = nn.Parameter(torch.zeros(shape))
+                if role in _FIRST_VALUES:
+                    first = torch.full(shape, _FIRST_VALUES[role])
+                    self.weights[name] = nn.Parameter(first, requires_grad=role not in _AVERAGES)
                     continue
                 initial = initial_weight(shape, generator)
                 self.weights[name] = nn.Parameter(initial * node.weight_scale)
@@ -121,7 +130,7 @@ class SpikingNetwork(nn.Module):
                 signal, constant = sum_pool(arriving.psp, _pool(node)), arriving.constant
             else:
                 current = weighted(arriving.psp, self._weight(node), node.geometry, factors)
-                driving = self._biased(node, _Sent(current, arriving.constant))
+                driving = self._shifted(node, _Sent(current, arriving.constant))
                 current, constant = driving.psp, driving.constant
                 neurons = self._neurons(block, node.neuron, constant, record_all)
                 activity = result.activity[node.name] = Activity()
@@ -143,13 +152,29 @@ class SpikingNetwork(nn.Module):
         total = sum((way.psp for way in ways[1:]), start=ways[0].psp)
         return _Sent(total, ways[0].constant)
 
-    def _biased(self, node: Node, current: _Sent) -> _Sent:
-        """Add the biases of a layer, which no synapse filters, to its current at every step."""
-        if "bias" not in node.parameters:
-            return current
-        bias = self.weights[node.parameters["bias"].name]
-        maps = (-1, *[1] * (len(node.output_shape) - 1))
-        return _Sent(self._over_time(current) + bias.view(maps))
+    def _shifted(self, node: Node, current: _Sent) -> _Sent:
+        """Normalise the current of a layer, or add biases, which no synapse filters."""
+        if "bias" in node.parameters:
+            bias = self.weights[node.parameters["bias"].name]
+            maps = (-1, *[1] * (len(node.output_shape) - 1))
+            return _Sent(self._over_time(current) + bias.view(maps))
+        if NORM[0] in node.parameters:
+            return _Sent(self._normalised(node, self._over_time(current)))
+        return current
+
+    def _normalised(self, node: Node, current: Tensor) -> Tensor:
+        scale, shift, mean, variance = (self.weights[node.parameters[r].name] for r in NORM)
+        together = current.flatten(0, 1)
+        if self.training and together.numel() == len(scale):
+            raise TrainingError(
+                f"layer {node.name}: norm = 'batch' has one value for each neuron in this batch; "
+                "use a larger training.batch_size or more time steps"
+            )
+        momentum = _MOMENTUM if self.follows_batches else 0.0
+        result = functional.batch_norm(
+            together, mean, variance, scale, shift, self.training, momentum, NORM_EPSILON
+        )
+        return result.unflatten(0, current.shape[:2])
 
     def _over_time(self, way: _Sent) -> Tensor:
         """Return what follows the time course of potentials, step by step."""

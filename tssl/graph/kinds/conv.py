@@ -7,7 +7,7 @@ from pydantic import model_validator
 
 from tssl.errors import ConfigError
 from tssl.geometry import Geometry
-from tssl.graph.kinds.kind import Kind, NeuronEntry, Place, sliding, with_bias
+from tssl.graph.kinds.kind import Kind, NeuronEntry, Place, sliding, with_shifts
 from tssl.graph.node import Node, Parameter
 from tssl.settings import NonNegativePair, Positive, PositivePair, with_pairs
 
@@ -61,7 +61,7 @@ def _node(entry: ConvEntry, place: Place) -> Node:
         input_shape=place.shape,
         output_shape=sliding(geometry, place, entry.channels),
         neuron=replace(place.neuron, threshold=entry.threshold or place.neuron.threshold),
-        parameters=with_bias(entry, place.name, {"weight": weight}, entry.channels),
+        parameters=with_shifts(entry, place.name, {"weight": weight}, entry.channels),
         geometry=geometry,
         dropout=entry.dropout,
         weight_scale=entry.weight_scale,

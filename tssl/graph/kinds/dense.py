@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tssl.graph.kinds.kind import Kind, NeuronEntry, Place, with_bias
+from tssl.graph.kinds.kind import Kind, NeuronEntry, Place, with_shifts
 from tssl.graph.node import Node, Parameter
 from tssl.settings import Positive
 
@@ -40,7 +40,7 @@ def _node(entry: DenseEntry, place: Place) -> Node:
         input_shape=place.shape,
         output_shape=(entry.neurons,),
         neuron=replace(place.neuron, threshold=entry.threshold or place.neuron.threshold),
-        parameters=with_bias(entry, place.name, parameters, entry.neurons),
+        parameters=with_shifts(entry, place.name, parameters, entry.neurons),
         dropout=entry.dropout,
         weight_scale=entry.weight_scale,
     )

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from tssl.errors import ConfigError
 from tssl.geometry import Geometry, Shape
-from tssl.graph.node import Node, Parameter
+from tssl.graph.node import NORM, Node, Parameter
 from tssl.neurons import Lif
 from tssl.settings import Above0, Entries, Share
 
@@ -48,13 +48,24 @@ class NeuronEntry(LayerEntry):
     bias
         Whether a trained number is added to the membrane potential at every step: one for each
         neuron, or for each map of a convolution. It begins at zero.
+    norm
+        ``batch`` normalises what the weights give over time steps, samples and positions, for each
+        neuron or map, then scales and shifts it by trained numbers. In use, running means and
+        variances take the place of a batch's; weights and biases take them in at export.
     weight_scale
         Factor of its initial weights.
     """
 
     threshold: Above0 | None = None
     bias: Annotated[bool, Field(strict=True)] = False
+    norm: Literal["batch"] | None = None
     weight_scale: Above0 = 1.0
+
+    @model_validator(mode="after")
+    def _check_bias(self) -> "NeuronEntry":
+        if self.bias and self.norm is not None:
+            raise ValueError("norm = 'batch' has a trained shift of its own; leave bias out")
+        return self
 
 
 class Place(NamedTuple):
@@ -100,13 +111,12 @@ class Kind:
     gives_image: bool = False
 
 
-def with_bias(
-    entry: NeuronEntry, name: str, parameters: dict[str, Parameter], biases: int
+def with_shifts(
+    entry: NeuronEntry, name: str, parameters: dict[str, Parameter], channels: int
 ) -> dict[str, Parameter]:
-    """Return the parameters of a layer with its biases, if it has some."""
-    if not entry.bias:
-        return parameters
-    return {**parameters, "bias": Parameter(f"{name}_bias", (biases,))}
+    """Return the parameters of a layer, and those of its biases or its norm."""
+    roles = (*(["bias"] if entry.bias else []), *(NORM if entry.norm else []))
+    return {**parameters, **{role: Parameter(f"{name}_{role}", (channels,)) for role in roles}}
 
 
 def sliding(geometry: Geometry, place: Place, channels: int) -> Shape:
