@@ -326,6 +326,13 @@ def test_impossible_chains(layers, message):
         recipe_from_tables(tables(layers=layers), "my.toml")
 
 
+@pytest.mark.parametrize("name", ["a.b", "_a", "1st", "", "a b", "a\n"])
+def test_names_that_no_layer_may_have(name):
+    message = "network.layers.1.name: must be letters, digits, '_' and '-', and begin with a letter"
+    with pytest.raises(ConfigError, match=message):
+        recipe_from_tables(tables(layers=[{**CONV, "name": name}, DENSE]), "my.toml")
+
+
 @pytest.mark.parametrize("steps", [1, 7, 15, 25])
 def test_the_kernel_loss_needs_a_desired_spike_train(steps):
     given = tables(time_steps=steps)

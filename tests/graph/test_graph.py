@@ -114,7 +114,7 @@ def test_a_network_that_branches() -> None:
         ([dense(4, name="input"), dense(2)], "the name 'input' is taken"),
         ([dense(4), dense(2, **{"from": ["dense1", "dense1"]})], "listens twice to one layer"),
         ([dense(4), dense(2, **{"from": []})], "at least 1 item"),
-        ([dense(4, name="a b"), dense(2)], "pattern"),
+        ([dense(4, name="a b"), dense(2)], "and begin with a letter"),
     ],
 )
 def test_networks_that_are_none(layers: list[dict[str, Any]], message: str) -> None:
@@ -130,6 +130,13 @@ def test_shapes_that_do_not_add_up() -> None:
     ]
     with pytest.raises(ConfigError, match=r"dense3 adds up conv1 of shape \(2, 4, 4\) and conv2"):
         graph((1, 6, 6), *layers)
+
+
+def test_two_parameters_of_one_name() -> None:
+    layers = [dense(4, name="a", bias=True), dense(4, name="a_bias"), dense(2)]
+    with pytest.raises(ConfigError, match="a and a_bias both have a parameter called a_bias"):
+        graph((2, 8, 8), *layers)
+    graph((2, 8, 8), dense(4, name="a"), *layers[1:])
 
 
 def test_every_kind_is_said_in_a_recipe() -> None:

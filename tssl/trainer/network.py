@@ -19,6 +19,7 @@ from tssl.trainer.linear import weighted
 from tssl.trainer.neuron import Activity, Neurons, Pool, Trace, constant_over_time, psp, sum_pool
 from tssl.trainer.recurrence import Gradient, RecurrenceRule
 from tssl.trainer.rules import Rule, get_rule
+from tssl.trainer.weights import Weights
 
 _EVALUATION_BYTES = 512 << 20
 _FIRST_VALUES = {"bias": 0.0, **dict(zip(NORM, (1.0, 0.0, 0.0, 1.0), strict=True))}
@@ -97,7 +98,7 @@ class SpikingNetwork(nn.Module):
         self.evaluation_batch = max(1, min(500, _EVALUATION_BYTES // per_sample))
         self._blocks = _blocks(self.graph)
         self._tau_s = recipe.network.tau_s
-        self.weights = nn.ParameterDict()
+        self.weights = Weights()
         for node in self.graph:
             for role, (name, shape) in node.parameters.items():
                 if role in _FIRST_VALUES:

@@ -1,10 +1,11 @@
 """What every kind of layer says of itself, and what several share."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from tssl.errors import ConfigError
 from tssl.geometry import Geometry, Shape
@@ -13,6 +14,15 @@ from tssl.neurons import Lif
 from tssl.settings import Above0, Entries, Share
 
 __all__ = ["Kind", "LayerEntry", "NeuronEntry", "Place", "sliding"]
+
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+
+
+def _checked_name(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError("must be letters, digits, '_' and '-', and begin with a letter")
+    return name
 
 
 class LayerEntry(Entries):
@@ -33,7 +43,7 @@ class LayerEntry(Entries):
     """
 
     type: str
-    name: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")] | None = None
+    name: Annotated[str, AfterValidator(_checked_name)] | None = None
     sources: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(None, alias="from")
     dropout: Share = 0.0
 
