@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.trainer import tiny
+from tests.trainer.test_branches import branched_recipe
 from tssl.checkpoint import Checkpoint
+from tssl.spec import Recipe
 from tssl.trainer.parallel import Group, is_first_process
 
 WORKER = """
@@ -20,10 +23,11 @@ from pathlib import Path
 import torch
 
 from tests.trainer import tiny
+from tssl.spec import load_recipe
 
 torch.set_num_threads(1)
-directory, loss, batch_size = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-fit = tiny.fit(directory, tiny.recipe(loss=loss, batch_size=batch_size, epochs=2))
+directory = Path(sys.argv[1])
+fit = tiny.fit(directory, load_recipe(directory / "recipe.toml"))
 assert fit.group.size == 2
 assert fit.fit(tiny.Watcher())
 print(fit.group.rank, fit.progress.metrics[-1].loss)
@@ -36,15 +40,15 @@ def free_port() -> str:
         return str(listener.getsockname()[1])
 
 
-def run_two(directory: Path, loss: str, batch_size: int) -> None:
+def run_two(directory: Path, recipe: Recipe, worker: str = WORKER) -> None:
     port, processes = free_port(), []
-    tiny.prepare(directory, tiny.recipe(loss=loss, batch_size=batch_size, epochs=2))
+    tiny.prepare(directory, recipe)
     for rank in range(2):
         environment = {
             **os.environ, "WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank),
             "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1",
         }  # fmt: skip
-        command = [sys.executable, "-c", WORKER, str(directory), loss, str(batch_size)]
+        command = [sys.executable, "-c", worker, str(directory)]
         processes.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE))
     for process in processes:
         _, errors = process.communicate(timeout=120)
@@ -55,14 +59,36 @@ def run_two(directory: Path, loss: str, batch_size: int) -> None:
 @pytest.mark.parametrize(("loss", "batch_size"), [("kernel", 10), ("softmax", 7), ("count", 53)])
 def test_two_processes_train_what_one_trains(tmp_path: Path, loss: str, batch_size: int) -> None:
     """Batches of 7 split unevenly; of 54 samples, 53 leave one process without any."""
-    run_two(tmp_path / "two", loss, batch_size)
-    one = tiny.fit(tmp_path / "one", tiny.recipe(loss=loss, batch_size=batch_size, epochs=2))
+    recipe = tiny.recipe(loss=loss, batch_size=batch_size, epochs=2)
+    run_two(tmp_path / "two", recipe)
+    one = tiny.fit(tmp_path / "one", recipe)
     assert one.fit(tiny.Watcher())
     together = Checkpoint.load(tmp_path / "two" / "last.safetensors")
     alone = Checkpoint.load(one.run.last)
     for name, weight in alone.weights.items():
         np.testing.assert_allclose(together.weights[name], weight, rtol=0, atol=1e-5)
     assert together.provenance["test_accuracy"] == alone.provenance["test_accuracy"]
+
+
+NORM_WORKER = (
+    WORKER
+    + """
+torch.save(dict(fit.network.weights.items()), directory / f"rank{fit.group.rank}.pt")
+"""
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch_size", [7, 53])
+def test_processes_share_the_averages_of_norms(tmp_path: Path, batch_size: int) -> None:
+    """Of 54 samples, batches of 53 leave one process without any."""
+    recipe = branched_recipe({"norm": "batch"}, loss="count", batch_size=batch_size, epochs=2)
+    run_two(tmp_path, recipe, NORM_WORKER)
+    first, second = (torch.load(tmp_path / f"rank{n}.pt", weights_only=True) for n in range(2))
+    assert first["a_norm_mean"].any()
+    for name, values in first.items():
+        assert values.isfinite().all(), name
+        assert torch.equal(values, second[name]), name
 
 
 def test_alone_without_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -163,6 +163,11 @@ class SpikingNetwork(nn.Module):
             return _Sent(self._normalised(node, self._over_time(current)))
         return current
 
+    @property
+    def averages(self) -> list[Tensor]:
+        """The running averages of all norms, which follow batches and no gradient."""
+        return [each.data for each in self.weights.values() if not each.requires_grad]
+
     def _normalised(self, node: Node, current: Tensor) -> Tensor:
         scale, shift, mean, variance = (self.weights[node.parameters[r].name] for r in NORM)
         together = current.flatten(0, 1)
@@ -172,8 +177,9 @@ class SpikingNetwork(nn.Module):
                 "use a larger training.batch_size or more time steps"
             )
         momentum = _MOMENTUM if self.follows_batches else 0.0
+        sees_batch = self.training and together.numel() > 0  # a process may go without samples
         result = functional.batch_norm(
-            together, mean, variance, scale, shift, self.training, momentum, NORM_EPSILON
+            together, mean, variance, scale, shift, sees_batch, momentum, NORM_EPSILON
         )
         return result.unflatten(0, current.shape[:2])
 
