@@ -178,28 +178,29 @@ def merge_pool(pool: Node, arrival: Arrival, layer: str) -> Arrival:
     UnsupportedLayerError
         When the pool drops rows or columns that padding would bring back.
     """
-    weight, window = arrival.weight * pool.gain, _window(pool)
+    weight = arrival.weight * pool.gain
     if arrival.geometry is None:
-        merged, joint = _merge_dense(pool, window, weight), None
+        merged, joint = _merge_dense(pool, weight), None
     else:
-        _check_edge(pool, window, arrival.geometry, layer)
-        merged, joint = _merge_conv(window, weight, arrival.geometry)
+        _check_edge(pool, arrival.geometry, layer)
+        merged, joint = _merge_conv(pool.window, weight, arrival.geometry)
     return replace(arrival, input_shape=pool.input_shape, weight=merged, geometry=joint)
 
 
-def _check_edge(pool: Node, window: Pair, geometry: Geometry, layer: str) -> None:
-    (rows, columns), (_, height, width) = window, pool.input_shape
+def _check_edge(pool: Node, geometry: Geometry, layer: str) -> None:
+    (rows, columns), (_, height, width) = pool.window, pool.input_shape
     if any(geometry.padding) and (height % rows or width % columns):
         raise UnsupportedLayerError(
             f"layer {layer}: padding behind pool {pool.name}, which drops the edge of "
-            f"its input {pool.input_shape}; use a size that {window} divides, or no padding"
+            f"its input {pool.input_shape}; use a size that {pool.window} divides, or no padding"
         )
 
 
-def _merge_dense(pool: Node, window: Pair, weight: Floats) -> Floats:
+def _merge_dense(pool: Node, weight: Floats) -> Floats:
+    rows, columns = pool.window
     expanded = np.zeros((len(weight), *pool.input_shape))
     maps = weight.reshape(len(weight), *pool.output_shape)
-    repeated = maps.repeat(window[0], axis=2).repeat(window[1], axis=3)
+    repeated = maps.repeat(rows, axis=2).repeat(columns, axis=3)
     expanded[:, :, : repeated.shape[2], : repeated.shape[3]] = repeated
     return expanded.reshape(len(weight), math.prod(pool.input_shape))
 
@@ -217,12 +218,6 @@ def _merge_conv(window: Pair, weight: Floats, geometry: Geometry) -> tuple[Float
     return kernel, joint
 
 
-def _window(pool: Node) -> Pair:
-    if pool.geometry is None:
-        raise TypeError(f"layer {pool.name}: {pool.kind} is not a pool")
-    return pool.geometry.kernel
-
-
 def spread_kernel(weight: Floats, dilation: Pair) -> Floats:
     """Return the kernel with the gaps of its dilation as zeros."""
     kernel = weight.shape[2:]
@@ -234,7 +229,7 @@ def spread_kernel(weight: Floats, dilation: Pair) -> Floats:
 
 def _joined(first: Node, second: Node) -> Node:
     """Return one pool for two in a row; what they drop of an edge is the same."""
-    (rows, columns), (more_rows, more_columns) = _window(first), _window(second)
+    (rows, columns), (more_rows, more_columns) = first.window, second.window
     kernel = (rows * more_rows, columns * more_columns)
     return replace(
         first,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tssl.geometry import Geometry, Shape
+from tssl.geometry import Geometry, Pair, Shape
 from tssl.neurons import Lif
 
 __all__ = ["NORM", "NORM_EPSILON", "Node", "Parameter"]
@@ -76,3 +76,10 @@ class Node:
     def outputs(self) -> int:
         """Number of values that leave it at a step."""
         return math.prod(self.output_shape)
+
+    @property
+    def window(self) -> Pair:
+        """Height and width of its windows; TypeError for a layer that has none."""
+        if self.geometry is None:
+            raise TypeError(f"layer {self.name}: a {self.kind} has no windows")
+        return self.geometry.kernel

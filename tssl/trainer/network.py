@@ -1,4 +1,4 @@
-"""The trainable network: a chain of linear maps, spiking neurons and pools."""
+"""The trainable network: a graph of linear maps, spiking neurons and pools."""
 
 from typing import NamedTuple
 
@@ -275,9 +275,7 @@ def _own_pool(graph: Graph, node: Node) -> Node | None:
 
 
 def _pool(node: Node) -> Pool:
-    if node.geometry is None:
-        raise TypeError(f"layer {node.name}: {node.kind} is not a pool")
-    return Pool(node.geometry.kernel, node.gain)
+    return Pool(node.window, node.gain)
 
 
 def initial_weight(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

@@ -5,7 +5,7 @@ nothing but each layer's scale; weights, thresholds and decays come from the che
 stay pools, and no arithmetic is shared with ``tssl.exporter`` or ``tssl.chip``.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,9 +44,16 @@ class _Layer(NamedTuple):
     """Gain of the synapse filter, scale, largest weight."""
 
     def weighted(self, arriving: "_Sent") -> Tensor:
-        """Weight what one way brings, in the integers that this way has on the chip."""
-        weight = self.weight.astype(np.float64) * arriving.gain * arriving.unit
-        return _weighted(arriving.counts, _on_grid(weight, *self.factors), self.node.geometry)
+        """Weight what one way brings, in the integers that this way has on the chip.
+
+        Of a convolution's sums, Lava hands over 24 bits.
+        """
+        scaled = self.weight.astype(np.float64) * arriving.gain * arriving.unit
+        weight = _on_grid(scaled, *self.factors)
+        sums = _weighted(arriving.counts, weight, self.node.geometry)
+        if self.node.geometry is None:
+            return sums
+        return torch.remainder(sums + _LIMIT, 2 * _LIMIT) - _LIMIT
 
 
 class _Sent(NamedTuple):
@@ -169,7 +176,7 @@ def _run(checkpoint: Checkpoint, layers: Mapping[str, _Layer], train: IntArray) 
             sent[node.name] = [_pooled(way, node) for way in ways]
             continue
         layer = layers[node.name]
-        activation = sum(map(_narrowed(layer), ways[1:]), start=_narrowed(layer)(ways[0]))
+        activation = sum(map(layer.weighted, ways[1:]), start=layer.weighted(ways[0]))
         spikes, voltage = _neurons(activation, layer)
         sent[node.name] = [_Sent(spikes, 1.0, 1.0)]
         trains[node.name] = spikes.flatten(2).numpy().astype(np.uint8)
@@ -194,22 +201,8 @@ def _weighted(signal: Tensor, weight: Tensor, geometry: Geometry | None) -> Tens
     return result.unflatten(0, signal.shape[:2])
 
 
-def _narrowed(layer: _Layer) -> Callable[[_Sent], Tensor]:
-    """Return what weights one way, in the 24 bits that Lava's convolution hands over."""
-
-    def weighted(way: _Sent) -> Tensor:
-        sums = layer.weighted(way)
-        if layer.node.geometry is None:
-            return sums
-        return torch.remainder(sums + _LIMIT, 2 * _LIMIT) - _LIMIT
-
-    return weighted
-
-
 def _pooled(way: _Sent, node: Node) -> _Sent:
-    if node.geometry is None:
-        raise TypeError(f"layer {node.name}: a {node.kind} is no pool")
-    sums = F.avg_pool2d(way.counts.flatten(0, 1), node.geometry.kernel, divisor_override=1)
+    sums = F.avg_pool2d(way.counts.flatten(0, 1), node.window, divisor_override=1)
     counts = sums.unflatten(0, way.counts.shape[:2])
     return way._replace(counts=counts, gain=way.gain * node.gain)
 
