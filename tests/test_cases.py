@@ -1,33 +1,18 @@
 """Small inputs in ``tests/cases`` that once failed, each for a whole kind of fault."""
 
 import itertools
-import json
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
 import tssl.hw_profiles
-from tssl.cli import run_command
+from tests.command import Ran, in_this_process
 
 CASES = Path(__file__).parent / "cases"
 PROFILES = Path(tssl.hw_profiles.__file__).parent
-
-
-class Ran(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """The one JSON document on stdout, in which NaN is none."""
-        document = json.loads(self.out, parse_constant=pytest.fail)
-        assert isinstance(document, dict)
-        return document
 
 
 @pytest.fixture
@@ -36,13 +21,7 @@ def tssl(
 ) -> Callable[..., Ran]:
     """Run the command in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: object) -> Ran:
-        capsys.readouterr()
-        status = run_command([str(argument) for argument in arguments])
-        return Ran(status, *capsys.readouterr())
-
-    return run
+    return in_this_process(capsys)
 
 
 def test_a_byte_order_mark_is_no_error(tssl: Callable[..., Ran], tmp_path: Path) -> None:

@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 import torch
 
+from tests.command import Ran, in_this_process
 from tests.trainer import tiny
 from tssl import datasets, netx
 from tssl.chip import ChipNetwork, CubaNeuron, InputLayer, dense_layer
@@ -27,20 +28,6 @@ from tssl.spec import load_recipe
 from tssl.workflow.recipes import shipped_recipes
 
 SMALL = ["--set", 'network.layers=[{"type": "dense", "neurons": 10}]', "--device", "cpu"]
-
-
-class Ran(NamedTuple):
-    status: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """The one JSON document on stdout."""
-        document = json.loads(self.out, parse_constant=pytest.fail)
-        assert isinstance(document, dict)
-        assert document["schema_version"] == 1
-        return document
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -58,13 +45,7 @@ def rows() -> Iterator[None]:
 @pytest.fixture
 def tssl(capsys: pytest.CaptureFixture[str]) -> Callable[..., Ran]:
     """Run the command in this process."""
-
-    def run(*arguments: object) -> Ran:
-        capsys.readouterr()
-        status = run_command([str(argument) for argument in arguments])
-        return Ran(status, *capsys.readouterr())
-
-    return run
+    return in_this_process(capsys)
 
 
 def process(*arguments: object, **environment: str) -> "subprocess.Popen[str]":
