@@ -191,8 +191,9 @@ def test_gains_are_folded(rng):
         [conv(3, 3, padding=1), pool(3), conv(4, 2, stride=(2, 1)), dense(5)],
         [pool(2), pool(2), dense(9), dense(4)],
         [conv(4, 3, padding=1), pool(2), conv(4, 2, dilation=2), dense(5)],
+        [conv(4, 3), pool(2, mode="average", gain=3.0), conv(4, 2), pool("global"), dense(5)],
     ],
-    ids=["dense", "conv-pool", "stride", "pools", "dilation"],
+    ids=["dense", "conv-pool", "stride", "pools", "dilation", "averages"],
 )
 @pytest.mark.parametrize("taus", [{}, {"tau_s": 1.0, "tau_m": 2.0}])
 def test_the_lowered_network_fires_the_same_spikes(rng, layers, taus):

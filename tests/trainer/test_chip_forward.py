@@ -25,6 +25,13 @@ NETWORKS = {
     "conv": [conv(4, 3, padding=1), pool(2), conv(6, 2), dense(12), dense(5)],
     "edges": [conv(3, 3), pool(3), dense(5, threshold=0.7)],
     "first pool": [pool(2), conv(5, 2, stride=(2, 1)), pool(2, gain=0.9), dense(5)],
+    "averages": [
+        conv(4, 3),
+        pool(2, mode="average", gain=2.0),
+        conv(6, 2),
+        pool("global"),
+        dense(5),
+    ],
     "dilation and groups": [conv(4, 3, dilation=2), pool(2), conv(6, 2, groups=2), dense(5)],
 }
 
