@@ -278,7 +278,7 @@ def test_bad_values_name_their_key(path, value):
         ("network.neurons", ""),
         ("training.lrr", "lr"),
         (f"{LAYER}.kernal", "kernel"),
-        (f"{LAYER}.neurons", ""),
+        (f"{LAYER}.neurons", "neuron"),
         ("network.layers.2.stride", ""),
         ("network.layers.3.treshold", "threshold"),
     ],

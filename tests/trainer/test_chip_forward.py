@@ -25,6 +25,12 @@ NETWORKS = {
     "conv": [conv(4, 3, padding=1), pool(2), conv(6, 2), dense(12), dense(5)],
     "edges": [conv(3, 3), pool(3), dense(5, threshold=0.7)],
     "first pool": [pool(2), conv(5, 2, stride=(2, 1)), pool(2, gain=0.9), dense(5)],
+    "neurons": [
+        conv(4, 3, neuron="if"),
+        pool(2),
+        dense(20, tau_m=9.0, tau_s=1.5),
+        dense(5, tau_s=1.0),
+    ],
     "averages": [
         conv(4, 3),
         pool(2, mode="average", gain=2.0),
@@ -112,9 +118,11 @@ def reference_gradients(
     trained: Checkpoint, plan: ChipPlan, forward: Forward, inputs: Tensor, coming: Tensor
 ) -> dict[str, Tensor]:
     """Return the gradients by autograd, in double precision, from spikes and potentials."""
-    spec = trained.recipe.network
     sequence = inputs if inputs.dim() == 5 else inputs.expand(6, *inputs.shape)
-    signal, gain, quantum = psp(sequence.double(), tau_s=spec.tau_s), 1.0, QUANTUM
+    spiking = trained.graph.spiking
+    signal, gain, quantum = psp(sequence.double(), tau_s=spiking[0].neuron.tau_s), 1.0, QUANTUM
+    after = zip(spiking, [*spiking[1:], spiking[-1]], strict=True)
+    sends = {node.name: listener.neuron.tau_s for node, listener in after}
     weights: dict[str, Tensor] = {}
     for node in trained.graph:
         name, neuron = node.name, node.neuron
@@ -122,12 +130,12 @@ def reference_gradients(
             signal = sum_pool(signal, Pool(node.geometry.kernel, node.gain))
             gain *= node.gain
             continue
-        unit = gain * quantum / spec.tau_s * plan.scales[name]
+        unit = gain * quantum / neuron.tau_s * plan.scales[name]
         rounded = (torch.from_numpy(trained.weights[name]).double() * unit / 2).round() * 2
         weights[name] = (rounded.clamp(-254, 254) / unit).requires_grad_()
         current = weighted(signal, weights[name], node.geometry)
         record, scale = forward.traces[name], plan.scales[name]
-        neurons = Neurons(neuron.tau_m, neuron.tau_s, neuron.threshold)
+        neurons = Neurons(neuron.tau_m, sends[name], neuron.threshold)
         voltage = record.voltage.double() / (64 * scale)
         signal = _Recorded.apply(current, voltage, record.spikes.double(), neurons)
         gain, quantum = 1.0, 1.0

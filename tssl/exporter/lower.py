@@ -121,6 +121,8 @@ def _stage(graph: Graph, node: Node, neuron: Lif, weights: Mapping[str, NDArray[
     arrays = {
         role: np.asarray(weights[each.name], np.float64) for role, each in node.parameters.items()
     }
+    if "leak" in arrays:
+        arrays, neuron = _with_leak(arrays, neuron)
     arriving = []
     for source in node.sources:
         for origin, pool in _ways(graph, source):
@@ -138,6 +140,17 @@ def _stage(graph: Graph, node: Node, neuron: Lif, weights: Mapping[str, NDArray[
         recurrent=arrays.get("recurrent"),
         bias=arrays.get("bias"),
     )
+
+
+def _with_leak(arrays: dict[str, Floats], neuron: Lif) -> tuple[dict[str, Floats], Lif]:
+    r"""Return a neuron with its trained leak ω, and arrays that take the share ω of what arrives.
+
+    .. math:: v_t = v_{t-1} + \omega (I_t - v_{t-1}) = (1 - \omega) v_{t-1} + \omega I_t
+    """
+    trained = neuron.with_leak(float(arrays["leak"][0]))
+    share = 1 / trained.tau_m
+    others = {role: array * share for role, array in arrays.items() if role != "leak"}
+    return others, trained
 
 
 def _ways(graph: Graph, name: str) -> Iterator[tuple[str, Node | None]]:

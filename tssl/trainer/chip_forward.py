@@ -63,7 +63,7 @@ class ChipLayer(NamedTuple):
     def constants(self) -> chip_kernels.ChipConstants:
         """What the kernel is told."""
         return chip_kernels.ChipConstants(
-            current_decay=round(_DECAY_ONE / self.neurons.tau_s),
+            current_decay=round(_DECAY_ONE / self.neurons.synapse),
             voltage_decay=round(_DECAY_ONE / self.neurons.tau_m),
             threshold=_SHIFT * round(self.scale * self.neurons.threshold),
             wraps=self.geometry is not None,
@@ -74,7 +74,7 @@ class ChipLayer(NamedTuple):
         """Return the weights as integers, and those in trained units."""
         integers, dequantized = torch.empty_like(weight), torch.empty_like(weight)
         chip_kernels.round_weights(
-            _every(weight), (gain, self.quantum, 1 / self.neurons.tau_s, self.scale),
+            _every(weight), (gain, self.quantum, 1 / self.neurons.synapse, self.scale),
             self.weight_step, self.largest_weight, _every(integers),
             _every(dequantized),
         )  # fmt: skip
@@ -155,7 +155,7 @@ class _Layer(torch.autograd.Function):
         chip, gradient, window, activity = ctx.settings
         error = empty(voltage, len(psp), voltage.shape[1:])
         steps = len(voltage)
-        constant = chip.neurons.tau_s if chip.neurons.constant_steps else None
+        constant = chip.neurons.synapse if chip.neurons.constant_steps else None
         activity.fallbacks += chip_kernels.chip_backward(
             flat(fired), flat(voltage), chip.unit, constant_response(steps, constant),
             flat(grads[0]), gradient.constants(chip.neurons), window, flat(error),
@@ -193,6 +193,8 @@ def plan_problem(graph: Graph) -> str | None:
             return f"layer {node.name} is recurrent"
         if "bias" in node.parameters:
             return f"layer {node.name} has biases"
+        if "leak" in node.parameters:
+            return f"layer {node.name} trains its leak"
         if node.sources != (before,):
             return f"layer {node.name} listens to {', '.join(node.sources)}"
         before = node.name

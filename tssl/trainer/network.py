@@ -1,5 +1,6 @@
 """The trainable network: a chain of linear maps, spiking neurons and pools."""
 
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -14,12 +15,19 @@ from tssl.graph import Graph, Node, resolve
 from tssl.neurons import Lif
 from tssl.spec import Recipe
 from tssl.trainer.chip_forward import ChipLayer, input_signal, pooled, run_layer
+from tssl.trainer.filters import filters_of
+from tssl.trainer.leak import first_leak, leaky
 from tssl.trainer.linear import weighted
 from tssl.trainer.neuron import Activity, Neurons, Pool, Trace, constant_over_time, psp, sum_pool
 from tssl.trainer.recurrence import Gradient, RecurrenceRule
 from tssl.trainer.rules import Rule, get_rule
 
 _EVALUATION_BYTES = 512 << 20
+_FIRST_VALUES: Mapping[str, Callable[[Node], Tensor]] = {
+    "bias": lambda _: torch.zeros(1),
+    "leak": first_leak,
+}
+"""Of parameters that nobody draws, by role."""
 
 
 class Forward(NamedTuple):
@@ -88,12 +96,12 @@ class SpikingNetwork(nn.Module):
         per_sample = 8 * 4 * self.graph.time_steps * self.graph.values  # some eight float32 tensors
         self.evaluation_batch = max(1, min(500, _EVALUATION_BYTES // per_sample))
         self._blocks = _blocks(self.graph)
-        self._tau_s = recipe.network.tau_s
+        self._filters = filters_of(self.graph)
         self.weights = nn.ParameterDict()
         for node in self.graph:
             for role, (name, shape) in node.parameters.items():
-                if role == "bias":
-                    self.weights[name] = nn.Parameter(torch.zeros(shape))
+                if role in _FIRST_VALUES:
+                    self.weights[name] = nn.Parameter(_FIRST_VALUES[role](node).repeat(shape))
                     continue
                 initial = initial_weight(shape, generator)
                 self.weights[name] = nn.Parameter(initial * node.weight_scale)
@@ -113,7 +121,7 @@ class SpikingNetwork(nn.Module):
         result = Forward(Trace(inputs, inputs, inputs), {}, {})
         constant = self.graph.time_steps if inputs.dim() == 4 else 0
         factors = self._factors if self.training else None
-        first = inputs[None] if constant else psp(inputs, tau_s=self._tau_s)
+        first = inputs[None] if constant else psp(inputs, tau_s=self._filters[INPUT])
         sent = {INPUT: _Sent(first, constant)}
         for block in self._blocks:
             node, arriving = block.node, self._arriving(block.node, sent)
@@ -123,23 +131,23 @@ class SpikingNetwork(nn.Module):
                 current = weighted(arriving.psp, self._weight(node), node.geometry, factors)
                 driving = self._biased(node, _Sent(current, arriving.constant))
                 current, constant = driving.psp, driving.constant
-                neurons = self._neurons(block, node.neuron, constant, record_all)
+                neurons = self._neurons(block, self._neuron(node), constant, record_all)
                 activity = result.activity[node.name] = Activity()
-                trace = result.traces[node.name] = self.rule(current, neurons, activity)
+                trace = result.traces[node.name] = self._fire(node, current, neurons, activity)
                 signal, constant = trace.psp, 0
             sent[block.last.name] = _Sent(self._drop(signal, block.last.dropout), constant)
         return result._replace(output=trace)
 
     def _arriving(self, node: Node, sent: dict[str, _Sent]) -> _Sent:
         """Add up what a layer's sources send; forget what no later layer needs."""
-        ways = [sent[source] for source in node.sources]
+        ways = [self._filtered(node, source, sent[source]) for source in node.sources]
         for source in node.sources:
             if self.graph.readers[source][-1] is node:
                 del sent[source]
         if len(ways) == 1:
             return ways[0]
         if len({way.constant for way in ways}) > 1:
-            ways = [_Sent(self._over_time(way)) for way in ways]
+            ways = [_Sent(self._over_time(node, way)) for way in ways]
         total = sum((way.psp for way in ways[1:]), start=ways[0].psp)
         return _Sent(total, ways[0].constant)
 
@@ -149,27 +157,54 @@ class SpikingNetwork(nn.Module):
             return current
         bias = self.weights[node.parameters["bias"].name]
         maps = (-1, *[1] * (len(node.output_shape) - 1))
-        return _Sent(self._over_time(current) + bias.view(maps))
+        return _Sent(self._over_time(node, current) + bias.view(maps))
 
-    def _over_time(self, way: _Sent) -> Tensor:
+    def _filtered(self, node: Node, source: str, way: _Sent) -> _Sent:
+        """Return what a source sends behind the filter that a layer's synapses are."""
+        tau_s = self._synapse(node)
+        if way.constant or self._filters[source] == tau_s:
+            return way
+        return _Sent(psp(way.psp, tau_s=tau_s))  # so far they are spikes
+
+    def _over_time(self, node: Node, way: _Sent) -> Tensor:
         """Return what follows the time course of potentials, step by step."""
         if not way.constant:
             return way.psp
-        return constant_over_time(way.psp, way.constant, tau_s=self._tau_s)
+        return constant_over_time(way.psp, way.constant, tau_s=self._synapse(node))
+
+    def _synapse(self, node: Node) -> float:
+        """Return the time constant of a layer's synapses; for a pool, that of its readers."""
+        return self._filters[node.name] if node.neuron is None else node.neuron.tau_s
+
+    def _neuron(self, node: Node) -> Lif:
+        """Return a layer's neuron as it is now, its leak trained so far."""
+        if node.neuron is None:
+            raise TypeError(f"layer {node.name}: a {node.kind} has no neurons")
+        if "leak" not in node.parameters:
+            return node.neuron
+        leak = self.weights[node.parameters["leak"].name]
+        return node.neuron.with_leak(float(leak.detach()))
+
+    def _fire(self, node: Node, current: Tensor, neurons: Neurons, activity: Activity) -> Trace:
+        """Run a layer's neurons by the rule."""
+        leak = node.parameters.get("leak")
+        if leak is None:
+            return self.rule(current, neurons, activity)
+        return leaky(current, neurons, torch.sigmoid(self.weights[leak.name]), self.rule, activity)
 
     def _on_chip(self, inputs: Tensor, plan: ChipPlan, record_all: bool) -> Forward:
         """Run the network in the chip's integers; see :mod:`tssl.trainer.chip_forward`."""
         result = Forward(Trace(inputs, inputs, inputs), {}, {})
         constant = self.graph.time_steps if inputs.dim() == 4 else 0
         frames = inputs[None] if constant else inputs
-        potential = frames if constant else psp(inputs, tau_s=self._tau_s)
+        potential = frames if constant else psp(inputs, tau_s=self._filters[INPUT])
         signal, quantum = input_signal(frames, potential, self._quantum), self._quantum
         for block in self._blocks:
             node = block.node
             if node.neuron is None:
                 signal = pooled(signal, _pool(node))
                 continue
-            neurons = self._neurons(block, node.neuron, constant, record_all)
+            neurons = self._neurons(block, self._neuron(node), constant, record_all)
             chip = ChipLayer(
                 name=node.name,
                 geometry=node.geometry,
@@ -192,7 +227,8 @@ class SpikingNetwork(nn.Module):
         own = block.node.parameters.get("recurrent")
         return Neurons(
             tau_m=neuron.tau_m,
-            tau_s=neuron.tau_s,
+            tau_s=self._filters[block.node.name],
+            arriving_tau_s=neuron.tau_s,
             threshold=neuron.threshold,
             constant_steps=constant,  # weighted once, then it follows its time course
             pool=None if block.pool is None else _pool(block.pool),

@@ -5,6 +5,7 @@ nothing but each layer's scale; weights, thresholds and decays come from the che
 stay pools, and no arithmetic is shared with ``tssl.exporter`` or ``tssl.chip``.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -112,6 +113,10 @@ def _layers(
         if neuron is None:
             raise TypeError(f"layer {name} has no neurons")
         arrays = {role: checkpoint.weights[each.name] for role, each in node.parameters.items()}
+        share = 1.0
+        if "leak" in arrays:
+            share = 1 / (1 + math.exp(-float(arrays["leak"][0])))
+            arrays = {role: array.astype(np.float64) * share for role, array in arrays.items()}
         own = arrays.get("recurrent")
         factors = 1 / neuron.tau_s, scales[name], largest_weights[name]
         layers[name] = _Layer(
@@ -121,7 +126,7 @@ def _layers(
             bias=_bias(arrays.get("bias"), scales[name], len(node.output_shape)),
             threshold=round(scales[name] * neuron.threshold),
             current_decay=round(_DECAY / neuron.tau_s),
-            voltage_decay=round(_DECAY / neuron.tau_m),
+            voltage_decay=round(_DECAY * share if "leak" in arrays else _DECAY / neuron.tau_m),
             factors=factors,
         )
     return layers

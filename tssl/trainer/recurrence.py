@@ -251,7 +251,7 @@ class _Compiled(torch.autograd.Function):
         potential = empty(current, steps, neurons.pooled(shape))
         recorded = steps if neurons.record else 0
         spikes, voltage = (empty(current, recorded, shape) for _ in range(2))
-        response = constant_response(steps, neurons.tau_s if neurons.constant_steps else None)
+        response = constant_response(steps, neurons.synapse if neurons.constant_steps else None)
         window = memory_window(current, steps, neurons)
         count = kernels.forward(
             flat(current), response, gradient.constants(neurons), window,
@@ -290,7 +290,7 @@ class _Fused(torch.autograd.Function):
 
         steps, shape = neurons.constant_steps or len(current), current.shape[1:]
         potential, voltage = (empty(current, steps, shape) for _ in range(2))
-        constant = neurons.tau_s if neurons.constant_steps else None
+        constant = neurons.synapse if neurons.constant_steps else None
         response = _device_response(steps, constant, current.device)
         count = gpu_kernels.forward(
             rows(current), response, gradient.constants(neurons), rows(potential), rows(voltage)
