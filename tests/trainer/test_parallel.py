@@ -11,6 +11,7 @@ import pytest
 
 from tests.trainer import tiny
 from tssl.checkpoint import Checkpoint
+from tssl.spec import Recipe
 from tssl.trainer.parallel import Group, is_first_process
 
 WORKER = """
@@ -36,15 +37,17 @@ def free_port() -> str:
         return str(listener.getsockname()[1])
 
 
-def run_two(directory: Path, loss: str, batch_size: int) -> None:
+def run_two(
+    directory: Path, loss: str, batch_size: int, worker: str = WORKER, of: Recipe | None = None
+) -> None:
     port, processes = free_port(), []
-    tiny.prepare(directory, tiny.recipe(loss=loss, batch_size=batch_size, epochs=2))
+    tiny.prepare(directory, of or tiny.recipe(loss=loss, batch_size=batch_size, epochs=2))
     for rank in range(2):
         environment = {
             **os.environ, "WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank),
             "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1",
         }  # fmt: skip
-        command = [sys.executable, "-c", WORKER, str(directory), loss, str(batch_size)]
+        command = [sys.executable, "-c", worker, str(directory), loss, str(batch_size)]
         processes.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE))
     for process in processes:
         _, errors = process.communicate(timeout=120)

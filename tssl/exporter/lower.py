@@ -15,7 +15,7 @@ from tssl.checkpoint import Checkpoint
 from tssl.chip import INPUT, ConvSynapses, DenseSynapses, IntArray, Synapses
 from tssl.errors import UnsupportedLayerError
 from tssl.geometry import Geometry, Pair, Shape
-from tssl.graph import Graph, Node
+from tssl.graph import NORM, NORM_EPSILON, Graph, Node
 from tssl.neurons import Lif
 
 Floats = NDArray[np.float64]
@@ -121,6 +121,8 @@ def _stage(graph: Graph, node: Node, neuron: Lif, weights: Mapping[str, NDArray[
     arrays = {
         role: np.asarray(weights[each.name], np.float64) for role, each in node.parameters.items()
     }
+    if NORM[0] in arrays:
+        arrays = folded(arrays)
     if "leak" in arrays:
         arrays, neuron = _with_leak(arrays, neuron)
     arriving = []
@@ -151,6 +153,21 @@ def _with_leak(arrays: dict[str, Floats], neuron: Lif) -> tuple[dict[str, Floats
     share = 1 / trained.tau_m
     others = {role: array * share for role, array in arrays.items() if role != "leak"}
     return others, trained
+
+
+def folded(arrays: dict[str, Floats]) -> dict[str, Floats]:
+    r"""Return the arrays of a layer without its norm, which weights and biases have taken in.
+
+    .. math:: \gamma \frac{W a - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta = W' a + b'
+    """
+    scale, shift, mean, variance = (arrays[role] for role in NORM)
+    factor = scale / np.sqrt(variance + NORM_EPSILON)
+    weight = arrays["weight"]
+    return {
+        **{role: array for role, array in arrays.items() if role not in NORM},
+        "weight": weight * factor.reshape(-1, *[1] * (weight.ndim - 1)),
+        "bias": shift - mean * factor,
+    }
 
 
 def _ways(graph: Graph, name: str) -> Iterator[tuple[str, Node | None]]:

@@ -8,7 +8,13 @@ from typing import NamedTuple
 from tssl.geometry import Geometry, Shape
 from tssl.neurons import Lif
 
-__all__ = ["Node", "Parameter"]
+__all__ = ["NORM", "NORM_EPSILON", "Node", "Parameter"]
+
+
+NORM = ("norm_scale", "norm_shift", "norm_mean", "norm_variance")
+"""Roles of the parameters of a norm; the last two are running averages and no optimiser's."""
+NORM_EPSILON = 1e-5
+"""What a norm adds to a variance."""
 
 
 class Parameter(NamedTuple):
@@ -44,7 +50,8 @@ class Node:
         map.
     parameters
         By role: ``weight``, ``recurrent`` for synapses among the layer's own neurons, ``bias``,
-        ``leak`` where training finds that of the membrane, see ``Lif.with_leak``.
+        ``leak`` where training finds that of the membrane, see ``Lif.with_leak``, and those of
+        :data:`NORM`.
     geometry
         Of its windows, if it has some.
     gain

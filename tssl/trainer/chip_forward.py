@@ -15,7 +15,7 @@ from torch import Tensor
 from tssl.chip import INPUT
 from tssl.errors import TrainingError
 from tssl.geometry import Geometry
-from tssl.graph import Graph
+from tssl.graph import NORM, Graph
 from tssl.trainer import chip_kernels
 from tssl.trainer.linear import gradients, weighted
 from tssl.trainer.neuron import Activity, Neurons, Pool, Trace, pool_fits, sum_pool
@@ -195,6 +195,8 @@ def plan_problem(graph: Graph) -> str | None:
             return f"layer {node.name} has biases"
         if "leak" in node.parameters:
             return f"layer {node.name} trains its leak"
+        if NORM[0] in node.parameters:
+            return f"layer {node.name} has a norm"
         if node.sources != (before,):
             return f"layer {node.name} listens to {', '.join(node.sources)}"
         before = node.name

@@ -180,6 +180,7 @@ class Fit:
         self._check_finite("loss", value)
         # processes are averaged: their gradients must add up to that of the whole batch
         norm = optimizer_step(self.network, self.optimizer, loss * self.group.size, training)
+        self.group.average(self.network.averages)  # each process saw a part of the batch
         self._check_finite("gradient's norm", norm)  # NaN potentials never fire: no NaN loss
         progress.batch += 1
         progress.loss_sum += value * (len(batch) if training.loss == "softmax" else 1)
@@ -344,7 +345,7 @@ def _check_plan(recipe: Recipe, graph: Graph, plan: ChipPlan | None, device: str
     if problem is not None:
         raise ConfigError(
             f"training.forward = 'chip': {problem}; only chains of feed-forward layers without "
-            "biases and trained leaks can be"
+            "biases, norms and trained leaks can be"
         )
     if plan is None:
         raise ConfigError(

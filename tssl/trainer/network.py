@@ -1,6 +1,7 @@
 """The trainable network: a chain of linear maps, spiking neurons and pools."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,9 +12,10 @@ from torch import Tensor, nn
 from tssl.checkpoint import ChipPlan
 from tssl.chip import INPUT
 from tssl.errors import ConfigError
-from tssl.graph import Graph, Node, resolve
+from tssl.graph import NORM, Graph, Node, resolve
 from tssl.neurons import Lif
 from tssl.spec import Recipe
+from tssl.trainer import norm
 from tssl.trainer.chip_forward import ChipLayer, input_signal, pooled, run_layer
 from tssl.trainer.filters import filters_of
 from tssl.trainer.leak import first_leak, leaky
@@ -23,9 +25,16 @@ from tssl.trainer.recurrence import Gradient, RecurrenceRule
 from tssl.trainer.rules import Rule, get_rule
 
 _EVALUATION_BYTES = 512 << 20
+
+
+def _same(value: float, _: Node) -> Tensor:
+    return torch.full((1,), value)
+
+
 _FIRST_VALUES: Mapping[str, Callable[[Node], Tensor]] = {
-    "bias": lambda _: torch.zeros(1),
+    "bias": partial(_same, 0.0),
     "leak": first_leak,
+    **{role: partial(_same, value) for role, value in norm.FIRST.items()},
 }
 """Of parameters that nobody draws, by role."""
 
@@ -93,6 +102,8 @@ class SpikingNetwork(nn.Module):
         self._factors = torch.bfloat16 if recipe.training.precision == "bfloat16" else None
         self.noise = torch.Generator()
         """Source of dropout masks; whoever trains seeds it for every batch."""
+        self.follows_batches = True
+        """Whether norms take the batches of training into their running averages."""
         per_sample = 8 * 4 * self.graph.time_steps * self.graph.values  # some eight float32 tensors
         self.evaluation_batch = max(1, min(500, _EVALUATION_BYTES // per_sample))
         self._blocks = _blocks(self.graph)
@@ -101,7 +112,9 @@ class SpikingNetwork(nn.Module):
         for node in self.graph:
             for role, (name, shape) in node.parameters.items():
                 if role in _FIRST_VALUES:
-                    self.weights[name] = nn.Parameter(_FIRST_VALUES[role](node).repeat(shape))
+                    first = _FIRST_VALUES[role](node).repeat(shape)
+                    is_trained = role not in norm.AVERAGES
+                    self.weights[name] = nn.Parameter(first, requires_grad=is_trained)
                     continue
                 initial = initial_weight(shape, generator)
                 self.weights[name] = nn.Parameter(initial * node.weight_scale)
@@ -129,7 +142,7 @@ class SpikingNetwork(nn.Module):
                 signal, constant = sum_pool(arriving.psp, _pool(node)), arriving.constant
             else:
                 current = weighted(arriving.psp, self._weight(node), node.geometry, factors)
-                driving = self._biased(node, _Sent(current, arriving.constant))
+                driving = self._shifted(node, _Sent(current, arriving.constant))
                 current, constant = driving.psp, driving.constant
                 neurons = self._neurons(block, self._neuron(node), constant, record_all)
                 activity = result.activity[node.name] = Activity()
@@ -151,13 +164,28 @@ class SpikingNetwork(nn.Module):
         total = sum((way.psp for way in ways[1:]), start=ways[0].psp)
         return _Sent(total, ways[0].constant)
 
-    def _biased(self, node: Node, current: _Sent) -> _Sent:
-        """Add the biases of a layer, which no synapse filters, to its current at every step."""
-        if "bias" not in node.parameters:
+    def _shifted(self, node: Node, current: _Sent) -> _Sent:
+        """Normalise the current of a layer, or add biases, which no synapse filters."""
+        if "bias" in node.parameters:
+            bias = self.weights[node.parameters["bias"].name]
+            maps = (-1, *[1] * (len(node.output_shape) - 1))
+            return _Sent(self._over_time(node, current) + bias.view(maps))
+        if NORM[0] not in node.parameters:
             return current
-        bias = self.weights[node.parameters["bias"].name]
-        maps = (-1, *[1] * (len(node.output_shape) - 1))
-        return _Sent(self._over_time(node, current) + bias.view(maps))
+        return _Sent(
+            norm.normalised(
+                node.name,
+                self._over_time(node, current),
+                tuple(self.weights[node.parameters[role].name] for role in NORM),
+                training=self.training,
+                follows=self.follows_batches,
+            )
+        )
+
+    @property
+    def averages(self) -> list[Tensor]:
+        """The running averages of all norms, which follow batches and no gradient."""
+        return [each.data for each in self.weights.values() if not each.requires_grad]
 
     def _filtered(self, node: Node, source: str, way: _Sent) -> _Sent:
         """Return what a source sends behind the filter that a layer's synapses are."""

@@ -12,10 +12,11 @@ from tssl.spec import TrainingSpec
 def make_optimizer(network: nn.Module, training: TrainingSpec) -> torch.optim.Optimizer:
     """Return AdamW with the recipe's settings, all its arithmetic in one pass over the weights.
 
-    Biases, which have one axis, do not decay.
+    Biases and the numbers of norms, which have one axis, do not decay.
     """
-    weights = [each for each in network.parameters() if each.dim() > 1]
-    biases = [each for each in network.parameters() if each.dim() == 1]
+    trained = [each for each in network.parameters() if each.requires_grad]
+    weights = [each for each in trained if each.dim() > 1]
+    biases = [each for each in trained if each.dim() == 1]
     groups: list[dict[str, Any]] = [{"params": weights}]
     if biases:
         groups.append({"params": biases, "weight_decay": 0.0})

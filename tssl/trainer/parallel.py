@@ -64,6 +64,13 @@ class Group:
         dist.all_reduce(sums)
         return [float(number) for number in sums]
 
+    def average(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Replace each tensor by its mean over all processes."""
+        if self.size > 1:
+            for tensor in tensors:
+                dist.all_reduce(tensor)
+                tensor /= self.size
+
     def barrier(self) -> None:
         """Wait for the others."""
         if self.size > 1:

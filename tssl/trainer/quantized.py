@@ -18,7 +18,7 @@ from torch import Tensor
 from tssl.checkpoint import Checkpoint
 from tssl.chip import INPUT, IntArray
 from tssl.geometry import Geometry
-from tssl.graph import Node
+from tssl.graph import NORM, NORM_EPSILON, Node
 from tssl.results import Recording
 
 _SHIFT = 64.0
@@ -113,6 +113,8 @@ def _layers(
         if neuron is None:
             raise TypeError(f"layer {name} has no neurons")
         arrays = {role: checkpoint.weights[each.name] for role, each in node.parameters.items()}
+        if NORM[0] in arrays:
+            arrays = _without_norm(arrays)
         share = 1.0
         if "leak" in arrays:
             share = 1 / (1 + math.exp(-float(arrays["leak"][0])))
@@ -130,6 +132,15 @@ def _layers(
             factors=factors,
         )
     return layers
+
+
+def _without_norm(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Say a norm by the line that it is: its value at no input, and its slope."""
+    scale, shift, mean, variance = (arrays[role].astype(np.float64) for role in NORM)
+    deviation = (variance + NORM_EPSILON) ** 0.5
+    slope = scale / deviation
+    weight = np.moveaxis(np.moveaxis(arrays["weight"].astype(np.float64), 0, -1) * slope, -1, 0)
+    return {**arrays, "weight": weight, "bias": shift - mean * slope}
 
 
 def _bias(bias: NDArray[Any] | None, scale: float, dimensions: int) -> Tensor | float:

@@ -346,7 +346,7 @@ class RunDirectory:
         for name, parameter in network.named_parameters():
             tensors[name] = parameter.detach().cpu().numpy()
             moments = optimizer.state.get(parameter, {})
-            steps = int(moments.get("step", 0))
+            steps = max(steps, int(moments.get("step", 0)))
             for key in _MOMENTS:
                 if key in moments:
                     tensors[f"{key}:{name}"] = moments[key].cpu().numpy()
@@ -397,7 +397,7 @@ class RunDirectory:
             with torch.no_grad():
                 for name, parameter in network.named_parameters():
                     parameter.copy_(_stored(tensors, name, parameter))
-                    if steps:
+                    if steps and parameter.requires_grad:
                         moments = {k: _stored(tensors, f"{k}:{name}", parameter) for k in _MOMENTS}
                         step = torch.tensor(float(steps), device=parameter.device)
                         optimizer.state[parameter] = {"step": step, **moments}

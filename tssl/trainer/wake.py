@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from tssl.graph import NORM
 from tssl.trainer.network import SpikingNetwork
 
 _GROWTH = 1.25
@@ -24,7 +25,10 @@ def wake_silent_layers(network: SpikingNetwork, inputs: Tensor, smallest_rate: f
     smallest_rate
         In spikes per neuron and step.
     """
+    network.follows_batches = False
     for name in network(inputs).activity:
+        if NORM[0] in network.graph[name].parameters:  # larger weights would make no difference
+            continue
         weight = network.weights[name]
         initial = weight.clone()
         for _ in range(_MOST_STEPS):
@@ -33,6 +37,7 @@ def wake_silent_layers(network: SpikingNetwork, inputs: Tensor, smallest_rate: f
             weight.mul_(_GROWTH)
         else:
             weight.copy_(initial)
+    network.follows_batches = True
 
 
 def _rate(network: SpikingNetwork, inputs: Tensor, layer: str) -> float:

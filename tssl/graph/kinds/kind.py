@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from tssl.errors import ConfigError
 from tssl.geometry import Geometry, Shape
-from tssl.graph.node import Node, Parameter
+from tssl.graph.node import NORM, Node, Parameter
 from tssl.neurons import Lif
 from tssl.settings import Above0, Entries, Share, TimeConstant
 
@@ -53,6 +53,10 @@ class NeuronEntry(LayerEntry):
     bias
         Whether a trained number is added to the membrane potential at every step: one for each
         neuron, or for each map of a convolution. It begins at zero.
+    norm
+        ``batch`` normalises what the weights give over time steps, samples and positions, for each
+        neuron or map, then scales and shifts it by trained numbers. In use, running means and
+        variances take the place of a batch's; weights and biases take them in at export.
     weight_scale
         Factor of its initial weights.
     """
@@ -62,12 +66,19 @@ class NeuronEntry(LayerEntry):
     tau_s: TimeConstant | None = None
     threshold: Above0 | None = None
     bias: Annotated[bool, Field(strict=True)] = False
+    norm: Literal["batch"] | None = None
     weight_scale: Above0 = 1.0
 
     @model_validator(mode="after")
     def _check_leak(self) -> "NeuronEntry":
         if self.neuron == "if" and self.tau_m is not None:
             raise ValueError("neuron = 'if' has no leak; leave tau_m out, or use 'lif'")
+        return self
+
+    @model_validator(mode="after")
+    def _check_bias(self) -> "NeuronEntry":
+        if self.bias and self.norm is not None:
+            raise ValueError("norm = 'batch' has a trained shift of its own; leave bias out")
         return self
 
 
@@ -143,13 +154,15 @@ def parameters_of(
     Parameters
     ----------
     channels
-        How many biases it would have.
+        How many biases it would have, or channels to normalise.
     """
-    own = {
-        "bias": Parameter(f"{name}_bias", (channels,)) if entry.bias else None,
-        "leak": Parameter(f"{name}_leak", (1,)) if entry.neuron == "plif" else None,
+    sizes = {
+        **({"bias": channels} if entry.bias else {}),
+        **(dict.fromkeys(NORM, channels) if entry.norm else {}),
+        **({"leak": 1} if entry.neuron == "plif" else {}),
     }
-    return {**weights, **{role: each for role, each in own.items() if each is not None}}
+    own = {role: Parameter(f"{name}_{role}", (size,)) for role, size in sizes.items()}
+    return {**weights, **own}
 
 
 def sliding(geometry: Geometry, place: Place, channels: int) -> Shape:
