@@ -326,6 +326,13 @@ def test_impossible_chains(layers, message):
         recipe_from_tables(tables(layers=layers), "my.toml")
 
 
+@pytest.mark.parametrize("name", ["a.b", "_a", "1st", "", "a b"])
+def test_names_that_no_layer_may_have(name):
+    message = "network.layers.1.name: must be letters, digits, '_' and '-', and begin with a letter"
+    with pytest.raises(ConfigError, match=message):
+        recipe_from_tables(tables(layers=[{**CONV, "name": name}, DENSE]), "my.toml")
+
+
 def test_pools(tmp_path):
     """What is not said: the gain of the official code for sums, none for averages."""
 

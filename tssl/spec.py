@@ -362,6 +362,7 @@ _PLAIN = {
     "tuple_type": _LIST,
     "too_short": "at least one layer is needed",
     "too_long": "a pair (height, width) is expected",
+    "layer_name": "must be letters, digits, '_' and '-', and begin with a letter",
     "string_pattern_mismatch": "must be letters, digits, '.', '_' and '-', and not begin with "
     "one of the signs",
 }
@@ -427,6 +428,8 @@ def _first_problem(error: ValidationError) -> str:
     ]
     where = ".".join(str(part + 1 if isinstance(part, int) else part) for part in location)
     kind, context = problem["type"], problem.get("ctx", {})
+    if kind == "string_pattern_mismatch" and where.startswith("network.layers"):
+        kind = "layer_name"
     if kind == "extra_forbidden":
         return f"unknown key '{where}'{_did_you_mean(str(location[-1]), _keys_at(problem['loc']))}"
     if kind == "union_tag_not_found":

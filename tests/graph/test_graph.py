@@ -152,6 +152,13 @@ def test_shapes_that_do_not_add_up() -> None:
         graph((1, 6, 6), *layers)
 
 
+def test_two_parameters_of_one_name() -> None:
+    layers = [dense(4, name="a", bias=True), dense(4, name="a_bias"), dense(2)]
+    with pytest.raises(ConfigError, match="a and a_bias both have a parameter called a_bias"):
+        graph((2, 8, 8), *layers)
+    graph((2, 8, 8), dense(4, name="a"), *layers[1:])
+
+
 def test_every_kind_is_said_in_a_recipe() -> None:
     """Contract of the table: a spec of each kind, a node of its name and its own parameters."""
     assert len(KINDS) >= 3

@@ -130,6 +130,15 @@ def test_loaded_weights_come_back() -> None:
     assert torch.equal(source(images()).output.psp, target(images()).output.psp)
 
 
+@pytest.mark.parametrize("name", ["train", "type", "items", "to", "data"])
+def test_layers_may_have_any_name(name: str) -> None:
+    """PyTorch's containers have methods of these names."""
+    net = network(layers=[{**LAYERS[2], "name": name}, LAYERS[3]])
+    assert [key for key, _ in net.named_parameters()] == [f"weights.{name}", "weights.dense2"]
+    net(images()).output.psp.sum().backward()
+    assert net.weights[name].grad is not None
+
+
 def test_numpy_weights_are_copies() -> None:
     trained = network()
     trained.numpy_weights()["dense4"][:] = 0

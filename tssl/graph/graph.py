@@ -116,7 +116,20 @@ def resolve(network: Described, input_shape: Shape) -> Graph:
         node = KINDS[entry.type].node(entry, Place(name, sources, shape, neuron))
         nodes.append(node)
         shapes[name] = node.output_shape
+    _check_parameters(nodes)
     return Graph(input_shape=input_shape, time_steps=network.time_steps, nodes=tuple(nodes))
+
+
+def _check_parameters(nodes: Sequence[Node]) -> None:
+    owners: dict[str, str] = {}
+    for node in nodes:
+        for parameter in node.parameters.values():
+            other = owners.setdefault(parameter.name, node.name)
+            if other != node.name:
+                raise ConfigError(
+                    f"network.layers: {other} and {node.name} both have a parameter called "
+                    f"{parameter.name}; rename one of them"
+                )
 
 
 def _shape_of_sum(name: str, shapes: Mapping[str, Shape]) -> Shape:

@@ -23,6 +23,7 @@ from tssl.trainer.linear import weighted
 from tssl.trainer.neuron import Activity, Neurons, Pool, Trace, constant_over_time, psp, sum_pool
 from tssl.trainer.recurrence import Gradient, RecurrenceRule
 from tssl.trainer.rules import Rule, get_rule
+from tssl.trainer.weights import Weights
 
 _EVALUATION_BYTES = 512 << 20
 
@@ -108,7 +109,7 @@ class SpikingNetwork(nn.Module):
         self.evaluation_batch = max(1, min(500, _EVALUATION_BYTES // per_sample))
         self._blocks = _blocks(self.graph)
         self._filters = filters_of(self.graph)
-        self.weights = nn.ParameterDict()
+        self.weights = Weights()
         for node in self.graph:
             for role, (name, shape) in node.parameters.items():
                 if role in _FIRST_VALUES:
