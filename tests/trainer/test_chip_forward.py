@@ -17,7 +17,8 @@ from tssl.spec import EncodingSpec
 from tssl.trainer.linear import weighted
 from tssl.trainer.network import Forward, SpikingNetwork
 from tssl.trainer.neuron import Neurons, Pool, psp, sum_pool
-from tssl.trainer.recurrence import _adjoint, _spike_slope, _surrogate
+from tssl.trainer.recurrence import _adjoint, _spike_slope
+from tssl.trainer.slopes import sigmoid
 
 SHAPE = (2, 10, 12)
 NETWORKS = {
@@ -110,7 +111,7 @@ class _Recorded(torch.autograd.Function):
         slope = spikes * _spike_slope(voltage, spikes)
         filtered, carry = _adjoint(gradients[0], voltage, slope, spikes, layer, 1 / layer.tau_m)
         silent = psp(spikes, tau_s=layer.tau_s) < 1 / (4 * layer.tau_s)
-        by_surrogate = filtered * _surrogate(voltage, layer.threshold)
+        by_surrogate = filtered * sigmoid(voltage, layer.threshold)
         return torch.where(silent, by_surrogate, carry), None, None, None
 
 

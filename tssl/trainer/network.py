@@ -271,7 +271,13 @@ class SpikingNetwork(nn.Module):
     def _gradient(self, neurons: Neurons) -> Gradient:
         if not isinstance(self.rule, RecurrenceRule):
             raise ConfigError("training.forward = 'chip' needs a rule that is a recurrence")
-        return self.rule.gradient(neurons)
+        gradient = self.rule.gradient(neurons)
+        if not gradient.has_kernels:
+            raise ConfigError(
+                "training.forward = 'chip' knows the surrogate of the rules tssl-bp, surrogate and "
+                "surrogate-reset alone; use one of them"
+            )
+        return gradient
 
     def _drop(self, signal: Tensor, share: float) -> Tensor:
         """Silence a share of the neurons over all time, while training."""
