@@ -34,7 +34,11 @@ CHAIN = [
     dense(12, neuron="plif", tau_m=2.0, tau_s=4.0, bias=True),
     dense(6, tau_s=1.0),
 ]
-RECURRENT = [dense(20, tau_s=2.0), dense(12, recurrent=True, neuron="plif"), dense(6)]
+RECURRENT = [
+    dense(20, tau_s=2.0, recurrent=True),
+    dense(12, recurrent=True, neuron="plif"),
+    dense(6, tau_s=1.5),
+]
 BRANCHES = [
     conv(3, 3, padding=1, name="a", tau_s=2.0),
     conv(3, 3, padding=1, name="b", tau_s=5.0, neuron="plif"),
@@ -113,6 +117,16 @@ def fire(current: Tensor, node: Node, arrays: dict[str, Tensor], *, detach: bool
     return torch.stack(spikes)
 
 
+def shifted(current: Tensor, arrays: dict[str, Tensor]) -> Tensor:
+    """Add biases to ``(rows, channels, ...)``, or do what a norm does in use."""
+    maps = (-1, *[1] * (current.dim() - 2))
+    of = {role: array.reshape(maps) for role, array in arrays.items() if array.dim() == 1}
+    if "norm_mean" in of:
+        deviation = (of["norm_variance"] + 1e-5).sqrt()
+        current = (current - of["norm_mean"]) / deviation * of["norm_scale"] + of["norm_shift"]
+    return current + of.get("bias", 0.0)
+
+
 def by_hand(
     trained: Checkpoint, weights: dict[str, Tensor], images: Tensor, *, detach: bool = True
 ) -> dict[str, Tensor]:
@@ -133,7 +147,7 @@ def by_hand(
         else:
             padding = node.geometry.padding
             current = functional.conv2d(flat, arrays["weight"], None, 1, padding)
-        current = current.unflatten(0, arriving.shape[:2]) + arrays.get("bias", 0.0)
+        current = shifted(current, arrays).unflatten(0, arriving.shape[:2])
         sent[node.name] = fire(current, node, arrays, detach=detach)
     return {node.name: sent[node.name] for node in trained.graph.spiking}
 
@@ -264,10 +278,6 @@ def graph_of(*layers: dict[str, Any], **training: Any) -> Recipe:
         (
             [dense(4, neuron="plif", tau_m=1.0), dense(3)],
             "dense1 has neuron = 'plif' with tau_m = 1",
-        ),
-        (
-            [dense(4, recurrent=True, tau_s=2.0), dense(3)],
-            "dense1 is recurrent with tau_s = 2, and layers with another tau_s listen to it",
         ),
     ],
 )

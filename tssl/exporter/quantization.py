@@ -254,7 +254,8 @@ class _Fitter:
         if not any(weight.any() for weight in weights):
             raise RangeError(
                 f"layer {self.stage.name}: every weight rounds to zero at scale {scale:.3g}, the "
-                "largest at which its current does not wrap; use a smaller encoding.resolution"
+                "largest that its current, biases and recurrent weights allow; use a smaller "
+                "encoding.resolution, or train it with smaller biases and recurrent weights"
             )
         return weights
 

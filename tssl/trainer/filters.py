@@ -3,16 +3,20 @@
 The filter belongs to the synapses of the layer that listens, as on the chip, and is the same for
 all inputs of a neuron. So it can be applied once, where spikes leave: each layer sends
 post-synaptic potentials. Where listeners have different synapses, it sends the spikes themselves,
-potentials of the time constant 1, and each listener filters them.
+potentials of the time constant 1, and each listener filters them. Recurrent neurons listen to
+themselves and send the potentials of their own synapses.
 """
 
 from collections.abc import Iterator, Mapping
 
-from tssl.chip import INPUT
-from tssl.errors import ConfigError
-from tssl.graph import Graph
+import torch
+from torch import Tensor
 
-__all__ = ["filters_of"]
+from tssl.chip import INPUT
+from tssl.graph import Graph
+from tssl.trainer.neuron import psp
+
+__all__ = ["filters_of", "refiltered"]
 
 _NONE = 1.0
 
@@ -21,11 +25,6 @@ def filters_of(graph: Graph) -> Mapping[str, float]:
     """Return the time constant with which what each layer sends, and the input, is filtered.
 
     What the last layer gives to the loss is filtered by its own.
-
-    Raises
-    ------
-    ConfigError
-        When recurrent neurons would have to send two kinds of potentials.
     """
     found: dict[str, float] = {}
     for name in (INPUT, *(node.name for node in graph)):
@@ -33,7 +32,7 @@ def filters_of(graph: Graph) -> Mapping[str, float]:
         found[name] = wanted.pop() if len(wanted) == 1 else _NONE
     for node in graph.spiking:
         if node.neuron is not None and "recurrent" in node.parameters:
-            _check_recurrent(node.name, node.neuron.tau_s, found[node.name])
+            found[node.name] = node.neuron.tau_s
     return found
 
 
@@ -49,9 +48,18 @@ def _wanted(graph: Graph, name: str) -> Iterator[float]:
         yield last.neuron.tau_s
 
 
-def _check_recurrent(name: str, own: float, sent: float) -> None:
-    if sent != own:
-        raise ConfigError(
-            f"network.layers: {name} is recurrent with tau_s = {own:g}, and layers with another "
-            "tau_s listen to it; use one value for all of them"
-        )
+def refiltered(potentials: Tensor, *, before: float, after: float) -> Tensor:
+    r"""Return potentials of another time constant of the same spikes.
+
+    .. math:: s_t = \tau_s a_t - (\tau_s - 1) a_{t-1}
+
+    Parameters
+    ----------
+    potentials
+        ``(time, ...)``, filtered with the time constant ``before``.
+    """
+    if before == after:
+        return potentials
+    spikes = before * potentials
+    spikes = torch.cat([spikes[:1], spikes[1:] - (before - 1) * potentials[:-1]])
+    return psp(spikes, tau_s=after)

@@ -17,7 +17,7 @@ from tssl.neurons import Lif
 from tssl.spec import Recipe
 from tssl.trainer import norm
 from tssl.trainer.chip_forward import ChipLayer, input_signal, pooled, run_layer
-from tssl.trainer.filters import filters_of
+from tssl.trainer.filters import filters_of, refiltered
 from tssl.trainer.leak import first_leak, leaky
 from tssl.trainer.linear import weighted
 from tssl.trainer.neuron import Activity, Neurons, Pool, Trace, constant_over_time, psp, sum_pool
@@ -190,10 +190,10 @@ class SpikingNetwork(nn.Module):
 
     def _filtered(self, node: Node, source: str, way: _Sent) -> _Sent:
         """Return what a source sends behind the filter that a layer's synapses are."""
-        tau_s = self._synapse(node)
-        if way.constant or self._filters[source] == tau_s:
+        if way.constant:
             return way
-        return _Sent(psp(way.psp, tau_s=tau_s))  # so far they are spikes
+        before, after = self._filters[source], self._synapse(node)
+        return _Sent(refiltered(way.psp, before=before, after=after))
 
     def _over_time(self, node: Node, way: _Sent) -> Tensor:
         """Return what follows the time course of potentials, step by step."""
