@@ -17,6 +17,7 @@ from tssl.spec import EncodingSpec
 from tssl.trainer.linear import weighted
 from tssl.trainer.network import Forward, SpikingNetwork
 from tssl.trainer.neuron import Neurons, Pool, psp, sum_pool
+from tssl.trainer.quantized import run_quantized
 from tssl.trainer.recurrence import _adjoint, _spike_slope
 from tssl.trainer.slopes import sigmoid
 
@@ -31,6 +32,13 @@ NETWORKS = {
         pool(2),
         dense(20, tau_m=9.0, tau_s=1.5),
         dense(5, tau_s=1.0),
+    ],
+    "biases": [
+        conv(4, 3, padding=1, bias=True),
+        pool(2),
+        conv(6, 2),
+        dense(12, bias=True),
+        dense(5),
     ],
     "averages": [
         conv(4, 3),
@@ -96,6 +104,25 @@ def test_a_current_that_wraps_wraps(rng):
     assert np.array_equal(forward.traces["dense1"].spikes.numpy(), spikes["dense1"])
 
 
+def test_biases_stop_at_what_the_chip_holds(rng):
+    """13 bits, in training, export and witness alike."""
+    layers = [dense(20, bias=True), dense(8)]
+    trained, _, integers, network = planned(rng, layers, 1)
+    plan = network.plan
+    assert plan is not None
+    weights = {**trained.weights, "dense1_bias": trained.weights["dense1_bias"] * 3}
+    weights["dense1_bias"][:2] = 5000 / plan.scales["dense1"], -5000 / plan.scales["dense1"]
+    grown = replace(trained, weights=weights, plan=plan)
+    train = integers.reshape(1, 7, -1)
+    result = quantize(grown, LIMITS, train, (-4, 16))
+    assert result.network.layers[0].bias[:2].tolist() == [4095, -4095]
+    spikes = run_chunk(result.network, train, 6).trains
+    forward = network_of(grown, plan)(inputs_of(integers), record_all=True)
+    assert np.array_equal(forward.traces["dense1"].spikes.numpy(), spikes["dense1"])
+    ((_, theirs),) = run_quantized(grown, result.scales, result.largest_weights, train)
+    assert np.array_equal(theirs.trains["dense1"], spikes["dense1"])
+
+
 class _Recorded(torch.autograd.Function):
     """Potentials of recorded spikes, with the rule's error at a current that nobody uses."""
 
@@ -135,6 +162,10 @@ def reference_gradients(
         rounded = (torch.from_numpy(trained.weights[name]).double() * unit / 2).round() * 2
         weights[name] = (rounded.clamp(-254, 254) / unit).requires_grad_()
         current = weighted(signal, weights[name], node.geometry)
+        if "bias" in node.parameters:
+            maps = (-1, *[1] * (current.dim() - 3))
+            weights[f"{name}_bias"] = torch.zeros(current.shape[2]).double().requires_grad_()
+            current = current + weights[f"{name}_bias"].view(maps)
         record, scale = forward.traces[name], plan.scales[name]
         neurons = Neurons(neuron.tau_m, sends[name], neuron.threshold)
         voltage = record.voltage.double() / (64 * scale)

@@ -235,6 +235,8 @@ class _Fitter:
         if self.stage.bias is None:
             return np.zeros((), np.int64)
         bias = np.rint(self.stage.bias * scale).astype(np.int64)
+        if self.plan is not None:  # trained with such a limit
+            return bias.clip(-self.limits.largest_bias, self.limits.largest_bias)
         largest = int(np.abs(bias).max())
         if largest > self.limits.largest_bias:
             raise RangeError(

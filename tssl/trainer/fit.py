@@ -345,7 +345,7 @@ def _check_plan(recipe: Recipe, graph: Graph, plan: ChipPlan | None, device: str
     if problem is not None:
         raise ConfigError(
             f"training.forward = 'chip': {problem}; only chains of feed-forward layers without "
-            "biases, norms and trained leaks can be"
+            "norms and trained leaks can be"
         )
     if plan is None:
         raise ConfigError(

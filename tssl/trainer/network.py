@@ -16,7 +16,7 @@ from tssl.graph import NORM, Graph, Node, resolve
 from tssl.neurons import Lif
 from tssl.spec import Recipe
 from tssl.trainer import norm
-from tssl.trainer.chip_forward import ChipLayer, input_signal, pooled, run_layer
+from tssl.trainer.chip_forward import ChipLayer, input_signal, over_time, pooled, run_layer
 from tssl.trainer.filters import filters_of, refiltered
 from tssl.trainer.leak import first_leak, leaky
 from tssl.trainer.linear import weighted
@@ -167,8 +167,8 @@ class SpikingNetwork(nn.Module):
 
     def _shifted(self, node: Node, current: _Sent) -> _Sent:
         """Normalise the current of a layer, or add biases, which no synapse filters."""
-        if "bias" in node.parameters:
-            bias = self.weights[node.parameters["bias"].name]
+        bias = self._bias(node)
+        if bias is not None:
             maps = (-1, *[1] * (len(node.output_shape) - 1))
             return _Sent(self._over_time(node, current) + bias.view(maps))
         if NORM[0] not in node.parameters:
@@ -233,6 +233,10 @@ class SpikingNetwork(nn.Module):
             if node.neuron is None:
                 signal = pooled(signal, _pool(node))
                 continue
+            bias = self._bias(node)
+            if bias is not None and constant:
+                signal = over_time(signal, constant, tau_s=self._synapse(node))
+                constant = 0
             neurons = self._neurons(block, self._neuron(node), constant, record_all)
             chip = ChipLayer(
                 name=node.name,
@@ -245,7 +249,7 @@ class SpikingNetwork(nn.Module):
                 quantum=quantum,
             )
             activity = result.activity[node.name] = Activity()
-            trace, signal = run_layer(signal, self._weight(node), chip, activity)
+            trace, signal = run_layer(signal, self._weight(node), bias, chip, activity)
             result.traces[node.name] = trace
             constant, quantum = 0, 1.0
         return result._replace(output=trace)
@@ -267,6 +271,10 @@ class SpikingNetwork(nn.Module):
 
     def _weight(self, node: Node) -> Tensor:
         return self.weights[node.parameters["weight"].name]
+
+    def _bias(self, node: Node) -> Tensor | None:
+        parameter = node.parameters.get("bias")
+        return None if parameter is None else self.weights[parameter.name]
 
     def _gradient(self, neurons: Neurons) -> Gradient:
         if not isinstance(self.rule, RecurrenceRule):

@@ -24,6 +24,7 @@ from tssl.results import Recording
 _SHIFT = 64.0
 _LIMIT = 8388608.0
 _DECAY = 4096.0
+_LARGEST_BIAS = 4095
 _GRID = 2.0
 """Weights of both signs are even on Loihi."""
 
@@ -147,6 +148,7 @@ def _bias(bias: NDArray[Any] | None, scale: float, dimensions: int) -> Tensor | 
     if bias is None:
         return 0.0
     mantissa = torch.round(torch.from_numpy(bias.astype(np.float64)) * scale)
+    mantissa = mantissa.clamp(-_LARGEST_BIAS, _LARGEST_BIAS)
     return mantissa.reshape(-1, *[1] * (dimensions - 1))
 
 
