@@ -278,7 +278,7 @@ def test_bad_values_name_their_key(path, value):
         ("network.neurons", ""),
         ("training.lrr", "lr"),
         (f"{LAYER}.kernal", "kernel"),
-        (f"{LAYER}.neurons", ""),
+        (f"{LAYER}.neurons", "neuron"),
         ("network.layers.2.stride", ""),
         ("network.layers.3.treshold", "threshold"),
     ],
@@ -331,6 +331,36 @@ def test_names_that_no_layer_may_have(name):
     message = "network.layers.1.name: must be letters, digits, '_' and '-', and begin with a letter"
     with pytest.raises(ConfigError, match=message):
         recipe_from_tables(tables(layers=[{**CONV, "name": name}, DENSE]), "my.toml")
+
+
+def test_pools(tmp_path):
+    """What is not said: the gain of the official code for sums, none for averages."""
+
+    def read(**fields):
+        given = tables(layers=[CONV, {"type": "pool", **fields}, DENSE])
+        recipe, written = recipe_from_tables(given, "my.toml"), tmp_path / "written.toml"
+        written.write_text(recipe.to_toml())
+        assert load_recipe(written) == recipe
+        return recipe.network.layers[1]
+
+    plain, average = read(kernel=2), read(kernel="global", mode="average")
+    assert (plain.kernel, plain.mode, plain.gain) == ((2, 2), "sum", 1.1)
+    assert (average.kernel, average.mode, average.gain) == ("global", "average", 1.0)
+    assert read(kernel=[1, 2], mode="average", gain=0.7).gain == 0.7
+    assert read(kernel="global").gain == 1.1
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"kernel": "all"}, r"network.layers.2.kernel.1: must be a valid integer \(given: 'all'\)"),
+        ({"kernel": 2, "mode": "max"}, r"network.layers.2.mode: must be 'sum' or 'average'"),
+        ({"mode": "average"}, r"key 'network.layers.2.kernel' is missing"),
+    ],
+)
+def test_pools_that_do_not_exist(fields, message):
+    with pytest.raises(ConfigError, match=message):
+        recipe_from_tables(tables(layers=[CONV, {"type": "pool", **fields}, DENSE]), "my.toml")
 
 
 @pytest.mark.parametrize("steps", [1, 7, 15, 25])

@@ -71,6 +71,26 @@ def test_shapes_are_those_of_pytorch(layer: dict[str, Any]) -> None:
     assert result.shape[1:] == node.output_shape
 
 
+def test_pools_by_hand() -> None:
+    """An average divides the sum by what a window holds, a global window holds a whole map."""
+    total, mean, halved, everywhere, average = (
+        graph((2, 4, 6), layer, dense(2)).nodes[0]
+        for layer in (
+            pool((2, 3)),
+            pool((2, 3), mode="average"),
+            pool((2, 3), mode="average", gain=0.5),
+            pool("global", mode="sum"),
+            pool("global", mode="average"),
+        )
+    )
+    assert [total.gain, mean.gain, halved.gain] == [1.1, 1 / 6, 0.5 / 6]
+    assert [everywhere.gain, average.gain] == [1.1, 1 / 24]
+    assert {total.output_shape, mean.output_shape, halved.output_shape} == {(2, 2, 2)}
+    assert {everywhere.output_shape, average.output_shape} == {(2, 1, 1)}
+    assert everywhere.geometry is not None
+    assert everywhere.geometry.kernel == everywhere.geometry.stride == (4, 6)
+
+
 @pytest.mark.parametrize(
     ("layer", "message"),
     [

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from tests.exporter.networks import LIMITS, QUANTUM, checkpoint, conv, dense, pool
 from tests.trainer import tiny
 from tssl.chip import INPUT
-from tssl.errors import ConfigError, TrainingError
+from tssl.errors import ConfigError
 from tssl.exporter import quantize
 from tssl.lava_runtime.compare import first_difference
 from tssl.lava_runtime.engine import run_chunk
@@ -55,19 +55,6 @@ def made(rng: np.random.Generator, layers: list[dict[str, Any]]) -> Any:
     return trained
 
 
-def normalised(trained: Any, layer: str, current: Tensor) -> Tensor:
-    """Return what torch's own module makes of a current, in use."""
-    flat = current.flatten(0, 1)
-    values = [
-        torch.from_numpy(trained.weights[f"{layer}_norm_{each}"]).double()
-        for each in ("scale", "shift", "mean", "variance")
-    ]
-    norm = (nn.BatchNorm2d if flat.dim() == 4 else nn.BatchNorm1d)(len(values[0])).double().eval()
-    names = ("weight", "bias", "running_mean", "running_var")
-    norm.load_state_dict(dict(zip(names, values, strict=True)), strict=False)
-    return norm(flat).detach().unflatten(0, current.shape[:2])
-
-
 def by_hand(trained: Any, images: Tensor) -> dict[str, Tensor]:
     """Return the spikes of every layer, from the definition: PSPs add up, then weights, neurons."""
     sent = {INPUT: psp(images, tau_s=3.0)}
@@ -87,8 +74,6 @@ def by_hand(trained: Any, images: Tensor) -> dict[str, Tensor]:
                 flat, weight, None, node.geometry.stride, node.geometry.padding
             )
         current = current.unflatten(0, arriving.shape[:2])
-        if "norm_scale" in node.parameters:
-            current = normalised(trained, node.name, current)
         if "bias" in node.parameters:
             bias = torch.from_numpy(trained.weights[f"{node.name}_bias"]).double()
             current = current + bias.reshape(-1, *[1] * (current.dim() - 3))
@@ -130,48 +115,6 @@ def test_biases_act_at_every_step(rng: np.random.Generator, steps: int) -> None:
         gradient = network.weights[name].grad
         assert gradient is not None
         assert gradient.any()
-
-
-@pytest.mark.parametrize("steps", [1, STEPS])
-def test_norms_in_use_are_those_of_torch(rng: np.random.Generator, steps: int) -> None:
-    trained = made(rng, [*NORMED[:3], dense(6, name="out", norm="batch")])
-    integers = torch.from_numpy(rng.integers(-3, 16, (steps, 12, *SHAPE))).double() * QUANTUM
-    network = SpikingNetwork(trained.recipe, SHAPE, torch.Generator()).double()
-    network.load_weights(trained.weights)
-    network.eval()
-    found = network(integers[0] if steps == 1 else integers, record_all=True)
-    for name, spikes in by_hand(trained, integers.expand(STEPS, *integers.shape[1:])).items():
-        assert 0 < spikes.mean() < 1, name
-        assert torch.equal(found.traces[name].spikes, spikes), name
-
-
-def test_norms_in_training_are_those_of_torch(rng: np.random.Generator) -> None:
-    """A batch's own moments, over steps, samples and positions; then the running averages."""
-    trained = made(rng, [conv(4, 3, padding=1, name="a", norm="batch"), dense(6, name="out")])
-    images = torch.from_numpy(rng.integers(0, 16, (12, *SHAPE))).double() * QUANTUM
-    network = SpikingNetwork(trained.recipe, SHAPE, torch.Generator()).double()
-    network.load_weights(trained.weights)
-    weights = {name: each.detach().clone() for name, each in network.weights.items()}
-    norm = nn.BatchNorm2d(4).double()
-    norm.load_state_dict(
-        {
-            "weight": weights["a_norm_scale"],
-            "bias": weights["a_norm_shift"],
-            "running_mean": weights["a_norm_mean"],
-            "running_var": weights["a_norm_variance"],
-        },
-        strict=False,
-    )
-    arriving = psp(images.expand(STEPS, *images.shape), tau_s=3.0).flatten(0, 1)
-    current = norm(functional.conv2d(arriving, weights["a"], padding=1))
-    trace = lif_forward(
-        current.detach().unflatten(0, (STEPS, -1)), tau_m=5.0, tau_s=3.0, threshold=1.0
-    )
-    found = network.train()(images, record_all=True).traces["a"].spikes
-    assert 0 < found.mean() < 1
-    assert torch.equal(found, trace.spikes)
-    torch.testing.assert_close(network.weights["a_norm_mean"].data, norm.running_mean)
-    torch.testing.assert_close(network.weights["a_norm_variance"].data, norm.running_var)
 
 
 def test_biases_that_are_too_large_shrink_the_scale(rng: np.random.Generator) -> None:
@@ -291,15 +234,3 @@ def test_it_learns_and_resumes(tmp_path: Path, extra: dict[str, Any]) -> None:
 def test_training_on_the_chips_integers_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="layer out listens to a, b; only chains"):
         tiny.fit(tmp_path, branched_recipe(forward="chip"))
-
-
-def test_a_norm_and_biases_are_one_too_many() -> None:
-    with pytest.raises(ConfigError, match="has a trained shift of its own; leave bias out"):
-        branched_recipe({"bias": True, "norm": "batch"})
-
-
-def test_a_norm_of_one_value_is_refused(rng: np.random.Generator) -> None:
-    trained = checkpoint(rng, [dense(6, name="out", norm="batch")], SHAPE, time_steps=1)
-    network = SpikingNetwork(trained.recipe, SHAPE, torch.Generator())
-    with pytest.raises(TrainingError, match="layer out: norm = 'batch' has one value for each"):
-        network.train()(torch.ones(1, *SHAPE))

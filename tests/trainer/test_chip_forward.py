@@ -17,7 +17,9 @@ from tssl.spec import EncodingSpec
 from tssl.trainer.linear import weighted
 from tssl.trainer.network import Forward, SpikingNetwork
 from tssl.trainer.neuron import Neurons, Pool, psp, sum_pool
-from tssl.trainer.recurrence import _adjoint, _spike_slope, _surrogate
+from tssl.trainer.quantized import run_quantized
+from tssl.trainer.recurrence import _adjoint, _spike_slope
+from tssl.trainer.slopes import sigmoid
 
 SHAPE = (2, 10, 12)
 NETWORKS = {
@@ -25,6 +27,26 @@ NETWORKS = {
     "conv": [conv(4, 3, padding=1), pool(2), conv(6, 2), dense(12), dense(5)],
     "edges": [conv(3, 3), pool(3), dense(5, threshold=0.7)],
     "first pool": [pool(2), conv(5, 2, stride=(2, 1)), pool(2, gain=0.9), dense(5)],
+    "neurons": [
+        conv(4, 3, neuron="if"),
+        pool(2),
+        dense(20, tau_m=9.0, tau_s=1.5),
+        dense(5, tau_s=1.0),
+    ],
+    "biases": [
+        conv(4, 3, padding=1, bias=True),
+        pool(2),
+        conv(6, 2),
+        dense(12, bias=True),
+        dense(5),
+    ],
+    "averages": [
+        conv(4, 3),
+        pool(2, mode="average", gain=2.0),
+        conv(6, 2),
+        pool("global"),
+        dense(5),
+    ],
     "dilation and groups": [conv(4, 3, dilation=2), pool(2), conv(6, 2, groups=2), dense(5)],
 }
 
@@ -82,6 +104,25 @@ def test_a_current_that_wraps_wraps(rng):
     assert np.array_equal(forward.traces["dense1"].spikes.numpy(), spikes["dense1"])
 
 
+def test_biases_stop_at_what_the_chip_holds(rng):
+    """13 bits, in training, export and witness alike."""
+    layers = [dense(20, bias=True), dense(8)]
+    trained, _, integers, network = planned(rng, layers, 1)
+    plan = network.plan
+    assert plan is not None
+    weights = {**trained.weights, "dense1_bias": trained.weights["dense1_bias"] * 3}
+    weights["dense1_bias"][:2] = 5000 / plan.scales["dense1"], -5000 / plan.scales["dense1"]
+    grown = replace(trained, weights=weights, plan=plan)
+    train = integers.reshape(1, 7, -1)
+    result = quantize(grown, LIMITS, train, (-4, 16))
+    assert result.network.layers[0].bias[:2].tolist() == [4095, -4095]
+    spikes = run_chunk(result.network, train, 6).trains
+    forward = network_of(grown, plan)(inputs_of(integers), record_all=True)
+    assert np.array_equal(forward.traces["dense1"].spikes.numpy(), spikes["dense1"])
+    ((_, theirs),) = run_quantized(grown, result.scales, result.largest_weights, train)
+    assert np.array_equal(theirs.trains["dense1"], spikes["dense1"])
+
+
 class _Recorded(torch.autograd.Function):
     """Potentials of recorded spikes, with the rule's error at a current that nobody uses."""
 
@@ -97,7 +138,7 @@ class _Recorded(torch.autograd.Function):
         slope = spikes * _spike_slope(voltage, spikes)
         filtered, carry = _adjoint(gradients[0], voltage, slope, spikes, layer, 1 / layer.tau_m)
         silent = psp(spikes, tau_s=layer.tau_s) < 1 / (4 * layer.tau_s)
-        by_surrogate = filtered * _surrogate(voltage, layer.threshold)
+        by_surrogate = filtered * sigmoid(voltage, layer.threshold)
         return torch.where(silent, by_surrogate, carry), None, None, None
 
 
@@ -105,9 +146,11 @@ def reference_gradients(
     trained: Checkpoint, plan: ChipPlan, forward: Forward, inputs: Tensor, coming: Tensor
 ) -> dict[str, Tensor]:
     """Return the gradients by autograd, in double precision, from spikes and potentials."""
-    spec = trained.recipe.network
     sequence = inputs if inputs.dim() == 5 else inputs.expand(6, *inputs.shape)
-    signal, gain, quantum = psp(sequence.double(), tau_s=spec.tau_s), 1.0, QUANTUM
+    spiking = trained.graph.spiking
+    signal, gain, quantum = psp(sequence.double(), tau_s=spiking[0].neuron.tau_s), 1.0, QUANTUM
+    after = zip(spiking, [*spiking[1:], spiking[-1]], strict=True)
+    sends = {node.name: listener.neuron.tau_s for node, listener in after}
     weights: dict[str, Tensor] = {}
     for node in trained.graph:
         name, neuron = node.name, node.neuron
@@ -115,12 +158,16 @@ def reference_gradients(
             signal = sum_pool(signal, Pool(node.geometry.kernel, node.gain))
             gain *= node.gain
             continue
-        unit = gain * quantum / spec.tau_s * plan.scales[name]
+        unit = gain * quantum / neuron.tau_s * plan.scales[name]
         rounded = (torch.from_numpy(trained.weights[name]).double() * unit / 2).round() * 2
         weights[name] = (rounded.clamp(-254, 254) / unit).requires_grad_()
         current = weighted(signal, weights[name], node.geometry)
+        if "bias" in node.parameters:
+            maps = (-1, *[1] * (current.dim() - 3))
+            weights[f"{name}_bias"] = torch.zeros(current.shape[2]).double().requires_grad_()
+            current = current + weights[f"{name}_bias"].view(maps)
         record, scale = forward.traces[name], plan.scales[name]
-        neurons = Neurons(neuron.tau_m, neuron.tau_s, neuron.threshold)
+        neurons = Neurons(neuron.tau_m, sends[name], neuron.threshold)
         voltage = record.voltage.double() / (64 * scale)
         signal = _Recorded.apply(current, voltage, record.spikes.double(), neurons)
         gain, quantum = 1.0, 1.0

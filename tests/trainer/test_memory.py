@@ -1,5 +1,7 @@
 """Running out of memory ends with a batch size that fits."""
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -47,7 +49,16 @@ def test_a_real_shortage_is_recognised() -> None:
         torch.empty(1 << 60)
 
 
-def test_estimate_is_near_what_the_backward_pass_keeps() -> None:
+RICH = [
+    {"type": "conv", "channels": 4, "kernel": 3, "norm": "batch", "neuron": "plif", "name": "a"},
+    {"type": "conv", "channels": 4, "kernel": 3, "padding": 1, "bias": True, "name": "b"},
+    {"type": "dense", "neurons": 9, "norm": "batch", "tau_s": 2.0, "from": ["a", "b"]},
+    {"type": "dense", "neurons": 3},
+]
+
+
+@pytest.mark.parametrize("layers", [None, RICH], ids=["plain", "rich"])
+def test_estimate_is_near_what_the_backward_pass_keeps(layers: list[dict[str, Any]] | None) -> None:
     """Within 1.3 times, weights not counted."""
     kept: dict[int, int] = {}
 
@@ -55,7 +66,7 @@ def test_estimate_is_near_what_the_backward_pass_keeps() -> None:
         kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    small = network()
+    small = network(layers=layers)
     weights = {weight.untyped_storage().data_ptr() for weight in small.parameters()}
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         small(images(50))

@@ -8,7 +8,7 @@ import torch
 
 from tssl.spec import Recipe, recipe_from_tables
 from tssl.trainer.network import SpikingNetwork, initial_weight
-from tssl.trainer.neuron import Pool, sum_pool
+from tssl.trainer.neuron import Pool, psp, sum_pool
 
 SHAPE = (2, 8, 6)
 LAYERS = [
@@ -103,6 +103,23 @@ def test_pool_adds_up_windows_of_each_channel() -> None:
     assert pooled.shape == (1, 1, 2, 2, 2)  # the fifth column fills no window
     assert pooled[0, 0, 0].tolist() == [[18.0, 30.0], [78.0, 90.0]]
     assert pooled[0, 0, 1, 0, 0] == 1.5 * (20 + 21 + 25 + 26)
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.float32])
+def test_a_global_average_is_the_mean_of_each_map(kind: torch.dtype) -> None:
+    """Behind neurons, where the kernels pool as well (single precision), and its gradient."""
+    layers = [LAYERS[0], {"type": "pool", "kernel": "global", "mode": "average"}, LAYERS[3]]
+    net = network(layers=layers).to(kind)
+    trace = net(images().to(kind), record_all=True).traces["conv1"]
+    assert 0 < trace.spikes.mean() < 1
+    means = psp(trace.spikes.double(), tau_s=3.0).mean(dim=(3, 4), keepdim=True)
+    assert trace.psp.shape == means.shape
+    torch.testing.assert_close(trace.psp.double(), means, rtol=1e-6, atol=1e-6)
+    (everywhere,) = torch.autograd.grad(trace.psp.sum(), net.weights["conv1"])
+    alone = network(layers=[LAYERS[0], LAYERS[3]]).to(kind)
+    unpooled = alone(images().to(kind), record_all=True).traces["conv1"].psp
+    (expected,) = torch.autograd.grad(unpooled.mean(dim=(3, 4)).sum(), alone.weights["conv1"])
+    torch.testing.assert_close(everywhere, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_loaded_weights_come_back() -> None:

@@ -65,8 +65,10 @@ def test_random_networks(rng, shape, taus):
         [dense(30, recurrent=True), dense(12, recurrent=True), dense(5)],
         [conv(4, 3, dilation=2), pool(2), conv(6, 2, dilation=(2, 1), padding=2), dense(5)],
         [conv(4, 3), conv(6, 3, groups=2), pool(2), conv(6, 2, groups=3), dense(5, recurrent=True)],
+        [conv(4, 3), pool(2, mode="average"), pool((1, 2)), conv(6, 2), pool("global"), dense(5)],
+        [conv(9, 3), pool("global", mode="average", gain=9.0), dense(5)],
     ],
-    ids=["recurrent", "dilation", "groups"],
+    ids=["recurrent", "dilation", "groups", "averages", "global average"],
 )
 @pytest.mark.parametrize("frames", [1, STEPS])
 def test_further_kinds_of_layer(rng, layers, frames):

@@ -123,6 +123,8 @@ def _stage(graph: Graph, node: Node, neuron: Lif, weights: Mapping[str, NDArray[
     }
     if NORM[0] in arrays:
         arrays = folded(arrays)
+    if "leak" in arrays:
+        arrays, neuron = _with_leak(arrays, neuron)
     arriving = []
     for source in node.sources:
         for origin, pool in _ways(graph, source):
@@ -140,6 +142,17 @@ def _stage(graph: Graph, node: Node, neuron: Lif, weights: Mapping[str, NDArray[
         recurrent=arrays.get("recurrent"),
         bias=arrays.get("bias"),
     )
+
+
+def _with_leak(arrays: dict[str, Floats], neuron: Lif) -> tuple[dict[str, Floats], Lif]:
+    r"""Return a neuron with its trained leak ω, and arrays that take the share ω of what arrives.
+
+    .. math:: v_t = v_{t-1} + \omega (I_t - v_{t-1}) = (1 - \omega) v_{t-1} + \omega I_t
+    """
+    trained = neuron.with_leak(float(arrays["leak"][0]))
+    share = 1 / trained.tau_m
+    others = {role: array * share for role, array in arrays.items() if role != "leak"}
+    return others, trained
 
 
 def folded(arrays: dict[str, Floats]) -> dict[str, Floats]:

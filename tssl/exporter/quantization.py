@@ -235,6 +235,8 @@ class _Fitter:
         if self.stage.bias is None:
             return np.zeros((), np.int64)
         bias = np.rint(self.stage.bias * scale).astype(np.int64)
+        if self.plan is not None:  # trained with such a limit
+            return bias.clip(-self.limits.largest_bias, self.limits.largest_bias)
         largest = int(np.abs(bias).max())
         if largest > self.limits.largest_bias:
             raise RangeError(
@@ -254,7 +256,8 @@ class _Fitter:
         if not any(weight.any() for weight in weights):
             raise RangeError(
                 f"layer {self.stage.name}: every weight rounds to zero at scale {scale:.3g}, the "
-                "largest at which its current does not wrap; use a smaller encoding.resolution"
+                "largest that its current, biases and recurrent weights allow; use a smaller "
+                "encoding.resolution, or train it with smaller biases and recurrent weights"
             )
         return weights
 

@@ -46,10 +46,12 @@ class Node:
     input_shape, output_shape
         Of one step of one sample, (C, H, W) or (neurons,).
     neuron
-        Of every neuron of the layer; None for a layer without neurons, a linear map.
+        Of every neuron of the layer, before training; None for a layer without neurons, a linear
+        map.
     parameters
-        By role: ``weight``, ``recurrent`` for synapses among the layer's own neurons, ``bias``, and
-        those of :data:`NORM`.
+        By role: ``weight``, ``recurrent`` for synapses among the layer's own neurons, ``bias``,
+        ``leak`` where training finds that of the membrane, see ``Lif.with_leak``, and those of
+        :data:`NORM`.
     geometry
         Of its windows, if it has some.
     gain

@@ -1,6 +1,7 @@
 """The leaky integrate-and-fire neuron behind a synapse that filters."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 from tssl.chip import DECAY_ONE
 
@@ -19,7 +20,8 @@ class Lif:
     Parameters
     ----------
     tau_m, tau_s
-        Time constants of membrane and synapse in time steps, at least 1; 1 keeps nothing.
+        Time constants of membrane and synapse in time steps, at least 1; 1 keeps nothing. A
+        membrane with an infinite one has no leak: an integrate-and-fire neuron.
     threshold
         Potential above which the neuron fires; one that equals it does not.
     """
@@ -27,6 +29,26 @@ class Lif:
     tau_m: float
     tau_s: float
     threshold: float
+
+    def with_leak(self, parameter: float) -> "Lif":
+        r"""Return the neuron whose membrane loses :math:`\omega = \sigma(w)` of itself per step.
+
+        Parameters
+        ----------
+        parameter
+            The trained :math:`w`.
+
+        References
+        ----------
+        .. [1] W. Fang et al., Incorporating Learnable Membrane Time Constant to Enhance Learning
+           of Spiking Neural Networks, ICCV 2021.
+        """
+        return replace(self, tau_m=1 + math.exp(-parameter))
+
+    @property
+    def leak_parameter(self) -> float:
+        """The number that :meth:`with_leak` turns into this membrane."""
+        return -math.log(self.tau_m - 1)
 
     @property
     def current_decay(self) -> int:

@@ -15,14 +15,23 @@ from torch import Tensor
 from tssl.chip import INPUT
 from tssl.errors import TrainingError
 from tssl.geometry import Geometry
-from tssl.graph import Graph
+from tssl.graph import NORM, Graph
 from tssl.trainer import chip_kernels
 from tssl.trainer.linear import gradients, weighted
-from tssl.trainer.neuron import Activity, Neurons, Pool, Trace, pool_fits, sum_pool
+from tssl.trainer.neuron import (
+    Activity,
+    Neurons,
+    Pool,
+    Trace,
+    constant_over_time,
+    pool_fits,
+    sum_pool,
+)
 from tssl.trainer.recurrence import Gradient, constant_response, empty, flat, memory_window
 
 _DECAY_ONE = 4096
 _SHIFT = 64
+_LARGEST_BIAS = 4095
 _EXACT = 1 << 24
 """Whole numbers below this, and their sums, are exact in single precision."""
 
@@ -63,7 +72,7 @@ class ChipLayer(NamedTuple):
     def constants(self) -> chip_kernels.ChipConstants:
         """What the kernel is told."""
         return chip_kernels.ChipConstants(
-            current_decay=round(_DECAY_ONE / self.neurons.tau_s),
+            current_decay=round(_DECAY_ONE / self.neurons.synapse),
             voltage_decay=round(_DECAY_ONE / self.neurons.tau_m),
             threshold=_SHIFT * round(self.scale * self.neurons.threshold),
             wraps=self.geometry is not None,
@@ -74,17 +83,32 @@ class ChipLayer(NamedTuple):
         """Return the weights as integers, and those in trained units."""
         integers, dequantized = torch.empty_like(weight), torch.empty_like(weight)
         chip_kernels.round_weights(
-            _every(weight), (gain, self.quantum, 1 / self.neurons.tau_s, self.scale),
+            _every(weight), (gain, self.quantum, 1 / self.neurons.synapse, self.scale),
             self.weight_step, self.largest_weight, _every(integers),
             _every(dequantized),
         )  # fmt: skip
         return integers, dequantized
+
+    def mantissas(self, bias: Tensor | None) -> NDArray[np.float32]:
+        """Return biases as whole numbers within the chip's 13 bits; nothing for none."""
+        if bias is None:
+            return np.empty(0, np.float32)
+        rounded = torch.round(bias.detach().double() * self.scale)
+        return rounded.clamp(-_LARGEST_BIAS, _LARGEST_BIAS).float().numpy()
 
 
 def input_signal(inputs: Tensor, psp: Tensor, quantum: float) -> Signal:
     """Return the input of the first layer; ``inputs`` are whole multiples of ``quantum``."""
     counts = torch.round(inputs / quantum)
     return Signal(psp, counts, 1.0, int(counts.abs().max()) if counts.numel() else 0)
+
+
+def over_time(signal: Signal, time_steps: int, *, tau_s: float) -> Signal:
+    """Return an input that stays the same as one over time, for what acts at every step."""
+    counts = signal.counts.expand(time_steps, *signal.counts.shape[1:])
+    return signal._replace(
+        psp=constant_over_time(signal.psp, time_steps, tau_s=tau_s), counts=counts
+    )
 
 
 def pooled(signal: Signal, pool: Pool) -> Signal:
@@ -98,11 +122,11 @@ def pooled(signal: Signal, pool: Pool) -> Signal:
 
 
 def run_layer(
-    signal: Signal, weight: Tensor, chip: ChipLayer, activity: Activity
+    signal: Signal, weight: Tensor, bias: Tensor | None, chip: ChipLayer, activity: Activity
 ) -> tuple[Trace, Signal]:
     """Run a layer on the chip's integers; the trace's potentials are whole numbers."""
     psp, counts, fired, voltage = _Layer.apply(
-        signal.psp, weight, signal.counts, signal.gain, signal.largest, chip, activity
+        signal.psp, weight, bias, signal.counts, signal.gain, signal.largest, chip, activity
     )
     activity.neuron_steps += voltage.numel()
     after = Signal(psp, counts, 1.0, 1)
@@ -121,6 +145,7 @@ class _Layer(torch.autograd.Function):
         ctx: Any,  # noqa: ANN401 - torch's context has no public type
         psp: Tensor,
         weight: Tensor,
+        bias: Tensor | None,
         counts: Tensor,
         gain: float,
         largest: int,
@@ -139,8 +164,8 @@ class _Layer(torch.autograd.Function):
         voltage = empty(activation, steps, shape)
         fired = torch.empty_like(voltage, dtype=torch.uint8)
         count = chip_kernels.chip_forward(
-            flat(activation), steps, chip.constants, window, flat(potential), flat(sums),
-            flat(fired), flat(voltage),
+            flat(activation), chip.mantissas(bias), steps, chip.constants, window,
+            flat(potential), flat(sums), flat(fired), flat(voltage),
         )  # fmt: skip
         activity.spikes += count
         ctx.save_for_backward(psp, dequantized, fired, voltage)
@@ -155,7 +180,7 @@ class _Layer(torch.autograd.Function):
         chip, gradient, window, activity = ctx.settings
         error = empty(voltage, len(psp), voltage.shape[1:])
         steps = len(voltage)
-        constant = chip.neurons.tau_s if chip.neurons.constant_steps else None
+        constant = chip.neurons.synapse if chip.neurons.constant_steps else None
         activity.fallbacks += chip_kernels.chip_backward(
             flat(fired), flat(voltage), chip.unit, constant_response(steps, constant),
             flat(grads[0]), gradient.constants(chip.neurons), window, flat(error),
@@ -163,7 +188,9 @@ class _Layer(torch.autograd.Function):
         to_psp, to_weight = gradients(
             error, psp, dequantized, chip.geometry, to_signal=ctx.needs_input_grad[0]
         )
-        return to_psp, to_weight, None, None, None, None, None
+        other_axes = [axis for axis in range(error.dim()) if axis != 2]
+        to_bias = error.sum(other_axes) if ctx.needs_input_grad[2] else None
+        return to_psp, to_weight, to_bias, None, None, None, None, None
 
 
 def _exact(counts: Tensor, integers: Tensor, largest: int, chip: ChipLayer) -> Tensor:
@@ -191,8 +218,10 @@ def plan_problem(graph: Graph) -> str | None:
     for node in graph:
         if "recurrent" in node.parameters:
             return f"layer {node.name} is recurrent"
-        if node.parameters.keys() - {"weight"}:
-            return f"layer {node.name} has biases or a norm"
+        if "leak" in node.parameters:
+            return f"layer {node.name} trains its leak"
+        if NORM[0] in node.parameters:
+            return f"layer {node.name} has a norm"
         if node.sources != (before,):
             return f"layer {node.name} listens to {', '.join(node.sources)}"
         before = node.name

@@ -63,6 +63,7 @@ def round_weights(
 
 def chip_forward(
     activation: Array,
+    bias: Array,
     time_steps: int,
     constants: ChipConstants,
     window: Window,
@@ -77,6 +78,9 @@ def chip_forward(
     ----------
     activation
         ``(time or 1, neurons)``, whole numbers.
+    bias
+        ``(channels,)``, mantissas as whole numbers, channels innermost among the neurons; empty
+        when there are none.
     psp, counts
         Filled: potentials, and sums of spikes by window, ``(time, pooled neurons)``.
     fired, voltage
@@ -90,7 +94,16 @@ def chip_forward(
     """
     return int(
         _chip_forward(
-            activation, time_steps, constants, window, threads(), psp, counts, fired, voltage
+            activation,
+            bias,
+            time_steps,
+            constants,
+            window,
+            threads(),
+            psp,
+            counts,
+            fired,
+            voltage,
         )
     )
 
@@ -134,22 +147,43 @@ def _decayed(state: int, decay: int) -> int:
 
 
 @compiled
+def _current(state: int, arriving: np.float32, constants: ChipConstants) -> int:
+    """Advance a synaptic current by one step."""
+    activation = np.int64(arriving)
+    if constants.wraps:
+        activation = ((activation + _LIMIT) & (2 * _LIMIT - 1)) - _LIMIT
+    current = _decayed(state, constants.current_decay) + 64 * activation
+    current = current - 2 * _LIMIT if current > _LIMIT else current
+    return current + 2 * _LIMIT if current <= -_LIMIT else current
+
+
+@compiled
+def _saturated(potential: int) -> int:
+    return min(max(potential, 1 - _LIMIT), _LIMIT - 1)
+
+
+@compiled
 def _chip_step(
-    arriving: Array, constants: ChipConstants, u: NDArray[np.int64], v: NDArray[np.int64],
-    fired: Array, voltage: Array,
+    arriving: Array, bias: Array, first: int, constants: ChipConstants,
+    u: NDArray[np.int64], v: NDArray[np.int64], fired: Array, voltage: Array,
 ) -> None:  # fmt: skip
-    """Advance CUBA neurons by one step; ``voltage`` gets the potential before the reset."""
+    """Advance CUBA neurons by one step; ``voltage`` gets the potential before the reset.
+
+    ``first`` is the place of the first of them in the layer. Without biases the loop has no
+    branch for them, which would keep it from working on several neurons at a time.
+    """
+    if bias.size:
+        for j in range(u.size):
+            u[j] = _current(u[j], arriving[j], constants)
+            constant = 64 * np.int64(bias[(first + j) % bias.size])
+            v[j] = _saturated(_decayed(v[j], constants.voltage_decay) + u[j] + constant)
+    else:
+        for j in range(u.size):
+            u[j] = _current(u[j], arriving[j], constants)
+            v[j] = _saturated(_decayed(v[j], constants.voltage_decay) + u[j])
     for j in range(u.size):
-        activation = np.int64(arriving[j])
-        if constants.wraps:
-            activation = ((activation + _LIMIT) & (2 * _LIMIT - 1)) - _LIMIT
-        current = _decayed(u[j], constants.current_decay) + 64 * activation
-        current = current - 2 * _LIMIT if current > _LIMIT else current
-        current = current + 2 * _LIMIT if current <= -_LIMIT else current
-        potential = _decayed(v[j], constants.voltage_decay) + current
-        potential = min(max(potential, 1 - _LIMIT), _LIMIT - 1)
+        potential = v[j]
         fires = potential > constants.threshold
-        u[j] = current
         v[j] = 0 if fires else potential
         fired[j] = ONE if fires else ZERO
         voltage[j] = np.float32(potential)
@@ -157,8 +191,8 @@ def _chip_step(
 
 @compiled_parallel
 def _chip_forward(
-    activation: Array, steps: int, constants: ChipConstants, window: Window, parts: int,
-    psp: Array, counts: Array, fired: NDArray[np.uint8], voltage: Array,
+    activation: Array, bias: Array, steps: int, constants: ChipConstants, window: Window,
+    parts: int, psp: Array, counts: Array, fired: NDArray[np.uint8], voltage: Array,
 ) -> int:  # fmt: skip
     groups = (activation.shape[1] + window.block - 1) // window.block
     totals = np.zeros(parts, np.int64)
@@ -167,7 +201,7 @@ def _chip_forward(
         scratch = np.empty((3, window.block), np.float32)
         for group in range(part * groups // parts, (part + 1) * groups // parts):
             totals[part] += _chip_forward_group(
-                activation, steps, constants, window, group * window.block, state, scratch,
+                activation, bias, steps, constants, window, group * window.block, state, scratch,
                 psp, counts, fired, voltage,
             )  # fmt: skip
     return totals.sum()
@@ -175,8 +209,8 @@ def _chip_forward(
 
 @compiled
 def _chip_forward_group(
-    activation: Array, steps: int, constants: ChipConstants, window: Window, first: int,
-    state: NDArray[np.int64], scratch: Array, psp: Array, counts: Array,
+    activation: Array, bias: Array, steps: int, constants: ChipConstants, window: Window,
+    first: int, state: NDArray[np.int64], scratch: Array, psp: Array, counts: Array,
     fired: NDArray[np.uint8], voltage: Array,
 ) -> int:  # fmt: skip
     keep = np.float32(1 - 1 / constants.tau_s)
@@ -190,7 +224,8 @@ def _chip_forward_group(
     count = 0
     for t in range(steps):
         arriving = activation[min(t, activation.shape[0] - 1), first : first + size]
-        _chip_step(arriving, constants, u, v, spikes, voltage[t, first : first + size])
+        after = voltage[t, first : first + size]
+        _chip_step(arriving, bias, first, constants, u, v, spikes, after)
         pool_spikes(spikes, window, pooled)
         out, sums = psp[t, first // shrink :], counts[t, first // shrink :]
         for j in range(a.size):

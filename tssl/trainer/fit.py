@@ -198,11 +198,16 @@ class Fit:
         self.network.noise.manual_seed(int(rng.integers(1 << 62)))
         return self.train.encode(pixels), torch.from_numpy(labels).to(self.group.device)
 
+    @property
+    def _output_tau_s(self) -> float:
+        neuron = self.network.graph.output.neuron
+        return self.recipe.network.tau_s if neuron is None else neuron.tau_s
+
     def _loss(self, forward: Forward, labels: Tensor) -> Tensor:
         output = forward.output.psp
         if not len(labels):  # a process may go without samples in the last batch
             return output.sum()
-        return loss_of(output, labels, self.recipe.training, tau_s=self.recipe.network.tau_s)
+        return loss_of(output, labels, self.recipe.training, tau_s=self._output_tau_s)
 
     def _weight(self, own: int, all_samples: int) -> float:
         """Return this process's share in a loss that is a mean; sums just add up."""
@@ -340,7 +345,7 @@ def _check_plan(recipe: Recipe, graph: Graph, plan: ChipPlan | None, device: str
     if problem is not None:
         raise ConfigError(
             f"training.forward = 'chip': {problem}; only chains of feed-forward layers without "
-            "biases and norms can be"
+            "norms and trained leaks can be"
         )
     if plan is None:
         raise ConfigError(

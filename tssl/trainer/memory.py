@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 
 from tssl.errors import ConfigError, TrainingError
-from tssl.graph import Graph
+from tssl.graph import NORM, Graph, Node
 from tssl.trainer.network import SpikingNetwork
 
 _RESERVE = 0.8
@@ -55,8 +55,16 @@ def check_size(graph: Graph, device: torch.device) -> None:
 
 
 def bytes_per_sample(graph: Graph) -> int:
-    """Return what the backward pass needs of each layer: its current and its output."""
-    return 2 * 4 * graph.time_steps * graph.values
+    """Return what the backward pass needs of each layer: its current and its output.
+
+    A norm keeps the current before it, too; a trained leak the potentials, and its own current.
+    """
+    kept = sum(node.outputs * _kept(node) for node in graph)
+    return 4 * graph.time_steps * kept
+
+
+def _kept(node: Node) -> int:
+    return 2 + (NORM[0] in node.parameters) + 2 * ("leak" in node.parameters)
 
 
 def all_bytes(device: torch.device) -> int:

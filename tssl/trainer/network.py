@@ -1,20 +1,24 @@
 """The trainable network: a graph of linear maps, spiking neurons and pools."""
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from tssl.checkpoint import ChipPlan
 from tssl.chip import INPUT
-from tssl.errors import ConfigError, TrainingError
-from tssl.graph import NORM, NORM_EPSILON, Graph, Node, resolve
+from tssl.errors import ConfigError
+from tssl.graph import NORM, Graph, Node, resolve
 from tssl.neurons import Lif
 from tssl.spec import Recipe
-from tssl.trainer.chip_forward import ChipLayer, input_signal, pooled, run_layer
+from tssl.trainer import norm
+from tssl.trainer.chip_forward import ChipLayer, input_signal, over_time, pooled, run_layer
+from tssl.trainer.filters import filters_of, refiltered
+from tssl.trainer.leak import first_leak, leaky
 from tssl.trainer.linear import weighted
 from tssl.trainer.neuron import Activity, Neurons, Pool, Trace, constant_over_time, psp, sum_pool
 from tssl.trainer.recurrence import Gradient, RecurrenceRule
@@ -22,11 +26,18 @@ from tssl.trainer.rules import Rule, get_rule
 from tssl.trainer.weights import Weights
 
 _EVALUATION_BYTES = 512 << 20
-_FIRST_VALUES = {"bias": 0.0, **dict(zip(NORM, (1.0, 0.0, 0.0, 1.0), strict=True))}
+
+
+def _same(value: float, _: Node) -> Tensor:
+    return torch.full((1,), value)
+
+
+_FIRST_VALUES: Mapping[str, Callable[[Node], Tensor]] = {
+    "bias": partial(_same, 0.0),
+    "leak": first_leak,
+    **{role: partial(_same, value) for role, value in norm.FIRST.items()},
+}
 """Of parameters that nobody draws, by role."""
-_AVERAGES = NORM[2:]
-_MOMENTUM = 0.1
-"""Share of a batch in a norm's running averages."""
 
 
 class Forward(NamedTuple):
@@ -97,13 +108,14 @@ class SpikingNetwork(nn.Module):
         per_sample = 8 * 4 * self.graph.time_steps * self.graph.values  # some eight float32 tensors
         self.evaluation_batch = max(1, min(500, _EVALUATION_BYTES // per_sample))
         self._blocks = _blocks(self.graph)
-        self._tau_s = recipe.network.tau_s
+        self._filters = filters_of(self.graph)
         self.weights = Weights()
         for node in self.graph:
             for role, (name, shape) in node.parameters.items():
                 if role in _FIRST_VALUES:
-                    first = torch.full(shape, _FIRST_VALUES[role])
-                    self.weights[name] = nn.Parameter(first, requires_grad=role not in _AVERAGES)
+                    first = _FIRST_VALUES[role](node).repeat(shape)
+                    is_trained = role not in norm.AVERAGES
+                    self.weights[name] = nn.Parameter(first, requires_grad=is_trained)
                     continue
                 initial = initial_weight(shape, generator)
                 self.weights[name] = nn.Parameter(initial * node.weight_scale)
@@ -123,7 +135,7 @@ class SpikingNetwork(nn.Module):
         result = Forward(Trace(inputs, inputs, inputs), {}, {})
         constant = self.graph.time_steps if inputs.dim() == 4 else 0
         factors = self._factors if self.training else None
-        first = inputs[None] if constant else psp(inputs, tau_s=self._tau_s)
+        first = inputs[None] if constant else psp(inputs, tau_s=self._filters[INPUT])
         sent = {INPUT: _Sent(first, constant)}
         for block in self._blocks:
             node, arriving = block.node, self._arriving(block.node, sent)
@@ -133,75 +145,99 @@ class SpikingNetwork(nn.Module):
                 current = weighted(arriving.psp, self._weight(node), node.geometry, factors)
                 driving = self._shifted(node, _Sent(current, arriving.constant))
                 current, constant = driving.psp, driving.constant
-                neurons = self._neurons(block, node.neuron, constant, record_all)
+                neurons = self._neurons(block, self._neuron(node), constant, record_all)
                 activity = result.activity[node.name] = Activity()
-                trace = result.traces[node.name] = self.rule(current, neurons, activity)
+                trace = result.traces[node.name] = self._fire(node, current, neurons, activity)
                 signal, constant = trace.psp, 0
             sent[block.last.name] = _Sent(self._drop(signal, block.last.dropout), constant)
         return result._replace(output=trace)
 
     def _arriving(self, node: Node, sent: dict[str, _Sent]) -> _Sent:
         """Add up what a layer's sources send; forget what no later layer needs."""
-        ways = [sent[source] for source in node.sources]
+        ways = [self._filtered(node, source, sent[source]) for source in node.sources]
         for source in node.sources:
             if self.graph.readers[source][-1] is node:
                 del sent[source]
         if len(ways) == 1:
             return ways[0]
         if len({way.constant for way in ways}) > 1:
-            ways = [_Sent(self._over_time(way)) for way in ways]
+            ways = [_Sent(self._over_time(node, way)) for way in ways]
         total = sum((way.psp for way in ways[1:]), start=ways[0].psp)
         return _Sent(total, ways[0].constant)
 
     def _shifted(self, node: Node, current: _Sent) -> _Sent:
         """Normalise the current of a layer, or add biases, which no synapse filters."""
-        if "bias" in node.parameters:
-            bias = self.weights[node.parameters["bias"].name]
+        bias = self._bias(node)
+        if bias is not None:
             maps = (-1, *[1] * (len(node.output_shape) - 1))
-            return _Sent(self._over_time(current) + bias.view(maps))
-        if NORM[0] in node.parameters:
-            return _Sent(self._normalised(node, self._over_time(current)))
-        return current
+            return _Sent(self._over_time(node, current) + bias.view(maps))
+        if NORM[0] not in node.parameters:
+            return current
+        return _Sent(
+            norm.normalised(
+                node.name,
+                self._over_time(node, current),
+                tuple(self.weights[node.parameters[role].name] for role in NORM),
+                training=self.training,
+                follows=self.follows_batches,
+            )
+        )
 
     @property
     def averages(self) -> list[Tensor]:
         """The running averages of all norms, which follow batches and no gradient."""
         return [each.data for each in self.weights.values() if not each.requires_grad]
 
-    def _normalised(self, node: Node, current: Tensor) -> Tensor:
-        scale, shift, mean, variance = (self.weights[node.parameters[r].name] for r in NORM)
-        together = current.flatten(0, 1)
-        if self.training and together.numel() == len(scale):
-            raise TrainingError(
-                f"layer {node.name}: norm = 'batch' has one value for each neuron in this batch; "
-                "use a larger training.batch_size or more time steps"
-            )
-        momentum = _MOMENTUM if self.follows_batches else 0.0
-        sees_batch = self.training and together.numel() > 0  # a process may go without samples
-        result = functional.batch_norm(
-            together, mean, variance, scale, shift, sees_batch, momentum, NORM_EPSILON
-        )
-        return result.unflatten(0, current.shape[:2])
+    def _filtered(self, node: Node, source: str, way: _Sent) -> _Sent:
+        """Return what a source sends behind the filter that a layer's synapses are."""
+        if way.constant:
+            return way
+        before, after = self._filters[source], self._synapse(node)
+        return _Sent(refiltered(way.psp, before=before, after=after))
 
-    def _over_time(self, way: _Sent) -> Tensor:
+    def _over_time(self, node: Node, way: _Sent) -> Tensor:
         """Return what follows the time course of potentials, step by step."""
         if not way.constant:
             return way.psp
-        return constant_over_time(way.psp, way.constant, tau_s=self._tau_s)
+        return constant_over_time(way.psp, way.constant, tau_s=self._synapse(node))
+
+    def _synapse(self, node: Node) -> float:
+        """Return the time constant of a layer's synapses; for a pool, that of its readers."""
+        return self._filters[node.name] if node.neuron is None else node.neuron.tau_s
+
+    def _neuron(self, node: Node) -> Lif:
+        """Return a layer's neuron as it is now, its leak trained so far."""
+        if node.neuron is None:
+            raise TypeError(f"layer {node.name}: a {node.kind} has no neurons")
+        if "leak" not in node.parameters:
+            return node.neuron
+        leak = self.weights[node.parameters["leak"].name]
+        return node.neuron.with_leak(float(leak.detach()))
+
+    def _fire(self, node: Node, current: Tensor, neurons: Neurons, activity: Activity) -> Trace:
+        """Run a layer's neurons by the rule."""
+        leak = node.parameters.get("leak")
+        if leak is None:
+            return self.rule(current, neurons, activity)
+        return leaky(current, neurons, torch.sigmoid(self.weights[leak.name]), self.rule, activity)
 
     def _on_chip(self, inputs: Tensor, plan: ChipPlan, record_all: bool) -> Forward:
         """Run the network in the chip's integers; see :mod:`tssl.trainer.chip_forward`."""
         result = Forward(Trace(inputs, inputs, inputs), {}, {})
         constant = self.graph.time_steps if inputs.dim() == 4 else 0
         frames = inputs[None] if constant else inputs
-        potential = frames if constant else psp(inputs, tau_s=self._tau_s)
+        potential = frames if constant else psp(inputs, tau_s=self._filters[INPUT])
         signal, quantum = input_signal(frames, potential, self._quantum), self._quantum
         for block in self._blocks:
             node = block.node
             if node.neuron is None:
                 signal = pooled(signal, _pool(node))
                 continue
-            neurons = self._neurons(block, node.neuron, constant, record_all)
+            bias = self._bias(node)
+            if bias is not None and constant:
+                signal = over_time(signal, constant, tau_s=self._synapse(node))
+                constant = 0
+            neurons = self._neurons(block, self._neuron(node), constant, record_all)
             chip = ChipLayer(
                 name=node.name,
                 geometry=node.geometry,
@@ -213,7 +249,7 @@ class SpikingNetwork(nn.Module):
                 quantum=quantum,
             )
             activity = result.activity[node.name] = Activity()
-            trace, signal = run_layer(signal, self._weight(node), chip, activity)
+            trace, signal = run_layer(signal, self._weight(node), bias, chip, activity)
             result.traces[node.name] = trace
             constant, quantum = 0, 1.0
         return result._replace(output=trace)
@@ -224,7 +260,8 @@ class SpikingNetwork(nn.Module):
         own = block.node.parameters.get("recurrent")
         return Neurons(
             tau_m=neuron.tau_m,
-            tau_s=neuron.tau_s,
+            tau_s=self._filters[block.node.name],
+            arriving_tau_s=neuron.tau_s,
             threshold=neuron.threshold,
             constant_steps=constant,  # weighted once, then it follows its time course
             pool=None if block.pool is None else _pool(block.pool),
@@ -235,10 +272,20 @@ class SpikingNetwork(nn.Module):
     def _weight(self, node: Node) -> Tensor:
         return self.weights[node.parameters["weight"].name]
 
+    def _bias(self, node: Node) -> Tensor | None:
+        parameter = node.parameters.get("bias")
+        return None if parameter is None else self.weights[parameter.name]
+
     def _gradient(self, neurons: Neurons) -> Gradient:
         if not isinstance(self.rule, RecurrenceRule):
             raise ConfigError("training.forward = 'chip' needs a rule that is a recurrence")
-        return self.rule.gradient(neurons)
+        gradient = self.rule.gradient(neurons)
+        if not gradient.has_kernels:
+            raise ConfigError(
+                "training.forward = 'chip' knows the surrogate of the rules tssl-bp, surrogate and "
+                "surrogate-reset alone; use one of them"
+            )
+        return gradient
 
     def _drop(self, signal: Tensor, share: float) -> Tensor:
         """Silence a share of the neurons over all time, while training."""

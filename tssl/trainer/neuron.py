@@ -23,7 +23,7 @@ class Neurons(NamedTuple):
 
     tau_m: float
     tau_s: float
-    """Time constants of membrane and synapse in time steps."""
+    """Time constants, in time steps, of the membrane and of the synapses that its spikes reach."""
     threshold: float
     """A potential equal to it does not fire."""
     constant_steps: int = 0
@@ -35,6 +35,13 @@ class Neurons(NamedTuple):
     """Weights ``(neurons, neurons)`` of the neurons' own potentials, one step later."""
     record: bool = False
     """Whether spikes and potentials are wanted, and not just what the next layer needs."""
+    arriving_tau_s: float | None = None
+    """Time constant of the synapses that lead to it; ``tau_s`` when None."""
+
+    @property
+    def synapse(self) -> float:
+        """Time constant of the synapses that lead to it."""
+        return self.tau_s if self.arriving_tau_s is None else self.arriving_tau_s
 
     def pooled(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Return the shape ``(batch, *features)`` of the output for that of the neurons."""
@@ -147,7 +154,7 @@ def over_time(current: Tensor, neurons: Neurons) -> Tensor:
     """Return the current ``(time, ...)`` of a constant input from its weighted sum."""
     if not neurons.constant_steps:
         return current
-    return constant_over_time(current, neurons.constant_steps, tau_s=neurons.tau_s)
+    return constant_over_time(current, neurons.constant_steps, tau_s=neurons.synapse)
 
 
 def constant_over_time(signal: Tensor, time_steps: int, *, tau_s: float) -> Tensor:

@@ -5,6 +5,7 @@ nothing but each layer's scale; weights, thresholds and decays come from the che
 stay pools, and no arithmetic is shared with ``tssl.exporter`` or ``tssl.chip``.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from tssl.results import Recording
 _SHIFT = 64.0
 _LIMIT = 8388608.0
 _DECAY = 4096.0
+_LARGEST_BIAS = 4095
 _GRID = 2.0
 """Weights of both signs are even on Loihi."""
 
@@ -121,6 +123,10 @@ def _layers(
         arrays = {role: checkpoint.weights[each.name] for role, each in node.parameters.items()}
         if NORM[0] in arrays:
             arrays = _without_norm(arrays)
+        share = 1.0
+        if "leak" in arrays:
+            share = 1 / (1 + math.exp(-float(arrays["leak"][0])))
+            arrays = {role: array.astype(np.float64) * share for role, array in arrays.items()}
         own = arrays.get("recurrent")
         factors = 1 / neuron.tau_s, scales[name], largest_weights[name]
         layers[name] = _Layer(
@@ -130,7 +136,7 @@ def _layers(
             bias=_bias(arrays.get("bias"), scales[name], len(node.output_shape)),
             threshold=round(scales[name] * neuron.threshold),
             current_decay=round(_DECAY / neuron.tau_s),
-            voltage_decay=round(_DECAY / neuron.tau_m),
+            voltage_decay=round(_DECAY * share if "leak" in arrays else _DECAY / neuron.tau_m),
             factors=factors,
         )
     return layers
@@ -149,6 +155,7 @@ def _bias(bias: NDArray[Any] | None, scale: float, dimensions: int) -> Tensor | 
     if bias is None:
         return 0.0
     mantissa = torch.round(torch.from_numpy(bias.astype(np.float64)) * scale)
+    mantissa = mantissa.clamp(-_LARGEST_BIAS, _LARGEST_BIAS)
     return mantissa.reshape(-1, *[1] * (dimensions - 1))
 
 

@@ -30,14 +30,12 @@ from tssl.trainer.neuron import (
     static_psp,
     sum_pool,
 )
+from tssl.trainer.slopes import sigmoid
 
 __all__ = ["Gradient", "RecurrenceRule", "spiking"]
 
 _STEEPEST = 8.0
 """Bound of 1/δ, the sensitivity of a spike time to the membrane potential."""
-
-_SURROGATE_WIDTH = 0.2
-_SURROGATE_CLIP = 8.0
 
 
 class Gradient(NamedTuple):
@@ -51,8 +49,7 @@ class Gradient(NamedTuple):
         D_t &= h_t (A_t + c\, u_t D_{t+1}) + \lambda (1 - s_t) D_{t+1} \\
         e_t &= D_t \text{ where } a_t \ge b, \text{ else } A_t \sigma'(u_t)
 
-    where :math:`\sigma'(u) = z/(0.2 (1+z)^2)`, :math:`z = e^{\mathrm{clamp}((\vartheta -
-    u)/0.2, -8, 8)}`.
+    where :math:`\sigma'` is the surrogate.
     """
 
     spike_time: bool
@@ -64,6 +61,13 @@ class Gradient(NamedTuple):
     """b; nothing is below 0."""
     warm_rate: float = 0.0
     """While fewer spikes per neuron and step than this, b is infinite for the whole layer."""
+    surrogate: Callable[[Tensor, float], Tensor] = sigmoid
+    """See :mod:`tssl.trainer.slopes`."""
+
+    @property
+    def has_kernels(self) -> bool:
+        """Whether the compiled loops know it; others go through the plain code."""
+        return self.surrogate is sigmoid
 
     def constants(self, neurons: Neurons) -> kernels.Constants:
         """Return what the kernels are told."""
@@ -103,12 +107,12 @@ class RecurrenceRule:
 def spiking(current: Tensor, neurons: Neurons, gradient: Gradient, activity: Activity) -> Trace:
     """Run a layer of neurons; ``psp`` carries the gradient."""
     activity.neuron_steps += (neurons.constant_steps or len(current)) * current[0].numel()
-    if _is_compiled(current, neurons):
+    if gradient.has_kernels and _is_compiled(current, neurons):
         return Trace(*_Compiled.apply(current, neurons, gradient, activity))
     if neurons.feedback is not None:
         current = over_time(current, neurons)
         result = _Recurrent.apply(current, neurons.feedback, neurons, gradient, activity)
-    elif _is_fused(current):
+    elif gradient.has_kernels and _is_fused(current):
         result = _Fused.apply(current, neurons, gradient, activity)
     else:
         result = _Plain.apply(over_time(current, neurons), neurons, gradient, activity)
@@ -144,7 +148,7 @@ class _Plain(torch.autograd.Function):
         (voltage,) = ctx.saved_tensors
         neurons, gradient, activity = ctx.settings
         spikes = (voltage > neurons.threshold).to(voltage.dtype)
-        surrogate = _surrogate(voltage, neurons.threshold)
+        surrogate = gradient.surrogate(voltage, neurons.threshold)
         slope = spikes * _spike_slope(voltage, spikes) if gradient.spike_time else surrogate
         error, carry = _adjoint(gradients[0], voltage, slope, spikes, neurons, gradient.reset)
         falls_back = psp(spikes, tau_s=neurons.tau_s) < gradient.fallback_below
@@ -189,7 +193,7 @@ class _Recurrent(torch.autograd.Function):
         voltage, potential, feedback = ctx.saved_tensors
         neurons, gradient, activity = ctx.settings
         spikes = (voltage > neurons.threshold).to(voltage.dtype)
-        surrogate = _surrogate(voltage, neurons.threshold)
+        surrogate = gradient.surrogate(voltage, neurons.threshold)
         slope = spikes * _spike_slope(voltage, spikes) if gradient.spike_time else surrogate
         falls_back = potential < gradient.fallback_below
         activity.fallbacks = activity.fallbacks + falls_back.sum()
@@ -229,13 +233,6 @@ def _adjoint(
     return errors, carries
 
 
-def _surrogate(voltage: Tensor, threshold: float) -> Tensor:
-    """Return the derivative of a sigmoid of width 0.2 around the threshold."""
-    distance = (threshold - voltage) / _SURROGATE_WIDTH
-    z = distance.clamp(-_SURROGATE_CLIP, _SURROGATE_CLIP).exp()
-    return z / (_SURROGATE_WIDTH * (1 + z) ** 2)
-
-
 class _Compiled(torch.autograd.Function):
     """The same through :mod:`tssl.trainer.kernels`, time course and pool included."""
 
@@ -251,7 +248,7 @@ class _Compiled(torch.autograd.Function):
         potential = empty(current, steps, neurons.pooled(shape))
         recorded = steps if neurons.record else 0
         spikes, voltage = (empty(current, recorded, shape) for _ in range(2))
-        response = constant_response(steps, neurons.tau_s if neurons.constant_steps else None)
+        response = constant_response(steps, neurons.synapse if neurons.constant_steps else None)
         window = memory_window(current, steps, neurons)
         count = kernels.forward(
             flat(current), response, gradient.constants(neurons), window,
@@ -290,7 +287,7 @@ class _Fused(torch.autograd.Function):
 
         steps, shape = neurons.constant_steps or len(current), current.shape[1:]
         potential, voltage = (empty(current, steps, shape) for _ in range(2))
-        constant = neurons.tau_s if neurons.constant_steps else None
+        constant = neurons.synapse if neurons.constant_steps else None
         response = _device_response(steps, constant, current.device)
         count = gpu_kernels.forward(
             rows(current), response, gradient.constants(neurons), rows(potential), rows(voltage)

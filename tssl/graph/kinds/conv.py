@@ -1,13 +1,19 @@
 """A convolution, and neurons."""
 
-from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import model_validator
 
 from tssl.errors import ConfigError
 from tssl.geometry import Geometry
-from tssl.graph.kinds.kind import Kind, NeuronEntry, Place, sliding, with_shifts
+from tssl.graph.kinds.kind import (
+    Kind,
+    NeuronEntry,
+    Place,
+    neuron_of,
+    parameters_of,
+    sliding,
+)
 from tssl.graph.node import Node, Parameter
 from tssl.settings import NonNegativePair, Positive, PositivePair, with_pairs
 
@@ -60,8 +66,8 @@ def _node(entry: ConvEntry, place: Place) -> Node:
         sources=place.sources,
         input_shape=place.shape,
         output_shape=sliding(geometry, place, entry.channels),
-        neuron=replace(place.neuron, threshold=entry.threshold or place.neuron.threshold),
-        parameters=with_shifts(entry, place.name, {"weight": weight}, entry.channels),
+        neuron=neuron_of(entry, place),
+        parameters=parameters_of(entry, place.name, {"weight": weight}, entry.channels),
         geometry=geometry,
         dropout=entry.dropout,
         weight_scale=entry.weight_scale,

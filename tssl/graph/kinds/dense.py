@@ -1,12 +1,11 @@
 """All-to-all synapses, and neurons."""
 
 import math
-from dataclasses import replace
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tssl.graph.kinds.kind import Kind, NeuronEntry, Place, with_shifts
+from tssl.graph.kinds.kind import Kind, NeuronEntry, Place, neuron_of, parameters_of
 from tssl.graph.node import Node, Parameter
 from tssl.settings import Positive
 
@@ -29,7 +28,7 @@ class DenseEntry(NeuronEntry):
 
 def _node(entry: DenseEntry, place: Place) -> Node:
     own = Parameter(f"{place.name}_recurrent", (entry.neurons, entry.neurons))
-    parameters = {
+    weights = {
         "weight": Parameter(place.name, (entry.neurons, math.prod(place.shape))),
         **({"recurrent": own} if entry.recurrent else {}),
     }
@@ -39,8 +38,8 @@ def _node(entry: DenseEntry, place: Place) -> Node:
         sources=place.sources,
         input_shape=place.shape,
         output_shape=(entry.neurons,),
-        neuron=replace(place.neuron, threshold=entry.threshold or place.neuron.threshold),
-        parameters=with_shifts(entry, place.name, parameters, entry.neurons),
+        neuron=neuron_of(entry, place),
+        parameters=parameters_of(entry, place.name, weights, entry.neurons),
         dropout=entry.dropout,
         weight_scale=entry.weight_scale,
     )

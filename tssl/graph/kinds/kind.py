@@ -1,5 +1,6 @@
 """What every kind of layer says of itself, and what several share."""
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from tssl.errors import ConfigError
 from tssl.geometry import Geometry, Shape
 from tssl.graph.node import NORM, Node, Parameter
 from tssl.neurons import Lif
-from tssl.settings import Above0, Entries, Share
+from tssl.settings import Above0, Entries, Share, TimeConstant
 
 __all__ = ["Kind", "LayerEntry", "NeuronEntry", "Place", "sliding"]
 
@@ -53,8 +54,12 @@ class NeuronEntry(LayerEntry):
 
     Parameters
     ----------
-    threshold
-        Of its neurons; the network's when None.
+    neuron
+        ``lif`` leaks, ``if`` does not, and ``plif`` learns how much: its membrane takes in the
+        share 1/tau_m of what arrives and loses the same share of itself, and tau_m is trained from
+        where it begins.
+    tau_m, tau_s, threshold
+        Of its neurons, and of the synapses that lead to them; the network's when None.
     bias
         Whether a trained number is added to the membrane potential at every step: one for each
         neuron, or for each map of a convolution. It begins at zero.
@@ -66,10 +71,19 @@ class NeuronEntry(LayerEntry):
         Factor of its initial weights.
     """
 
+    neuron: Literal["lif", "if", "plif"] = "lif"
+    tau_m: TimeConstant | None = None
+    tau_s: TimeConstant | None = None
     threshold: Above0 | None = None
     bias: Annotated[bool, Field(strict=True)] = False
     norm: Literal["batch"] | None = None
     weight_scale: Above0 = 1.0
+
+    @model_validator(mode="after")
+    def _check_leak(self) -> "NeuronEntry":
+        if self.neuron == "if" and self.tau_m is not None:
+            raise ValueError("neuron = 'if' has no leak; leave tau_m out, or use 'lif'")
+        return self
 
     @model_validator(mode="after")
     def _check_bias(self) -> "NeuronEntry":
@@ -121,12 +135,44 @@ class Kind:
     gives_image: bool = False
 
 
-def with_shifts(
-    entry: NeuronEntry, name: str, parameters: dict[str, Parameter], channels: int
+def neuron_of(entry: NeuronEntry, place: Place) -> Lif:
+    """Return the neuron of a layer, before training.
+
+    Raises
+    ------
+    ConfigError
+        When a leak is to be trained and begins where it keeps nothing.
+    """
+    tau_m = math.inf if entry.neuron == "if" else entry.tau_m or place.neuron.tau_m
+    if entry.neuron == "plif" and tau_m == 1:
+        raise ConfigError(
+            f"network.layers: {place.name} has neuron = 'plif' with tau_m = 1, from where no "
+            "training leads away; begin above 1"
+        )
+    return Lif(
+        tau_m=tau_m,
+        tau_s=entry.tau_s or place.neuron.tau_s,
+        threshold=entry.threshold or place.neuron.threshold,
+    )
+
+
+def parameters_of(
+    entry: NeuronEntry, name: str, weights: dict[str, Parameter], channels: int
 ) -> dict[str, Parameter]:
-    """Return the parameters of a layer, and those of its biases or its norm."""
-    roles = (*(["bias"] if entry.bias else []), *(NORM if entry.norm else []))
-    return {**parameters, **{role: Parameter(f"{name}_{role}", (channels,)) for role in roles}}
+    """Return the parameters of a layer: its weights, and what its neurons have beside them.
+
+    Parameters
+    ----------
+    channels
+        How many biases it would have, or channels to normalise.
+    """
+    sizes = {
+        **({"bias": channels} if entry.bias else {}),
+        **(dict.fromkeys(NORM, channels) if entry.norm else {}),
+        **({"leak": 1} if entry.neuron == "plif" else {}),
+    }
+    own = {role: Parameter(f"{name}_{role}", (size,)) for role, size in sizes.items()}
+    return {**weights, **own}
 
 
 def sliding(geometry: Geometry, place: Place, channels: int) -> Shape:

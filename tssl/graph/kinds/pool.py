@@ -1,35 +1,68 @@
-"""Sums over windows that do not overlap."""
+"""Sums and averages over windows that do not overlap."""
 
-from typing import Any, Literal
+import math
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import model_validator
+from pydantic import PlainSerializer, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
-from tssl.geometry import Geometry
+from tssl.geometry import Geometry, Pair
 from tssl.graph.kinds.kind import Kind, LayerEntry, Place, sliding
 from tssl.graph.node import Node
 from tssl.settings import Above0, PositivePair, with_pairs
 
 __all__ = ["POOL", "PoolEntry"]
 
+_GLOBAL = "global"
+
+
+def _pair_or_global(value: object, pair: ValidatorFunctionWrapHandler) -> object:
+    """Say what is wrong with a pair and nothing of the other form, as a union would."""
+    return value if value == _GLOBAL else pair(value)
+
+
+if TYPE_CHECKING:
+    _Window = Pair | Literal["global"]
+else:
+    _Window = Annotated[
+        PositivePair, WrapValidator(_pair_or_global), PlainSerializer(lambda value: value)
+    ]
+
 
 class PoolEntry(LayerEntry):
-    """Sum pooling of post-synaptic potentials, times ``gain``; it has no neurons.
+    """Pooling of post-synaptic potentials; it has no neurons.
 
     The windows do not overlap; rows and columns that fill no window are dropped.
+
+    Parameters
+    ----------
+    kernel
+        Of a window, (height, width); ``"global"`` for the whole of each map.
+    mode
+        Whether a window gives its ``sum`` or its ``average``.
+    gain
+        Factor of that: 1.1 of sums, as in the official code, and 1 of averages, unless given.
     """
 
     type: Literal["pool"]
-    kernel: PositivePair
+    kernel: _Window
+    mode: Literal["sum", "average"] = "sum"
     gain: Above0 = 1.1
 
     @model_validator(mode="before")
     @classmethod
-    def _square(cls, values: Any) -> Any:  # noqa: ANN401 - whatever the TOML holds
-        return with_pairs(values, ("kernel",))
+    def _complete(cls, values: Any) -> Any:  # noqa: ANN401 - whatever the TOML holds
+        if not isinstance(values, dict):
+            return values
+        if values.get("mode") == "average":
+            values = {"gain": 1.0, **values}
+        return values if values.get("kernel") == _GLOBAL else with_pairs(values, ("kernel",))
 
 
 def _node(entry: PoolEntry, place: Place) -> Node:
-    geometry = Geometry(kernel=entry.kernel, stride=entry.kernel)
+    whole = place.shape[1], place.shape[2]
+    kernel = entry.kernel if isinstance(entry.kernel, tuple) else whole
+    geometry = Geometry(kernel=kernel, stride=kernel)
+    shared_by = math.prod(kernel) if entry.mode == "average" else 1
     return Node(
         name=place.name,
         kind=entry.type,
@@ -37,7 +70,7 @@ def _node(entry: PoolEntry, place: Place) -> Node:
         input_shape=place.shape,
         output_shape=sliding(geometry, place, place.shape[0]),
         geometry=geometry,
-        gain=entry.gain,
+        gain=entry.gain / shared_by,
         dropout=entry.dropout,
     )
 

@@ -20,6 +20,7 @@ RULES = {
     "tssl-bp": "tssl.trainer.rules.tsslbp:make_rule",
     "surrogate": "tssl.trainer.rules.surrogate:detached",
     "surrogate-reset": "tssl.trainer.rules.surrogate:with_reset",
+    "surrogate-arctan": "tssl.trainer.rules.surrogate:arctan",
 }
 
 

@@ -1,14 +1,21 @@
-"""Surrogate gradients: a spike counts as a steep sigmoid of the membrane potential."""
+"""Surrogate gradients: a spike counts as a steep but smooth function of the membrane potential."""
 
 from tssl.spec import TrainingSpec
 from tssl.trainer.neuron import Neurons
 from tssl.trainer.recurrence import Gradient, RecurrenceRule
 from tssl.trainer.rules import Rule
+from tssl.trainer.slopes import arctan as arctan_slope
 
 
 def detached(_: TrainingSpec) -> Rule:
     """Return the usual rule: the reset is taken for a constant."""
     return RecurrenceRule(lambda _: Gradient(spike_time=False, reset=0.0, fallback_below=0.0))
+
+
+def arctan(_: TrainingSpec) -> Rule:
+    """Return the rule of SEW ResNet: an arctangent, and the reset taken for a constant."""
+    setting = Gradient(spike_time=False, reset=0.0, fallback_below=0.0, surrogate=arctan_slope)
+    return RecurrenceRule(lambda _: setting)
 
 
 def with_reset(_: TrainingSpec) -> Rule:

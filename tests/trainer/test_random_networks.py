@@ -1,0 +1,132 @@
+"""Networks drawn at random: trainer against the equations, engine against the witness."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.exporter.networks import LIMITS, QUANTUM, checkpoint
+from tests.trainer.test_neurons import by_hand, doubled
+from tssl.checkpoint import Checkpoint
+from tssl.errors import RangeError
+from tssl.exporter import quantize
+from tssl.geometry import Shape
+from tssl.lava_runtime.compare import first_difference
+from tssl.lava_runtime.engine import run_chunk
+from tssl.trainer.network import SpikingNetwork
+from tssl.trainer.quantized import run_quantized
+
+SHAPE, STEPS = (2, 6, 6), 5
+SPREADS = {
+    "norm_variance": (0.3, 3.0), "norm_scale": (0.5, 2.0), "norm_shift": (-0.5, 0.8),
+    "norm_mean": (-0.5, 0.8), "bias": (-0.5, 0.8), "leak": (-1.0, 1.0),
+}  # fmt: skip
+Layer = dict[str, Any]
+
+
+def neuron(rng: np.random.Generator) -> Layer:
+    fields: Layer = {"neuron": str(rng.choice(["lif", "if", "plif"]))}
+    if fields["neuron"] != "if" and rng.random() < 0.5:
+        fields["tau_m"] = float(rng.choice([1.5, 3.0, 8.0]))
+    if rng.random() < 0.5:
+        fields["tau_s"] = float(rng.choice([1.0, 2.0, 4.5]))
+    if rng.random() < 0.3:
+        fields["threshold"] = float(rng.choice([0.6, 1.4]))
+    shift = rng.choice(["", "bias", "norm"])
+    return fields | {"": {}, "bias": {"bias": True}, "norm": {"norm": "batch"}}[str(shift)]
+
+
+def layer(rng: np.random.Generator, shape: Shape) -> tuple[Layer, Shape]:
+    """Return a layer that fits what reaches it, and the shape of what it sends."""
+    kind = str(rng.choice(["conv", "dense", "pool"])) if len(shape) == 3 else "dense"
+    if kind == "pool" and min(shape[1:]) > 1:
+        window = "global" if rng.random() < 0.3 else 2
+        mode, gain = str(rng.choice(["sum", "average"])), float(rng.choice([0.8, 3.0]))
+        size = (1, 1) if window == "global" else (shape[1] // 2, shape[2] // 2)
+        return {"type": kind, "kernel": window, "mode": mode, "gain": gain}, (shape[0], *size)
+    if kind == "conv":
+        kernel = int(min(rng.integers(1, 4), *shape[1:]))
+        padding, channels = int(kernel == 3 and rng.random() < 0.5), int(rng.choice([2, 3]))
+        rows, columns = (size + 2 * padding - kernel + 1 for size in shape[1:])
+        fields = {"type": kind, "channels": channels, "kernel": kernel, "padding": padding}
+        return fields | neuron(rng), (channels, rows, columns)
+    neurons, recurrent = int(rng.choice([5, 8])), bool(rng.random() < 0.3)
+    fields = {"type": "dense", "neurons": neurons, "recurrent": recurrent}
+    return fields | neuron(rng), (neurons,)
+
+
+def sources(rng: np.random.Generator, shapes: Mapping[str, Shape]) -> list[str]:
+    """Return up to three layers that send the same shape."""
+    first = str(rng.choice(list(shapes)))
+    alike = [name for name, shape in shapes.items() if shape == shapes[first]]
+    return [str(name) for name in rng.permutation(alike)[: rng.integers(1, 4)]]
+
+
+def network(rng: np.random.Generator) -> list[Layer]:
+    layers: list[Layer] = []
+    shapes: dict[str, Shape] = {"input": SHAPE}
+    for number in range(rng.integers(2, 7)):
+        chosen = sources(rng, shapes)
+        fields, shapes[f"l{number}"] = layer(rng, shapes[chosen[0]])
+        layers.append({"name": f"l{number}", "from": chosen, **fields})
+    heard = {source for each in layers for source in each["from"]}
+    loose = [each["name"] for each in layers if each["name"] not in heard]
+    for name in loose:
+        own = {"type": "dense", "neurons": 6, "name": f"d{name}", "from": [name]}
+        layers.append(own | neuron(rng))
+    out = {"type": "dense", "neurons": 4, "name": "out", "from": [f"d{name}" for name in loose]}
+    return [*layers, out | neuron(rng)]
+
+
+def drawn(rng: np.random.Generator) -> Checkpoint:
+    trained = checkpoint(rng, network(rng), SHAPE, spread=3.0, time_steps=STEPS)
+    for name, array in trained.weights.items():
+        role = name.partition("_")[2]
+        if role in SPREADS:
+            trained.weights[name] = rng.uniform(*SPREADS[role], array.shape).astype(np.float32)
+    return trained
+
+
+@given(seed=st.integers(0, 2**32), steps=st.sampled_from([1, STEPS]))
+def test_spikes_are_those_of_the_equations(seed: int, steps: int) -> None:
+    rng = np.random.default_rng(seed)
+    trained = drawn(rng)
+    images = torch.from_numpy(rng.integers(0, 16, (steps, 5, *SHAPE))).double() * QUANTUM
+    network = SpikingNetwork(trained.recipe, SHAPE, torch.Generator()).double().eval()
+    network.load_weights(trained.weights)
+    found = network(images[0] if steps == 1 else images, record_all=True).traces
+    expected = by_hand(trained, doubled(trained), images.expand(STEPS, *images.shape[1:]))
+    for name, spikes in expected.items():
+        assert torch.equal(found[name].spikes, spikes.detach()), name
+
+
+@given(seed=st.integers(0, 2**32), steps=st.sampled_from([1, STEPS]))
+def test_engine_and_witness_agree(seed: int, steps: int) -> None:
+    rng = np.random.default_rng(seed)
+    trained = drawn(rng)
+    train = rng.integers(0, 16, (steps, 5, int(np.prod(SHAPE))))
+    try:
+        result = quantize(trained, LIMITS, train, (0, 15))
+    except RangeError:  # input weights that vanish beside those among the neurons
+        return
+    ours = run_chunk(result.network, train, STEPS)
+    ((_, theirs),) = run_quantized(trained, result.scales, result.largest_weights, train)
+    assert first_difference(result.network, theirs, ours) is None
+
+
+def test_most_of_them_fire_and_can_be_exported() -> None:
+    """The two tests above would say little about silent networks, or about none."""
+    exported = layers = firing = 0
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        trained = drawn(rng)
+        train = rng.integers(0, 16, (STEPS, 5, int(np.prod(SHAPE))))
+        result = quantize(trained, LIMITS, train, (0, 15))
+        exported += 1
+        trains = run_chunk(result.network, train, STEPS).trains
+        layers, firing = layers + len(trains), firing + sum(s.any() for s in trains.values())
+    assert exported == 20
+    assert firing > 0.8 * layers
