@@ -316,7 +316,7 @@ def test_missing_keys(path, key):
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        ([CONV, POOL], "network: the last layer must have neurons; it is a pool"),
+        ([CONV, POOL], "network: the last layer must have neurons that learn; it is a pool"),
         ([DENSE, CONV], r"network: layer 2 \(conv\) cannot follow a dense layer"),
         ([DENSE, POOL, DENSE], r"network: layer 2 \(pool\) cannot follow a dense layer"),
     ],

@@ -173,8 +173,8 @@ class NetworkSpec(Entries):
     @model_validator(mode="after")
     def _check(self) -> "NetworkSpec":
         last = self.layers[-1].type
-        if not KINDS[last].has_neurons:
-            raise ValueError(f"the last layer must have neurons; it is a {last}")
+        if not KINDS[last].may_end:
+            raise ValueError(f"the last layer must have neurons that learn; it is a {last}")
         names = self.layer_names
         for name in names:
             if names.count(name) > 1 or name == INPUT:
@@ -195,14 +195,14 @@ class NetworkSpec(Entries):
                         f"layer {name} listens to {source!r}, which is no layer before it; there "
                         f"are {', '.join(known)}"
                     )
-                if known[source] and kind.needs_image:
+                if known[source] and kind.shape == "image":
                     raise ValueError(
                         f"layer {number} ({layers[name].type}) cannot follow a dense layer"
                     )
             if len(set(sources)) < len(sources):
                 raise ValueError(f"layer {name} listens twice to one layer: {', '.join(sources)}")
             heard |= set(sources)
-            known[name] = not kind.gives_image
+            known[name] = kind.shape == "flat" or any(known[source] for source in sources)
         for name in list(layers)[:-1]:
             if name not in heard:
                 raise ValueError(f"layer {name}: no layer listens to it; name it in a `from`")

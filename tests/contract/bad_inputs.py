@@ -230,7 +230,7 @@ CASES: dict[str, list[Case]] = {
              recipe('{ type = "conv", channels = 2, kernel = 9 },' + DENSE)),
         Case(T, "a convolution behind a dense layer", "layer 2 (conv)", "cannot follow a dense",
              recipe(DENSE + ', { type = "conv", channels = 2, kernel = 1 }')),
-        Case(T, "a pool at the end", "network", "the last layer must have neurons",
+        Case(T, "a pool at the end", "network", "the last layer must have neurons that learn",
              recipe('{ type = "pool", kernel = 2 }')),
         Case(T, "groups that do not divide", "groups = 2", "do not divide the 1 channels",
              recipe('{ type = "conv", channels = 2, kernel = 3, groups = 2 },' + DENSE)),

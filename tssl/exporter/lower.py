@@ -20,6 +20,9 @@ from tssl.neurons import Lif
 
 Floats = NDArray[np.float64]
 
+_GATE_SCALE = 2.0
+"""At which synapses of gates weigh 2, the least of both signs, and thresholds are odd."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Arrival:
@@ -64,6 +67,9 @@ class Stage:
         ``(neurons, neurons)`` among the neurons themselves, or None.
     bias
         ``(neurons,)``, of maps ``(channels,)``, in units of the membrane potential; or None.
+    scale
+        Integers per unit of weights and threshold, where any that the chip can hold will do; None
+        where it is to be found.
     """
 
     name: str
@@ -71,6 +77,7 @@ class Stage:
     arriving: tuple[Arrival, ...]
     recurrent: Floats | None = None
     bias: Floats | None = None
+    scale: float | None = None
 
     @property
     def largest_weight(self) -> float:
@@ -118,6 +125,17 @@ def merge_pools(graph: Graph, weights: Mapping[str, NDArray[Any]]) -> list[Stage
 
 
 def _stage(graph: Graph, node: Node, neuron: Lif, weights: Mapping[str, NDArray[Any]]) -> Stage:
+    if node.gate is not None:
+        arriving = [
+            Arrival(
+                source=source,
+                input_shape=node.input_shape,
+                weight=weight * _one_to_one(node),
+                geometry=node.geometry,
+            )
+            for source, weight in zip(node.sources, node.gate.weights, strict=True)
+        ]
+        return Stage(name=node.name, neuron=neuron, arriving=tuple(arriving), scale=_GATE_SCALE)
     arrays = {
         role: np.asarray(weights[each.name], np.float64) for role, each in node.parameters.items()
     }
@@ -142,6 +160,13 @@ def _stage(graph: Graph, node: Node, neuron: Lif, weights: Mapping[str, NDArray[
         recurrent=arrays.get("recurrent"),
         bias=arrays.get("bias"),
     )
+
+
+def _one_to_one(node: Node) -> Floats:
+    """Return weights of one from each neuron, or each map's window, to its own."""
+    if node.geometry is None:
+        return np.eye(node.outputs)
+    return np.ones((node.output_shape[0], 1, *node.window))
 
 
 def _with_leak(arrays: dict[str, Floats], neuron: Lif) -> tuple[dict[str, Floats], Lif]:

@@ -145,6 +145,11 @@ class _Fitter:
         """
         if self.plan is not None:
             return self._planned(self.plan, trains, spans)
+        if self.stage.scale is not None:
+            layer = self._layer(self.stage.scale)
+            return self._report(
+                layer, self.stage.scale, observe(layer, trains, self.time_steps, spans)
+            )
         scale = best_scale(
             self.stage, self._largest_scale(), self._candidate, trains, self.time_steps
         )

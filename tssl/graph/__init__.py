@@ -5,6 +5,15 @@ Trainer, checkpoints, exporter and witnesses read it; nobody computes a shape a 
 
 from tssl.graph.graph import Graph, resolve
 from tssl.graph.kinds import KINDS
-from tssl.graph.node import NORM, NORM_EPSILON, Node, Parameter
+from tssl.graph.node import NORM, NORM_EPSILON, Gate, Node, Parameter
 
-__all__ = ["Graph", "KINDS", "NORM", "NORM_EPSILON", "Node", "Parameter", "resolve"]
+__all__ = [
+    "Gate",
+    "Graph",
+    "KINDS",
+    "NORM",
+    "NORM_EPSILON",
+    "Node",
+    "Parameter",
+    "resolve",
+]

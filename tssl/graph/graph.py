@@ -8,7 +8,7 @@ from typing import Protocol
 from tssl.chip import INPUT
 from tssl.errors import ConfigError
 from tssl.geometry import Shape
-from tssl.graph.kinds import KINDS, LayerEntry
+from tssl.graph.kinds import KINDS, Block, LayerEntry
 from tssl.graph.kinds.kind import Place
 from tssl.graph.node import Node, Parameter
 from tssl.neurons import Lif
@@ -109,15 +109,55 @@ def resolve(network: Described, input_shape: Shape) -> Graph:
         When a layer does not fit what reaches it.
     """
     neuron = Lif(tau_m=network.tau_m, tau_s=network.tau_s, threshold=network.threshold)
-    nodes: list[Node] = []
-    shapes = {INPUT: input_shape}
+    resolver = _Resolver(neuron, input_shape)
     for (name, sources), entry in zip(network.sources.items(), network.layers, strict=True):
-        shape = _shape_of_sum(name, {source: shapes[source] for source in sources})
-        node = KINDS[entry.type].node(entry, Place(name, sources, shape, neuron))
-        nodes.append(node)
-        shapes[name] = node.output_shape
+        resolver.add(entry, name, sources)
+    nodes = resolver.nodes
     _check_parameters(nodes)
     return Graph(input_shape=input_shape, time_steps=network.time_steps, nodes=tuple(nodes))
+
+
+class _Resolver:
+    """Turns layers, each behind its sources, into nodes."""
+
+    def __init__(self, neuron: Lif, input_shape: Shape) -> None:
+        self.neuron = neuron
+        self.nodes: list[Node] = []
+        self._shapes = {INPUT: input_shape}
+        self._firing: set[str] = set()
+        self._sums: dict[str, tuple[str, ...]] = {INPUT: (INPUT,)}
+        """The layers whose spikes add up to what each name sends: itself, or parts of a block."""
+
+    def add(self, entry: LayerEntry, name: str, sources: tuple[str, ...]) -> None:
+        """Add a layer, or all those of a block."""
+        if name in self._sums:
+            raise ConfigError(
+                f"network.layers: two layers have the name {name}, one of them as a part of a "
+                "block; rename the other"
+            )
+        place = self._place(name, tuple(each for source in sources for each in self._sums[source]))
+        kind = KINDS[entry.type]
+        if isinstance(kind, Block):
+            parts = kind.parts(entry, place)
+            for part in parts.layers:
+                self.add(part, part.name or "", part.sources or ())
+            self._sums[name] = parts.sends
+            return
+        node = kind.node(entry, place)
+        self.nodes.append(node)
+        self._shapes[name], self._sums[name] = node.output_shape, (name,)
+        if node.neuron is not None:
+            self._firing.add(name)
+
+    def _place(self, name: str, sources: tuple[str, ...]) -> Place:
+        twice = [source for source in sources if sources.count(source) > 1]
+        if twice:
+            raise ConfigError(
+                f"network.layers: {twice[0]} reaches {name} twice, by itself or as a part of a "
+                "block; name it once"
+            )
+        shape = _shape_of_sum(name, {source: self._shapes[source] for source in sources})
+        return Place(name, sources, shape, self.neuron, self._firing.issuperset(sources))
 
 
 def _check_parameters(nodes: Sequence[Node]) -> None:

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from tssl.geometry import Geometry, Pair, Shape
 from tssl.neurons import Lif
 
-__all__ = ["NORM", "NORM_EPSILON", "Node", "Parameter"]
+__all__ = ["Gate", "NORM", "NORM_EPSILON", "Node", "Parameter"]
 
 
 NORM = ("norm_scale", "norm_shift", "norm_mean", "norm_variance")
@@ -31,6 +31,23 @@ class Parameter(NamedTuple):
 
     name: str
     shape: Shape
+
+
+class Gate(NamedTuple):
+    """A function of spikes that neurons without memory compute, through fixed synapses.
+
+    Parameters
+    ----------
+    function
+        ``and`` fires where all sources do; ``iand`` where the last one does and the first does
+        not; ``or`` where anything in a window does.
+    weights
+        Of the synapses from each source: one to each neuron, or all those of its window. The
+        threshold is the neuron's.
+    """
+
+    function: Literal["and", "iand", "or"]
+    weights: tuple[float, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +77,10 @@ class Node:
         Share of the outputs taken away in training, for all time steps of a sample.
     weight_scale
         Factor of the initial weights.
+    first
+        Where parameters begin that do not begin as all of their role do, by role.
+    gate
+        What it computes if it has neurons and nothing to train.
     """
 
     name: str
@@ -73,6 +94,8 @@ class Node:
     gain: float = 1.0
     dropout: float = 0.0
     weight_scale: float = 1.0
+    first: Mapping[str, float] = field(default_factory=dict)
+    gate: Gate | None = None
 
     @property
     def outputs(self) -> int:

@@ -218,6 +218,8 @@ def plan_problem(graph: Graph) -> str | None:
     for node in graph:
         if "recurrent" in node.parameters:
             return f"layer {node.name} is recurrent"
+        if node.gate is not None:
+            return f"layer {node.name} is a gate of spikes"
         if "leak" in node.parameters:
             return f"layer {node.name} trains its leak"
         if NORM[0] in node.parameters:

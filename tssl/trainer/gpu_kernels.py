@@ -74,7 +74,7 @@ def backward(
         voltage, response, gradient, errors, error, fallbacks, neurons, steps,
         1 - 1 / constants.tau_m, constants.threshold, 1 - 1 / constants.tau_s, 1 / constants.tau_s,
         constants.reset, constants.fallback_below,
-        SPIKE_TIME=constants.spike_time, ADDS_UP=adds_up,
+        SPIKE_TIME=constants.spike_time, ARCTAN=constants.arctan, ADDS_UP=adds_up,
         BLOCK=_BLOCK, enable_fp_fusion=False,
     )  # fmt: skip
     return fallbacks
@@ -124,7 +124,7 @@ def _clamped(x, low, high):
 def _backward(
     voltage, response, gradient, errors, total, fallbacks, neurons, steps,
     leak, threshold, keep, add, reset, below,
-    SPIKE_TIME: tl.constexpr, ADDS_UP: tl.constexpr, BLOCK: tl.constexpr,
+    SPIKE_TIME: tl.constexpr, ARCTAN: tl.constexpr, ADDS_UP: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     first = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = first < neurons
@@ -146,9 +146,12 @@ def _backward(
         has_before = inside & (back + 1 < steps)
         before = tl.load(voltage + at - neurons, mask=has_before, other=0.0)
         filtered = keep * filtered + add * tl.load(gradient + at, mask=inside, other=0.0)
-        distance = _clamped((threshold - u) * 5.0, -8.0, 8.0)
-        z = tl.exp(distance)
-        surrogate = 5.0 * z / ((1.0 + z) * (1.0 + z))
+        if ARCTAN:
+            angle = 3.14159265 * (u - threshold)
+            surrogate = 1.0 / (1.0 + angle * angle)
+        else:
+            z = tl.exp(_clamped((threshold - u) * 5.0, -8.0, 8.0))
+            surrogate = 5.0 * z / ((1.0 + z) * (1.0 + z))
         fires = u > threshold
         if SPIKE_TIME:
             steep = 1.0 / (u - tl.where(before > threshold, 0.0, before))

@@ -33,6 +33,7 @@ _PARTS_PER_THREAD = 4
 ZERO, ONE, _STEEPEST = np.float32(0), np.float32(1), np.float32(8)
 _INVERSE_WIDTH = np.float32(5)
 """Of the surrogate: 1 / 0.2."""
+_PI = np.float32(np.pi)
 _BACK = np.float32(np.exp(-4.0))
 """Undoes the move by 1/2 in the exponent, to the eighth power."""
 
@@ -63,6 +64,8 @@ class Constants(NamedTuple):
     """Factor of u D in the error of a spike."""
     fallback_below: float
     """Post-synaptic potential below which the surrogate takes over."""
+    arctan: bool = False
+    """Whether the surrogate is the derivative of an arctangent instead of a sigmoid's."""
 
 
 def plain_window(time_steps: int) -> Window:
@@ -175,6 +178,23 @@ def _surrogate(u: Array, threshold: np.float32, slope: Array) -> None:
         z = z * z
         z = z * z * _BACK
         slope[j] = _INVERSE_WIDTH * z / ((ONE + z) * (ONE + z))
+
+
+@compiled
+def _arctan(u: Array, threshold: np.float32, slope: Array) -> None:
+    """Take the derivative of the arctangent, 1 / (1 + (π (u - ϑ))²)."""
+    for j in range(u.size):
+        distance = _PI * (u[j] - threshold)
+        slope[j] = ONE / (ONE + distance * distance)
+
+
+@compiled
+def _take_surrogate(u: Array, constants: Constants, slope: Array) -> None:
+    """Take the surrogate of the rule."""
+    if constants.arctan:
+        _arctan(u, np.float32(constants.threshold), slope)
+    else:
+        _surrogate(u, np.float32(constants.threshold), slope)
 
 
 @compiled
@@ -304,7 +324,6 @@ def backward_group(
     history: Array, scratch: Array, error: Array,
 ) -> int:  # fmt: skip
     """Take the error of one group back through all steps; return the fallbacks."""
-    threshold = np.float32(constants.threshold)
     keep = np.float32(1 - 1 / constants.tau_s)
     add = np.float32(window.gain / constants.tau_s)
     size, shrink = min(window.block, error.shape[1] - first), window.rows * window.columns
@@ -321,8 +340,8 @@ def backward_group(
         before, u = history[0, t, :size], history[0, t + 1, :size]
         fired_before, fired = history[1, t, :size], history[1, t + 1, :size]
         _carry(before, u, fired_before, fired, spread, constants, slope, carry)
-        below, a = np.float32(constants.fallback_below), history[2, t + 1, :size]
-        count += _fall_back(u, a, spread, carry, below, threshold, slope)
+        a = history[2, t + 1, :size]
+        count += _fall_back(u, a, spread, carry, constants, slope)
         is_first = error.shape[0] == response.size or t == response.size - 1
         target = error[min(t, error.shape[0] - 1), first : first + size]
         _add_up(slope, response[t], is_first, target)
@@ -361,7 +380,7 @@ def _carry(
             steep = min(max(steep, ZERO), _STEEPEST)
             slope[j] = steep if fired[j] > ZERO else ZERO
     else:
-        _surrogate(u, np.float32(constants.threshold), slope)
+        _take_surrogate(u, constants, slope)
     for j in range(u.size):
         at_spike = slope[j] * (filtered[j] + u[j] * carry[j] * reset)
         carry[j] = at_spike + leak * carry[j] * (ONE - fired[j])
@@ -369,14 +388,14 @@ def _carry(
 
 @compiled
 def _fall_back(
-    u: Array, a: Array, filtered: Array, carry: Array, below: np.float32,
-    threshold: np.float32, error: Array,
-) -> int:  # fmt: skip
+    u: Array, a: Array, filtered: Array, carry: Array, constants: Constants, error: Array
+) -> int:
     """Choose between D and the surrogate; return how often it was the latter."""
+    below = np.float32(constants.fallback_below)
     if below <= ZERO:
         error[:] = carry
         return 0
-    _surrogate(u, threshold, error)
+    _take_surrogate(u, constants, error)
     count = 0
     for j in range(u.size):
         surrogate, by_time = filtered[j] * error[j], carry[j]

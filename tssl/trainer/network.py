@@ -18,6 +18,7 @@ from tssl.spec import Recipe
 from tssl.trainer import norm
 from tssl.trainer.chip_forward import ChipLayer, input_signal, over_time, pooled, run_layer
 from tssl.trainer.filters import filters_of, refiltered
+from tssl.trainer.gates import gated
 from tssl.trainer.leak import first_leak, leaky
 from tssl.trainer.linear import weighted
 from tssl.trainer.neuron import Activity, Neurons, Pool, Trace, constant_over_time, psp, sum_pool
@@ -114,6 +115,8 @@ class SpikingNetwork(nn.Module):
             for role, (name, shape) in node.parameters.items():
                 if role in _FIRST_VALUES:
                     first = _FIRST_VALUES[role](node).repeat(shape)
+                    if role in node.first:
+                        first.fill_(node.first[role])
                     is_trained = role not in norm.AVERAGES
                     self.weights[name] = nn.Parameter(first, requires_grad=is_trained)
                     continue
@@ -138,32 +141,47 @@ class SpikingNetwork(nn.Module):
         first = inputs[None] if constant else psp(inputs, tau_s=self._filters[INPUT])
         sent = {INPUT: _Sent(first, constant)}
         for block in self._blocks:
-            node, arriving = block.node, self._arriving(block.node, sent)
+            node, ways = block.node, self._arriving(block.node, sent)
             if node.neuron is None:
+                arriving = self._sum(node, ways)
                 signal, constant = sum_pool(arriving.psp, _pool(node)), arriving.constant
             else:
-                current = weighted(arriving.psp, self._weight(node), node.geometry, factors)
-                driving = self._shifted(node, _Sent(current, arriving.constant))
-                current, constant = driving.psp, driving.constant
-                neurons = self._neurons(block, self._neuron(node), constant, record_all)
                 activity = result.activity[node.name] = Activity()
-                trace = result.traces[node.name] = self._fire(node, current, neurons, activity)
+                if node.gate is not None:
+                    trace = self._gated(block, ways, activity)
+                else:
+                    arriving = self._sum(node, ways)
+                    current = weighted(arriving.psp, self._weight(node), node.geometry, factors)
+                    driving = self._shifted(node, _Sent(current, arriving.constant))
+                    current, constant = driving.psp, driving.constant
+                    neurons = self._neurons(block, self._neuron(node), constant, record_all)
+                    trace = self._fire(node, current, neurons, activity)
+                result.traces[node.name] = trace
                 signal, constant = trace.psp, 0
             sent[block.last.name] = _Sent(self._drop(signal, block.last.dropout), constant)
         return result._replace(output=trace)
 
-    def _arriving(self, node: Node, sent: dict[str, _Sent]) -> _Sent:
-        """Add up what a layer's sources send; forget what no later layer needs."""
+    def _arriving(self, node: Node, sent: dict[str, _Sent]) -> list[_Sent]:
+        """Return what a layer's sources send; forget what no later layer needs."""
         ways = [self._filtered(node, source, sent[source]) for source in node.sources]
         for source in node.sources:
             if self.graph.readers[source][-1] is node:
                 del sent[source]
+        return ways
+
+    def _sum(self, node: Node, ways: list[_Sent]) -> _Sent:
         if len(ways) == 1:
             return ways[0]
         if len({way.constant for way in ways}) > 1:
             ways = [_Sent(self._over_time(node, way)) for way in ways]
         total = sum((way.psp for way in ways[1:]), start=ways[0].psp)
         return _Sent(total, ways[0].constant)
+
+    def _gated(self, block: _Block, ways: list[_Sent], activity: Activity) -> Trace:
+        tau_s = self._filters[block.node.name]
+        trace = gated(block.node, [way.psp for way in ways], tau_s=tau_s, activity=activity)
+        pool = None if block.pool is None else _pool(block.pool)
+        return trace._replace(psp=sum_pool(trace.psp, pool))
 
     def _shifted(self, node: Node, current: _Sent) -> _Sent:
         """Normalise the current of a layer, or add biases, which no synapse filters."""

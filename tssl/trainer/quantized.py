@@ -6,7 +6,7 @@ stay pools, and no arithmetic is shared with ``tssl.exporter`` or ``tssl.chip``.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -117,6 +117,8 @@ def _layers(
     """Quantize every layer from the checkpoint."""
     layers: dict[str, _Layer] = {}
     for node in checkpoint.graph.spiking:
+        if node.gate is not None:
+            continue
         name, neuron = node.name, node.neuron
         if neuron is None:
             raise TypeError(f"layer {name} has no neurons")
@@ -182,6 +184,11 @@ def _run(checkpoint: Checkpoint, layers: Mapping[str, _Layer], train: IntArray) 
         if node.neuron is None:
             sent[node.name] = [_pooled(way, node) for way in ways]
             continue
+        if node.gate is not None:
+            spikes = _GATES[node.gate.function](node, [way.counts for way in ways])
+            sent[node.name] = [_Sent(spikes, 1.0, 1.0)]
+            trains[node.name] = spikes.flatten(2).numpy().astype(np.uint8)
+            continue
         layer = layers[node.name]
         activation = sum(map(layer.weighted, ways[1:]), start=layer.weighted(ways[0]))
         spikes, voltage = _neurons(activation, layer)
@@ -206,6 +213,21 @@ def _weighted(signal: Tensor, weight: Tensor, geometry: Geometry | None) -> Tens
             geometry.groups,
         )
     return result.unflatten(0, signal.shape[:2])
+
+
+def _any(node: Node, ways: list[Tensor]) -> Tensor:
+    """Return where anything in a window fired."""
+    rows, columns = node.window
+    fired = torch.stack(ways).any(dim=0)
+    windows = fired.unfold(3, rows, rows).unfold(4, columns, columns)
+    return windows.flatten(5).any(dim=5).double()
+
+
+_GATES: Mapping[str, Callable[[Node, list[Tensor]], Tensor]] = {
+    "and": lambda _, ways: torch.stack(ways).bool().all(dim=0).double(),
+    "iand": lambda _, ways: (ways[1].bool() & ~ways[0].bool()).double(),
+    "or": _any,
+}
 
 
 def _pooled(way: _Sent, node: Node) -> _Sent:

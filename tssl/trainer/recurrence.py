@@ -30,7 +30,7 @@ from tssl.trainer.neuron import (
     static_psp,
     sum_pool,
 )
-from tssl.trainer.slopes import sigmoid
+from tssl.trainer.slopes import arctan, sigmoid
 
 __all__ = ["Gradient", "RecurrenceRule", "spiking"]
 
@@ -67,7 +67,7 @@ class Gradient(NamedTuple):
     @property
     def has_kernels(self) -> bool:
         """Whether the compiled loops know it; others go through the plain code."""
-        return self.surrogate is sigmoid
+        return self.surrogate in (sigmoid, arctan)
 
     def constants(self, neurons: Neurons) -> kernels.Constants:
         """Return what the kernels are told."""
@@ -78,6 +78,7 @@ class Gradient(NamedTuple):
             spike_time=self.spike_time,
             reset=self.reset,
             fallback_below=self.fallback_below,
+            arctan=self.surrogate is arctan,
         )
 
     def settled(self, spikes: Tensor | int, neuron_steps: int) -> "Gradient":

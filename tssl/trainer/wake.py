@@ -27,7 +27,8 @@ def wake_silent_layers(network: SpikingNetwork, inputs: Tensor, smallest_rate: f
     """
     network.follows_batches = False
     for name in network(inputs).activity:
-        if NORM[0] in network.graph[name].parameters:  # larger weights would make no difference
+        parameters = network.graph[name].parameters
+        if not parameters or NORM[0] in parameters:  # larger weights would make no difference
             continue
         weight = network.weights[name]
         initial = weight.clone()

@@ -8,9 +8,20 @@ from types import MappingProxyType
 
 from tssl.graph.kinds.conv import CONV
 from tssl.graph.kinds.dense import DENSE
-from tssl.graph.kinds.kind import Kind, LayerEntry
+from tssl.graph.kinds.gate import GATE
+from tssl.graph.kinds.kind import Block, Kind, LayerEntry
 from tssl.graph.kinds.pool import POOL
+from tssl.graph.kinds.sew import SEW, SEW_DENSE
 
-__all__ = ["KINDS", "Kind", "LayerEntry"]
+__all__ = ["Block", "KINDS", "Kind", "LayerEntry"]
 
-KINDS: Mapping[str, Kind] = MappingProxyType({"dense": DENSE, "conv": CONV, "pool": POOL})
+KINDS: Mapping[str, Kind | Block] = MappingProxyType(
+    {
+        "dense": DENSE,
+        "conv": CONV,
+        "pool": POOL,
+        "gate": GATE,
+        "sew": SEW,
+        "sew-dense": SEW_DENSE,
+    }
+)

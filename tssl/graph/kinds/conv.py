@@ -71,7 +71,8 @@ def _node(entry: ConvEntry, place: Place) -> Node:
         geometry=geometry,
         dropout=entry.dropout,
         weight_scale=entry.weight_scale,
+        first=entry.first,
     )
 
 
-CONV = Kind(entry=ConvEntry, node=_node, needs_image=True, gives_image=True)
+CONV = Kind(entry=ConvEntry, node=_node, shape="image")

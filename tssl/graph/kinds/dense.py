@@ -42,6 +42,7 @@ def _node(entry: DenseEntry, place: Place) -> Node:
         parameters=parameters_of(entry, place.name, weights, entry.neurons),
         dropout=entry.dropout,
         weight_scale=entry.weight_scale,
+        first=entry.first,
     )
 
 

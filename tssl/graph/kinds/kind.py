@@ -12,9 +12,20 @@ from tssl.errors import ConfigError
 from tssl.geometry import Geometry, Shape
 from tssl.graph.node import NORM, Node, Parameter
 from tssl.neurons import Lif
-from tssl.settings import Above0, Entries, Share, TimeConstant
+from tssl.settings import Above0, AtLeast0, Entries, Number, Share, TimeConstant
 
-__all__ = ["Kind", "LayerEntry", "NeuronEntry", "Place", "sliding"]
+__all__ = [
+    "Block",
+    "FiringEntry",
+    "Kind",
+    "LayerEntry",
+    "NeuronEntry",
+    "Parts",
+    "Place",
+    "neuron_of",
+    "parameters_of",
+    "sliding",
+]
 
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
@@ -49,8 +60,8 @@ class LayerEntry(Entries):
     dropout: Share = 0.0
 
 
-class NeuronEntry(LayerEntry):
-    """A layer of spiking neurons in a recipe.
+class FiringEntry(LayerEntry):
+    """What a recipe says of neurons, of a layer or of a block of layers.
 
     Parameters
     ----------
@@ -60,13 +71,6 @@ class NeuronEntry(LayerEntry):
         where it begins.
     tau_m, tau_s, threshold
         Of its neurons, and of the synapses that lead to them; the network's when None.
-    bias
-        Whether a trained number is added to the membrane potential at every step: one for each
-        neuron, or for each map of a convolution. It begins at zero.
-    norm
-        ``batch`` normalises what the weights give over time steps, samples and positions, for each
-        neuron or map, then scales and shifts it by trained numbers. In use, running means and
-        variances take the place of a batch's; weights and biases take them in at export.
     weight_scale
         Factor of its initial weights.
     """
@@ -75,21 +79,51 @@ class NeuronEntry(LayerEntry):
     tau_m: TimeConstant | None = None
     tau_s: TimeConstant | None = None
     threshold: Above0 | None = None
-    bias: Annotated[bool, Field(strict=True)] = False
-    norm: Literal["batch"] | None = None
     weight_scale: Above0 = 1.0
 
     @model_validator(mode="after")
-    def _check_leak(self) -> "NeuronEntry":
+    def _check_leak(self) -> "FiringEntry":
         if self.neuron == "if" and self.tau_m is not None:
             raise ValueError("neuron = 'if' has no leak; leave tau_m out, or use 'lif'")
         return self
+
+
+class NeuronEntry(FiringEntry):
+    """A layer of spiking neurons in a recipe.
+
+    Parameters
+    ----------
+    bias
+        Whether a trained number is added to the membrane potential at every step: one for each
+        neuron, or for each map of a convolution. It begins at zero.
+    norm
+        ``batch`` normalises what the weights give over time steps, samples and positions, for each
+        neuron or map, then scales and shifts it by trained numbers. In use, running means and
+        variances take the place of a batch's; weights and biases take them in at export.
+    norm_scale, norm_shift
+        Where the trained numbers of its norm begin. With a scale of 0 a layer begins silent, and a
+        residual block around it as the identity.
+    """
+
+    bias: Annotated[bool, Field(strict=True)] = False
+    norm: Literal["batch"] | None = None
+    norm_scale: AtLeast0 = 1.0
+    norm_shift: Number = 0.0
 
     @model_validator(mode="after")
     def _check_bias(self) -> "NeuronEntry":
         if self.bias and self.norm is not None:
             raise ValueError("norm = 'batch' has a trained shift of its own; leave bias out")
+        if self.norm is None and (self.norm_scale, self.norm_shift) != (1.0, 0.0):
+            raise ValueError("norm_scale and norm_shift are of norm = 'batch'; add it")
         return self
+
+    @property
+    def first(self) -> dict[str, float]:
+        """Where its parameters begin that do not begin as all of their role do, by role."""
+        if self.norm is None:
+            return {}
+        return dict(zip(NORM, (self.norm_scale, self.norm_shift), strict=False))
 
 
 class Place(NamedTuple):
@@ -103,12 +137,15 @@ class Place(NamedTuple):
         Of what reaches it.
     neuron
         The network's, for layers that do not say otherwise.
+    fires
+        Whether nothing reaches it but spikes of layers, each by itself: no input, no pool.
     """
 
     name: str
     sources: tuple[str, ...]
     shape: Shape
     neuron: Lif
+    fires: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,17 +159,50 @@ class Kind:
     node
         Turns an entry and its place into a node; raises ``ConfigError`` when the layer does not
         fit what reaches it.
-    has_neurons
-        Whether it fires; a network ends with neurons.
-    needs_image, gives_image
-        Whether shapes (C, H, W) must reach it, and leave it.
+    may_end
+        Whether a network may end with it; it then has neurons that learn.
+    shape
+        ``image`` when it takes and gives maps (C, H, W), ``flat`` when it gives (neurons,) for
+        anything, ``same`` when it gives the shape that it takes.
     """
 
     entry: type[LayerEntry]
     node: Callable[[Any, Place], Node]
-    has_neurons: bool = True
-    needs_image: bool = False
-    gives_image: bool = False
+    may_end: bool = True
+    shape: Literal["image", "flat", "same"] = "flat"
+
+
+class Parts(NamedTuple):
+    """What a block is made of.
+
+    Parameters
+    ----------
+    layers
+        Entries with names and sources of their own.
+    sends
+        Names of the layers whose spikes add up to what the block sends.
+    """
+
+    layers: tuple[LayerEntry, ...]
+    sends: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """A kind of layer in recipes that is several in a network.
+
+    Parameters
+    ----------
+    parts
+        Turns an entry and its place into layers.
+    shape
+        See :class:`Kind`.
+    """
+
+    entry: type[LayerEntry]
+    parts: Callable[[Any, Place], Parts]
+    shape: Literal["image", "flat"]
+    may_end: bool = False
 
 
 def neuron_of(entry: NeuronEntry, place: Place) -> Lif:

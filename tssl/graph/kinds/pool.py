@@ -1,13 +1,15 @@
-"""Sums and averages over windows that do not overlap."""
+"""Sums and averages of windows that do not overlap, or whether anything in them fired."""
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import PlainSerializer, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
 from tssl.geometry import Geometry, Pair
+from tssl.graph.kinds.gate import check_spikes, forgetful
 from tssl.graph.kinds.kind import Kind, LayerEntry, Place, sliding
-from tssl.graph.node import Node
+from tssl.graph.node import Gate, Node
 from tssl.settings import Above0, PositivePair, with_pairs
 
 __all__ = ["POOL", "PoolEntry"]
@@ -29,7 +31,7 @@ else:
 
 
 class PoolEntry(LayerEntry):
-    """Pooling of post-synaptic potentials; it has no neurons.
+    """Pooling of post-synaptic potentials, without neurons, or of spikes by neurons.
 
     The windows do not overlap; rows and columns that fill no window are dropped.
 
@@ -38,14 +40,16 @@ class PoolEntry(LayerEntry):
     kernel
         Of a window, (height, width); ``"global"`` for the whole of each map.
     mode
-        Whether a window gives its ``sum`` or its ``average``.
+        Whether a window gives its ``sum`` or its ``average``, or fires where any of its neurons
+        does: ``or``, the maximum of spikes, which costs the chip neurons.
     gain
-        Factor of that: 1.1 of sums, as in the official code, and 1 of averages, unless given.
+        Factor of sums and averages: 1.1 of sums, as in the official code, and 1 of averages, unless
+        given.
     """
 
     type: Literal["pool"]
     kernel: _Window
-    mode: Literal["sum", "average"] = "sum"
+    mode: Literal["sum", "average", "or"] = "sum"
     gain: Above0 = 1.1
 
     @model_validator(mode="before")
@@ -53,7 +57,9 @@ class PoolEntry(LayerEntry):
     def _complete(cls, values: Any) -> Any:  # noqa: ANN401 - whatever the TOML holds
         if not isinstance(values, dict):
             return values
-        if values.get("mode") == "average":
+        if values.get("mode") == "or" and "gain" in values:
+            raise ValueError("a pool with mode = 'or' gives spikes, which no gain multiplies")
+        if values.get("mode") in ("average", "or"):
             values = {"gain": 1.0, **values}
         return values if values.get("kernel") == _GLOBAL else with_pairs(values, ("kernel",))
 
@@ -62,6 +68,8 @@ def _node(entry: PoolEntry, place: Place) -> Node:
     whole = place.shape[1], place.shape[2]
     kernel = entry.kernel if isinstance(entry.kernel, tuple) else whole
     geometry = Geometry(kernel=kernel, stride=kernel)
+    if entry.mode == "or":
+        return _or(entry, place, geometry)
     shared_by = math.prod(kernel) if entry.mode == "average" else 1
     return Node(
         name=place.name,
@@ -75,4 +83,19 @@ def _node(entry: PoolEntry, place: Place) -> Node:
     )
 
 
-POOL = Kind(entry=PoolEntry, node=_node, has_neurons=False, needs_image=True, gives_image=True)
+def _or(entry: PoolEntry, place: Place, geometry: Geometry) -> Node:
+    check_spikes(place, "a pool with mode = 'or'")
+    return Node(
+        name=place.name,
+        kind=entry.type,
+        sources=place.sources,
+        input_shape=place.shape,
+        output_shape=sliding(geometry, place, place.shape[0]),
+        neuron=forgetful(0.5),
+        geometry=replace(geometry, groups=place.shape[0]),
+        dropout=entry.dropout,
+        gate=Gate("or", (1.0,) * len(place.sources)),
+    )
+
+
+POOL = Kind(entry=PoolEntry, node=_node, shape="image", may_end=False)
