@@ -354,7 +354,7 @@ def test_pools(tmp_path):
     ("fields", "message"),
     [
         ({"kernel": "all"}, r"network.layers.2.kernel.1: must be a valid integer \(given: 'all'\)"),
-        ({"kernel": 2, "mode": "max"}, r"network.layers.2.mode: must be 'sum' or 'average'"),
+        ({"kernel": 2, "mode": "max"}, r"network.layers.2.mode: must be 'sum', 'average' or 'or'"),
         ({"mode": "average"}, r"key 'network.layers.2.kernel' is missing"),
     ],
 )

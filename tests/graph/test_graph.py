@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from tests.exporter.networks import conv, dense, pool
 from tssl.errors import ConfigError
 from tssl.graph import KINDS, Graph, resolve
+from tssl.graph.kinds import Block
 from tssl.neurons import Lif
 from tssl.spec import NetworkSpec
 
@@ -159,14 +160,32 @@ def test_two_parameters_of_one_name() -> None:
     graph((2, 8, 8), dense(4, name="a"), *layers[1:])
 
 
-def test_every_kind_is_said_in_a_recipe() -> None:
-    """Contract of the table: a spec of each kind, a node of its name and its own parameters."""
-    assert len(KINDS) >= 3
-    examples = {"dense": dense(3), "conv": conv(2, 3), "pool": pool(2)}
-    assert examples.keys() == KINDS.keys()
-    for kind, example in examples.items():
-        node = graph((2, 6, 6), example, dense(2)).nodes[0]
-        assert node.kind == kind
-        assert node.name == f"{kind}1"
+EXAMPLES = {
+    "dense": dense(3),
+    "conv": conv(2, 3),
+    "pool": pool(2),
+    "gate": {"type": "gate", "function": "and", "from": ["a", "b"]},
+    "sew": {"type": "sew"},
+    "sew-dense": {"type": "sew-dense"},
+}
+"""One of each kind that can follow two layers of 2 maps."""
+
+
+def test_there_is_an_example_of_every_kind() -> None:
+    assert EXAMPLES.keys() == KINDS.keys()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_said_in_a_recipe(kind: str) -> None:
+    """Contract of the table: a node, or nodes, with names and parameters of their own."""
+    before = [conv(2, 1, name="a"), conv(2, 1, name="b", **{"from": ["a"]})]
+    found = graph((2, 6, 6), *before, {**EXAMPLES[kind], "name": "x"}, dense(2))
+    nodes = found.nodes[2:-1]
+    if not isinstance(KINDS[kind], Block):
+        assert [node.kind for node in nodes] == [kind]
+    assert nodes
+    for node in nodes:
+        assert node.name.startswith("x")
+        assert node.kind in KINDS
         assert all(each.name.startswith(node.name) for each in node.parameters.values())
-        assert (node.neuron is None) == (not node.parameters)
+        assert bool(node.parameters) == (node.neuron is not None and node.gate is None)

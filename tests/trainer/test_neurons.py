@@ -53,7 +53,22 @@ BRANCHES = [
     dense(6, name="out", tau_s=6.0, **{"from": ["g", "h", "i"]}),
 ]
 """Listeners to the input, to ``b`` and to ``c`` have different synapses."""
-NETWORKS = {"chain": CHAIN, "recurrent": RECURRENT, "branches": BRANCHES}
+GATES = [
+    conv(3, 3, padding=1, name="a", tau_s=2.0),
+    conv(3, 3, padding=1, name="b", neuron="if", **{"from": ["a"]}),
+    {"type": "gate", "function": "and", "name": "both", "from": ["a", "b"]},
+    {"type": "gate", "function": "iand", "name": "alone", "from": ["b", "a"]},
+    pool(2, mode="or", name="any", **{"from": ["both"]}),
+    pool((2, 4), mode="or", name="anyone", **{"from": ["a", "alone"]}),
+    dense(12, name="d", recurrent=True, tau_s=3.0, **{"from": ["any"]}),
+    dense(12, name="e", tau_s=1.5, **{"from": ["anyone"]}),
+    {"type": "gate", "function": "iand", "name": "flat", "from": ["d", "e"]},
+    pool(2, name="sum", **{"from": ["alone"]}),
+    dense(12, name="f", **{"from": ["sum"]}),
+    dense(6, name="out", tau_s=2.5, **{"from": ["flat", "d", "f"]}),
+]
+"""Gates of maps and of recurrent neurons, pools that fire, and a pool that adds up a gate's."""
+NETWORKS = {"gates": GATES, "chain": CHAIN, "recurrent": RECURRENT, "branches": BRANCHES}
 
 
 @lru_cache
@@ -65,7 +80,7 @@ def drawn(name: str) -> Checkpoint:
         if key.endswith("_leak"):
             trained.weights[key] = rng.uniform(-1, 1, 1).astype(np.float32)
     images = given(rng, 1).expand(STEPS, -1, *SHAPE)
-    for node in trained.graph.spiking:
+    for node in [node for node in trained.graph.spiking if node.gate is None]:
         for _ in range(60):
             rate = by_hand(trained, doubled(trained), images)[node.name].mean()
             if 0.1 < rate < 0.6:
@@ -127,12 +142,26 @@ def shifted(current: Tensor, arrays: dict[str, Tensor]) -> Tensor:
     return current + of.get("bias", 0.0)
 
 
+def logic(node: Node, ways: list[Tensor]) -> Tensor:
+    """Return what a gate fires, by sums and differences of spikes."""
+    assert node.gate is not None
+    if node.gate.function == "iand":
+        return ways[1] - ways[0] * ways[1]
+    if node.gate.function == "and":
+        return ways[0] * ways[1]
+    tops = [functional.max_pool2d(way.flatten(0, 1), node.window) for way in ways]
+    return torch.stack(tops).amax(dim=0).unflatten(0, ways[0].shape[:2])
+
+
 def by_hand(
     trained: Checkpoint, weights: dict[str, Tensor], images: Tensor, *, detach: bool = True
 ) -> dict[str, Tensor]:
     """Return the spikes of every layer; each filters what arrives with its own synapses."""
     sent = {INPUT: images}
     for node in trained.graph:
+        if node.gate is not None:
+            sent[node.name] = logic(node, [sent[name] for name in node.sources])
+            continue
         arriving = sum((sent[name] for name in node.sources[1:]), start=sent[node.sources[0]])
         arrays = {role: weights[each.name] for role, each in node.parameters.items()}
         if node.neuron is None:
@@ -145,8 +174,8 @@ def by_hand(
         if node.geometry is None:
             current = functional.linear(flat.flatten(1), arrays["weight"])
         else:
-            padding = node.geometry.padding
-            current = functional.conv2d(flat, arrays["weight"], None, 1, padding)
+            stride, padding = node.geometry.stride, node.geometry.padding
+            current = functional.conv2d(flat, arrays["weight"], None, stride, padding)
         current = shifted(current, arrays).unflatten(0, arriving.shape[:2])
         sent[node.name] = fire(current, node, arrays, detach=detach)
     return {node.name: sent[node.name] for node in trained.graph.spiking}

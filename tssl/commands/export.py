@@ -96,6 +96,11 @@ def export(output: Output, run: Path, target: str, path: Path | None, **options:
         cure = "run `tssl lava install`, then" if chosen.lava else "when wanted, run"
         output.line(f"Not compared with Lava: {cure} `tssl verify` on the file")
     show_loading(output, document["lava_dl"])
+    if outcome.silent:
+        output.line(
+            f"Silent on all training samples that were tried: {', '.join(outcome.silent)}; other "
+            "branches carry the network"
+        )
     output.line(
         f"{outcome.path}: accuracy float {outcome.float_accuracy:.2%}, "
         f"chip {outcome.chip_accuracy:.2%} ({outcome.samples} test samples)"

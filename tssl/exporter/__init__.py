@@ -1,5 +1,5 @@
 """From a trained network to integers: lower, quantize, check ranges. Numpy alone."""
 
-from tssl.exporter.quantization import LayerReport, Quantized, quantize
+from tssl.exporter.quantization import LayerReport, Quantized, quantize, silent_layers
 
-__all__ = ["LayerReport", "Quantized", "quantize"]
+__all__ = ["LayerReport", "Quantized", "quantize", "silent_layers"]

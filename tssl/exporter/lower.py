@@ -15,7 +15,7 @@ from tssl.checkpoint import Checkpoint
 from tssl.chip import INPUT, ConvSynapses, DenseSynapses, IntArray, Synapses
 from tssl.errors import UnsupportedLayerError
 from tssl.geometry import Geometry, Pair, Shape
-from tssl.graph import NORM, NORM_EPSILON, Graph, Node
+from tssl.graph import NORM, NORM_EPSILON, Gate, Graph, Node
 from tssl.neurons import Lif
 
 Floats = NDArray[np.float64]
@@ -126,16 +126,7 @@ def merge_pools(graph: Graph, weights: Mapping[str, NDArray[Any]]) -> list[Stage
 
 def _stage(graph: Graph, node: Node, neuron: Lif, weights: Mapping[str, NDArray[Any]]) -> Stage:
     if node.gate is not None:
-        arriving = [
-            Arrival(
-                source=source,
-                input_shape=node.input_shape,
-                weight=weight * _one_to_one(node),
-                geometry=node.geometry,
-            )
-            for source, weight in zip(node.sources, node.gate.weights, strict=True)
-        ]
-        return Stage(name=node.name, neuron=neuron, arriving=tuple(arriving), scale=_GATE_SCALE)
+        return _gate(node, neuron, node.gate)
     arrays = {
         role: np.asarray(weights[each.name], np.float64) for role, each in node.parameters.items()
     }
@@ -162,11 +153,18 @@ def _stage(graph: Graph, node: Node, neuron: Lif, weights: Mapping[str, NDArray[
     )
 
 
-def _one_to_one(node: Node) -> Floats:
-    """Return weights of one from each neuron, or each map's window, to its own."""
-    if node.geometry is None:
-        return np.eye(node.outputs)
-    return np.ones((node.output_shape[0], 1, *node.window))
+def _gate(node: Node, neuron: Lif, gate: Gate) -> Stage:
+    """Return a layer whose neurons each listen to one neuron, or window, of every source.
+
+    Neurons without places are as many maps of one pixel.
+    """
+    shape = (*node.input_shape, 1, 1)[:3]
+    ones = np.ones((shape[0], 1, *node.window))
+    arriving = (
+        Arrival(source=source, input_shape=shape, weight=weight * ones, geometry=node.geometry)
+        for source, weight in zip(node.sources, gate.weights, strict=True)
+    )
+    return Stage(name=node.name, neuron=neuron, arriving=tuple(arriving), scale=_GATE_SCALE)
 
 
 def _with_leak(arrays: dict[str, Floats], neuron: Lif) -> tuple[dict[str, Floats], Lif]:

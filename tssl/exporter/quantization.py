@@ -1,6 +1,6 @@
 """From floating point to the integers of the chip."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -49,12 +49,22 @@ class LayerReport:
     ranges: Ranges
 
 
+def silent_layers(reports: Iterable[LayerReport]) -> tuple[str, ...]:
+    """Return the names of layers that fire on no calibration sample."""
+    return tuple(each.layer.name for each in reports if not each.ranges.spikes.any())
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Quantized:
     """A network of integers and how it came about."""
 
     network: ChipNetwork
     reports: tuple[LayerReport, ...]
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Layers that fire on no calibration sample."""
+        return silent_layers(self.reports)
 
     @property
     def scales(self) -> dict[str, float]:

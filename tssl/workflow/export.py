@@ -9,7 +9,7 @@ import numpy as np
 
 from tssl import netx
 from tssl.checkpoint import Checkpoint, ChipPlan
-from tssl.chip import ChipNetwork
+from tssl.chip import INPUT, ChipNetwork
 from tssl.costs import LayerMapping
 from tssl.datasets import Dataset
 from tssl.errors import (
@@ -19,7 +19,7 @@ from tssl.errors import (
     RangeError,
     VerificationError,
 )
-from tssl.exporter import LayerReport, Quantized, quantize
+from tssl.exporter import LayerReport, Quantized, quantize, silent_layers
 from tssl.files import printable, write_json, written_together
 from tssl.hw_profiles import Profile, load_profile, map_to_cores
 from tssl.lava_runtime import BackendOptions, Progress, create_backend
@@ -88,6 +88,11 @@ class ExportOutcome:
     chip_accuracy: float
 
     @property
+    def silent(self) -> tuple[str, ...]:
+        """Layers that fire on no calibration sample."""
+        return silent_layers(self.layers)
+
+    @property
     def lines(self) -> tuple[str, ...]:
         """The Python that loads the file with lava-dl."""
         return loading_lines(self.network, printable(self.path), self.input_range)
@@ -103,6 +108,7 @@ class ExportOutcome:
             "float_accuracy": self.float_accuracy,
             "chip_accuracy": self.chip_accuracy,
             "layers": [layer_document(report) for report in self.layers],
+            "silent_layers": list(self.silent),
             "cores": sum(mapping.cores for mapping in self.mapping),
             "lava_dl": {"shims": list(SHIMS), "lines": list(self.lines)},
             "proof": self.proof.document(),
@@ -225,7 +231,7 @@ def calibrated(
     Raises
     ------
     RangeError
-        When a layer fires on none of them.
+        When layers that fire on none of them cut the output off.
     """
     samples = CALIBRATION_SAMPLES
     if train.time_steps:
@@ -233,13 +239,22 @@ def calibrated(
     integers = encoded(checkpoint.encoding, train, samples)
     span = input_range(checkpoint, train)
     quantized = quantize(checkpoint, profile.limits, integers, span, weight_bits)
-    for report in quantized.reports:
-        if not report.ranges.spikes.any():
-            raise RangeError(
-                f"layer {report.layer.name}: is dead: it never fires on {integers.shape[1]} "
-                "training samples; train it longer, with a larger weight_scale or a lower threshold"
-            )
+    if not _reaches_output(quantized):
+        raise RangeError(
+            f"layer {quantized.silent[0]}: is dead: it never fires on {integers.shape[1]} "
+            "training samples; train it longer, with a larger weight_scale or a lower threshold"
+        )
     return quantized
+
+
+def _reaches_output(quantized: Quantized) -> bool:
+    """Return whether spikes reach the last layer, around silent branches or not, and it fires."""
+    reached = {INPUT}
+    for layer in quantized.network.layers:
+        sources = {each.source for each in layer.connections}
+        if layer.name not in quantized.silent and sources & reached:
+            reached.add(layer.name)
+    return quantized.network.layers[-1].name in reached
 
 
 def chip_plan(checkpoint: Checkpoint, profile: Profile, train: Dataset) -> ChipPlan:

@@ -61,7 +61,6 @@ def _node(entry: GateEntry, place: Place) -> Node:
             f"network.layers: {place.name} is a gate and takes each source by itself; one of "
             f"{', '.join(entry.sources)} is a sum of {', '.join(place.sources)}"
         )
-    is_image = len(place.shape) == 3
     return Node(
         name=place.name,
         kind=entry.type,
@@ -69,7 +68,7 @@ def _node(entry: GateEntry, place: Place) -> Node:
         input_shape=place.shape,
         output_shape=place.shape,
         neuron=forgetful(0.5 if entry.function == "iand" else len(entry.sources) - 0.5),
-        geometry=Geometry(kernel=(1, 1), groups=place.shape[0]) if is_image else None,
+        geometry=Geometry(kernel=(1, 1), groups=place.shape[0]),
         dropout=entry.dropout,
         gate=Gate(
             entry.function,

@@ -57,7 +57,7 @@ class PoolEntry(LayerEntry):
     def _complete(cls, values: Any) -> Any:  # noqa: ANN401 - whatever the TOML holds
         if not isinstance(values, dict):
             return values
-        if values.get("mode") == "or" and "gain" in values:
+        if values.get("mode") == "or" and values.get("gain", 1.0) != 1.0:
             raise ValueError("a pool with mode = 'or' gives spikes, which no gain multiplies")
         if values.get("mode") in ("average", "or"):
             values = {"gain": 1.0, **values}
