@@ -29,6 +29,11 @@ class Geometry:
     dilation: Pair = (1, 1)
     groups: int = 1
 
+    @staticmethod
+    def centred(kernel: Pair) -> "Geometry":
+        """Return windows of odd size around every pixel, so that the shape stays."""
+        return Geometry(kernel=kernel, padding=(kernel[0] // 2, kernel[1] // 2))
+
     @property
     def span(self) -> Pair:
         """Pixels that a window reaches over, the gaps of its dilation included."""

@@ -35,6 +35,9 @@ CHAIN = [
     dense(6, tau_s=1.0),
 ]
 RECURRENT = [
+    conv(3, 3, padding=1, tau_s=2.0, recurrent=3),
+    pool(2),
+    conv(2, 3, recurrent=1, neuron="plif"),
     dense(20, tau_s=2.0, recurrent=True),
     dense(12, recurrent=True, neuron="plif"),
     dense(6, tau_s=1.5),
@@ -111,6 +114,12 @@ def filtered(spikes: Tensor, tau_s: float) -> Tensor:
     return torch.stack(potentials)
 
 
+def among(potentials: Tensor, weight: Tensor) -> Tensor:
+    if weight.dim() == 2:
+        return functional.linear(potentials, weight)
+    return functional.conv2d(potentials, weight, padding="same")
+
+
 def fire(current: Tensor, node: Node, arrays: dict[str, Tensor], *, detach: bool) -> Tensor:
     """Run the neurons of a layer by the equations of the recipe's page."""
     neuron = node.neuron
@@ -119,7 +128,7 @@ def fire(current: Tensor, node: Node, arrays: dict[str, Tensor], *, detach: bool
     v, own, spikes = torch.zeros_like(current[0]), torch.zeros_like(current[0]), []
     for arriving in current:
         if "recurrent" in arrays:
-            arriving = arriving + functional.linear(own, arrays["recurrent"])
+            arriving = arriving + among(own, arrays["recurrent"])
         if omega is None:
             leak = 0.0 if neuron.tau_m == float("inf") else 1 / neuron.tau_m
             u = (1 - leak) * v + arriving
@@ -275,11 +284,11 @@ def test_decays_on_the_chip(rng: np.random.Generator) -> None:
 
 def test_what_a_trained_leak_takes_in_is_in_the_weights() -> None:
     trained = made("recurrent")
-    trained.weights["dense2_leak"][:] = np.log(0.25 / 0.75)
-    stage = lower(trained)[1]
+    trained.weights["dense5_leak"][:] = np.log(0.25 / 0.75)
+    stage = next(stage for stage in lower(trained) if stage.name == "dense5")
     for found, name in (
-        (stage.arriving[0].weight, "dense2"),
-        (stage.recurrent, "dense2_recurrent"),
+        (stage.connections[0].weight, "dense5"),
+        (stage.connections[1].weight, "dense5_recurrent"),
     ):
         assert found is not None
         np.testing.assert_allclose(found, trained.weights[name] * 0.25 / 3.0, rtol=1e-6)

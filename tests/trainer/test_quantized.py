@@ -181,14 +181,14 @@ def test_one_wrong_weight_is_noticed(rng, position, tap):
 
 def negated(stage):
     (arriving,) = stage.arriving
-    return replace(stage, arriving=(replace(arriving, weight=-arriving.weight),))
+    return replace(stage, connections=(replace(arriving, weight=-arriving.weight),))
 
 
 def shuffled(stage):
     (arriving,) = stage.arriving
     order = np.random.default_rng(0).permutation(arriving.weight.size)
     weight = arriving.weight.reshape(-1)[order].reshape(arriving.weight.shape)
-    return replace(stage, arriving=(replace(arriving, weight=weight),))
+    return replace(stage, connections=(replace(arriving, weight=weight),))
 
 
 def less_excitable(stage):

@@ -52,6 +52,8 @@ def layer(rng: np.random.Generator, shape: Shape) -> tuple[Layer, Shape]:
         padding, channels = int(kernel == 3 and rng.random() < 0.5), int(rng.choice([2, 3]))
         rows, columns = (size + 2 * padding - kernel + 1 for size in shape[1:])
         fields = {"type": kind, "channels": channels, "kernel": kernel, "padding": padding}
+        if rng.random() < 0.3:
+            fields["recurrent"] = int(rng.choice([1, 3]))
         return fields | neuron(rng), (channels, rows, columns)
     neurons, recurrent = int(rng.choice([5, 8])), bool(rng.random() < 0.3)
     fields = {"type": "dense", "neurons": neurons, "recurrent": recurrent}

@@ -60,3 +60,12 @@ def test_a_residual_network_with_norms(tmp_path: Path) -> None:
     assert made.proof.verdict == "PASS"
     network = netx.read(made.path)
     assert [each.source for each in network.layers[-1].connections] == ["a", "b"]
+
+
+@pytest.mark.lava
+def test_recurrent_convolutions(tmp_path: Path) -> None:
+    made = trained_and_exported(tmp_path, recipe_of({**CONV, "recurrent": 3, "name": "a"}, OUT))
+    assert made.proof.verdict == "PASS"
+    (layer, _) = netx.read(made.path).layers
+    assert [each.source for each in layer.connections] == ["input", "a"]
+    assert layer.connections[1].synapses.weight.shape == (4, 4, 3, 3)

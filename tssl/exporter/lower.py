@@ -31,7 +31,7 @@ class Arrival:
     Parameters
     ----------
     source
-        A layer of neurons, or ``"input"``.
+        A layer of neurons, the layer itself, or ``"input"``.
     input_shape
         Of what the source sends.
     weight
@@ -61,10 +61,9 @@ class Stage:
 
     Parameters
     ----------
-    arriving
-        From each layer of neurons that it hears, through pools or not; what they give adds up.
-    recurrent
-        ``(neurons, neurons)`` among the neurons themselves, or None.
+    connections
+        From each layer of neurons that it hears, through pools or not, and from itself, one step
+        later; what they give adds up.
     bias
         ``(neurons,)``, of maps ``(channels,)``, in units of the membrane potential; or None.
     scale
@@ -74,17 +73,24 @@ class Stage:
 
     name: str
     neuron: Lif
-    arriving: tuple[Arrival, ...]
-    recurrent: Floats | None = None
+    connections: tuple[Arrival, ...]
     bias: Floats | None = None
     scale: float | None = None
 
     @property
+    def arriving(self) -> tuple[Arrival, ...]:
+        """From others."""
+        return tuple(each for each in self.connections if each.source != self.name)
+
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether its neurons hear each other."""
+        return len(self.arriving) < len(self.connections)
+
+    @property
     def largest_weight(self) -> float:
         """Largest magnitude among all weights."""
-        weights = [each.weight for each in self.arriving]
-        weights += [] if self.recurrent is None else [self.recurrent]
-        return max(float(np.abs(weight).max()) for weight in weights)
+        return max(float(np.abs(each.weight).max()) for each in self.connections)
 
 
 def lower(checkpoint: Checkpoint) -> list[Stage]:
@@ -105,12 +111,11 @@ def lower(checkpoint: Checkpoint) -> list[Stage]:
 
 
 def _scaled(stage: Stage, quantum: float, gain: float) -> Stage:
-    recurrent = None if stage.recurrent is None else stage.recurrent * gain
-    arriving = tuple(
+    connections = tuple(
         replace(each, weight=each.weight * (quantum if each.source == INPUT else 1.0) * gain)
-        for each in stage.arriving
+        for each in stage.connections
     )
-    return replace(stage, arriving=arriving, recurrent=recurrent)
+    return replace(stage, connections=connections)
 
 
 def merge_pools(graph: Graph, weights: Mapping[str, NDArray[Any]]) -> list[Stage]:
@@ -134,7 +139,7 @@ def _stage(graph: Graph, node: Node, neuron: Lif, weights: Mapping[str, NDArray[
         arrays = folded(arrays)
     if "leak" in arrays:
         arrays, neuron = _with_leak(arrays, neuron)
-    arriving = []
+    connections = []
     for source in node.sources:
         for origin, pool in _ways(graph, source):
             arrival = Arrival(
@@ -143,12 +148,19 @@ def _stage(graph: Graph, node: Node, neuron: Lif, weights: Mapping[str, NDArray[
                 weight=arrays["weight"],
                 geometry=node.geometry,
             )
-            arriving.append(arrival if pool is None else merge_pool(pool, arrival, node.name))
+            connections.append(arrival if pool is None else merge_pool(pool, arrival, node.name))
+    if "recurrent" in arrays:
+        own = Arrival(
+            source=node.name,
+            input_shape=node.output_shape,
+            weight=arrays["recurrent"],
+            geometry=node.own_geometry,
+        )
+        connections.append(own)
     return Stage(
         name=node.name,
         neuron=neuron,
-        arriving=tuple(arriving),
-        recurrent=arrays.get("recurrent"),
+        connections=tuple(connections),
         bias=arrays.get("bias"),
     )
 
@@ -160,11 +172,11 @@ def _gate(node: Node, neuron: Lif, gate: Gate) -> Stage:
     """
     shape = (*node.input_shape, 1, 1)[:3]
     ones = np.ones((shape[0], 1, *node.window))
-    arriving = (
+    connections = (
         Arrival(source=source, input_shape=shape, weight=weight * ones, geometry=node.geometry)
         for source, weight in zip(node.sources, gate.weights, strict=True)
     )
-    return Stage(name=node.name, neuron=neuron, arriving=tuple(arriving), scale=_GATE_SCALE)
+    return Stage(name=node.name, neuron=neuron, connections=tuple(connections), scale=_GATE_SCALE)
 
 
 def _with_leak(arrays: dict[str, Floats], neuron: Lif) -> tuple[dict[str, Floats], Lif]:

@@ -13,7 +13,6 @@ from tssl.chip import (
     ChipNetwork,
     Connection,
     CubaNeuron,
-    DenseSynapses,
     InputLayer,
     IntArray,
     Layer,
@@ -234,11 +233,8 @@ class _Fitter:
         )
         connections = [
             Connection(source=each.source, synapses=each.synapses(weight))
-            for each, weight in zip(self.stage.arriving, weights, strict=True)
+            for each, weight in zip(self.stage.connections, weights, strict=True)
         ]
-        if self.stage.recurrent is not None:
-            own = DenseSynapses(weight=self._rounded(self.stage.recurrent, scale))
-            connections.append(Connection(source=self.stage.name, synapses=own))
         return Layer(
             name=self.stage.name,
             connections=tuple(connections),
@@ -267,8 +263,8 @@ class _Fitter:
         return rounded.clip(-self.limits.largest_weight, self.limits.largest_weight)
 
     def _weights(self, scale: float) -> list[IntArray]:
-        weights = [self._rounded(each.weight, scale) for each in self.stage.arriving]
-        if not any(weight.any() for weight in weights):
+        weights = [self._rounded(each.weight, scale) for each in self.stage.connections]
+        if not any(weight.any() for weight in weights[: len(self.stage.arriving)]):
             raise RangeError(
                 f"layer {self.stage.name}: every weight rounds to zero at scale {scale:.3g}, the "
                 "largest that its current, biases and recurrent weights allow; use a smaller "

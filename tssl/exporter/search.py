@@ -40,7 +40,7 @@ def best_scale(
     trains
         Calibration input of each source, ``(time or 1, samples, inputs)``.
     """
-    if stage.recurrent is not None:
+    if stage.is_recurrent:
         return largest  # its input depends on its own spikes: no two candidates see the same
     trains = {name: train[:, :SAMPLES] for name, train in trains.items()}
     wanted = reference_spikes(stage, trains, time_steps)

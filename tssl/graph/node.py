@@ -25,8 +25,8 @@ class Parameter(NamedTuple):
     name
         In checkpoints; unique in a network.
     shape
-        Dense ``(neurons, inputs)``, convolution ``(O, C / groups, kh, kw)``; biases
-        ``(neurons,)`` or ``(O,)``.
+        Dense ``(neurons, inputs)``, convolution ``(O, C / groups, kh, kw)``; among the neurons
+        themselves ``(neurons, neurons)`` or ``(O, O, k, k)``; biases ``(neurons,)`` or ``(O,)``.
     """
 
     name: str
@@ -101,6 +101,14 @@ class Node:
     def outputs(self) -> int:
         """Number of values that leave it at a step."""
         return math.prod(self.output_shape)
+
+    @property
+    def own_geometry(self) -> Geometry | None:
+        """Windows of the synapses among its own neurons; None where all see each other."""
+        own = self.parameters.get("recurrent")
+        if own is None or len(own.shape) == 2:
+            return None
+        return Geometry.centred((own.shape[2], own.shape[3]))
 
     @property
     def window(self) -> Pair:

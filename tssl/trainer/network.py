@@ -108,8 +108,8 @@ class SpikingNetwork(nn.Module):
         """Whether norms take the batches of training into their running averages."""
         per_sample = 8 * 4 * self.graph.time_steps * self.graph.values  # some eight float32 tensors
         self.evaluation_batch = max(1, min(500, _EVALUATION_BYTES // per_sample))
-        self._blocks = _blocks(self.graph)
         self._filters = filters_of(self.graph)
+        self._blocks = _blocks(self.graph, self._filters)
         self.weights = Weights()
         for node in self.graph:
             for role, (name, shape) in node.parameters.items():
@@ -323,9 +323,12 @@ class SpikingNetwork(nn.Module):
         return {name: weight.detach().cpu().numpy().copy() for name, weight in self.weights.items()}
 
 
-def _blocks(graph: Graph) -> list[_Block]:
+def _blocks(graph: Graph, filters: Mapping[str, float]) -> list[_Block]:
     """Pair layers with the pools behind them; other pools stay blocks of their own."""
     pools = {node.name: _own_pool(graph, node) for node in graph}
+    for name, pool in pools.items():
+        if pool is not None and filters[name] != filters[pool.name]:
+            pools[name] = None  # what a recurrent layer sends is filtered anew in between
     joined = [pool.name for pool in pools.values() if pool is not None]
     return [_Block(node, pools[node.name]) for node in graph if node.name not in joined]
 

@@ -32,7 +32,8 @@ class Neurons(NamedTuple):
     pool: Pool | None = None
     """Pooling of the post-synaptic potentials, if any."""
     feedback: Tensor | None = None
-    """Weights ``(neurons, neurons)`` of the neurons' own potentials, one step later."""
+    """Weights ``(neurons, neurons)``, or ``(O, O, k, k)`` of maps, of the neurons' own potentials,
+    one step later."""
     record: bool = False
     """Whether spikes and potentials are wanted, and not just what the next layer needs."""
     arriving_tau_s: float | None = None

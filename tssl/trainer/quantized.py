@@ -46,16 +46,11 @@ class _Layer(NamedTuple):
     """Gain of the synapse filter, scale, largest weight."""
 
     def weighted(self, arriving: "_Sent") -> Tensor:
-        """Weight what one way brings, in the integers that this way has on the chip.
-
-        Of a convolution's sums, Lava hands over 24 bits.
-        """
+        """Weight what one way brings, in the integers that this way has on the chip."""
         scaled = self.weight.astype(np.float64) * arriving.gain * arriving.unit
         weight = _on_grid(scaled, *self.factors)
         sums = _weighted(arriving.counts, weight, self.node.geometry)
-        if self.node.geometry is None:
-            return sums
-        return torch.remainder(sums + _LIMIT, 2 * _LIMIT) - _LIMIT
+        return sums if self.node.geometry is None else _in_24_bits(sums)
 
 
 class _Sent(NamedTuple):
@@ -242,7 +237,7 @@ def _neurons(activation: Tensor, layer: _Layer) -> tuple[Tensor, Tensor]:
     spikes: list[Tensor] = []
     for arriving in activation:
         if layer.recurrent is not None and spikes:
-            arriving = arriving + F.linear(spikes[-1], layer.recurrent)
+            arriving = arriving + _own(spikes[-1], layer.recurrent)
         current = torch.trunc(current * (_DECAY - layer.current_decay) / _DECAY)
         current = _wrap(current + _SHIFT * arriving)
         voltage = torch.trunc(voltage * (_DECAY - layer.voltage_decay) / _DECAY) + current
@@ -252,6 +247,18 @@ def _neurons(activation: Tensor, layer: _Layer) -> tuple[Tensor, Tensor]:
         voltage = voltage.masked_fill(fired, 0.0)
         spikes.append(fired.double())
     return torch.stack(spikes), voltage
+
+
+def _in_24_bits(sums: Tensor) -> Tensor:
+    """Return what Lava hands over of a convolution's sums."""
+    return torch.remainder(sums + _LIMIT, 2 * _LIMIT) - _LIMIT
+
+
+def _own(spikes: Tensor, weight: Tensor) -> Tensor:
+    """Weight the spikes ``(batch, ...)`` of a layer's own neurons."""
+    if weight.dim() == 2:
+        return F.linear(spikes, weight)
+    return _in_24_bits(F.conv2d(spikes, weight, padding="same"))
 
 
 def _wrap(current: Tensor) -> Tensor:

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.grad import conv2d_weight
 
 from tssl.trainer import kernels
 from tssl.trainer.neuron import (
@@ -158,10 +159,11 @@ class _Plain(torch.autograd.Function):
 
 
 class _Recurrent(torch.autograd.Function):
-    r"""Neurons ``(time, batch, neurons)`` that see each other's potentials one step later.
+    r"""Neurons ``(time, batch, ...)`` that see each other's potentials one step later.
 
     The current is :math:`I_t + R\,a_{t-1}`, so the error at the potentials is :math:`g_t +
-    R^\top e_{t+1}`, and :math:`\partial L/\partial R = \sum_t e_t a_{t-1}^\top`.
+    R^\top e_{t+1}`, and :math:`\partial L/\partial R = \sum_t e_t a_{t-1}^\top`. Of maps, R is a
+    convolution of the same shape.
     """
 
     @staticmethod
@@ -176,7 +178,7 @@ class _Recurrent(torch.autograd.Function):
         potential, after_reset = torch.zeros_like(current[0]), torch.zeros_like(current[0])
         potentials, fired, voltages = (torch.empty_like(current) for _ in range(3))
         for t in range(len(current)):
-            arriving = current[t] + F.linear(potential, feedback)
+            arriving = current[t] + _fed_back(potential, feedback)
             voltages[t] = (1 - 1 / neurons.tau_m) * after_reset + arriving
             fired[t] = voltages[t] > neurons.threshold
             after_reset = voltages[t] * (1 - fired[t])
@@ -203,13 +205,39 @@ class _Recurrent(torch.autograd.Function):
         for t in reversed(range(len(voltage))):
             coming = gradients[0][t]
             if t + 1 < len(voltage):
-                coming = coming + errors[t + 1] @ feedback
+                coming = coming + _fed_back_adjoint(errors[t + 1], feedback)
             filtered = coming / neurons.tau_s + (1 - 1 / neurons.tau_s) * filtered
             leak = (1 - spikes[t]) * (1 - 1 / neurons.tau_m)
             carry = slope[t] * (filtered + gradient.reset * voltage[t] * carry) + leak * carry
             errors[t] = torch.where(falls_back[t], filtered * surrogate[t], carry)
-        own = torch.einsum("tbi,tbj->ij", errors[1:], potential[:-1])
+        own = _to_feedback(errors[1:], potential[:-1], feedback)
         return errors, own, None, None, None
+
+
+def _fed_back(potential: Tensor, feedback: Tensor) -> Tensor:
+    """Weight the potentials ``(batch, ...)`` of a layer's own neurons."""
+    if feedback.dim() == 2:
+        return F.linear(potential, feedback)
+    return F.conv2d(potential, feedback, padding=feedback.shape[2] // 2)
+
+
+def _fed_back_adjoint(error: Tensor, feedback: Tensor) -> Tensor:
+    """Return the error at the potentials of :func:`_fed_back`."""
+    if feedback.dim() == 2:
+        return error @ feedback
+    return F.conv_transpose2d(error, feedback, padding=feedback.shape[2] // 2)
+
+
+def _to_feedback(errors: Tensor, potentials: Tensor, feedback: Tensor) -> Tensor:
+    """Return the error at the weights of :func:`_fed_back`, over steps and samples."""
+    if feedback.dim() == 2:
+        return torch.einsum("tbi,tbj->ij", errors, potentials)
+    return conv2d_weight(
+        potentials.flatten(0, 1),
+        list(feedback.shape),
+        errors.flatten(0, 1),
+        padding=feedback.shape[2] // 2,
+    )
 
 
 def _spike_slope(voltage: Tensor, spikes: Tensor) -> Tensor:

@@ -21,7 +21,14 @@ __all__ = ["CONV", "ConvEntry"]
 
 
 class ConvEntry(NeuronEntry):
-    """Convolution layer of spiking neurons; pairs are (height, width)."""
+    """Convolution layer of spiking neurons; pairs are (height, width).
+
+    Parameters
+    ----------
+    recurrent
+        Odd size of the windows in which the neurons also see their own maps' spikes, one step
+        later; they do not when None.
+    """
 
     type: Literal["conv"]
     channels: Positive
@@ -30,6 +37,7 @@ class ConvEntry(NeuronEntry):
     padding: NonNegativePair = (0, 0)
     dilation: PositivePair = (1, 1)
     groups: Positive = 1
+    recurrent: Positive | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -41,6 +49,14 @@ class ConvEntry(NeuronEntry):
         if self.channels % self.groups:
             raise ValueError(
                 f"channels = {self.channels} cannot be divided into groups = {self.groups}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_recurrent(self) -> "ConvEntry":
+        if self.recurrent is not None and self.recurrent % 2 == 0:
+            raise ValueError(
+                f"recurrent = {self.recurrent}: windows around a neuron have an odd size"
             )
         return self
 
@@ -60,6 +76,10 @@ def _node(entry: ConvEntry, place: Place) -> Node:
         groups=entry.groups,
     )
     weight = Parameter(place.name, (entry.channels, incoming // entry.groups, *entry.kernel))
+    weights = {"weight": weight}
+    if entry.recurrent is not None:
+        own = (entry.channels, entry.channels, entry.recurrent, entry.recurrent)
+        weights["recurrent"] = Parameter(f"{place.name}_recurrent", own)
     return Node(
         name=place.name,
         kind=entry.type,
@@ -67,7 +87,7 @@ def _node(entry: ConvEntry, place: Place) -> Node:
         input_shape=place.shape,
         output_shape=sliding(geometry, place, entry.channels),
         neuron=neuron_of(entry, place),
-        parameters=parameters_of(entry, place.name, {"weight": weight}, entry.channels),
+        parameters=parameters_of(entry, place.name, weights, entry.channels),
         geometry=geometry,
         dropout=entry.dropout,
         weight_scale=entry.weight_scale,
