@@ -37,6 +37,8 @@ DATASETS: dict[str, str] = {
     "fashion-mnist": "tssl.datasets.idx:FASHION_MNIST",
     "mnist": "tssl.datasets.idx:MNIST",
     "nmnist": "tssl.datasets.nmnist:NMNIST",
+    "tactile-containers": "tssl.datasets.tactile:CONTAINERS",
+    "tactile-objects": "tssl.datasets.tactile:OBJECTS",
 }
 """Name -> "module:object", a :class:`Source` or :class:`EventSource`.
 
@@ -114,7 +116,7 @@ def framing(name: str, *, time_steps: int, bin_us: int | None = None) -> Frames 
     if not isinstance(source, EventSource):
         return None
     if bin_us is None:
-        bin_us = source.default_frames.bin_us
+        bin_us = source.bin_us(time_steps)
     return Frames(time_steps=time_steps, bin_us=bin_us)
 
 

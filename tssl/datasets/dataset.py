@@ -176,6 +176,9 @@ class EventSource(Protocol):
     def default_frames(self) -> Frames:
         """How its events become frames when nobody says otherwise."""
 
+    def bin_us(self, time_steps: int) -> int:
+        """Return the microseconds of each of so many frames when nobody says otherwise."""
+
     def describe(self, *, data_dir: Path | None, cache: Path | None) -> Description:
         """Return what the data set is and where it would be found."""
 

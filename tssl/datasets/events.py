@@ -1,6 +1,7 @@
 """Events as frames of 0 and 1: how they are cut, and how many of them fit into memory."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 from tssl.errors import ConfigError, DataError
 
 Integers = NDArray[np.integer[Any]]
+
+_WORTH_SAYING = 0.01
+"""Share of the events that may lie behind the last frame without a word."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +68,61 @@ def framed(events: Events, frames: Frames, shape: tuple[int, int, int]) -> NDArr
     seen = np.zeros(frames.time_steps * math.prod(shape), np.bool_)
     seen[position[steps < frames.time_steps]] = True
     return seen.reshape(frames.time_steps, *shape)
+
+
+class Tally:
+    """Counts the events of recordings, and those that the frames hold.
+
+    Parameters
+    ----------
+    frames
+        How events become frames.
+    """
+
+    def __init__(self, frames: Frames) -> None:
+        self._frames = frames
+        self._recordings = self._empty = self._events = self._inside = 0
+        self._first, self._last = math.inf, 0
+
+    def add(self, events: Events) -> None:
+        """Count a recording."""
+        times = events.time_us
+        self._recordings += 1
+        self._empty += not len(times)
+        if len(times):
+            self._events += len(times)
+            self._inside += int((times < self._frames.time_steps * self._frames.bin_us).sum())
+            self._first, self._last = min(self._first, times.min()), max(self._last, times.max())
+
+    def check(self) -> None:
+        """Raise DataError when the frames of all recordings are empty."""
+        if not self._events:
+            raise DataError(f"holds no event in any of its {self._recordings} recording(s)")
+        if not self._inside:
+            raise DataError(
+                f"holds no event inside {self._window}; its {self._recordings} recording(s) have "
+                f"theirs from {self._first / 1000:g} to {self._last / 1000:g} ms; raise "
+                "network.time_steps or data.bin_us"
+            )
+
+    def warnings(self) -> Iterator[str]:
+        """Yield what a user may not expect."""
+        if self._empty:
+            yield (
+                f"{self._empty} of {self._recordings} recordings hold no event; they are samples "
+                "without input"
+            )
+        left_out = 1 - self._inside / self._events
+        if left_out >= _WORTH_SAYING:
+            yield (
+                f"{left_out:.0%} of the events lie outside {self._window} and are left out; the "
+                f"recordings last up to {self._last / 1000:g} ms"
+            )
+
+    @property
+    def _window(self) -> str:
+        steps, bin_us = self._frames.time_steps, self._frames.bin_us
+        return f"time_steps x bin_us = {steps} x {bin_us} us = {steps * bin_us / 1000:g} ms"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -13,7 +13,7 @@ import numpy as np
 
 from tssl.datasets import packed
 from tssl.datasets.dataset import Dataset, Description, Progress
-from tssl.datasets.events import Events, Frames, PackedFrames, framed
+from tssl.datasets.events import Events, Frames, PackedFrames, Tally, framed
 from tssl.datasets.fetch import cache_folder
 from tssl.errors import DataError
 
@@ -26,8 +26,6 @@ _CLASSES = 10
 _PUBLISHED = {"train": 60_000, "test": 10_000}
 _FOLDERS = {"train": "Train", "test": "Test"}
 _FILE = re.compile(r"(?:^|/)((train|test)/([0-9])/([0-9]{1,9})\.bin)$", re.IGNORECASE)
-_WORTH_SAYING = 0.01
-"""Share of the events that may lie behind the last frame without a word."""
 
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz")
 _WANTED = (
@@ -89,6 +87,10 @@ class Nmnist:
     default_frames = Frames(time_steps=30, bin_us=3000)
     """Of the paper: the first 90 of some 310 milliseconds."""
 
+    def bin_us(self, time_steps: int) -> int:
+        """Return how long a frame is, however many there are."""
+        return self.default_frames.bin_us
+
     def describe(self, *, data_dir: Path | None, cache: Path | None) -> Description:
         """Return what the data set is, and how much of it is there."""
         counts, where = _PUBLISHED, "nowhere; it is not downloaded"
@@ -149,55 +151,6 @@ class Nmnist:
             time_steps=frames.time_steps,
             warnings=tuple(f"data set nmnist, {split} split: {text}" for text in tally.warnings()),
         )
-
-
-class _Tally:
-    """Counts the events of recordings, and those that the frames hold."""
-
-    def __init__(self, frames: Frames) -> None:
-        self._frames = frames
-        self._recordings = self._empty = self._events = self._inside = 0
-        self._first, self._last = math.inf, 0
-
-    def add(self, events: Events) -> None:
-        """Count a recording."""
-        times = events.time_us
-        self._recordings += 1
-        self._empty += not len(times)
-        if len(times):
-            self._events += len(times)
-            self._inside += int((times < self._frames.time_steps * self._frames.bin_us).sum())
-            self._first, self._last = min(self._first, times.min()), max(self._last, times.max())
-
-    def check(self) -> None:
-        """Raise DataError when the frames of all recordings are empty."""
-        if not self._events:
-            raise DataError(f"holds no event in any of its {self._recordings} recording(s)")
-        if not self._inside:
-            raise DataError(
-                f"holds no event inside {self._window}; its {self._recordings} recording(s) have "
-                f"theirs from {self._first / 1000:g} to {self._last / 1000:g} ms; raise "
-                "network.time_steps or data.bin_us"
-            )
-
-    def warnings(self) -> Iterator[str]:
-        """Yield what a user may not expect."""
-        if self._empty:
-            yield (
-                f"{self._empty} of {self._recordings} recordings hold no event; they are samples "
-                "without input"
-            )
-        left_out = 1 - self._inside / self._events
-        if left_out >= _WORTH_SAYING:
-            yield (
-                f"{left_out:.0%} of the events lie outside {self._window} and are left out; the "
-                f"recordings last up to {self._last / 1000:g} ms"
-            )
-
-    @property
-    def _window(self) -> str:
-        steps, bin_us = self._frames.time_steps, self._frames.bin_us
-        return f"time_steps x bin_us = {steps} x {bin_us} us = {steps * bin_us / 1000:g} ms"
 
 
 def decode(content: bytes) -> Events:
@@ -311,12 +264,12 @@ def _listed(path: Path) -> Index:
 
 def _packed_frames(
     path: Path, split: str, recordings: tuple[Recording, ...], frames: Frames
-) -> tuple[PackedFrames, _Tally]:
+) -> tuple[PackedFrames, Tally]:
     """Return the frames of recordings, in their order, and how many events they hold."""
     rows = {recording: row for row, recording in enumerate(recordings)}
     shape = (frames.time_steps, *SHAPE)
     bits = np.zeros((len(rows), -(-math.prod(shape) // 8)), np.uint8)
-    where, tally = "", _Tally(frames)
+    where, tally = "", Tally(frames)
     try:
         for file in _files(path):
             if file.split == split and file.recording in rows:
