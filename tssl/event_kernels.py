@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssl.chip import ACTIVATION_SHIFT, DECAY_ONE, STATE_LIMIT
-from tssl.compiling import compiled
+from tssl.machine.compiling import compiled
 
 Array = NDArray[Any]
 

@@ -23,10 +23,10 @@ from tssl.chip import (
     SpikeArray,
     Train,
 )
-from tssl.cores import spread
 from tssl.errors import DataError
 from tssl.events import SynapseRows, active_neurons, rows_of
-from tssl.files import read_json, remove, write_json, written
+from tssl.machine.cores import spread
+from tssl.machine.files import read_json, remove, write_json, written
 
 SCHEMA_VERSION = 1
 _BLOCK_BYTES = 1 << 20

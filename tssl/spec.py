@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from tssl.chip import INPUT
 from tssl.errors import ConfigError
-from tssl.files import read_toml
 from tssl.graph.kinds import KINDS, LayerEntry
+from tssl.machine.files import read_toml
 from tssl.settings import (
     Above0,
     AtLeast0,

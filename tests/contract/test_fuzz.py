@@ -46,10 +46,10 @@ from tssl.datasets import Frames
 from tssl.datasets.cifar10 import read_batch
 from tssl.datasets.idx import IdxFile, read_idx
 from tssl.errors import CheckpointError, DataError, NetFileError, TsslError
-from tssl.files import read_toml
 from tssl.graph import resolve
 from tssl.hw_profiles import check_limits, estimate, load_profile, map_to_cores, profile_names
 from tssl.lava_runtime.engine import Engine
+from tssl.machine.files import read_toml
 from tssl.results import RunResult
 from tssl.spec import load_recipe
 from tssl.trainer.run_directory import RunDirectory

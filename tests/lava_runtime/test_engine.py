@@ -4,9 +4,9 @@ import numpy as np
 
 from tests.lava_runtime.networks import block_net, dense_net
 from tssl.chip import INTEGRATOR, ChipNetwork, CubaNeuron, InputLayer, dense_layer
-from tssl.cores import cores
 from tssl.lava_runtime import engine
 from tssl.lava_runtime.engine import Engine
+from tssl.machine.cores import cores
 
 HALVING = CubaNeuron(current_decay=4096, voltage_decay=2048, threshold=10)
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from tssl.errors import ConfigError
-from tssl.files import read_toml
 from tssl.hw_profiles.profile import Profile
+from tssl.machine.files import read_toml
 
 _FOLDER = Path(__file__).parent
 _PLAIN = {"string_too_short": "must not be empty"}

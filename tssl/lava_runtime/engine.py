@@ -19,9 +19,9 @@ from tssl.chip import (
     Train,
     cuba_run,
 )
-from tssl.cores import cores, in_order, spread
 from tssl.events import Fired, rows_of, run_biases, run_events
 from tssl.lava_runtime.backend import BackendOptions, Progress
+from tssl.machine.cores import cores, in_order, spread
 from tssl.results import Recording
 
 _BLOCK_BYTES = 1 << 20

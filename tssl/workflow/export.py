@@ -20,11 +20,11 @@ from tssl.errors import (
     VerificationError,
 )
 from tssl.exporter import LayerReport, Quantized, quantize
-from tssl.files import printable, write_json, written_together
 from tssl.hw_profiles import Profile, load_profile, map_to_cores
 from tssl.lava_runtime import BackendOptions, Progress, create_backend
 from tssl.lava_runtime.engine import Engine
 from tssl.lava_runtime.plain import SHIMS, loading_lines
+from tssl.machine.files import printable, write_json, written_together
 from tssl.trainer.evaluation import float_accuracy
 from tssl.trainer.quantized import run_quantized
 from tssl.trainer.run_directory import RunDirectory

@@ -6,8 +6,8 @@ from itertools import chain
 
 import pytest
 
-from tssl import cores
-from tssl.cores import in_order, spread
+from tssl.machine import cores
+from tssl.machine.cores import in_order, spread
 
 
 def numbers(part: slice) -> list[int]:

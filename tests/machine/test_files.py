@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tssl import files
 from tssl.errors import CheckpointError, ConfigError, OutputError
+from tssl.machine import files
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -252,7 +252,7 @@ def temporary_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def holder(place: Path) -> "subprocess.Popen[str]":
     """Start a process that has a scratch folder with a file in it, and wait until it has."""
     code = (
-        "import sys, time; from tssl.files import scratch_folder\n"
+        "import sys, time; from tssl.machine.files import scratch_folder\n"
         "with scratch_folder('tssl-lava-') as folder:\n"
         "    (folder / 'file').write_text('x'); print(folder.name, flush=True); time.sleep(600)\n"
     )
