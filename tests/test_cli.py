@@ -24,7 +24,7 @@ from tests.trainer import tiny
 from tssl import datasets, netx
 from tssl.chip import ChipNetwork, CubaNeuron, InputLayer, dense_layer
 from tssl.cli import run_command
-from tssl.spec import load_recipe
+from tssl.recipe import load_recipe
 from tssl.workflow.recipes import shipped_recipes
 
 SMALL = ["--set", 'network.layers=[{"type": "dense", "neurons": 10}]', "--device", "cpu"]

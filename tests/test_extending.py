@@ -22,8 +22,8 @@ from tssl.graph.kinds.kind import Place
 from tssl.hw_profiles import CostOptions, estimate, load_profile, map_to_cores
 from tssl.lava_runtime import BACKENDS, BackendOptions, create_backend
 from tssl.neurons import Lif
+from tssl.recipe import TrainingSpec
 from tssl.results import collect
-from tssl.spec import TrainingSpec
 from tssl.trainer.neuron import Activity, Neurons
 from tssl.trainer.recurrence import RecurrenceRule
 from tssl.trainer.rules import RULES, get_rule

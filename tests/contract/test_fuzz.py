@@ -50,8 +50,8 @@ from tssl.graph import resolve
 from tssl.hw_profiles import check_limits, estimate, load_profile, map_to_cores, profile_names
 from tssl.lava_runtime.engine import Engine
 from tssl.machine.files import read_toml
+from tssl.recipe import load_recipe
 from tssl.results import RunResult
-from tssl.spec import load_recipe
 from tssl.trainer.run_directory import RunDirectory
 from tssl.workflow.inputs import InputChoice, Inputs, load_inputs
 from tssl.workflow.inspect import inspect

@@ -18,7 +18,7 @@ LISTED = [
     for name in [
         "tssl.trainer.rules",
         "tssl.trainer.loss",
-        "tssl.spec",
+        "tssl.recipe",
         "tssl.machine.files",
         *ROOMS,
     ]

@@ -10,7 +10,7 @@ from tests.exporter.networks import conv, dense, pool
 from tssl.errors import ConfigError
 from tssl.graph import KINDS, Graph, resolve
 from tssl.neurons import Lif
-from tssl.spec import NetworkSpec
+from tssl.recipe import NetworkSpec
 
 
 def graph(shape: tuple[int, int, int], *layers: dict[str, Any], **network: Any) -> Graph:

@@ -17,7 +17,7 @@ from tssl.errors import ConfigError
 from tssl.exporter import quantize
 from tssl.lava_runtime.compare import first_difference
 from tssl.lava_runtime.engine import run_chunk
-from tssl.spec import Recipe, recipe_from_tables
+from tssl.recipe import Recipe, recipe_from_tables
 from tssl.trainer.network import SpikingNetwork
 from tssl.trainer.neuron import lif_forward, psp
 from tssl.trainer.quantized import run_quantized

@@ -13,7 +13,7 @@ from tssl.checkpoint import Checkpoint, ChipPlan
 from tssl.chip import IntArray
 from tssl.exporter import quantize
 from tssl.lava_runtime.engine import run_chunk
-from tssl.spec import EncodingSpec
+from tssl.recipe import EncodingSpec
 from tssl.trainer.linear import weighted
 from tssl.trainer.network import Forward, SpikingNetwork
 from tssl.trainer.neuron import Neurons, Pool, psp, sum_pool

@@ -22,7 +22,7 @@ from tssl.exporter.lower import lower
 from tssl.graph import Node
 from tssl.lava_runtime.compare import first_difference
 from tssl.lava_runtime.engine import run_chunk
-from tssl.spec import Recipe, recipe_from_tables
+from tssl.recipe import Recipe, recipe_from_tables
 from tssl.trainer.network import SpikingNetwork
 from tssl.trainer.quantized import run_quantized
 

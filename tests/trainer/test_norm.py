@@ -21,7 +21,7 @@ from tssl.exporter import quantize
 from tssl.exporter.lower import folded
 from tssl.lava_runtime.compare import first_difference
 from tssl.lava_runtime.engine import run_chunk
-from tssl.spec import Recipe, recipe_from_tables
+from tssl.recipe import Recipe, recipe_from_tables
 from tssl.trainer.network import SpikingNetwork
 from tssl.trainer.optimization import make_optimizer
 from tssl.trainer.quantized import run_quantized

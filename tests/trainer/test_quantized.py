@@ -16,8 +16,8 @@ from tssl.exporter import Quantized, quantization, quantize
 from tssl.exporter import lower as lowering
 from tssl.lava_runtime.compare import compare, first_difference
 from tssl.lava_runtime.engine import run_chunk
+from tssl.recipe import EncodingSpec
 from tssl.results import Recording
-from tssl.spec import EncodingSpec
 from tssl.trainer.quantized import fired, run_quantized
 
 CNN = [conv(4, 3), pool(2), conv(5, (2, 3)), pool((2, 1)), dense(12), dense(5)]

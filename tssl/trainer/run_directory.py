@@ -24,7 +24,7 @@ from tssl.checkpoint import (
 )
 from tssl.errors import CheckpointError, ConfigError
 from tssl.machine.files import held, make_directory, remove, write_text, written
-from tssl.spec import Recipe, load_recipe, recipe_from_tables
+from tssl.recipe import Recipe, load_recipe, recipe_from_tables
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 _LOCK = ".lock"

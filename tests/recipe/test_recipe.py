@@ -11,7 +11,7 @@ from tssl.commands.options import settings_of
 from tssl.errors import ConfigError
 from tssl.graph.kinds.conv import ConvEntry
 from tssl.graph.kinds.dense import DenseEntry
-from tssl.spec import load_recipe, recipe_from_tables
+from tssl.recipe import load_recipe, recipe_from_tables
 from tssl.workflow.recipes import shipped_recipes
 
 SHIPPED = shipped_recipes()
