@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from tests.chip.test_layers import Synapses, conv_synapses, dense_synapses
-from tssl import results
 from tssl.chip import (
     INPUT,
     ChipNetwork,
@@ -24,6 +23,7 @@ from tssl.chip import (
 )
 from tssl.errors import DataError
 from tssl.results import OpCounts, Recording, RunResult, collect, count_operations, read_out
+from tssl.results.result import SCHEMA_VERSION
 
 STEPS = 6
 NEURON = CubaNeuron(current_decay=2048, voltage_decay=512, threshold=20)
@@ -320,7 +320,7 @@ def test_a_result_survives_the_disk(parts: Any, tmp_path: Path, labels: np.ndarr
 def test_the_document_is_json_with_a_schema(parts: Any, tmp_path: Path):
     collected(parts).save(tmp_path)
     document = json.loads((tmp_path / "result.json").read_text())
-    assert document["schema_version"] == results.SCHEMA_VERSION
+    assert document["schema_version"] == SCHEMA_VERSION
     assert (document["samples"], document["time_steps"]) == (8, STEPS)
     assert document["layers"] == ["a", "b"]
 
