@@ -772,8 +772,8 @@ def test_verify_failure_is_status_4(
     tssl: Callable[..., Ran], work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A witness that computes another network, as a broken Lava would."""
+    from tssl.engine import run_chunk
     from tssl.lava_runtime import lava_sim
-    from tssl.lava_runtime.engine import run_chunk
 
     def wrong_witness(_: Any, network: Any, train: Any, time_steps: int, __: Any) -> Any:
         recording = run_chunk(network, train, time_steps)

@@ -45,10 +45,10 @@ from tssl.chip import ChipNetwork, CubaNeuron, Encoding
 from tssl.datasets import Frames
 from tssl.datasets.cifar10 import read_batch
 from tssl.datasets.idx import IdxFile, read_idx
+from tssl.engine import Engine
 from tssl.errors import CheckpointError, DataError, NetFileError, TsslError
 from tssl.graph import resolve
 from tssl.hw_profiles import check_limits, estimate, load_profile, map_to_cores, profile_names
-from tssl.lava_runtime.engine import Engine
 from tssl.machine.files import read_toml
 from tssl.recipe import load_recipe
 from tssl.results import RunResult

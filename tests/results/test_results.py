@@ -21,8 +21,9 @@ from tssl.chip import (
     cuba_run,
     dense_layer,
 )
+from tssl.engine import collect, count_operations
 from tssl.errors import DataError
-from tssl.results import OpCounts, Recording, RunResult, collect, count_operations, read_out
+from tssl.results import OpCounts, Recording, RunResult, read_out
 from tssl.results.result import SCHEMA_VERSION
 
 STEPS = 6

@@ -13,10 +13,10 @@ from torch.nn import functional
 from tests.exporter.networks import LIMITS, QUANTUM, checkpoint, conv, dense, pool
 from tests.trainer import tiny
 from tssl.chip import INPUT
+from tssl.engine import run_chunk
 from tssl.errors import ConfigError
 from tssl.exporter import quantize
 from tssl.lava_runtime.compare import first_difference
-from tssl.lava_runtime.engine import run_chunk
 from tssl.recipe import Recipe, recipe_from_tables
 from tssl.trainer.network import SpikingNetwork
 from tssl.trainer.neuron import lif_forward, psp

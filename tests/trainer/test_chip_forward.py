@@ -11,8 +11,8 @@ from torch import Tensor
 from tests.exporter.networks import LIMITS, QUANTUM, checkpoint, conv, dense, pool
 from tssl.checkpoint import Checkpoint, ChipPlan
 from tssl.chip import IntArray
+from tssl.engine import run_chunk
 from tssl.exporter import quantize
-from tssl.lava_runtime.engine import run_chunk
 from tssl.recipe import EncodingSpec
 from tssl.trainer.linear import weighted
 from tssl.trainer.network import Forward, SpikingNetwork

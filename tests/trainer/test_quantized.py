@@ -12,10 +12,10 @@ from tests.exporter.networks import LIMITS, checkpoint, conv, dense, pool
 from tests.layers import reconnected
 from tssl.checkpoint import Checkpoint, input_neuron
 from tssl.chip import ChipNetwork, CubaNeuron, IntArray, Layer, cuba_run
+from tssl.engine import run_chunk
 from tssl.exporter import Quantized, quantization, quantize
 from tssl.exporter import lower as lowering
 from tssl.lava_runtime.compare import compare, first_difference
-from tssl.lava_runtime.engine import run_chunk
 from tssl.recipe import EncodingSpec
 from tssl.results import Recording
 from tssl.trainer.quantized import fired, run_quantized

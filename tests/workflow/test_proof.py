@@ -11,9 +11,9 @@ import pytest
 from tests.trainer import tiny
 from tssl import netx
 from tssl.chip import ChipNetwork, IntArray
+from tssl.engine import run_chunk
 from tssl.errors import BackendUnavailableError
 from tssl.lava_runtime import BackendOptions
-from tssl.lava_runtime.engine import run_chunk
 from tssl.results import Recording
 from tssl.workflow import proof as workflow
 from tssl.workflow.export import ExportOutcome

@@ -12,6 +12,7 @@ from tssl.checkpoint import Checkpoint, ChipPlan
 from tssl.chip import ChipNetwork
 from tssl.costs import LayerMapping
 from tssl.datasets import Dataset
+from tssl.engine import Engine
 from tssl.errors import (
     BackendUnavailableError,
     CheckpointError,
@@ -22,7 +23,6 @@ from tssl.errors import (
 from tssl.exporter import LayerReport, Quantized, quantize
 from tssl.hw_profiles import Profile, load_profile, map_to_cores
 from tssl.lava_runtime import BackendOptions, Progress, create_backend
-from tssl.lava_runtime.engine import Engine
 from tssl.lava_runtime.plain import SHIMS, loading_lines
 from tssl.machine.files import printable, write_json, written_together
 from tssl.trainer.evaluation import float_accuracy

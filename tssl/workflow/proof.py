@@ -7,6 +7,7 @@ from typing import Any
 
 from tssl import netx
 from tssl.chip import ChipNetwork, IntArray
+from tssl.engine import Compiled
 from tssl.lava_runtime import Backend, BackendOptions, Progress, create_backend
 from tssl.lava_runtime.compare import (
     Comparison,
@@ -15,7 +16,6 @@ from tssl.lava_runtime.compare import (
     compare,
     first_difference,
 )
-from tssl.lava_runtime.engine import Compiled
 from tssl.results import Recording
 from tssl.workflow.inputs import InputChoice, Inputs, completed, load_inputs
 

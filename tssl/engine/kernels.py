@@ -1,8 +1,8 @@
 """What spikes do to a layer, spike by spike, in machine code made by numba.
 
 Every kernel works on a few samples in one thread and lets other threads run. Code is compiled
-at the first call and cached. All sums are 32-bit integers; ``tssl.events`` sees to it beforehand
-that they suffice.
+at the first call and cached. All sums are 32-bit integers; ``tssl.engine.events`` sees to it
+beforehand that they suffice.
 """
 
 from typing import Any, NamedTuple

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from tssl.chip import INPUT, BoolArray, ChipNetwork, IntArray, Layer, SpikeArray, Train
+from tssl.engine.events import SynapseRows, active_neurons, rows_of
 from tssl.errors import DataError
-from tssl.events import SynapseRows, active_neurons, rows_of
 from tssl.machine.cores import spread
 from tssl.results.operations import OpCounts
 from tssl.results.recording import Recording, read_out

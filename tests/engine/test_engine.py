@@ -4,8 +4,7 @@ import numpy as np
 
 from tests.lava_runtime.networks import block_net, dense_net
 from tssl.chip import INTEGRATOR, ChipNetwork, CubaNeuron, InputLayer, dense_layer
-from tssl.lava_runtime import engine
-from tssl.lava_runtime.engine import Engine
+from tssl.engine import Engine, engine
 from tssl.machine.cores import cores
 
 HALVING = CubaNeuron(current_decay=4096, voltage_decay=2048, threshold=10)

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tssl import event_kernels
 from tssl.chip import (
     ACTIVATION_SHIFT,
     BIAS_SHIFT,
@@ -23,7 +22,8 @@ from tssl.chip import (
     IntArray,
     Layer,
 )
-from tssl.event_kernels import TOGETHER, Dynamics, Geometry
+from tssl.engine import kernels
+from tssl.engine.kernels import TOGETHER, Dynamics, Geometry
 
 Array = NDArray[Any]
 
@@ -163,10 +163,10 @@ def run_events(neuron: CubaNeuron, synapses: SynapseRows, train: Array, fired: F
     if graded and synapses.is_dense and largest_input <= _LARGEST_FACTOR and _is_full(train):
         sums = np.empty((*train.shape[:2], synapses.weight.shape[1]), np.int32)
         rows = train.astype(np.int16).reshape(-1, train.shape[2])
-        event_kernels.products(rows, synapses.by_neuron, sums.reshape(len(rows), -1))
-        peak = event_kernels.run_sums(sums, synapses.bias, _dynamics(neuron), *fired)
+        kernels.products(rows, synapses.by_neuron, sums.reshape(len(rows), -1))
+        peak = kernels.run_sums(sums, synapses.bias, _dynamics(neuron), *fired)
     else:
-        peak = event_kernels.run_spikes(
+        peak = kernels.run_spikes(
             train, graded, synapses.flat, synapses.shape, synapses.bias, _dynamics(neuron), *fired
         )
     return bool(peak <= _LARGEST_ACTIVATION)
@@ -178,7 +178,7 @@ def run_biases(neuron: CubaNeuron, bias: IntArray, fired: Fired) -> bool:
         return False
     silence = np.zeros((1, 1, bias.shape[1]), np.int32)
     scaled = (bias << BIAS_SHIFT).astype(np.int32)
-    event_kernels.run_sums(silence, scaled, _dynamics(neuron), *fired)
+    kernels.run_sums(silence, scaled, _dynamics(neuron), *fired)
     return True
 
 
@@ -193,7 +193,7 @@ def active_neurons(synapses: SynapseRows, train: Array, fired: Array) -> IntArra
         ``(samples, time, neurons)``.
     """
     active = np.zeros(fired.shape[1], np.int64)
-    event_kernels.count_active(train, synapses.present, synapses.shape, fired, active)
+    kernels.count_active(train, synapses.present, synapses.shape, fired, active)
     return active
 
 

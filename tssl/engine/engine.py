@@ -5,7 +5,7 @@ integers that might leave 32 bits, are left to ``tssl.chip`` itself.
 """
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
@@ -19,8 +19,7 @@ from tssl.chip import (
     Train,
     cuba_run,
 )
-from tssl.events import Fired, rows_of, run_biases, run_events
-from tssl.lava_runtime.backend import BackendOptions, Progress
+from tssl.engine.events import Fired, rows_of, run_biases, run_events
 from tssl.machine.cores import cores, in_order, spread
 from tssl.results import Recording
 
@@ -34,14 +33,18 @@ class Engine:
     name = "engine"
 
     @classmethod
-    def with_options(cls, options: BackendOptions) -> "Engine":
+    def with_options(cls, options: object) -> "Engine":
         """Return the engine; no option concerns it."""
         return cls()
 
     def run(
-        self, network: ChipNetwork, train: IntArray, time_steps: int, progress: Progress
+        self,
+        network: ChipNetwork,
+        train: IntArray,
+        time_steps: int,
+        progress: Callable[[int], None],
     ) -> Iterator[tuple[IntArray, Recording]]:
-        """Yield chunks of samples with everything recorded; see ``Backend.run``."""
+        """Yield chunks of samples with everything recorded; see ``lava_runtime.Backend.run``."""
         samples = train.shape[1]
         size = _block_size(network, time_steps, samples)
         compiled = Compiled(network)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tssl.chip import CubaNeuron, CubaRun, Layer, conv_layer, cuba_run, dense_layer
-from tssl.events import Fired, active_neurons, rows_of, run_biases, run_events
+from tssl.engine.events import Fired, active_neurons, rows_of, run_biases, run_events
 
 STEPS = 5
 NEVER = CubaNeuron(current_decay=0, voltage_decay=0, threshold=131_072)
