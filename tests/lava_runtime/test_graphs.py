@@ -12,9 +12,9 @@ from tssl import netx
 from tssl.chip import ChipNetwork, InputLayer, IntArray, dense_layer, with_relays
 from tssl.engine import run_chunk
 from tssl.errors import UnsupportedLayerError
-from tssl.lava_runtime.compare import first_difference
 from tssl.lava_runtime.lava_sim import LavaSim
 from tssl.lava_runtime.loihi2 import Loihi2
+from tssl.proof.compare import first_difference
 
 pytestmark = pytest.mark.lava
 

@@ -37,8 +37,8 @@ from tssl.errors import (
     OutputError,
 )
 from tssl.lava_runtime import _lava_worker, lava_sim, worker
-from tssl.lava_runtime.compare import SPIKES, compare, first_difference
 from tssl.lava_runtime.lava_sim import LavaSim, check
+from tssl.proof.compare import SPIKES, compare, first_difference
 from tssl.results import Recording
 
 

@@ -15,10 +15,10 @@ from tssl.chip import ChipNetwork, CubaNeuron, IntArray, Layer, cuba_run
 from tssl.engine import run_chunk
 from tssl.exporter import Quantized, quantization, quantize
 from tssl.exporter import lower as lowering
-from tssl.lava_runtime.compare import compare, first_difference
+from tssl.proof.compare import compare, first_difference
+from tssl.proof.quantized import fired, run_quantized
 from tssl.recipe import EncodingSpec
 from tssl.results import Recording
-from tssl.trainer.quantized import fired, run_quantized
 
 CNN = [conv(4, 3), pool(2), conv(5, (2, 3)), pool((2, 1)), dense(12), dense(5)]
 STEPS = 6
@@ -136,7 +136,7 @@ def test_state_that_wraps_and_saturates(rng):
 def test_chunks_cover_all_samples(rng, monkeypatch):
     trained, result, train = exported(rng, CNN, (1, 14, 12))
     whole = witness(trained, result, train)
-    monkeypatch.setattr("tssl.trainer.quantized._CHUNK_BYTES", 1)
+    monkeypatch.setattr("tssl.proof.quantized._CHUNK_BYTES", 1)
     scales = {report.layer.name: report.scale for report in result.reports}
     chunks = list(run_quantized(trained, scales, result.largest_weights, train))
     assert [part.shape[1] for part, _ in chunks] == [1] * 6

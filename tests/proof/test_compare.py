@@ -4,7 +4,7 @@ import pytest
 from tests.lava_runtime.networks import block_net, dense_net
 from tssl.chip import ChipNetwork
 from tssl.errors import VerificationError
-from tssl.lava_runtime.compare import Difference, accumulate, compare, first_difference
+from tssl.proof.compare import Difference, accumulate, compare, first_difference
 from tssl.results import Recording
 
 STEPS, SAMPLES = 5, 3
