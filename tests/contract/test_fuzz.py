@@ -363,8 +363,8 @@ def read_recipe(folder: Path) -> None:
 
 
 def spoil_profile(rng: Rng, folder: Path) -> str:
-    folder_of_profiles = Path(load_profile.__code__.co_filename).parent
-    return spoil_toml(rng, folder, folder_of_profiles / f"{pick(rng, profile_names())}.toml")
+    good = PACKAGE / "hw_profiles" / f"{pick(rng, profile_names())}.toml"
+    return spoil_toml(rng, folder, good)
 
 
 def read_profile(folder: Path) -> None:

@@ -8,7 +8,7 @@ from tests.layers import reconnected
 from tssl.chip import ChipNetwork, InputLayer, conv_layer, dense_layer
 from tssl.errors import CapacityError
 from tssl.hw_profiles import load_profile, map_to_cores
-from tssl.hw_profiles.capacity import relies_on_shared_lists
+from tssl.hw_profiles.mapping.capacity import relies_on_shared_lists
 
 LOIHI2 = load_profile("loihi2")
 

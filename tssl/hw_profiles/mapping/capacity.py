@@ -29,8 +29,8 @@ from tssl.chip import INPUT, ChipNetwork, ConvSynapses, DenseSynapses, IntArray,
 from tssl.costs import LayerMapping, Resource
 from tssl.errors import CapacityError
 from tssl.geometry import Shape
-from tssl.hw_profiles.figure import Figure
-from tssl.hw_profiles.profile import Profile
+from tssl.hw_profiles.profile.figure import Figure
+from tssl.hw_profiles.profile.tables import Profile
 
 _WORD = 64
 _REMEDY: dict[Resource, str] = {

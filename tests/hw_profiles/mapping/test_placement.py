@@ -5,7 +5,14 @@ import pytest
 
 from tests.hw_profiles.networks import counts, dense, pilotnet
 from tssl.hw_profiles import CostOptions, estimate, load_profile, map_to_cores
-from tssl.hw_profiles.placement import Edge, by_rule, cores_of, edges_between, hops, searched
+from tssl.hw_profiles.mapping.placement import (
+    Edge,
+    by_rule,
+    cores_of,
+    edges_between,
+    hops,
+    searched,
+)
 
 LOIHI2 = load_profile("loihi2")
 HALA = load_profile("hala-point")

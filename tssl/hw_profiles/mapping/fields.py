@@ -13,8 +13,8 @@ from tssl.chip import (
     Layer,
 )
 from tssl.errors import RangeError, UnsupportedLayerError
-from tssl.hw_profiles.figure import Figure
-from tssl.hw_profiles.profile import Limits, Profile
+from tssl.hw_profiles.profile.figure import Figure
+from tssl.hw_profiles.profile.tables import Limits, Profile
 
 _INPUT_HINT = "use another chip, or smaller input: 0 and 1 are spikes on every chip"
 _NO_DECAY = 4096  # a current that decays by 4096/4096 is gone after one step

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from tssl.chip import ChipNetwork, with_relays
 from tssl.costs import Assumption, Kind
-from tssl.hw_profiles.capacity import relies_on_shared_lists
-from tssl.hw_profiles.energy import unpaid
-from tssl.hw_profiles.figure import Figure
-from tssl.hw_profiles.profile import Profile
+from tssl.hw_profiles.cost.energy import unpaid
+from tssl.hw_profiles.mapping.capacity import relies_on_shared_lists
+from tssl.hw_profiles.profile.figure import Figure
+from tssl.hw_profiles.profile.tables import Profile
 
 _Sentence = tuple[str, Kind, str]
 _ON_CORES: tuple[_Sentence, ...] = (

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from tssl.errors import ConfigError
-from tssl.hw_profiles.profile import Profile
+from tssl.hw_profiles.profile.tables import Profile
 from tssl.machine.files import read_toml
 
-_FOLDER = Path(__file__).parent
+_FOLDER = Path(__file__).parents[1]
 _PLAIN = {"string_too_short": "must not be empty"}
 """What pydantic says in other words than a reader of TOML would."""
 

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from tssl.chip import INPUT, ChipNetwork, ConvSynapses, IntArray, Layer, Synapses
 from tssl.costs import LayerMapping
 from tssl.geometry import Shape
-from tssl.hw_profiles.capacity import cores_per_chip
-from tssl.hw_profiles.profile import Profile
+from tssl.hw_profiles.mapping.capacity import cores_per_chip
+from tssl.hw_profiles.profile.tables import Profile
 
 FloatArray = NDArray[np.float64]
 _TRIALS = 20000

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tssl.hw_profiles.figure import Figure
-from tssl.hw_profiles.profile import Profile, Time
-from tssl.hw_profiles.work import FloatArray, LayerWork
+from tssl.hw_profiles.cost.work import FloatArray, LayerWork
+from tssl.hw_profiles.profile.figure import Figure
+from tssl.hw_profiles.profile.tables import Profile, Time
 
 
 class Timing(NamedTuple):

@@ -11,7 +11,7 @@ from tests.hw_profiles.networks import counts, dense, distinct
 from tssl.chip import ChipNetwork, CubaNeuron, InputLayer, conv_layer, dense_layer
 from tssl.errors import CapacityError, RangeError, UnsupportedLayerError
 from tssl.hw_profiles import CostOptions, check_limits, estimate, load_profile, map_to_cores
-from tssl.hw_profiles.reference import macs, network_macs
+from tssl.hw_profiles.cost.reference import macs, network_macs
 
 FOLDER = Path(tssl.hw_profiles.__file__).parent
 LEAKY = CubaNeuron(current_decay=4096, voltage_decay=1024, threshold=64)

@@ -18,15 +18,22 @@ from tssl.costs import (
     Quantity,
     weakest,
 )
-from tssl.hw_profiles.assumptions import assumptions
-from tssl.hw_profiles.energy import dynamic_gap, dynamic_terms, io_terms, static_terms
-from tssl.hw_profiles.figure import Figure
-from tssl.hw_profiles.library import load_profile
-from tssl.hw_profiles.profile import Profile
-from tssl.hw_profiles.reference import carries_activations, network_macs, one_pass
-from tssl.hw_profiles.steps import conventional_terms, conventional_timing
-from tssl.hw_profiles.timing import Timing, bounds, core_time, timing_of
-from tssl.hw_profiles.work import FloatArray, LayerWork, Layout, layout_of, with_messages, work_of
+from tssl.hw_profiles.cost.assumptions import assumptions
+from tssl.hw_profiles.cost.energy import dynamic_gap, dynamic_terms, io_terms, static_terms
+from tssl.hw_profiles.cost.reference import carries_activations, network_macs, one_pass
+from tssl.hw_profiles.cost.steps import conventional_terms, conventional_timing
+from tssl.hw_profiles.cost.timing import Timing, bounds, core_time, timing_of
+from tssl.hw_profiles.cost.work import (
+    FloatArray,
+    LayerWork,
+    Layout,
+    layout_of,
+    with_messages,
+    work_of,
+)
+from tssl.hw_profiles.profile.figure import Figure
+from tssl.hw_profiles.profile.library import load_profile
+from tssl.hw_profiles.profile.tables import Profile
 from tssl.results import OpCounts
 
 
@@ -73,7 +80,7 @@ def estimate(
         E_{stat} &= P_{static} \, chips \, T_{occupied} \\
         E_{io} &= P_{io} \, chips \, T_{occupied}
 
-    with the times of :func:`tssl.hw_profiles.timing.timing_of`. :math:`T_{occupied}` is the
+    with the times of :func:`tssl.hw_profiles.cost.timing.timing_of`. :math:`T_{occupied}` is the
     latency of a sample alone on the chip.
 
     Parameters

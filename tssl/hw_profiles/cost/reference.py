@@ -11,8 +11,8 @@ from math import prod
 import numpy as np
 
 from tssl.chip import ChipNetwork, ConvSynapses, Layer, Synapses
-from tssl.hw_profiles.capacity import distinct_inputs, merged_pool
-from tssl.hw_profiles.work import LayerWork
+from tssl.hw_profiles.cost.work import LayerWork
+from tssl.hw_profiles.mapping.capacity import distinct_inputs, merged_pool
 from tssl.results import OpCounts
 
 _PER_UPDATE = 2

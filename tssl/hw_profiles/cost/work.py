@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tssl.chip import INPUT, ChipNetwork
 from tssl.costs import LayerMapping, Traffic
 from tssl.errors import DataError
-from tssl.hw_profiles.placement import (
+from tssl.hw_profiles.mapping.placement import (
     RULE,
     SEARCH,
     Core,
@@ -23,7 +23,7 @@ from tssl.hw_profiles.placement import (
     hops,
     searched,
 )
-from tssl.hw_profiles.profile import Profile
+from tssl.hw_profiles.profile.tables import Profile
 from tssl.results import OpCounts
 
 FloatArray = NDArray[np.float64]

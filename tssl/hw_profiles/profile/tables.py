@@ -6,8 +6,8 @@ from pydantic import Field, PrivateAttr, model_validator
 
 from tssl.chip import ChipLimits
 from tssl.errors import TargetError
-from tssl.hw_profiles import figure as units
-from tssl.hw_profiles.figure import Figure, Section
+from tssl.hw_profiles.profile import figure as units
+from tssl.hw_profiles.profile.figure import Figure, Section
 
 _ONE_LINE = r"^[^\x00-\x1f\x7f]+$"
 

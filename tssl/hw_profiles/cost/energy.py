@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from tssl.costs import EnergyTerm, Gap, Part, Quantity
-from tssl.hw_profiles.figure import Figure
-from tssl.hw_profiles.profile import Energy, Profile
-from tssl.hw_profiles.work import LayerWork, Layout
+from tssl.hw_profiles.cost.work import LayerWork, Layout
+from tssl.hw_profiles.profile.figure import Figure
+from tssl.hw_profiles.profile.tables import Energy, Profile
 
 _TRAVEL = {
     "messages": "message",

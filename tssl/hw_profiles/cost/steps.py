@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from tssl.chip import ChipNetwork
 from tssl.costs import EnergyTerm, Gap
-from tssl.hw_profiles.energy import layer_terms, term
-from tssl.hw_profiles.profile import Profile
-from tssl.hw_profiles.reference import step_by_step
-from tssl.hw_profiles.timing import Timing, bounds
-from tssl.hw_profiles.work import LayerWork
+from tssl.hw_profiles.cost.energy import layer_terms, term
+from tssl.hw_profiles.cost.reference import step_by_step
+from tssl.hw_profiles.cost.timing import Timing, bounds
+from tssl.hw_profiles.cost.work import LayerWork
+from tssl.hw_profiles.profile.tables import Profile
 
 
 def conventional_terms(
