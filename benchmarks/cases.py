@@ -14,8 +14,8 @@ import numpy as np
 
 from tssl import datasets, netx
 from tssl.chip import ChipNetwork, CubaNeuron, InputLayer, IntArray, Layer, conv_layer, dense_layer
+from tssl.engine import Compiled
 from tssl.errors import TsslError
-from tssl.lava_runtime.engine import Compiled
 
 RATE = 0.12
 """Spikes per neuron and step: the trained digits network of the README fires at 15 %."""

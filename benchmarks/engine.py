@@ -21,10 +21,9 @@ from cases import CASES, Case
 from machine import additions_per_second, bytes_per_second
 
 from tssl.chip import IntArray
-from tssl.cores import cores
-from tssl.lava_runtime.engine import Engine
+from tssl.engine import Engine, OperationCounter
 from tssl.lava_runtime.lava_sim import LavaSim
-from tssl.results import OperationCounter
+from tssl.machine.cores import cores
 
 MEMORY_SAMPLES = (1_000, 10_000)
 MEMORY_CASES = ("mlp", "mnist")

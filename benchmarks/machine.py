@@ -7,7 +7,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from tssl.cores import cores
+from tssl.machine.cores import cores
 
 ROW, ROWS = 1024, 8
 STREAM = 64 << 20

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from tssl.graph import Node, resolve
-from tssl.spec import Recipe
+from tssl.recipe import Recipe
 from tssl.trainer.loss import desired_spikes
 
 Shape = tuple[int, ...]

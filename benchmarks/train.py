@@ -29,7 +29,7 @@ from torch import Tensor
 
 from tssl.checkpoint import ChipPlan
 from tssl.geometry import Geometry
-from tssl.spec import Recipe, load_recipe
+from tssl.recipe import Recipe, load_recipe
 from tssl.trainer import linear, recurrence
 from tssl.trainer.linear import weighted
 from tssl.trainer.loss import desired_spikes, loss_of

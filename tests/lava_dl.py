@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tssl.chip import INPUT, ChipNetwork, IntArray, cuba_run
-from tssl.lava_runtime.engine import run_chunk
+from tssl.engine import run_chunk
 from tssl.lava_runtime.plain import WORKER, worker_source
 
 _GIVEN = """

@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 from tssl.checkpoint import FORMAT_VERSION, Checkpoint, load_tensors, save_tensors
 from tssl.chip import Encoding
 from tssl.errors import CheckpointError
-from tssl.spec import Recipe, recipe_from_tables
+from tssl.recipe import Recipe, recipe_from_tables
 
 RECIPE = recipe_from_tables(
     {

@@ -24,7 +24,7 @@ from tests.trainer import tiny
 from tssl import datasets, netx
 from tssl.chip import ChipNetwork, CubaNeuron, InputLayer, dense_layer
 from tssl.cli import run_command
-from tssl.spec import load_recipe
+from tssl.recipe import load_recipe
 from tssl.workflow.recipes import shipped_recipes
 
 SMALL = ["--set", 'network.layers=[{"type": "dense", "neurons": 10}]', "--device", "cpu"]
@@ -772,8 +772,8 @@ def test_verify_failure_is_status_4(
     tssl: Callable[..., Ran], work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A witness that computes another network, as a broken Lava would."""
+    from tssl.engine import run_chunk
     from tssl.lava_runtime import lava_sim
-    from tssl.lava_runtime.engine import run_chunk
 
     def wrong_witness(_: Any, network: Any, train: Any, time_steps: int, __: Any) -> Any:
         recording = run_chunk(network, train, time_steps)

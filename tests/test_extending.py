@@ -17,13 +17,13 @@ from tests.lava_runtime.networks import conv_net, dense_net
 from tests.trainer import test_rules, tiny
 from tssl import datasets
 from tssl.chip import ChipNetwork
+from tssl.engine import collect
 from tssl.errors import DataError
 from tssl.graph.kinds.kind import Place
 from tssl.hw_profiles import CostOptions, estimate, load_profile, map_to_cores
 from tssl.lava_runtime import BACKENDS, BackendOptions, create_backend
 from tssl.neurons import Lif
-from tssl.results import collect
-from tssl.spec import TrainingSpec
+from tssl.recipe import TrainingSpec
 from tssl.trainer.neuron import Activity, Neurons
 from tssl.trainer.recurrence import RecurrenceRule
 from tssl.trainer.rules import RULES, get_rule

@@ -28,8 +28,8 @@ from tssl.chip import (
     conv_layer,
     dense_layer,
 )
+from tssl.engine import run_chunk
 from tssl.errors import NetFileError, OutputError, UnsupportedLayerError
-from tssl.lava_runtime.engine import run_chunk
 from tssl.lava_runtime.lava_sim import LavaSim
 from tssl.netx import hdf5
 

@@ -14,8 +14,8 @@ from tssl.terminal import Output, TrainingBar
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from tssl.proof import Proof
     from tssl.workflow.export import ExportOutcome
-    from tssl.workflow.proof import Proof
     from tssl.workflow.report import Report
     from tssl.workflow.run import RunOutcome
     from tssl.workflow.train import TrainOutcome

@@ -15,9 +15,9 @@ from safetensors.numpy import save
 
 from tssl.chip import DECAY_ONE, CubaNeuron, Encoding
 from tssl.errors import CheckpointError, ConfigError, RangeError
-from tssl.files import pointer_hint, written
 from tssl.graph import Graph, resolve
-from tssl.spec import EncodingSpec, Recipe, recipe_from_tables
+from tssl.machine.files import pointer_hint, written
+from tssl.recipe import EncodingSpec, Recipe, recipe_from_tables
 
 FORMAT_VERSION = 1
 _SEAL = "sha256"

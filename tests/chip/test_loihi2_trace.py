@@ -14,7 +14,7 @@ from tssl.chip import (
     cuba_step,
     dense_layer,
 )
-from tssl.lava_runtime.engine import run_chunk
+from tssl.engine import run_chunk
 
 FOLDER = Path(__file__).parents[1] / "golden" / "loihi2"
 NEURON = CubaNeuron(current_decay=4096, voltage_decay=163, threshold=25)

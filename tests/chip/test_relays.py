@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.graphs import graph_inputs, graph_net, sew_net
 from tests.lava_runtime.networks import MAKERS
 from tssl.chip import ChipNetwork, InputLayer, Layer, depths, storage_problem, with_relays
+from tssl.engine import run_chunk
 from tssl.errors import UnsupportedLayerError
-from tssl.lava_runtime.engine import run_chunk
 
 
 def names(network: ChipNetwork) -> list[str]:

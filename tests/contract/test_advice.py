@@ -12,7 +12,7 @@ import pytest
 import tssl
 from tssl.cli import cli
 from tssl.graph.kinds import KINDS
-from tssl.spec import (
+from tssl.recipe import (
     AugmentationSpec,
     DataSpec,
     EncodingSpec,

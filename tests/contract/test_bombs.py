@@ -30,8 +30,8 @@ from tssl.datasets import Frames
 from tssl.datasets.idx import IdxFile, read_idx
 from tssl.errors import TsslError
 from tssl.hw_profiles import load_profile
+from tssl.recipe import load_recipe
 from tssl.results import RunResult
-from tssl.spec import load_recipe
 
 pytestmark = pytest.mark.slow
 

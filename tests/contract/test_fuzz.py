@@ -45,13 +45,13 @@ from tssl.chip import ChipNetwork, CubaNeuron, Encoding
 from tssl.datasets import Frames
 from tssl.datasets.cifar10 import read_batch
 from tssl.datasets.idx import IdxFile, read_idx
+from tssl.engine import Engine
 from tssl.errors import CheckpointError, DataError, NetFileError, TsslError
-from tssl.files import read_toml
 from tssl.graph import resolve
 from tssl.hw_profiles import check_limits, estimate, load_profile, map_to_cores, profile_names
-from tssl.lava_runtime.engine import Engine
+from tssl.machine.files import read_toml
+from tssl.recipe import load_recipe
 from tssl.results import RunResult
-from tssl.spec import load_recipe
 from tssl.trainer.run_directory import RunDirectory
 from tssl.workflow.inputs import InputChoice, Inputs, load_inputs
 from tssl.workflow.inspect import inspect
@@ -363,8 +363,8 @@ def read_recipe(folder: Path) -> None:
 
 
 def spoil_profile(rng: Rng, folder: Path) -> str:
-    folder_of_profiles = Path(load_profile.__code__.co_filename).parent
-    return spoil_toml(rng, folder, folder_of_profiles / f"{pick(rng, profile_names())}.toml")
+    good = PACKAGE / "hw_profiles" / f"{pick(rng, profile_names())}.toml"
+    return spoil_toml(rng, folder, good)
 
 
 def read_profile(folder: Path) -> None:

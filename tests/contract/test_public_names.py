@@ -15,7 +15,13 @@ ROOMS = [
 ]
 LISTED = [
     name
-    for name in ["tssl.trainer.rules", "tssl.trainer.loss", "tssl.spec", "tssl.files", *ROOMS]
+    for name in [
+        "tssl.trainer.rules",
+        "tssl.trainer.loss",
+        "tssl.recipe",
+        "tssl.machine.files",
+        *ROOMS,
+    ]
     if hasattr(importlib.import_module(name), "__all__")
 ]
 

@@ -8,7 +8,7 @@ import numpy as np
 from tssl.checkpoint import Checkpoint
 from tssl.chip import ChipLimits, Encoding
 from tssl.graph import resolve
-from tssl.spec import recipe_from_tables
+from tssl.recipe import recipe_from_tables
 
 LIMITS = ChipLimits(weight_bits=8, threshold_bits=17, graded_spike_bits=24, max_delay=62)
 QUANTUM = 1 / 16

@@ -12,7 +12,7 @@ from tssl.checkpoint import Checkpoint
 from tssl.chip import Encoding
 from tssl.exporter import quantize
 from tssl.graph import resolve
-from tssl.spec import Recipe, load_recipe, recipe_from_tables
+from tssl.recipe import Recipe, load_recipe, recipe_from_tables
 from tssl.workflow.recipes import shipped_recipes
 
 MIXTURES = {

@@ -11,12 +11,12 @@ from tests.layers import reconnected
 from tssl import netx
 from tssl.checkpoint import Checkpoint
 from tssl.chip import STATE_LIMIT, CubaNeuron
+from tssl.engine import run_chunk
 from tssl.errors import ConfigError, RangeError
 from tssl.exporter import Quantized, quantize
 from tssl.exporter.lower import lower
 from tssl.exporter.ranges import observe
 from tssl.exporter.search import reference_spikes
-from tssl.lava_runtime.engine import run_chunk
 from tssl.trainer.network import SpikingNetwork
 
 

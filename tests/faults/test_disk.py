@@ -1,7 +1,7 @@
 """Disks that are full, too small, or may only be read.
 
-What one writer does when it is refused is in ``tests/test_files.py``; that every command says so
-in one line, in ``tests/test_cli.py``.
+What one writer does when it is refused is in ``tests/machine/test_files.py``; that every command
+says so in one line, in ``tests/test_cli.py``.
 """
 
 import errno

@@ -1,9 +1,9 @@
-"""The two ways to write of ``tssl.files``, each as a command of its own."""
+"""The two ways to write of ``tssl.machine.files``, each as a command of its own."""
 
 from collections.abc import Callable
 from pathlib import Path
 
-from tssl.files import written, written_together
+from tssl.machine.files import written, written_together
 
 LARGE = 5000
 """Bytes; more than a small limit of a file's size."""

@@ -11,7 +11,7 @@ from tssl.errors import ConfigError
 from tssl.graph import KINDS, Graph, resolve
 from tssl.graph.kinds import Block
 from tssl.neurons import Lif
-from tssl.spec import NetworkSpec
+from tssl.recipe import NetworkSpec
 
 
 def graph(shape: tuple[int, int, int], *layers: dict[str, Any], **network: Any) -> Graph:

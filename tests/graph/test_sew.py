@@ -9,7 +9,7 @@ from tests.exporter.networks import conv, dense, pool
 from tests.graph.test_graph import graph
 from tssl.errors import ConfigError
 from tssl.graph import Graph
-from tssl.spec import recipe_from_tables
+from tssl.recipe import recipe_from_tables
 from tssl.trainer.network import SpikingNetwork
 
 SHAPE = (2, 8, 8)

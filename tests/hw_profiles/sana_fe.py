@@ -10,7 +10,7 @@ from typing import NamedTuple
 from tests.hw_profiles.networks import NEURON, counts, dense
 from tssl.chip import ChipNetwork, InputLayer
 from tssl.hw_profiles import Figure, estimate, load_profile, map_to_cores
-from tssl.hw_profiles.placement import by_rule, cores_of
+from tssl.hw_profiles.mapping.placement import by_rule, cores_of
 
 SANA_FE = {
     "energy": {

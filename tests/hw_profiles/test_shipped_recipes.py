@@ -11,7 +11,7 @@ from tssl.errors import CapacityError
 from tssl.exporter import quantize
 from tssl.exporter.lower import lower
 from tssl.hw_profiles import check_limits, load_profile, map_to_cores
-from tssl.spec import load_recipe
+from tssl.recipe import load_recipe
 from tssl.trainer.network import SpikingNetwork
 from tssl.trainer.samples import chip_encoding
 from tssl.workflow.recipes import shipped_recipes

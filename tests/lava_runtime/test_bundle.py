@@ -15,9 +15,9 @@ from tests.lava_runtime.networks import (
     recurrent_net,
 )
 from tssl import netx
+from tssl.engine import run_chunk
 from tssl.errors import ConfigError, OutputError
 from tssl.lava_runtime.bundle import check_folder, write_bundle
-from tssl.lava_runtime.engine import run_chunk
 from tssl.lava_runtime.plain import loading_lines
 
 

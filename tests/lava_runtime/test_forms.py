@@ -8,10 +8,10 @@ import pytest
 from tests.lava_runtime.forms import ALTERS, FAILS, FORMS, LOADS, NETWORK, RUNS, TRAIN, Form, page
 from tests.lava_runtime.test_lava_sim import run_all
 from tssl import netx
+from tssl.engine import run_chunk
 from tssl.errors import BackendError, NetFileError, UnsupportedLayerError
-from tssl.lava_runtime.compare import first_difference
-from tssl.lava_runtime.engine import run_chunk
 from tssl.lava_runtime.lava_sim import LavaSim
+from tssl.proof.compare import first_difference
 
 every_form = pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form.key}: {form.form}")
 

@@ -10,11 +10,11 @@ from tests.lava_runtime.networks import MAKERS, NEURON, weights
 from tests.lava_runtime.test_lava_sim import assert_same, inputs, run_all
 from tssl import netx
 from tssl.chip import ChipNetwork, InputLayer, IntArray, dense_layer, with_relays
+from tssl.engine import run_chunk
 from tssl.errors import UnsupportedLayerError
-from tssl.lava_runtime.compare import first_difference
-from tssl.lava_runtime.engine import run_chunk
 from tssl.lava_runtime.lava_sim import LavaSim
 from tssl.lava_runtime.loihi2 import Loihi2
+from tssl.proof.compare import first_difference
 
 pytestmark = pytest.mark.lava
 

@@ -28,6 +28,7 @@ from tests.lava_runtime.networks import (
 )
 from tssl import netx
 from tssl.chip import ChipNetwork, InputLayer, IntArray, conv_layer, dense_layer
+from tssl.engine import run_chunk
 from tssl.errors import (
     BackendError,
     BackendTimeoutError,
@@ -36,9 +37,8 @@ from tssl.errors import (
     OutputError,
 )
 from tssl.lava_runtime import _lava_worker, lava_sim, worker
-from tssl.lava_runtime.compare import SPIKES, compare, first_difference
-from tssl.lava_runtime.engine import run_chunk
 from tssl.lava_runtime.lava_sim import LavaSim, check
+from tssl.proof.compare import SPIKES, compare, first_difference
 from tssl.results import Recording
 
 

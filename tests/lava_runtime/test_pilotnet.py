@@ -22,8 +22,8 @@ import pytest
 from tests.lava_runtime.networks import lava_file
 from tssl import netx
 from tssl.chip import ChipNetwork, CubaState, IntArray, cuba_step
-from tssl.lava_runtime.engine import run_chunk
-from tssl.results import OpCounts, count_operations
+from tssl.engine import count_operations, run_chunk
+from tssl.results import OpCounts
 
 NAMES = [f"conv-{index}" for index in range(5)] + [f"fc-{index}" for index in range(4)]
 MARK_OF_A_SPIKE = 128

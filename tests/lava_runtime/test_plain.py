@@ -15,7 +15,7 @@ from tests.lava_dl import equal, expected_states, run_code, run_lines
 from tests.lava_runtime.networks import block_net, conv_net, dense_net, recurrent_net
 from tssl import netx
 from tssl.chip import ChipNetwork
-from tssl.lava_runtime.engine import run_chunk
+from tssl.engine import run_chunk
 from tssl.lava_runtime.plain import SHIMS, loading_lines, worker_source
 
 STEPS = 7

@@ -13,14 +13,14 @@ from torch.nn import functional
 from tests.exporter.networks import LIMITS, QUANTUM, checkpoint, conv, dense, pool
 from tests.trainer import tiny
 from tssl.chip import INPUT
+from tssl.engine import run_chunk
 from tssl.errors import ConfigError
 from tssl.exporter import quantize
-from tssl.lava_runtime.compare import first_difference
-from tssl.lava_runtime.engine import run_chunk
-from tssl.spec import Recipe, recipe_from_tables
+from tssl.proof.compare import first_difference
+from tssl.proof.quantized import run_quantized
+from tssl.recipe import Recipe, recipe_from_tables
 from tssl.trainer.network import SpikingNetwork
 from tssl.trainer.neuron import lif_forward, psp
-from tssl.trainer.quantized import run_quantized
 
 SHAPE, STEPS = (2, 8, 8), 6
 

@@ -11,13 +11,13 @@ from torch import Tensor
 from tests.exporter.networks import LIMITS, QUANTUM, checkpoint, conv, dense, pool
 from tssl.checkpoint import Checkpoint, ChipPlan
 from tssl.chip import IntArray
+from tssl.engine import run_chunk
 from tssl.exporter import quantize
-from tssl.lava_runtime.engine import run_chunk
-from tssl.spec import EncodingSpec
+from tssl.proof.quantized import run_quantized
+from tssl.recipe import EncodingSpec
 from tssl.trainer.linear import weighted
 from tssl.trainer.network import Forward, SpikingNetwork
 from tssl.trainer.neuron import Neurons, Pool, psp, sum_pool
-from tssl.trainer.quantized import run_quantized
 from tssl.trainer.recurrence import _adjoint, _spike_slope
 from tssl.trainer.slopes import sigmoid
 

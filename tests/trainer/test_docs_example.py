@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from tssl.spec import TrainingSpec
+from tssl.recipe import TrainingSpec
 from tssl.trainer.neuron import Activity, Neurons, Trace, psp
 from tssl.trainer.rules import get_rule
 

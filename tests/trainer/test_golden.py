@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tssl.spec import recipe_from_tables
+from tssl.recipe import recipe_from_tables
 from tssl.trainer import network as network_module
 from tssl.trainer.linear import tf32
 from tssl.trainer.loss import loss_of

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tssl.spec import Recipe, recipe_from_tables
+from tssl.recipe import Recipe, recipe_from_tables
 from tssl.trainer.network import SpikingNetwork, initial_weight
 from tssl.trainer.neuron import Pool, psp, sum_pool
 

@@ -16,15 +16,15 @@ from tests.trainer import tiny
 from tests.trainer.test_rules import _Heaviside
 from tssl.checkpoint import Checkpoint
 from tssl.chip import INPUT
+from tssl.engine import run_chunk
 from tssl.errors import ConfigError
 from tssl.exporter import quantize
 from tssl.exporter.lower import lower
 from tssl.graph import Node
-from tssl.lava_runtime.compare import first_difference
-from tssl.lava_runtime.engine import run_chunk
-from tssl.spec import Recipe, recipe_from_tables
+from tssl.proof.compare import first_difference
+from tssl.proof.quantized import run_quantized
+from tssl.recipe import Recipe, recipe_from_tables
 from tssl.trainer.network import SpikingNetwork
-from tssl.trainer.quantized import run_quantized
 
 SHAPE, STEPS = (2, 8, 8), 6
 CHAIN = [

@@ -16,15 +16,15 @@ from tests.exporter.networks import LIMITS, QUANTUM, checkpoint, conv, dense, po
 from tests.trainer import tiny
 from tests.trainer.test_neurons import filtered, fire
 from tssl.checkpoint import Checkpoint
+from tssl.engine import run_chunk
 from tssl.errors import ConfigError, TrainingError
 from tssl.exporter import quantize
 from tssl.exporter.lower import folded
-from tssl.lava_runtime.compare import first_difference
-from tssl.lava_runtime.engine import run_chunk
-from tssl.spec import Recipe, recipe_from_tables
+from tssl.proof.compare import first_difference
+from tssl.proof.quantized import run_quantized
+from tssl.recipe import Recipe, recipe_from_tables
 from tssl.trainer.network import SpikingNetwork
 from tssl.trainer.optimization import make_optimizer
-from tssl.trainer.quantized import run_quantized
 from tssl.trainer.wake import wake_silent_layers
 
 SHAPE, STEPS = (2, 8, 8), 6

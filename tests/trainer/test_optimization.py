@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from tssl.spec import TrainingSpec
+from tssl.recipe import TrainingSpec
 from tssl.trainer.optimization import (
     learning_rate,
     make_optimizer,

@@ -13,7 +13,7 @@ import torch
 from tests.trainer import tiny
 from tests.trainer.test_branches import branched_recipe
 from tssl.checkpoint import Checkpoint
-from tssl.spec import Recipe
+from tssl.recipe import Recipe
 from tssl.trainer.parallel import Group, is_first_process
 
 WORKER = """
@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 
 from tests.trainer import tiny
-from tssl.spec import load_recipe
+from tssl.recipe import load_recipe
 
 torch.set_num_threads(1)
 directory = Path(sys.argv[1])

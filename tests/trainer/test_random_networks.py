@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from tests.exporter.networks import LIMITS, QUANTUM, checkpoint
 from tests.trainer.test_neurons import by_hand, doubled
 from tssl.checkpoint import Checkpoint
+from tssl.engine import run_chunk
 from tssl.errors import RangeError
 from tssl.exporter import quantize
 from tssl.geometry import Shape
-from tssl.lava_runtime.compare import first_difference
-from tssl.lava_runtime.engine import run_chunk
+from tssl.proof.compare import first_difference
+from tssl.proof.quantized import run_quantized
 from tssl.trainer.network import SpikingNetwork
-from tssl.trainer.quantized import run_quantized
 
 SHAPE, STEPS = (2, 6, 6), 5
 SPREADS = {

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tssl.errors import ConfigError
-from tssl.spec import TrainingSpec
+from tssl.recipe import TrainingSpec
 from tssl.trainer.neuron import Activity, Neurons, Trace, lif_forward, psp
 from tssl.trainer.rules import RULES, Rule, get_rule
 from tssl.trainer.rules.tsslbp import tssl_bp

@@ -6,7 +6,7 @@ import torch
 
 from tests.trainer import tiny
 from tssl.chip import Encoding
-from tssl.spec import AugmentationSpec
+from tssl.recipe import AugmentationSpec
 from tssl.trainer.samples import Samples, augmented
 
 ENCODING = Encoding(offset=2.0, gain=0.5, quantum=0.25)

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tssl.geometry import Geometry
-from tssl.spec import TrainingSpec
+from tssl.recipe import TrainingSpec
 from tssl.trainer.leak import leaky
 from tssl.trainer.linear import weighted
 from tssl.trainer.neuron import Activity, Neurons

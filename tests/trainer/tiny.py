@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tssl.datasets import Dataset, Description
-from tssl.spec import Recipe, recipe_from_tables
+from tssl.recipe import Recipe, recipe_from_tables
 from tssl.trainer.fit import Fit
 from tssl.trainer.run_directory import EpochMetrics, LayerMetrics, Progress, RunDirectory
 

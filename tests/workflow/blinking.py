@@ -6,7 +6,7 @@ import numpy as np
 
 from tssl.datasets import Dataset, Description, Frames
 from tssl.datasets.events import pack
-from tssl.spec import Recipe, recipe_from_tables
+from tssl.recipe import Recipe, recipe_from_tables
 
 SAMPLES, STEP_US = 40, 500
 

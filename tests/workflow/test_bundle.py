@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.trainer import tiny
+from tssl.engine import run_chunk
 from tssl.errors import ConfigError
-from tssl.lava_runtime.engine import run_chunk
 from tssl.lava_runtime.plain import SHIMS
 from tssl.workflow.bundle import bundle
 from tssl.workflow.export import ExportOutcome

@@ -7,7 +7,7 @@ from tests.trainer import tiny
 from tests.workflow import blinking
 from tssl.datasets import Frames
 from tssl.errors import ConfigError
-from tssl.spec import Recipe, recipe_from_tables
+from tssl.recipe import Recipe, recipe_from_tables
 from tssl.workflow.data import frames_of, load_splits
 
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tssl.errors import OutputError
-from tssl.files import tomllib
 from tssl.lava_runtime import lava_sim
+from tssl.machine.files import tomllib
 from tssl.workflow import doctor
 from tssl.workflow.doctor import Finding, diagnose
 

@@ -137,7 +137,7 @@ def test_missing_lava_is_said_in_the_proof(
     def missing(*_: Any) -> Any:
         raise BackendUnavailableError("no Lava here")
 
-    monkeypatch.setattr(workflow, "lava_stage", missing)
+    monkeypatch.setattr(workflow, "lava_statement", missing)
     options = ExportOptions(proof_samples=2, samples=5)
     outcome = export(trained, "loihi2", tmp_path / "x.net", options, done)
     stage = outcome.proof.stages[1]

@@ -11,8 +11,8 @@ import pytest
 from tests.graphs import sew_net
 from tssl import netx
 from tssl.chip import ChipNetwork
+from tssl.engine import run_chunk
 from tssl.lava_runtime.backend import BackendOptions
-from tssl.lava_runtime.engine import run_chunk
 from tssl.results import RunResult
 from tssl.workflow.bundle import bundle
 from tssl.workflow.inputs import InputChoice

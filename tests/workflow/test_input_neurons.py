@@ -14,13 +14,13 @@ from tests.workflow import blinking
 from tssl import netx
 from tssl.checkpoint import Checkpoint
 from tssl.chip import CubaNeuron
+from tssl.engine import Engine, run_chunk
 from tssl.errors import ConfigError, DataError, RangeError
 from tssl.hw_profiles import load_profile
 from tssl.lava_runtime import BackendOptions
-from tssl.lava_runtime.engine import Engine, run_chunk
 from tssl.lava_runtime.lava_sim import LavaSim
 from tssl.lava_runtime.plain import SHIMS
-from tssl.spec import Recipe, recipe_from_tables
+from tssl.recipe import Recipe, recipe_from_tables
 from tssl.trainer.evaluation import trained_network
 from tssl.trainer.fit import Fit
 from tssl.workflow.export import ExportOptions, ExportOutcome, calibrated, export

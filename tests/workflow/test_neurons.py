@@ -7,7 +7,7 @@ import pytest
 from tests.trainer import tiny
 from tssl import netx
 from tssl.checkpoint import Checkpoint
-from tssl.spec import recipe_from_tables
+from tssl.recipe import recipe_from_tables
 from tssl.workflow.export import ExportOptions, export
 from tssl.workflow.train import Environment, start, train
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.trainer import tiny
 from tssl import netx
-from tssl.spec import Recipe, recipe_from_tables
+from tssl.recipe import Recipe, recipe_from_tables
 from tssl.workflow.export import ExportOptions, ExportOutcome, export
 from tssl.workflow.train import Environment, start, train
 

@@ -12,7 +12,7 @@ from tests.trainer.tiny import Rows
 from tssl import datasets, netx
 from tssl.chip import ChipNetwork, InputLayer, dense_layer
 from tssl.datasets import Dataset, Description
-from tssl.lava_runtime.engine import Engine
+from tssl.engine import Engine
 from tssl.results import RunResult
 from tssl.workflow.export import ExportOutcome
 from tssl.workflow.inputs import InputChoice, load_inputs

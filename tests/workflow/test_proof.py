@@ -11,14 +11,15 @@ import pytest
 from tests.trainer import tiny
 from tssl import netx
 from tssl.chip import ChipNetwork, IntArray
+from tssl.engine import Compiled, run_chunk
 from tssl.errors import BackendUnavailableError
 from tssl.lava_runtime import BackendOptions
-from tssl.lava_runtime.engine import run_chunk
+from tssl.proof import Proof, Statement, compare_chunks
 from tssl.results import Recording
 from tssl.workflow import proof as workflow
 from tssl.workflow.export import ExportOutcome
 from tssl.workflow.inputs import InputChoice, encode
-from tssl.workflow.proof import Proof, Stage, compare_chunks, verify
+from tssl.workflow.proof import verify
 
 
 def altered(recording: Recording, layer: str, *, step: int, sample: int, neuron: int) -> Recording:
@@ -37,7 +38,7 @@ def chunks(network: ChipNetwork, sizes: list[int]) -> tuple[list[tuple[IntArray,
 
 def test_equal_witness(exported: ExportOutcome) -> None:
     parts, steps = chunks(exported.network, [4, 3, 5])
-    stage = compare_chunks(exported.network, "twin", parts, steps)
+    stage = compare_chunks(exported.network, Compiled(exported.network).run, "twin", parts, steps)
     assert stage.verdict == "PASS"
     assert stage.difference is None
     assert stage.samples == 12
@@ -52,7 +53,9 @@ def test_one_spike_fails_the_proof_and_is_named(exported: ExportOutcome) -> None
     parts, steps = chunks(exported.network, [4, 3])
     train, recording = parts[1]
     wrong = altered(recording, "dense1", step=2, sample=1, neuron=7)
-    stage = compare_chunks(exported.network, "liar", [parts[0], (train, wrong)], steps)
+    stage = compare_chunks(
+        exported.network, Compiled(exported.network).run, "liar", [parts[0], (train, wrong)], steps
+    )
     assert stage.verdict == "FAIL"
     assert [row.differences for row in stage.rows] == [1, 0, 0]
     difference = stage.difference
@@ -74,14 +77,14 @@ def test_earliest_difference_is_kept(exported: ExportOutcome) -> None:
         (train, altered(recording, "dense2", step=1, sample=0, neuron=0))
         for train, recording in parts
     ]
-    stage = compare_chunks(exported.network, "liar", wrong, steps)
+    stage = compare_chunks(exported.network, Compiled(exported.network).run, "liar", wrong, steps)
     assert stage.difference is not None
     assert stage.difference.sample == 0
     assert stage.rows[1].differences == 2
 
 
 def test_skipped_stage_neither_passes_nor_fails() -> None:
-    skipped = Stage(witness="Lava", samples=0, time_steps=0, skipped="not installed")
+    skipped = Statement(witness="Lava", samples=0, time_steps=0, skipped="not installed")
     proof = Proof(network="n", digest="d", stages=(skipped,))
     assert skipped.verdict == proof.document()["stages"][0]["verdict"] == "SKIPPED"
     assert proof.problem is None
@@ -163,7 +166,7 @@ def test_silence_proves_nothing(exported: ExportOutcome) -> None:
     network = exported.network
     nothing = np.zeros((1, 3, network.input.neurons), np.int64)
     chunks = [(nothing, run_chunk(network, nothing, 4))]
-    stage = compare_chunks(network, "anyone", chunks, 4)
+    stage = compare_chunks(network, Compiled(network).run, "anyone", chunks, 4)
     assert stage.verdict == "SILENT"
     proof = Proof(network="n", digest="d", stages=(stage,))
     assert proof.verdict == "SILENT"

@@ -8,7 +8,7 @@ import torch
 
 from tssl import datasets
 from tssl.graph import resolve
-from tssl.spec import load_recipe
+from tssl.recipe import load_recipe
 from tssl.trainer.network import SpikingNetwork
 from tssl.workflow.data import frames_of
 from tssl.workflow.recipes import shipped_recipes

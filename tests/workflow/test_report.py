@@ -10,9 +10,9 @@ import tssl.hw_profiles
 from tssl import netx
 from tssl.cli import run_command
 from tssl.costs import CostReport, Refusal
+from tssl.engine import Engine
 from tssl.errors import CapacityError, ConfigError, DataError, RangeError
 from tssl.hw_profiles import CostOptions
-from tssl.lava_runtime.engine import Engine
 from tssl.workflow.export import ExportOutcome
 from tssl.workflow.inputs import InputChoice, load_inputs
 from tssl.workflow.report import joined, proof_table, report, reports, write_page

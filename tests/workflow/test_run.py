@@ -8,8 +8,8 @@ import pytest
 
 from tests.layers import reconnected
 from tssl import netx
+from tssl.engine import Engine
 from tssl.errors import DataError, NetFileError, OutputError
-from tssl.lava_runtime.engine import Engine
 from tssl.results import RunResult
 from tssl.workflow.export import ExportOutcome
 from tssl.workflow.inputs import InputChoice, load_inputs

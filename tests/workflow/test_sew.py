@@ -11,7 +11,7 @@ from tests.workflow.test_parts import OUT, recipe_of
 from tssl import netx
 from tssl.checkpoint import Checkpoint
 from tssl.errors import RangeError
-from tssl.spec import Recipe
+from tssl.recipe import Recipe
 from tssl.workflow.export import ExportOptions, ExportOutcome, export
 from tssl.workflow.train import Environment, start, train
 

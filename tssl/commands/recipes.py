@@ -20,7 +20,7 @@ def recipes(output: Output, name: str | None) -> None:
       tssl recipes
       tssl recipes digits > mine.toml
     """
-    from tssl.spec import load_recipe
+    from tssl.recipe import load_recipe
     from tssl.workflow.recipes import recipe_path, shipped_recipes
 
     if name is not None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tssl.datasets.dataset import Progress
 from tssl.errors import DataError
-from tssl.files import written
+from tssl.machine.files import written
 
 _CHUNK_BYTES = 1 << 16
 _SECONDS = 30

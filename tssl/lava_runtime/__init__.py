@@ -9,7 +9,7 @@ from tssl.lava_runtime.backend import Backend, BackendOptions, Progress
 __all__ = ["BACKENDS", "Backend", "BackendOptions", "Progress", "create_backend"]
 
 BACKENDS = {
-    "engine": "tssl.lava_runtime.engine:Engine",
+    "engine": "tssl.engine.engine:Engine",
     "sim": "tssl.lava_runtime.lava_sim:LavaSim",
     "loihi2": "tssl.lava_runtime.loihi2:Loihi2",
 }

@@ -8,9 +8,9 @@ import numpy as np
 
 from tssl.chip import INPUT, ChipNetwork, IntArray
 from tssl.errors import ConfigError, OutputError
-from tssl.files import make_directory, write_json, write_text
 from tssl.lava_runtime.plain import SHIMS, WORKER, worker_source
 from tssl.lava_runtime.worker import job, period
+from tssl.machine.files import make_directory, write_json, write_text
 from tssl.results import Recording
 from tssl.version import __version__
 

@@ -15,7 +15,6 @@ import numpy as np
 from tssl import netx
 from tssl.chip import INPUT, ChipNetwork, IntArray, with_relays
 from tssl.errors import DataError, UnsupportedLayerError
-from tssl.files import scratch_folder
 from tssl.lava_runtime.backend import BackendOptions, Progress
 from tssl.lava_runtime.worker import (
     SCRATCH,
@@ -27,6 +26,7 @@ from tssl.lava_runtime.worker import (
     startable,
     worker_copy,
 )
+from tssl.machine.files import scratch_folder
 from tssl.results import Recording
 
 _JOB_BYTES = 256 << 20

@@ -19,7 +19,6 @@ import numpy as np
 
 from tssl import netx
 from tssl.chip import INPUT, ChipNetwork, IntArray
-from tssl.cores import cores
 from tssl.errors import (
     BackendError,
     BackendTimeoutError,
@@ -27,9 +26,10 @@ from tssl.errors import (
     OutputError,
     TsslError,
 )
-from tssl.files import scratch_folder
 from tssl.lava_runtime.backend import BackendOptions
 from tssl.lava_runtime.plain import worker_source
+from tssl.machine.cores import cores
+from tssl.machine.files import scratch_folder
 from tssl.results import Recording
 
 SCRATCH = "tssl-lava-"

@@ -21,8 +21,8 @@ from tssl.chip import (
     dense_layer,
 )
 from tssl.errors import NetFileError, RangeError, UnsupportedLayerError
-from tssl.files import pointer_hint, printable
 from tssl.geometry import Shape
+from tssl.machine.files import pointer_hint, printable
 from tssl.netx import hdf5
 from tssl.netx.entries import EntryReader, name_of
 from tssl.netx.graphs import graph_layer

@@ -23,8 +23,8 @@ from tssl.chip import (
     Synapses,
 )
 from tssl.errors import UnsupportedLayerError
-from tssl.files import written
 from tssl.geometry import Geometry, Shape
+from tssl.machine.files import written
 from tssl.netx.rules import (
     ATTRIBUTE,
     CONNECTION,

@@ -10,7 +10,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from tssl.compiling import compiled, compiled_parallel
+from tssl.machine.compiling import compiled, compiled_parallel
 from tssl.trainer.kernels import (
     ONE,
     ZERO,

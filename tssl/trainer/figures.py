@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tssl.chip import IntArray
-from tssl.files import written
+from tssl.machine.files import written
 from tssl.trainer.run_directory import EpochMetrics
 
 

@@ -16,7 +16,7 @@ from tssl.chip import IntArray
 from tssl.datasets import Dataset
 from tssl.errors import ConfigError, DataError, TrainingError
 from tssl.graph import Graph, resolve
-from tssl.spec import Recipe
+from tssl.recipe import Recipe
 from tssl.trainer.chip_forward import plan_problem
 from tssl.trainer.evaluation import Correct, correct, evaluate
 from tssl.trainer.linear import tf32

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tssl.compiling import compiled, compiled_parallel
+from tssl.machine.compiling import compiled, compiled_parallel
 
 __all__ = ["Constants", "Window", "backward", "forward", "plain_window"]
 

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tssl.spec import TrainingSpec
+from tssl.recipe import TrainingSpec
 from tssl.trainer.neuron import psp
 
 __all__ = ["count", "desired_spikes", "kernel", "loss_of", "softmax"]

@@ -14,7 +14,7 @@ from tssl.chip import INPUT
 from tssl.errors import ConfigError
 from tssl.graph import NORM, Graph, Node, resolve
 from tssl.neurons import Lif
-from tssl.spec import Recipe
+from tssl.recipe import Recipe
 from tssl.trainer import norm
 from tssl.trainer.chip_forward import ChipLayer, input_signal, over_time, pooled, run_layer
 from tssl.trainer.filters import filters_of, refiltered

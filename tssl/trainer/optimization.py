@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tssl.spec import TrainingSpec
+from tssl.recipe import TrainingSpec
 
 
 def make_optimizer(network: nn.Module, training: TrainingSpec) -> torch.optim.Optimizer:

@@ -23,8 +23,8 @@ from tssl.checkpoint import (
     save_tensors,
 )
 from tssl.errors import CheckpointError, ConfigError
-from tssl.files import held, make_directory, remove, write_text, written
-from tssl.spec import Recipe, load_recipe, recipe_from_tables
+from tssl.machine.files import held, make_directory, remove, write_text, written
+from tssl.recipe import Recipe, load_recipe, recipe_from_tables
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 _LOCK = ".lock"

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tssl.chip import CubaNeuron, Encoding, IntArray, cuba_run
 from tssl.datasets import Dataset
-from tssl.spec import AugmentationSpec, EncodingSpec
+from tssl.recipe import AugmentationSpec, EncodingSpec
 
 Pixels = NDArray[np.uint8]
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from tssl import netx
 from tssl.chip import with_relays
+from tssl.engine import Compiled
 from tssl.errors import ConfigError
-from tssl.files import unfinished, written_together
 from tssl.lava_runtime import bundle as runtime
-from tssl.lava_runtime.engine import Compiled
 from tssl.lava_runtime.worker import is_binary
+from tssl.machine.files import unfinished, written_together
 from tssl.workflow.inputs import InputChoice, completed, load_inputs
 from tssl.workflow.inspect import lava_dl_lines
 from tssl.workflow.run import content_of

@@ -5,7 +5,7 @@ from pathlib import Path
 from tssl import datasets
 from tssl.datasets import Dataset, Frames
 from tssl.errors import ConfigError
-from tssl.spec import Recipe
+from tssl.recipe import Recipe
 
 
 def load_splits(

@@ -12,6 +12,7 @@ from tssl.checkpoint import Checkpoint, ChipPlan
 from tssl.chip import INPUT, ChipNetwork
 from tssl.costs import LayerMapping
 from tssl.datasets import Dataset
+from tssl.engine import Compiled, Engine
 from tssl.errors import (
     BackendUnavailableError,
     CheckpointError,
@@ -20,18 +21,18 @@ from tssl.errors import (
     VerificationError,
 )
 from tssl.exporter import LayerReport, Quantized, quantize, silent_layers
-from tssl.files import printable, write_json, written_together
 from tssl.hw_profiles import Profile, load_profile, map_to_cores
 from tssl.lava_runtime import BackendOptions, Progress, create_backend
-from tssl.lava_runtime.engine import Engine
 from tssl.lava_runtime.plain import SHIMS, loading_lines
+from tssl.machine.files import printable, write_json, written_together
+from tssl.proof import Proof, Statement, compare_chunks
+from tssl.proof.quantized import run_quantized
 from tssl.trainer.evaluation import float_accuracy
-from tssl.trainer.quantized import run_quantized
 from tssl.trainer.run_directory import RunDirectory
 from tssl.version import __version__
 from tssl.workflow.data import frames_of, load_splits
 from tssl.workflow.inputs import Inputs, encode, encoded
-from tssl.workflow.proof import Proof, Stage, compare_chunks, lava_stage
+from tssl.workflow.proof import lava_statement
 from tssl.workflow.run import run_network
 
 CALIBRATION_SAMPLES = 512
@@ -283,8 +284,9 @@ def _prove(
         text="proof",
     )
     trainer = run_quantized(checkpoint, quantized.scales, quantized.largest_weights, inputs.train)
+    engine = Compiled(network).run
     stages = [
-        compare_chunks(network, "quantized trainer", trainer, inputs.time_steps),
+        compare_chunks(network, engine, "quantized trainer", trainer, inputs.time_steps),
         _lava(network, inputs, options, progress),
     ]
     proof = Proof(network=network.name, digest=network.digest, stages=tuple(stages))
@@ -295,17 +297,17 @@ def _prove(
 
 def _lava(
     network: ChipNetwork, inputs: Inputs, options: ExportOptions, progress: Progress
-) -> Stage:
+) -> Statement:
     """Ask Lava; it may be missing, unless an interpreter that has it was named."""
     try:
         if options.lava:
-            return lava_stage(network, inputs, create_backend("sim", options.backend), progress)
+            return lava_statement(network, inputs, create_backend("sim", options.backend), progress)
         reason = "not asked for"
     except BackendUnavailableError as error:
         if options.backend.python is not None:
             raise
         reason = str(error)
-    return Stage(witness="Lava CPU simulator", samples=0, time_steps=0, skipped=reason)
+    return Statement(witness="Lava CPU simulator", samples=0, time_steps=0, skipped=reason)
 
 
 def _chip_accuracy(network: ChipNetwork, test: Dataset, samples: int) -> float:

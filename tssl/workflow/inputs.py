@@ -15,7 +15,7 @@ from tssl import datasets, netx
 from tssl.chip import ChipNetwork, Encoding, IntArray
 from tssl.datasets import Dataset
 from tssl.errors import ConfigError, DataError
-from tssl.files import pointer_hint, printable
+from tssl.machine.files import pointer_hint, printable
 from tssl.results import InputSource
 
 DEFAULT_STEPS = 16

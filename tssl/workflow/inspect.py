@@ -6,8 +6,8 @@ from typing import Any
 
 from tssl import netx
 from tssl.chip import ChipNetwork, Layer
-from tssl.files import printable
 from tssl.lava_runtime.plain import SHIMS, loading_lines
+from tssl.machine.files import printable
 from tssl.workflow.inputs import InputChoice, completed
 
 

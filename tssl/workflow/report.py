@@ -11,7 +11,6 @@ from tssl import netx
 from tssl.chip import ChipNetwork
 from tssl.costs import CostReport, Refusal
 from tssl.errors import DataError, TargetError
-from tssl.files import write_text
 from tssl.hw_profiles import (
     CostOptions,
     Profile,
@@ -21,6 +20,7 @@ from tssl.hw_profiles import (
     map_to_cores,
     profile_names,
 )
+from tssl.machine.files import write_text
 from tssl.reporting import Sheet, amounts, render_page
 from tssl.results import RunResult
 from tssl.workflow.probe import traces_of

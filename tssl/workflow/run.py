@@ -9,10 +9,11 @@ from typing import Any
 
 from tssl import netx
 from tssl.chip import ChipNetwork
+from tssl.engine import collect
 from tssl.errors import ConfigError, DataError
-from tssl.files import locked, make_directory, written_together
 from tssl.lava_runtime import Backend, BackendOptions, Progress, create_backend
-from tssl.results import RunResult, collect
+from tssl.machine.files import locked, make_directory, written_together
+from tssl.results import RunResult
 from tssl.workflow.inputs import InputChoice, Inputs, completed, load_inputs
 
 NETWORK_FILE = "network.net"

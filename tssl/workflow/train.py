@@ -10,7 +10,7 @@ from tssl.checkpoint import Checkpoint, ChipPlan
 from tssl.datasets import Dataset
 from tssl.errors import BackendUnavailableError, ConfigError, TrainingError
 from tssl.hw_profiles import load_profile
-from tssl.spec import Recipe, load_recipe
+from tssl.recipe import Recipe, load_recipe
 from tssl.trainer.evaluation import confusion
 from tssl.trainer.figures import confusion_matrix, learning_curve, save_figure
 from tssl.trainer.fit import Fit, Watcher, choose_device
@@ -120,7 +120,7 @@ def start(
     recipe
         A shipped name or the path of a TOML file; the origin's own when None.
     settings
-        Changes to the recipe by key, see :func:`tssl.spec.load_recipe`.
+        Changes to the recipe by key, see :func:`tssl.recipe.load_recipe`.
     out
         Folder of the run; ``runs/NAME`` when None, or ``runs/NAME-chip`` for the chip's integers.
     origin
@@ -129,7 +129,7 @@ def start(
     Raises
     ------
     ConfigError, DataError
-        See :func:`tssl.spec.load_recipe` and :func:`tssl.datasets.load`.
+        See :func:`tssl.recipe.load_recipe` and :func:`tssl.datasets.load`.
     """
     loaded = load_recipe(_recipe_file(recipe, origin), settings)
     suffix = "-chip" if loaded.training.forward == "chip" else ""

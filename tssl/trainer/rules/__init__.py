@@ -10,7 +10,7 @@ from typing import Protocol
 from torch import Tensor
 
 from tssl.errors import ConfigError
-from tssl.spec import TrainingSpec
+from tssl.recipe import TrainingSpec
 from tssl.trainer.neuron import Activity, Neurons, Trace
 
 __all__ = ["RULES", "Rule", "get_rule"]

@@ -1,6 +1,6 @@
 """Surrogate gradients: a spike counts as a steep but smooth function of the membrane potential."""
 
-from tssl.spec import TrainingSpec
+from tssl.recipe import TrainingSpec
 from tssl.trainer.neuron import Neurons
 from tssl.trainer.recurrence import Gradient, RecurrenceRule
 from tssl.trainer.rules import Rule

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from tssl.spec import TrainingSpec
+from tssl.recipe import TrainingSpec
 from tssl.trainer.neuron import Activity, Neurons
 from tssl.trainer.recurrence import Gradient, RecurrenceRule
 from tssl.trainer.rules import Rule

@@ -1,0 +1,140 @@
+"""The bit-exact engine: compiled, event-driven, batched over samples, without transport delay.
+
+It computes what ``tssl.chip`` says. Layers with several sources, delays or recurrence, and
+integers that might leave 32 bits, are left to ``tssl.chip`` itself.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+
+import numpy as np
+
+from tssl.chip import (
+    INPUT,
+    ChipNetwork,
+    CubaNeuron,
+    CubaRun,
+    IntArray,
+    Layer,
+    Train,
+    cuba_run,
+)
+from tssl.engine.events import Fired, rows_of, run_biases, run_events
+from tssl.machine.cores import cores, in_order, spread
+from tssl.results import Recording
+
+_BLOCK_BYTES = 1 << 20
+"""Spikes that a thread computes at a time, and that are handed over; the caches hold them."""
+
+
+class Engine:
+    """Runs networks on all cores, a few samples at a time, in bounded memory."""
+
+    name = "engine"
+
+    @classmethod
+    def with_options(cls, options: object) -> "Engine":
+        """Return the engine; no option concerns it."""
+        return cls()
+
+    def run(
+        self,
+        network: ChipNetwork,
+        train: IntArray,
+        time_steps: int,
+        progress: Callable[[int], None],
+    ) -> Iterator[tuple[IntArray, Recording]]:
+        """Yield chunks of samples with everything recorded; see ``lava_runtime.Backend.run``."""
+        samples = train.shape[1]
+        size = _block_size(network, time_steps, samples)
+        compiled = Compiled(network)
+        parts = [train[:, first : first + size] for first in range(0, samples, size)]
+        tasks = (functools.partial(compiled.run_part, part, time_steps) for part in parts)
+        finished = 0
+        for part, recording in zip(parts, in_order(tasks), strict=True):
+            yield part, recording
+            finished += part.shape[1]
+            progress(finished)
+
+
+class Compiled:
+    """A network whose weights lie as spikes reach for them."""
+
+    def __init__(self, network: ChipNetwork) -> None:
+        self._network = network
+        self._rows = {layer.name: rows_of(layer) for layer in network.layers}
+
+    def run(self, train: IntArray, time_steps: int) -> Recording:
+        """Return the spikes of every layer for inputs ``(time or 1, samples, inputs)``."""
+        samples = train.shape[1]
+        size = _block_size(self._network, time_steps, samples)
+        recordings = spread(lambda part: self.run_part(train[:, part], time_steps), samples, size)
+        if not recordings:
+            return self.run_part(train, time_steps)
+        trains = {
+            name: np.concatenate([recording.trains[name] for recording in recordings], axis=1)
+            for name in recordings[0].trains
+        }
+        voltages = [recording.output_voltage for recording in recordings]
+        return Recording(trains, np.concatenate(voltages))
+
+    def run_part(self, train: IntArray, time_steps: int) -> Recording:
+        """Do the same in one thread, for few samples."""
+        network, samples = self._network, train.shape[1]
+        trains: dict[str, Train] = {}
+        if network.input.neuron is None:
+            source = _compact(np.ascontiguousarray(train.transpose(1, 0, 2)))
+        else:
+            block = Fired.room(samples, time_steps, network.input.neurons, state=False)
+            _run_block(network.input.neuron, train[0].astype(np.int64), block)
+            source = trains[INPUT] = block.spikes
+        sources = {INPUT: source}
+        for layer in network.layers:
+            is_output = layer is network.output
+            room = Fired.room(samples, time_steps, layer.neurons, state=is_output)
+            self._run_layer(layer, sources, room)
+            sources[layer.name] = trains[layer.name] = room.spikes
+        spikes = {name: fired.transpose(1, 0, 2) for name, fired in trains.items()}
+        return Recording(spikes, room.voltage.astype(np.int64))
+
+    def _run_layer(self, layer: Layer, sources: Mapping[str, Train], room: Fired) -> None:
+        """Run a layer on the trains of its sources ``(samples, time or 1, inputs)``."""
+        rows = self._rows[layer.name]
+        if rows is None or not run_events(layer.neuron, rows, sources[layer.source], room):
+            trains = {
+                each.source: sources[each.source].transpose(1, 0, 2) for each in layer.arriving
+            }
+            _keep(layer.run(trains, room.spikes.shape[1]), room)
+
+
+def run_chunk(network: ChipNetwork, train: IntArray, time_steps: int) -> Recording:
+    """Return the spikes of every layer for inputs ``(time or 1, samples, inputs)``."""
+    return Compiled(network).run(train, time_steps)
+
+
+def _run_block(neuron: CubaNeuron, bias: IntArray, room: Fired) -> None:
+    """Run the input neurons, driven by their biases ``(samples, neurons)``."""
+    if not run_biases(neuron, bias, room):
+        silence = np.zeros((1, *bias.shape), np.int64)
+        _keep(cuba_run(neuron, silence, bias, room.spikes.shape[1]), room)
+
+
+def _keep(run: CubaRun, room: Fired) -> None:
+    """Put what ``tssl.chip`` computed where the kernels would have put it."""
+    room.spikes[:] = run.spikes.transpose(1, 0, 2)
+    if len(room.voltage):
+        room.voltage[:] = run.state.voltage
+
+
+def _compact(train: Train) -> Train:
+    """Return spikes of zero and one as bytes, and all others not as bytes."""
+    if train.size and train.min() >= 0 and train.max() <= 1:
+        return train.astype(np.uint8)
+    return train.astype(np.int32) if train.dtype == np.uint8 else train
+
+
+def _block_size(network: ChipNetwork, time_steps: int, samples: int) -> int:
+    """Return how many samples a thread takes at a time: few, but worth its while."""
+    neurons = network.input.neurons + network.neurons
+    worth = _BLOCK_BYTES // (time_steps * neurons)
+    return max(1, min(worth, -(-samples // cores())))

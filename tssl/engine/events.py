@@ -1,0 +1,216 @@
+"""Event-driven arithmetic: what spikes do to a layer, and when 32 bits suffice for it.
+
+The integers are those of ``tssl.chip``. Where 32 bits might not hold them, the functions say
+so, and the caller takes the slow, general way.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tssl.chip import (
+    ACTIVATION_SHIFT,
+    BIAS_SHIFT,
+    DECAY_ONE,
+    STATE_LIMIT,
+    THRESHOLD_SHIFT,
+    ConvSynapses,
+    CubaNeuron,
+    IntArray,
+    Layer,
+)
+from tssl.engine import kernels
+from tssl.engine.kernels import TOGETHER, Dynamics, Geometry
+
+Array = NDArray[Any]
+
+_LARGEST_WEIGHT = ((1 << 15) - 1) // TOGETHER  # so that the sum of so many fits 16 bits
+_LARGEST_SUM = (1 << 31) - 1
+_LARGEST_ACTIVATION = STATE_LIMIT >> ACTIVATION_SHIFT  # then one wrap is enough, in 32 bits
+_LARGEST_FACTOR = (1 << 15) - 1
+_FULL = 0.3
+_NEVER_FIRES = STATE_LIMIT >> THRESHOLD_SHIFT
+
+
+class Fired(NamedTuple):
+    """What a layer did, sample by sample."""
+
+    spikes: Array
+    """``(samples, time, neurons)``, uint8, in (C, H, W) order."""
+    current: Array
+    """Synaptic current after the last step, ``(samples, neurons)``."""
+    voltage: Array
+    """Membrane potential after the last step, ``(samples, neurons)``."""
+
+    @staticmethod
+    def room(samples: int, time_steps: int, neurons: int, *, state: bool = True) -> "Fired":
+        """Return room to be filled, for the last state too if asked for."""
+        kept = samples if state else 0
+        return Fired(
+            np.empty((samples, time_steps, neurons), np.uint8),
+            np.empty((kept, neurons), np.int32),
+            np.empty((kept, neurons), np.int32),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SynapseRows:
+    """A layer's weights as rows that spikes reach for: one for each input of an output pixel.
+
+    A dense layer is a convolution over one pixel with as many channels as inputs.
+
+    Parameters
+    ----------
+    weight
+        ``(groups * kernel height * kernel width * inputs of a group, outputs of a group)``.
+    bias
+        Full scale, in (H, W, C) order, ``(H, W * C)``.
+    fits
+        Whether weights and biases are small enough for the kernels.
+    """
+
+    weight: Array
+    shape: Geometry
+    bias: Array
+    fits: bool
+
+    @cached_property
+    def flat(self) -> Array:
+        """The weights, row after row."""
+        return self.weight.reshape(-1)
+
+    @cached_property
+    def present(self) -> Array:
+        """1 for every non-zero weight, row after row."""
+        return (self.flat != 0).astype(np.uint8)
+
+    @cached_property
+    def by_neuron(self) -> Array:
+        """Weights of a dense layer, ``(neurons, inputs)``."""
+        return np.ascontiguousarray(self.weight.T)
+
+    @cached_property
+    def largest_sum(self) -> int:
+        """What no sum over spikes of value 1 can exceed."""
+        return largest(self.weight) * (len(self.weight) // self.shape.groups)
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether every input reaches every neuron."""
+        shape = self.shape
+        return shape.inputs == len(self.weight) and shape.height * shape.width == 1
+
+
+def rows_of(layer: Layer) -> SynapseRows | None:
+    """Return the synapses of a layer, or None for what the kernels do not compute.
+
+    That is a layer of several sources, or one in which spikes can stay (delay, recurrence).
+    """
+    if len(layer.arriving) != 1 or layer.holds_spikes:
+        return None
+    synapses = layer.synapses
+    if not isinstance(synapses, ConvSynapses):
+        shape = Geometry(1, synapses.inputs, layer.neurons, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1)
+        return _rows(synapses.weight.T, shape, layer.bias)
+    of = synapses.geometry
+    kernels = synapses.weight.reshape(of.groups, -1, *synapses.weight.shape[1:])
+    rows = kernels.transpose(0, 3, 4, 2, 1)  # group, height, width, in, out
+    (_, height, width), (_, out_height, out_width) = synapses.map_shape, synapses.output_shape
+    (inputs, outputs) = rows.shape[3:]
+    shape = Geometry(
+        of.groups, inputs, outputs, height, width, out_height, out_width,
+        *of.kernel, *of.stride, *of.padding, *of.dilation,
+    )  # fmt: skip
+    return _rows(rows.reshape(-1, kernels.shape[1]), shape, layer.bias)
+
+
+def _rows(weight: IntArray, shape: Geometry, bias: IntArray) -> SynapseRows:
+    fits = largest(weight) <= _LARGEST_WEIGHT and largest(bias) <= _LARGEST_ACTIVATION
+    maps = bias.reshape(-1, shape.rows, shape.columns).transpose(1, 2, 0)
+    return SynapseRows(
+        weight=np.ascontiguousarray(weight, np.int16 if fits else np.int64),
+        shape=shape,
+        bias=np.ascontiguousarray(maps.reshape(shape.rows, -1) << BIAS_SHIFT, np.int32),
+        fits=fits,
+    )
+
+
+def run_events(neuron: CubaNeuron, synapses: SynapseRows, train: Array, fired: Fired) -> bool:
+    """Run feed-forward neurons from rest; return whether 32 bits sufficed.
+
+    Parameters
+    ----------
+    train
+        ``(samples, time or 1, inputs)``; of length 1 for an input that never changes. A train
+        of bytes must hold zeros and ones only.
+    fired
+        To be filled; worthless when 32 bits did not suffice.
+
+    Notes
+    -----
+    Equal to ``layer.run``. The guard is exact: sums are bounded beforehand, and every
+    activation is looked at while running. Neurons that differ are left to ``layer.run``.
+    """
+    if neuron.sizes:
+        return False
+    graded = train.dtype != np.uint8
+    largest_input = largest(train) if graded else 1
+    if not synapses.fits or synapses.largest_sum * largest_input > _LARGEST_SUM:
+        return False
+    if graded and synapses.is_dense and largest_input <= _LARGEST_FACTOR and _is_full(train):
+        sums = np.empty((*train.shape[:2], synapses.weight.shape[1]), np.int32)
+        rows = train.astype(np.int16).reshape(-1, train.shape[2])
+        kernels.products(rows, synapses.by_neuron, sums.reshape(len(rows), -1))
+        peak = kernels.run_sums(sums, synapses.bias, _dynamics(neuron), *fired)
+    else:
+        peak = kernels.run_spikes(
+            train, graded, synapses.flat, synapses.shape, synapses.bias, _dynamics(neuron), *fired
+        )
+    return bool(peak <= _LARGEST_ACTIVATION)
+
+
+def run_biases(neuron: CubaNeuron, bias: IntArray, fired: Fired) -> bool:
+    """Run neurons without synapses on constant biases ``(samples, neurons)``; likewise."""
+    if neuron.sizes or largest(bias) > _LARGEST_ACTIVATION:
+        return False
+    silence = np.zeros((1, 1, bias.shape[1]), np.int32)
+    scaled = (bias << BIAS_SHIFT).astype(np.int32)
+    kernels.run_sums(silence, scaled, _dynamics(neuron), *fired)
+    return True
+
+
+def active_neurons(synapses: SynapseRows, train: Array, fired: Array) -> IntArray:
+    """Return how many neurons get a spike through a non-zero weight, or fire, ``(time,)``.
+
+    Parameters
+    ----------
+    train
+        ``(samples, time or 1, inputs)``.
+    fired
+        ``(samples, time, neurons)``.
+    """
+    active = np.zeros(fired.shape[1], np.int64)
+    kernels.count_active(train, synapses.present, synapses.shape, fired, active)
+    return active
+
+
+def largest(values: Array) -> int:
+    """Return the largest magnitude."""
+    return max(int(values.max(initial=0)), -int(values.min(initial=0)))
+
+
+def _dynamics(neuron: CubaNeuron) -> Dynamics:
+    current_decay, voltage_decay, threshold = neuron.arrays
+    return Dynamics(
+        np.int32(DECAY_ONE - current_decay),
+        np.int32(DECAY_ONE - voltage_decay),
+        np.int32(np.clip(threshold, -_NEVER_FIRES, _NEVER_FIRES) << THRESHOLD_SHIFT),
+    )
+
+
+def _is_full(train: Array) -> bool:
+    """Return whether so much of a train is non-zero that multiplying all of it is faster."""
+    return bool(np.count_nonzero(train) > _FULL * train.size)

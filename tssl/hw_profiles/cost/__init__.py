@@ -1,0 +1,1 @@
+"""What a network costs on a chip: amounts of work, times the figures of a profile."""

@@ -1,0 +1,352 @@
+"""How many cores a network takes.
+
+The rule is simple and blind to placement: a core holds one layer, never two, unless the
+profile says that all layers share their cores.
+
+- Dense layers: the fewest cores over which the neurons spread evenly so that every resource
+  that the profile limits suffices. Every core listens to all inputs. Inputs with equal
+  weights share an input axon and its synapse list, since a spike message names core and axon:
+  the inputs of a pool that was merged into the weights are equal in groups, in a dense layer
+  as in a convolution. Intel's compiler is not known to do so.
+- Convolutions: kernels are stored once per core. A core holds whole columns of the map, a
+  power of two of them; when the kernels do not fit, output channels are split first.
+- Output axons: one per neuron and core that it sends to, so a layer may spread further because
+  the next one does. Layers are therefore mapped from the last to the first.
+
+Against the tables that Intel's compiler printed for Loihi 2, see docs/validation.md: exact for
+the feature maps of PilotNet and for the MNIST MLP; one core too few for Oxford and 9 instead
+of 12 to 13 for PilotNet's 2560 x 100 layer, whose compiler stops at half-full cores.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from math import ceil, prod
+
+import numpy as np
+
+from tssl.chip import INPUT, ChipNetwork, ConvSynapses, DenseSynapses, IntArray, Layer, Synapses
+from tssl.costs import LayerMapping, Resource
+from tssl.errors import CapacityError
+from tssl.geometry import Shape
+from tssl.hw_profiles.profile.figure import Figure
+from tssl.hw_profiles.profile.tables import Profile
+
+_WORD = 64
+_REMEDY: dict[Resource, str] = {
+    "neurons": "use a smaller feature map",
+    "synaptic memory": "use fewer inputs, a smaller kernel or a convolution instead",
+    "input axons": "use fewer inputs or put a pooling or strided layer before it",
+    "output axons": "make the layer that listens to it smaller",
+    "neuron groups": "use fewer kinds of neurons",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Need:
+    """Over how many cores a layer spreads, and what the fullest of them must hold."""
+
+    cores: int
+    amounts: dict[Resource, int]
+    columns: int = 0
+    channel_groups: int = 1
+
+    def fits(self, limits: dict[Resource, int]) -> bool:
+        return self.fullest(limits)[1] <= 1
+
+    def shares(self, limits: dict[Resource, int]) -> dict[Resource, float]:
+        return {
+            resource: amount / limits[resource]
+            for resource, amount in self.amounts.items()
+            if resource in limits
+        }
+
+    def fullest(self, limits: dict[Resource, int]) -> tuple[Resource, float]:
+        shares = self.shares(limits)
+        if shares.get("neuron groups", 0) <= 1:  # one layer is one group: it says little
+            shares.pop("neuron groups", None)
+        tightest = max(shares, key=lambda resource: shares[resource])
+        return tightest, shares[tightest]
+
+
+def map_to_cores(profile: Profile, network: ChipNetwork) -> list[LayerMapping]:
+    """Return the cores that each layer takes, by the rule at the top of this file.
+
+    Input that arrives as spikes from outside takes no cores; a block of input neurons does.
+    A conventional device has no such cores: nothing is mapped there.
+
+    Raises
+    ------
+    CapacityError
+        When a layer fits no number of cores, or the network needs more cores than there are.
+    """
+    if profile.is_conventional:
+        return []
+    shared = profile.chip.cores == "shared"
+    needs: dict[str, _Need] = {}
+    for layer in reversed(network.layers):
+        needs[layer.name] = _layer_need(profile, layer, _targets(network, layer.name, needs))
+    if network.input.neuron is not None:
+        targets = _targets(network, INPUT, needs)
+        needs[INPUT] = _input_need(profile, network.input.shape, targets)
+    sizes = {INPUT: network.input.neurons} | {each.name: each.neurons for each in network.layers}
+    ordered = [name for name in (INPUT, *(each.name for each in network.layers)) if name in needs]
+    if shared:
+        return _shared(profile, network, {name: needs[name] for name in ordered}, sizes)
+    mappings = [_mapping(profile, name, sizes[name], needs[name]) for name in ordered]
+    _check_chip(profile, network, mappings)
+    return mappings
+
+
+def relies_on_shared_lists(profile: Profile, network: ChipNetwork) -> bool:
+    """Return whether the mapping would differ if every input had a synapse list of its own."""
+    if profile.is_conventional:
+        return False
+    limits = _limits(profile)
+    for layer in network.layers:
+        shared, own = (_layer_need(profile, layer, 0, share=share) for share in (True, False))
+        if (shared.cores, shared.fullest(limits)) != (own.cores, own.fullest(limits)):
+            return True
+    return False
+
+
+def _limits(profile: Profile) -> dict[Resource, int]:
+    """Return the resources that the profile limits; the others are not checked."""
+    figures = profile.figures
+    given: dict[Resource, Figure | None] = {
+        "neurons": figures.neurons_per_core,
+        "synaptic memory": figures.synapse_words_per_core,
+        "input axons": figures.input_axons_per_core,
+        "output axons": figures.output_axons_per_core,
+        "neuron groups": figures.neuron_groups_per_core,
+    }
+    return {name: int(figure.value) for name, figure in given.items() if figure is not None}
+
+
+def _targets(network: ChipNetwork, source: str, needs: dict[str, _Need]) -> int:
+    """Return the most cores to which one neuron of a layer sends."""
+    reached = 0
+    for layer in network.layers:
+        need = needs.get(layer.name)
+        heard = [each.synapses for each in layer.arriving if each.source == source]
+        if need is not None and heard:
+            reached += max(_cores_reached(synapses, need) for synapses in heard)
+    return reached
+
+
+def _cores_reached(synapses: Synapses, need: _Need) -> int:
+    """Return how many of a layer's cores hear one neuron through these synapses."""
+    if not need.columns or synapses.geometry is None:
+        return need.cores
+    # of the output columns that read one input column
+    outputs = ceil(synapses.geometry.span[1] / synapses.geometry.stride[1])
+    side_by_side = min(ceil((outputs - 1) / need.columns) + 1, need.cores // need.channel_groups)
+    return need.channel_groups * side_by_side
+
+
+def _layer_need(profile: Profile, layer: Layer, targets: int, *, share: bool = True) -> _Need:
+    kernels = [each.synapses for each in layer.connections]
+    convolutions = [each for each in kernels if isinstance(each, ConvSynapses)]
+    if len(convolutions) == len(kernels):
+        return _conv_need(profile, layer, convolutions, targets, share=share)
+    figures = profile.figures
+    overhead = figures.synapse_overhead_bits.value if figures.synapse_overhead_bits else 0.0
+    bits = _weight_bits(profile, layer) + overhead
+    longest = max(each.longest_delay for each in kernels)
+    if longest:
+        bits += (int(figures.max_delay.value) if figures.max_delay else longest).bit_length()
+    axons = _distinct_lists(kernels) if share else sum(each.inputs for each in kernels)
+    return _even_split(profile, layer.neurons, (axons, targets), bits)
+
+
+def _weight_bits(profile: Profile, layer: Layer) -> int:
+    """Return the bits of a stored weight: as few as the layer needs, as Intel's compiler does."""
+    if profile.figures.weight_bits is None:
+        return 0
+    return min(layer.weight_bits, int(profile.figures.weight_bits.value))
+
+
+def merged_pool(synapses: ConvSynapses) -> tuple[int, int]:
+    """Return the size of the pool that was merged into a kernel, (1, 1) when there is none.
+
+    Such a kernel repeats each of its weights as often as the pool adds inputs, and its stride is
+    a multiple of the pool.
+    """
+    of = synapses.geometry
+    for size in range(min(of.kernel), 1, -1):
+        if of.dilation != (1, 1) or any(n % size for n in (*of.kernel, *of.stride)):
+            continue
+        small = synapses.weight[:, :, ::size, ::size]
+        repeated = small.repeat(size, axis=2).repeat(size, axis=3)
+        if np.array_equal(repeated, synapses.weight):
+            return size, size
+    return 1, 1
+
+
+def distinct_inputs(synapses: Synapses) -> int:
+    """Return how many inputs differ in what they have stored on the cores of a layer."""
+    return _distinct_lists([synapses])
+
+
+def _distinct_lists(of_connections: Sequence[Synapses]) -> int:
+    return len({
+        blake2b(row.data, digest_size=16).digest()
+        for synapses in of_connections
+        for row in _synapse_lists(synapses)
+    })  # fmt: skip
+
+
+def _synapse_lists(synapses: Synapses) -> IntArray:
+    """Return what each input has stored where every input may reach every neuron, one per row."""
+    if not isinstance(synapses, DenseSynapses):
+        return np.arange(synapses.inputs)[:, None]  # every one of a convolution has its own
+    stored = synapses.weight
+    if synapses.delay is not None:
+        stored = np.vstack([stored, synapses.delay])
+    return np.ascontiguousarray(stored.T)
+
+
+def _even_split(profile: Profile, neurons: int, axons: tuple[int, int], bits: float) -> _Need:
+    """Return the need on the fewest cores that fit, or with one neuron per core.
+
+    Parameters
+    ----------
+    axons
+        Those that arrive, and the cores to which each neuron sends.
+    """
+    limits = _limits(profile)
+    for cores in range(1, neurons + 1):
+        held = ceil(neurons / cores)
+        amounts: dict[Resource, int] = {
+            "neurons": held,
+            "synaptic memory": axons[0] * ceil(held * bits / _WORD),
+            "input axons": axons[0],
+            "output axons": held * axons[1],
+            "neuron groups": 1,
+        }
+        need = _Need(cores=cores, amounts=amounts)
+        if need.fits(limits):
+            break
+    return need
+
+
+def _conv_need(
+    profile: Profile, layer: Layer, kernels: list[ConvSynapses], targets: int, *, share: bool
+) -> _Need:
+    """Return the need with as few groups of output channels as fit, or one channel per core."""
+    channels, height, width = layer.output_shape
+    pools = [merged_pool(each) if share else (1, 1) for each in kernels]
+    taps = sum(each.weight[0].size // prod(pool) for each, pool in zip(kernels, pools, strict=True))
+    limits = _limits(profile)
+    weight_bits = _weight_bits(profile, layer)
+    for groups in range(1, channels + 1):
+        held = ceil(channels / groups)
+        columns = _columns(limits, held * height, width, targets)
+        axons = sum(
+            ceil(_pixels_seen(each, columns) / prod(pool))
+            for each, pool in zip(kernels, pools, strict=True)
+        )
+        amounts: dict[Resource, int] = {
+            "neurons": columns * height * held,
+            "synaptic memory": taps * ceil(held * weight_bits / _WORD),
+            "input axons": axons,
+            "output axons": columns * height * held * targets,
+            "neuron groups": 1,
+        }
+        cores = groups * ceil(width / columns)
+        need = _Need(cores=cores, amounts=amounts, columns=columns, channel_groups=groups)
+        if need.fits(limits):
+            break
+    return need
+
+
+def _columns(limits: dict[Resource, int], column_neurons: int, width: int, targets: int) -> int:
+    """Return the largest power of two of columns that a core holds, at least one."""
+    most = limits["neurons"]
+    if targets and "output axons" in limits:
+        most = min(most, limits["output axons"] // targets)
+    columns = 1
+    while 2 * columns * column_neurons <= most and 2 * columns <= width:
+        columns *= 2
+    return columns
+
+
+def _pixels_seen(synapses: ConvSynapses, columns: int) -> int:
+    """Return how many input positions reach a core; all channels of one share an axon."""
+    (_, height, width), of = synapses.map_shape, synapses.geometry
+    return height * min(width, (columns - 1) * of.stride[1] + of.span[1])
+
+
+def _input_need(profile: Profile, shape: Shape, targets: int) -> _Need:
+    """Return the need of a block of input neurons, which has no synapses."""
+    if len(shape) != 3:
+        return _even_split(profile, prod(shape), (0, targets), bits=0)
+    channels, height, width = shape
+    columns = _columns(_limits(profile), channels * height, width, targets)
+    held = columns * channels * height
+    amounts: dict[Resource, int] = {"neurons": held, "output axons": held * targets}
+    return _Need(cores=ceil(width / columns), amounts=amounts, columns=columns)
+
+
+def _mapping(profile: Profile, layer: str, neurons: int, need: _Need) -> LayerMapping:
+    limits = _limits(profile)
+    tightest, share = need.fullest(limits)
+    if share > 1:
+        raise CapacityError(
+            f"layer {layer}: needs {tightest} for {need.amounts[tightest]} per core even when "
+            f"spread over {need.cores} cores, a core of {profile.chip.title} has "
+            f"{limits[tightest]}; {_REMEDY[tightest]}"
+        )
+    return LayerMapping(
+        layer=layer,
+        neurons=neurons,
+        cores=need.cores,
+        bound_by=tightest,
+        utilisation=share,
+        shares=need.shares(limits),
+        columns=need.columns,
+        channel_groups=need.channel_groups,
+    )
+
+
+def _shared(
+    profile: Profile, network: ChipNetwork, needs: dict[str, _Need], sizes: dict[str, int]
+) -> list[LayerMapping]:
+    """Return the mapping of layers that all lie on the same single core.
+
+    Raises
+    ------
+    CapacityError
+        When together they need more of a resource than the core has.
+    """
+    limits = _limits(profile)
+    for resource, limit in limits.items():
+        if resource == "neuron groups":
+            continue
+        amount = sum(sizes.values()) - sizes[INPUT] if resource == "neurons" else sum(
+            need.amounts.get(resource, 0) for need in needs.values()
+        )  # fmt: skip
+        if amount > limit:
+            raise CapacityError(
+                f"network {network.name}: its layers need {resource} for {amount} together, the "
+                f"one core of {profile.chip.title} has {limit}; {_REMEDY[resource]}"
+            )
+    return [_mapping(profile, name, sizes[name], need) for name, need in needs.items()]
+
+
+def _check_chip(profile: Profile, network: ChipNetwork, mappings: list[LayerMapping]) -> None:
+    cores = sum(mapping.cores for mapping in mappings)
+    limit = profile.chips * cores_per_chip(profile)
+    if cores > limit:
+        largest = max(mappings, key=lambda mapping: mapping.cores)
+        raise CapacityError(
+            f"network {network.name}: needs {cores} cores, {profile.chip.title} has {limit}; "
+            f"layer {largest.layer} alone takes {largest.cores} (bound by {largest.bound_by}): "
+            "make it smaller or take a profile with more chips"
+        )
+
+
+def cores_per_chip(profile: Profile) -> int:
+    """Return the cores of one chip, at least one."""
+    figure = profile.figures.cores_per_chip
+    return int(figure.value) if figure else 1

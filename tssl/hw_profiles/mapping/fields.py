@@ -1,0 +1,188 @@
+"""Whether the numbers and neurons of a network exist on a chip."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tssl.chip import (
+    INPUT,
+    INTEGRATOR,
+    ChipNetwork,
+    CubaNeuron,
+    IntArray,
+    Layer,
+)
+from tssl.errors import RangeError, UnsupportedLayerError
+from tssl.hw_profiles.profile.figure import Figure
+from tssl.hw_profiles.profile.tables import Limits, Profile
+
+_INPUT_HINT = "use another chip, or smaller input: 0 and 1 are spikes on every chip"
+_NO_DECAY = 4096  # a current that decays by 4096/4096 is gone after one step
+_HINT = "if it was trained with tssl, export it for this chip; otherwise use another chip"
+
+
+def check_limits(
+    profile: Profile, network: ChipNetwork, input_range: tuple[int, int] | None
+) -> None:
+    """Refuse a network with a number, neuron or input that the chip has no room for.
+
+    What the profile does not give is not checked; nothing is checked on a conventional device.
+
+    Parameters
+    ----------
+    input_range
+        Smallest and largest integer that enter, or None when that is not known.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        When the chip has no such neuron or no such layer.
+    RangeError
+        When a threshold, weight, delay or graded input spike leaves its field.
+    """
+    if profile.is_conventional:
+        return
+    neuron = next(_neuron_problems(profile, network), None)
+    if neuron is not None:
+        raise UnsupportedLayerError(f"{neuron}; use another chip")
+    graded = next(_input_problem(profile.figures, network, input_range), None)
+    if graded is not None:
+        raise RangeError(f"{graded} on {profile.chip.title}; {_INPUT_HINT}")
+    problem = next(_problems(profile.figures, network), None)
+    if problem is not None:
+        raise RangeError(f"{problem} on {profile.chip.title}; {_HINT}")
+
+
+def _neuron_problems(profile: Profile, network: ChipNetwork) -> Iterator[str]:
+    title, offered = profile.chip.title, profile.chip.neuron
+    if offered == "any":
+        return
+    for name, neuron in _neurons(network):
+        if offered == "stateless":
+            yield f"layer {name}: has neurons with memory, {title} has none"
+        current_decay, voltage_decay = (int(neuron.arrays[0].min()), int(neuron.arrays[1].max()))
+        if offered != "cuba" and current_decay != _NO_DECAY:
+            yield (
+                f"layer {name}: has a synaptic current that decays over time (current_decay "
+                f"{current_decay}), the neurons of {title} have none"
+            )
+        if offered == "non-leaky" and voltage_decay:
+            yield (
+                f"layer {name}: has a leaky membrane potential (voltage_decay "
+                f"{voltage_decay}), {title} integrates without leak"
+            )
+        if profile.chip.reset == "subtract":
+            yield (
+                f"layer {name}: a spike resets its membrane potential to zero, on {title} "
+                "it subtracts the threshold"
+            )
+
+
+def _neurons(network: ChipNetwork) -> Iterator[tuple[str, CubaNeuron]]:
+    """Yield the neurons of all layers and of the input that can fire."""
+    if network.input.neuron is not None:
+        yield INPUT, network.input.neuron
+    for layer in network.layers:
+        if layer.neuron != INTEGRATOR:  # Lava's way to say "never fires"
+            yield layer.name, layer.neuron
+
+
+def _problems(limits: Limits, network: ChipNetwork) -> Iterator[str]:
+    if network.input.neuron is not None:
+        yield from _threshold_problem(limits, INPUT, network.input.neuron)
+    yield from _above(limits.network_inputs, INPUT, "inputs", network.input.neurons)
+    yield from _above(
+        limits.network_outputs, f"layer {network.output.name}", "outputs", network.output.neurons
+    )
+    for layer in network.layers:
+        yield from _threshold_problem(limits, layer.name, layer.neuron)
+        yield from _synapse_problems(limits, layer)
+        yield from _shape_problems(limits, layer)
+
+
+def _above(limit: Figure | None, who: str, what: str, value: int) -> Iterator[str]:
+    if limit is not None and value > limit.value:
+        yield f"{who}: {value} {what}, at most {int(limit.value)} are possible"
+
+
+def _input_problem(
+    limits: Limits, network: ChipNetwork, input_range: tuple[int, int] | None
+) -> Iterator[str]:
+    if limits.graded_spike_bits is None or input_range is None:
+        return
+    if network.input.neuron is not None:  # the data are biases, not spikes
+        return
+    bits = int(limits.graded_spike_bits.value)
+    limit = max(1, (1 << (bits - 1)) - 1 if bits else 0)
+    smallest = -limit if bits else 0
+    low, high = input_range
+    if high > limit:
+        yield f"{INPUT}: spikes carry values up to {high}, at most {limit} is possible"
+    if low < smallest:
+        yield f"{INPUT}: spikes carry values down to {low}, at least {smallest} is possible"
+
+
+def _threshold_problem(limits: Limits, layer: str, neuron: CubaNeuron) -> Iterator[str]:
+    # the integrator is Lava's way to say "never fires"; its threshold is no number of the network
+    if limits.threshold_bits is None or neuron == INTEGRATOR:
+        return
+    largest = (1 << int(limits.threshold_bits.value)) - 1
+    threshold = int(neuron.arrays[2].max())
+    if threshold > largest:
+        yield f"layer {layer}: threshold {threshold}, at most {largest} is possible"
+
+
+def _synapse_problems(limits: Limits, layer: Layer) -> Iterator[str]:
+    for each in layer.connections:
+        what = "recurrent weight" if each.source == layer.name else "weight"
+        yield from _weight_problem(limits, layer.name, what, each.synapses.weight)
+    delay = max(each.synapses.longest_delay for each in layer.connections)
+    yield from _above(limits.max_delay, f"layer {layer.name}", "steps of delay", delay)
+
+
+def _weight_problem(limits: Limits, layer: str, what: str, weight: IntArray) -> Iterator[str]:
+    """With both signs, the sign takes the lowest bit: twice the span, every second number."""
+    if limits.weight_bits is None:
+        return
+    largest_weight = (1 << int(limits.weight_bits.value)) - 2
+    smallest, largest = int(weight.min()), int(weight.max())
+    if smallest < 0 < largest:
+        low, high = -(largest_weight + 2), largest_weight
+    else:
+        low, high = -(largest_weight + 1), largest_weight + 1
+    for value in (smallest, largest):
+        if not low <= value <= high:
+            yield f"layer {layer}: {what} {value}, only {low}..{high} is possible"
+
+
+def _shape_problems(limits: Limits, layer: Layer) -> Iterator[str]:
+    who = f"layer {layer.name}"
+    if limits.fan_in_per_neuron is not None:
+        yield from _above(
+            limits.fan_in_per_neuron, who, "synapses per neuron", int(_per_neuron(layer).max())
+        )
+    if limits.fan_out_per_neuron is not None:
+        fan_out = max(int(each.synapses.fan_out().max()) for each in layer.arriving)
+        yield from _above(limits.fan_out_per_neuron, who, "targets of one input", fan_out)
+    if limits.weight_levels_per_neuron is not None:
+        levels = max(len(set(row[row != 0].tolist())) for row in _rows(layer))
+        yield from _above(
+            limits.weight_levels_per_neuron, who, "different weights at one neuron", levels
+        )
+    for each in layer.connections:
+        if each.synapses.geometry is not None:
+            kernel = max(each.synapses.geometry.kernel)
+            yield from _above(limits.kernel_size, who, "kernel pixels", kernel)
+            yield from _above(limits.map_size, who, "map pixels", max(layer.output_shape[1:]))
+            yield from _above(limits.channels, who, "channels", layer.output_shape[0])
+
+
+def _rows(layer: Layer) -> IntArray:
+    """Return the weights of each neuron, or of each kernel, one per row."""
+    rows = [each.synapses.weight for each in layer.connections]
+    most = max(map(len, rows))  # kernels beside dense rows: each stands for all its neurons
+    return np.hstack([each.reshape(len(each), -1).repeat(most // len(each), 0) for each in rows])
+
+
+def _per_neuron(layer: Layer) -> IntArray:
+    return np.asarray((_rows(layer) != 0).sum(axis=1))

@@ -1,0 +1,1 @@
+"""What tssl needs of the machine: whole files, all cores, compiled code."""

@@ -1,0 +1,20 @@
+"""What a user writes: a recipe (data, encoding, network, training), validated, as TOML."""
+
+from tssl.recipe.data import AugmentationSpec, DataSpec
+from tssl.recipe.encoding import EncodingSpec
+from tssl.recipe.network import LayerSpec, NetworkSpec
+from tssl.recipe.reading import load_recipe, recipe_from_tables
+from tssl.recipe.recipe import Recipe
+from tssl.recipe.training import TrainingSpec
+
+__all__ = [
+    "AugmentationSpec",
+    "DataSpec",
+    "EncodingSpec",
+    "LayerSpec",
+    "NetworkSpec",
+    "Recipe",
+    "TrainingSpec",
+    "load_recipe",
+    "recipe_from_tables",
+]

@@ -1,0 +1,81 @@
+"""One line, with the key and what is allowed, for what is wrong in a recipe."""
+
+import difflib
+
+from pydantic import BaseModel, ValidationError
+
+from tssl.graph.kinds import KINDS
+from tssl.recipe.data import AugmentationSpec, DataSpec
+from tssl.recipe.encoding import EncodingSpec
+from tssl.recipe.network import NetworkSpec
+from tssl.recipe.recipe import Recipe
+from tssl.recipe.training import TrainingSpec
+
+SECTIONS: dict[str, type[BaseModel]] = {
+    "data": DataSpec,
+    "encoding": EncodingSpec,
+    "augmentation": AugmentationSpec,
+    "network": NetworkSpec,
+    "training": TrainingSpec,
+}
+_LAYERS: dict[str, type[BaseModel]] = {name: kind.entry for name, kind in KINDS.items()}
+_SHOWN = 80
+_TABLE, _LIST = "must be a table", "must be a list"
+_PLAIN = {
+    "missing": "a number is missing; one number, or a pair (height, width), is expected",
+    "model_type": _TABLE,
+    "model_attributes_type": _TABLE,
+    "tuple_type": _LIST,
+    "too_short": "at least one layer is needed",
+    "too_long": "a pair (height, width) is expected",
+    "string_pattern_mismatch": "must be letters, digits, '.', '_' and '-', and not begin with "
+    "one of the signs",
+}
+"""What pydantic says of a table or list in Python's words, in those of a TOML file."""
+
+
+def first_problem(error: ValidationError) -> str:
+    """Return the first of pydantic's complaints in a user's words."""
+    problem = error.errors()[0]
+    location = [  # behind the number of a layer, pydantic puts its type
+        part
+        for index, part in enumerate(problem["loc"])
+        if not index or not isinstance(problem["loc"][index - 1], int)
+    ]
+    where = ".".join(str(part + 1 if isinstance(part, int) else part) for part in location)
+    kind, context = problem["type"], problem.get("ctx", {})
+    if kind == "extra_forbidden":
+        return f"unknown key '{where}'{did_you_mean(str(location[-1]), _keys_at(problem['loc']))}"
+    if kind == "union_tag_not_found":
+        return f"key '{where}.type' is missing; it is {' or '.join(_LAYERS)}"
+    if kind == "missing" and not isinstance(location[-1], int):
+        return f"key '{where}' is missing"
+    if kind == "union_tag_invalid":
+        return f"{where}.type: must be {' or '.join(_LAYERS)} (given: {context['tag']!r})"
+    message = _PLAIN.get(kind, problem["msg"]).removeprefix("Value error, ")
+    message = message.replace("Input should", "must")
+    given = problem["input"]
+    shown = f" (given: {short(given)})" if isinstance(given, str | int | float | list) else ""
+    return f"{where}: {message}{shown}" if where else message
+
+
+def short(given: object) -> str:
+    """Return a value as text that fits into a line."""
+    if isinstance(given, int) and given.bit_length() > 4 * _SHOWN:
+        return f"a number of {given.bit_length()} bits"
+    text = repr(given)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _keys_at(location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys known in the table that holds the last part of ``location``."""
+    model: type[BaseModel] = Recipe
+    for part in location[:-1]:
+        model = {**SECTIONS, **_LAYERS}.get(str(part), model)
+    return sorted(field.alias or name for name, field in model.model_fields.items())
+
+
+def did_you_mean(word: str, known: list[str]) -> str:
+    """Return the end of a message about an unknown key: the one that looks like it, or all."""
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean '{close[0]}'?" if close else f"; known keys: {', '.join(known)}"

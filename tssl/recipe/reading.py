@@ -1,0 +1,64 @@
+"""Reading a recipe from a file, with settings that change some of its keys."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tssl.errors import ConfigError
+from tssl.machine.files import read_toml
+from tssl.recipe._problems import SECTIONS, did_you_mean, first_problem, short
+from tssl.recipe.recipe import Recipe
+
+__all__ = ["load_recipe", "recipe_from_tables"]
+
+
+def load_recipe(path: Path, settings: Mapping[str, Any] | None = None) -> Recipe:
+    """Read a recipe file and change some of its keys.
+
+    Parameters
+    ----------
+    settings
+        New values by key; ``section.key``, or the bare key where only one section has it. Of
+        several for one key the last counts.
+
+    Raises
+    ------
+    ConfigError
+        When the file cannot be read, a key is unknown or a value is not allowed.
+    """
+    tables = read_toml(path)
+    for key, value in (settings or {}).items():
+        _set(tables, key, value)
+    shown = ", ".join(short(f"{key}={value}") for key, value in (settings or {}).items())
+    return recipe_from_tables(tables, f"{path} with {shown}" if settings else str(path))
+
+
+def recipe_from_tables(tables: dict[str, Any], origin: str) -> Recipe:
+    """Validate a recipe given as nested dictionaries; ``origin`` names it in errors."""
+    try:
+        return Recipe.model_validate(tables)
+    except ValidationError as error:
+        raise ConfigError(f"{origin}: {first_problem(error)}") from error
+
+
+def _set(tables: dict[str, Any], key: str, value: object) -> None:
+    """Set one ``section.key`` in place; a bare key is looked up in the sections."""
+    path = _full_key(key).split(".")
+    table = tables
+    for name in path[:-1]:
+        table = table.setdefault(name, {})
+        if not isinstance(table, dict):
+            raise ConfigError(f"setting {key!r}: {name} is not a table")
+    table[path[-1]] = value
+
+
+def _full_key(key: str) -> str:
+    if "." in key or key in Recipe.model_fields:
+        return key
+    found = [f"{name}.{key}" for name, model in SECTIONS.items() if key in model.model_fields]
+    if len(found) == 1:
+        return found[0]
+    known = sorted({field for model in SECTIONS.values() for field in model.model_fields})
+    raise ConfigError(f"setting {key!r}: unknown key{did_you_mean(key, known)}")

@@ -1,0 +1,41 @@
+"""What a backend records, and the one read-out of it."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tssl.chip import IntArray, SpikeArray
+
+__all__ = ["Recording", "read_out"]
+
+
+class Recording(NamedTuple):
+    """Everything a backend recorded for some samples, aligned as if nothing were delayed."""
+
+    trains: dict[str, SpikeArray]
+    """By layer name, ``(time, samples, neurons)``; also ``"input"`` for an input block."""
+    output_voltage: IntArray
+    """Membrane potential of the output layer after the last step, ``(samples, outputs)``."""
+
+
+def read_out(output_spikes: SpikeArray, output_voltage: NDArray[np.generic]) -> IntArray:
+    """Return the predicted class of each sample, by the one rule of this project.
+
+    The class with the most output spikes wins; between equals, the one whose spikes came
+    earlier; then the lower index. Where no output of a sample ever fires, the largest
+    membrane potential decides.
+
+    Parameters
+    ----------
+    output_spikes
+        ``(samples, time, outputs)``.
+    output_voltage
+        After the last step, ``(samples, outputs)``.
+    """
+    time_steps = output_spikes.shape[1]
+    counts = output_spikes.sum(axis=1, dtype=np.int64)
+    earliness = np.tensordot(time_steps - np.arange(time_steps), output_spikes, axes=(0, 1))
+    most = counts == counts.max(axis=1, keepdims=True)
+    earliest = np.where(most, earliness.astype(np.int64), -1).argmax(axis=1)
+    return np.where(counts.any(axis=1), earliest, output_voltage.argmax(axis=1))

@@ -1,0 +1,202 @@
+"""One network run on one backend, to a folder and back."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tssl.chip import IntArray, SpikeArray
+from tssl.errors import DataError
+from tssl.machine.files import read_json, remove, write_json, written
+from tssl.results._checks import DAMAGE, check, check_size
+from tssl.results.operations import OpCounts
+
+__all__ = ["InputSource", "RunResult"]
+
+SCHEMA_VERSION = 1
+_ARRAYS = "result.npz"
+_DOCUMENT = "result.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputSource:
+    """Where the input of a run came from, so that it can be run again; all None for random input.
+
+    Parameters
+    ----------
+    data, split
+        Name of the data set, and which part of it.
+    data_dir, file
+        Absolute paths: the folder that the data set was looked for in first, or the ``.npy`` file
+        that was run instead of a data set.
+    """
+
+    data: str | None = None
+    split: str | None = None
+    data_dir: str | None = None
+    file: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RunResult:
+    """One network run on one backend over some samples.
+
+    Parameters
+    ----------
+    backend
+        Name of what ran the network.
+    network, digest
+        Name and SHA-256 of the network.
+    data
+        What was run, in words for people: data set and split, or a file name.
+    input_range
+        Smallest and largest integer that entered; None in results of a tssl that did not say.
+    source
+        The same as ``data``, for programs; None in results of a tssl that did not say.
+    output_spikes
+        ``(samples, time, outputs)``.
+    spike_counts
+        Spikes of each layer and sample, ``(samples, layers)``.
+    predictions
+        ``(samples,)``, see :func:`read_out`.
+    labels
+        ``(samples,)``, or None when unknown.
+    seconds
+        Wall time of the run.
+    """
+
+    backend: str
+    network: str
+    digest: str
+    data: str
+    output_spikes: SpikeArray
+    spike_counts: IntArray
+    predictions: IntArray
+    labels: IntArray | None
+    counts: OpCounts
+    seconds: float
+    input_range: tuple[int, int] | None = None
+    source: InputSource | None = None
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of correct predictions, or None without labels."""
+        if self.labels is None:
+            return None
+        return float(np.mean(self.predictions == self.labels))
+
+    @staticmethod
+    def files(directory: Path) -> tuple[Path, Path]:
+        """Return the paths that :meth:`save` writes."""
+        return directory / _ARRAYS, directory / _DOCUMENT
+
+    def save(self, directory: Path) -> None:
+        """Write ``result.npz`` and, last, ``result.json``: without it there is no result."""
+        arrays: dict[str, Any] = {
+            "output_spikes": self.output_spikes,
+            "spike_counts": self.spike_counts,
+            "predictions": self.predictions,
+        }
+        if self.labels is not None:
+            arrays["labels"] = self.labels
+        for name, value in asdict(self.counts).items():
+            if isinstance(value, np.ndarray):
+                arrays[f"counts.{name}"] = value
+        remove(directory / _DOCUMENT)
+        with written(directory / _ARRAYS) as path, path.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+        write_json(directory / _DOCUMENT, self.document())
+
+    def document(self) -> dict[str, Any]:
+        """Return the result without its arrays, as JSON data."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "backend": self.backend,
+            "network": self.network,
+            "digest": self.digest,
+            "data": self.data,
+            "source": None if self.source is None else asdict(self.source),
+            "input_range": None if self.input_range is None else list(self.input_range),
+            "samples": self.counts.samples,
+            "time_steps": self.counts.time_steps,
+            "layers": list(self.counts.layers),
+            "accuracy": self.accuracy,
+            "seconds": self.seconds,
+        }
+
+    @staticmethod
+    def load(directory: Path) -> "RunResult":
+        """Read what :meth:`save` wrote.
+
+        Raises
+        ------
+        DataError
+            When a file is missing, damaged or of another schema.
+        """
+        if directory.is_dir() and not (directory / _DOCUMENT).exists():
+            raise DataError(
+                f"{directory}: holds no {_DOCUMENT}; give a folder that `tssl run` wrote"
+            )
+        document = read_json(directory / _DOCUMENT, DataError)
+        version = document.get("schema_version")
+        if version != SCHEMA_VERSION:
+            shown = " ".join(str(version).split())
+            raise DataError(
+                f"{directory / _DOCUMENT}: schema_version = {shown:.40}; "
+                f"this tssl reads {SCHEMA_VERSION}; run the network again"
+            )
+        path = directory / _ARRAYS
+        try:
+            # opened here: numpy leaves a damaged archive open
+            with path.open("rb") as opened:
+                check_size(opened)
+                with np.load(opened, allow_pickle=False) as file:
+                    arrays = dict(file)
+            return _from_files(document, arrays)
+        except DAMAGE as error:
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise DataError(
+                f"{path}: cannot be read as a run result: {reason} (by {_DOCUMENT} beside it)"
+            ) from error
+
+
+def _from_files(document: dict[str, Any], arrays: dict[str, Any]) -> RunResult:
+    """Return the result in a document and arrays; any misfit is an error of ``DAMAGE``."""
+    counts = {name[7:]: value for name, value in arrays.items() if name.startswith("counts.")}
+    result = RunResult(
+        backend=document["backend"],
+        network=document["network"],
+        digest=document["digest"],
+        data=document["data"],
+        output_spikes=arrays["output_spikes"],
+        spike_counts=arrays["spike_counts"],
+        predictions=arrays["predictions"],
+        labels=arrays.get("labels"),
+        counts=OpCounts(samples=document["samples"], layers=tuple(document["layers"]), **counts),
+        seconds=float(document["seconds"]),
+        input_range=_range(document.get("input_range")),
+        source=_source(document.get("source")),
+    )
+    check(result)
+    return result
+
+
+def _range(stored: Any) -> tuple[int, int] | None:  # noqa: ANN401 - JSON
+    match stored:
+        case None:
+            return None
+        case [int(low), int(high)] if low <= high:
+            return low, high
+    raise ValueError(f"input_range = {stored!r:.40}")
+
+
+def _source(stored: Any) -> InputSource | None:  # noqa: ANN401 - JSON
+    if stored is None:
+        return None
+    source = InputSource(**stored)
+    for name, value in vars(source).items():
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"source: {name} is no text")
+        (value or "").encode()  # half a character cannot be printed
+    return source
