@@ -1,7 +1,7 @@
 """Shapes of layers, and windows that slide over an image."""
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 __all__ = ["Geometry", "Pair", "Shape"]
 
@@ -22,6 +22,9 @@ class Geometry:
     groups
         Groups of channels that do not see each other.
     """
+
+    shares_weights: ClassVar[bool] = True
+    """Whether all windows have the same weights, as those of a convolution."""
 
     kernel: Pair
     stride: Pair = (1, 1)

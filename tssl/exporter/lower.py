@@ -15,7 +15,8 @@ from tssl.checkpoint import Checkpoint
 from tssl.chip import INPUT, ConvSynapses, DenseSynapses, IntArray, Synapses
 from tssl.errors import UnsupportedLayerError
 from tssl.geometry import Geometry, Pair, Shape
-from tssl.graph import NORM, NORM_EPSILON, Gate, Graph, Node
+from tssl.graph import KINDS, NORM, NORM_EPSILON, Gate, Graph, Node
+from tssl.graph.kinds import Kind
 from tssl.neurons import Lif
 
 Floats = NDArray[np.float64]
@@ -139,14 +140,17 @@ def _stage(graph: Graph, node: Node, neuron: Lif, weights: Mapping[str, NDArray[
         arrays = folded(arrays)
     if "leak" in arrays:
         arrays, neuron = _with_leak(arrays, neuron)
+    weight, geometry = arrays["weight"], node.geometry
+    kind = KINDS[node.kind]
+    if isinstance(kind, Kind) and kind.unfolded is not None:
+        weight, geometry = kind.unfolded(node, weight), None
+        if "bias" in arrays:  # of maps, which the chip does not know here
+            arrays["bias"] = np.repeat(arrays["bias"], node.outputs // len(arrays["bias"]))
     connections = []
     for source in node.sources:
         for origin, pool in _ways(graph, source):
             arrival = Arrival(
-                source=origin,
-                input_shape=node.input_shape,
-                weight=arrays["weight"],
-                geometry=node.geometry,
+                source=origin, input_shape=node.input_shape, weight=weight, geometry=geometry
             )
             connections.append(arrival if pool is None else merge_pool(pool, arrival, node.name))
     if "recurrent" in arrays:
@@ -198,9 +202,10 @@ def folded(arrays: dict[str, Floats]) -> dict[str, Floats]:
     scale, shift, mean, variance = (arrays[role] for role in NORM)
     factor = scale / np.sqrt(variance + NORM_EPSILON)
     weight = arrays["weight"]
+    each = np.repeat(factor, len(weight) // len(factor))  # maps may have weights at every position
     return {
         **{role: array for role, array in arrays.items() if role not in NORM},
-        "weight": weight * factor.reshape(-1, *[1] * (weight.ndim - 1)),
+        "weight": weight * each.reshape(-1, *[1] * (weight.ndim - 1)),
         "bias": shift - mean * factor,
     }
 

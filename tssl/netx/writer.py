@@ -109,7 +109,11 @@ def kind_of(layer: Layer) -> str:
 
 def is_graph(network: ChipNetwork) -> bool:
     """Return whether a network is more than a chain of layers that netx has words for."""
-    return not network.is_chain or any(_kinds(layer) not in _KINDS for layer in network.layers)
+    if not network.is_chain or any(_kinds(layer) not in _KINDS for layer in network.layers):
+        return True
+    sent = [network.input.shape, *(layer.output_shape for layer in network.layers)]
+    read = [layer.synapses.input_shape for layer in network.layers]
+    return any(len(shape) > 1 and shape != found for shape, found in zip(read, sent, strict=False))
 
 
 def _kinds(layer: Layer) -> tuple[type[Synapses], ...]:
@@ -129,10 +133,6 @@ def _write_chain(entries: h5py.Group, network: ChipNetwork) -> None:
         wanted = layer.synapses.input_shape
         if len(wanted) == 1 and len(shape) > 1:
             _next_entry(entries, "flatten")
-        elif len(wanted) > 1 and wanted != shape:
-            raise UnsupportedLayerError(
-                f"layer {layer.name}: reads {shape} as {wanted}, which a .net file cannot say"
-            )
         _write_layer(entries, layer)
         shape = layer.output_shape
 

@@ -50,7 +50,8 @@ class _Layer(NamedTuple):
         scaled = self.weight.astype(np.float64) * arriving.gain * arriving.unit
         weight = _on_grid(scaled, *self.factors)
         sums = _weighted(arriving.counts, weight, self.node.geometry)
-        return sums if self.node.geometry is None else _in_24_bits(sums)
+        geometry = self.node.geometry
+        return _in_24_bits(sums) if geometry and geometry.shares_weights else sums
 
 
 class _Sent(NamedTuple):
@@ -144,7 +145,9 @@ def _without_norm(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     scale, shift, mean, variance = (arrays[role].astype(np.float64) for role in NORM)
     deviation = (variance + NORM_EPSILON) ** 0.5
     slope = scale / deviation
-    weight = np.moveaxis(np.moveaxis(arrays["weight"].astype(np.float64), 0, -1) * slope, -1, 0)
+    given = arrays["weight"].astype(np.float64)
+    each = slope.repeat(len(given) // len(slope))  # a map may have weights at every position
+    weight = np.moveaxis(np.moveaxis(given, 0, -1) * each, -1, 0)
     return {**arrays, "weight": weight, "bias": shift - mean * slope}
 
 
@@ -194,20 +197,27 @@ def _run(checkpoint: Checkpoint, layers: Mapping[str, _Layer], train: IntArray) 
 
 def _weighted(signal: Tensor, weight: Tensor, geometry: Geometry | None) -> Tensor:
     """Weight spikes, or sums of spikes, ``(time, batch, ...)``."""
-    folded = signal.flatten(0, 1)
-    if geometry is None:
-        result = F.linear(folded.flatten(1), weight)
-    else:
-        result = F.conv2d(
-            folded,
-            weight,
-            None,
-            geometry.stride,
-            geometry.padding,
-            geometry.dilation,
-            geometry.groups,
-        )
+    result = _MAPS[type(geometry)](signal.flatten(0, 1), weight, geometry)
     return result.unflatten(0, signal.shape[:2])
+
+
+def _convolution(images: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+    return F.conv2d(
+        images,
+        weight,
+        None,
+        geometry.stride,
+        geometry.padding,
+        geometry.dilation,
+        geometry.groups,
+    )
+
+
+_MAPS: dict[type[Any], Callable[[Tensor, Tensor, Any], Tensor]] = {
+    type(None): lambda rows, weight, _: F.linear(rows.flatten(1), weight),
+    Geometry: _convolution,
+}
+"""By the type of the geometry; shares no code with the trainer's."""
 
 
 def _any(node: Node, ways: list[Tensor]) -> Tensor:

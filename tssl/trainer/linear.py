@@ -1,6 +1,6 @@
 """Weighted sums of all time steps in one call, by the fastest of PyTorch's kernels."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
@@ -30,7 +30,7 @@ def weighted(
     Parameters
     ----------
     geometry
-        Of a convolution; None for dense weights.
+        Windows, of a type in ``MAPS``; None for dense weights.
     factors
         To what both factors, and those of the backward pass, are rounded before, and each sum
         after a product; None for not at all. The result has the signal's own type.
@@ -38,19 +38,7 @@ def weighted(
     folded = signal.flatten(0, 1)
     if factors is not None:
         folded, weight = folded.to(factors), weight.to(factors)
-    if geometry is None:
-        result = _dense(folded.flatten(1), weight)
-    else:
-        folded = folded.contiguous(memory_format=torch.channels_last)
-        result = F.conv2d(
-            folded,
-            weight,
-            None,
-            geometry.stride,
-            geometry.padding,
-            geometry.dilation,
-            geometry.groups,
-        )
+    result = MAPS[type(geometry)](folded, weight, geometry)
     return result.to(signal.dtype).unflatten(0, signal.shape[:2])
 
 
@@ -72,11 +60,31 @@ def tf32(allowed: bool) -> Iterator[None]:
         matmul.allow_tf32, convolutions.allow_tf32 = before
 
 
-def _dense(rows: Tensor, weight: Tensor) -> Tensor:
+def _dense(signal: Tensor, weight: Tensor, _: None) -> Tensor:
+    rows = signal.flatten(1)
     if prefers_onednn(rows) and weight.shape[0] >= _FEW_OUTPUTS:
         product: Tensor = _OneDnnProduct.apply(rows, weight)
         return product
     return F.linear(rows, weight)
+
+
+def _convolution(images: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
+    return F.conv2d(
+        images.contiguous(memory_format=torch.channels_last),
+        weight,
+        None,
+        geometry.stride,
+        geometry.padding,
+        geometry.dilation,
+        geometry.groups,
+    )
+
+
+MAPS: dict[type[Any], Callable[[Tensor, Tensor, Any], Tensor]] = {
+    type(None): _dense,
+    Geometry: _convolution,
+}
+"""By the type of the geometry: the map of ``(samples, ...)`` by weights."""
 
 
 def prefers_onednn(rows: Tensor) -> bool:
@@ -106,6 +114,10 @@ def gradients(
     error: Tensor, signal: Tensor, weight: Tensor, geometry: Geometry | None, *, to_signal: bool
 ) -> tuple[Tensor | None, Tensor]:
     """Return the errors at ``signal`` (if wanted) and ``weight`` of :func:`weighted`."""
+    if type(geometry) not in (type(None), Geometry):
+        back = torch.func.vjp(lambda s, w: weighted(s, w, geometry), signal, weight)[1]
+        arriving, to_weight = back(error)
+        return arriving if to_signal else None, to_weight
     folded, rows = error.flatten(0, 1), signal.flatten(0, 1)
     if geometry is None:
         rows = rows.flatten(1)

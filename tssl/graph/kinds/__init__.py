@@ -3,9 +3,6 @@
 A new kind is a file here that makes a :class:`Kind`, and a line in :data:`KINDS`.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from tssl.graph.kinds.conv import CONV
 from tssl.graph.kinds.dense import DENSE
 from tssl.graph.kinds.gate import GATE
@@ -15,13 +12,11 @@ from tssl.graph.kinds.sew import SEW, SEW_DENSE
 
 __all__ = ["Block", "KINDS", "Kind", "LayerEntry"]
 
-KINDS: Mapping[str, Kind | Block] = MappingProxyType(
-    {
-        "dense": DENSE,
-        "conv": CONV,
-        "pool": POOL,
-        "gate": GATE,
-        "sew": SEW,
-        "sew-dense": SEW_DENSE,
-    }
-)
+KINDS: dict[str, Kind | Block] = {
+    "dense": DENSE,
+    "conv": CONV,
+    "pool": POOL,
+    "gate": GATE,
+    "sew": SEW,
+    "sew-dense": SEW_DENSE,
+}

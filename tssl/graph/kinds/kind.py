@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, model_validator
 
 from tssl.errors import ConfigError
@@ -164,12 +166,16 @@ class Kind:
     shape
         ``image`` when it takes and gives maps (C, H, W), ``flat`` when it gives (neurons,) for
         anything, ``same`` when it gives the shape that it takes.
+    unfolded
+        Turns a node and its weights into dense ones ``(neurons, inputs)``, where the chip has no
+        synapses of its geometry; None where it has.
     """
 
     entry: type[LayerEntry]
     node: Callable[[Any, Place], Node]
     may_end: bool = True
     shape: Literal["image", "flat", "same"] = "flat"
+    unfolded: Callable[[Node, NDArray[np.float64]], NDArray[np.float64]] | None = None
 
 
 class Parts(NamedTuple):
