@@ -42,6 +42,7 @@ from tests.contract.bad_files import (
     profile,
     put,
     recipe,
+    recordings,
     result,
     stored,
     tar,
@@ -107,6 +108,7 @@ T = "train bad.toml --out new"
 FASHION = "data fetch fashion-mnist --data-dir data"
 IMAGES = "train-images-idx3-ubyte"
 NMNIST = "data fetch nmnist --data-dir data"
+TACTILE = "data fetch tactile-objects --data-dir data"
 CIFAR = "run digits.net --backend engine --data cifar10 --data-dir data"
 EXPORT = "export bad.safetensors --target loihi2 -o bad.net"
 RUN = "run digits.net --backend engine"
@@ -282,6 +284,21 @@ CASES: dict[str, list[Case]] = {
              events(bytes(5), "Train/0/1.bin", "Test/0/1.bin", "x/Train/0/1.bin")),
         Case(NMNIST, "a damaged archive", "data/nmnist.zip", "damaged zip",
              file("data/nmnist.zip", "PK hello")),
+        Case(TACTILE, "an error page for a zip", "data/Ev-Objects.zip", "is a damaged tar",
+             file("data/Ev-Objects.zip", "<html>")),
+        Case(TACTILE, "a zip without recordings", "data/Ev-Objects.zip",
+             "holds 0 recordings in train/, expected 576", recordings(None)),
+        Case(TACTILE, "an array of another shape", "train/sample_0_label_0.npy",
+             "expected float32 of (39, 2, 250)", recordings(np.zeros((39, 2, 25), np.float32))),
+        Case(TACTILE, "an array of counts", "train/sample_0_label_0.npy", "expected 0 and 1",
+             recordings(np.full((39, 2, 250), 3, np.float32))),
+        Case(TACTILE, "a label too high", "train/sample_0_label_36.npy", "labels are 0..35",
+             recordings(np.zeros((39, 2, 250), np.float32), 36)),
+        Case("train bad.toml --data-dir data --out new", "frames shorter than the recorded",
+             "bin_us = 10000", "is shorter than a recorded one, 20000 us",
+             both(folder("data"), file(
+                 "bad.toml", 'name = "x"\n[data]\nname = "tactile-objects"\nbin_us = 10000\n'
+                 '[network]\nlayers=[{ type = "dense", neurons = 36 }]'))),
     ],
     "Checkpoints": [
         Case("export none --target loihi2", "nothing", "none", "does not exist"),

@@ -35,6 +35,8 @@ from tests.datasets.test_cifar10 import CONTENTS as CIFAR_CONTENTS
 from tests.datasets.test_cifar10 import batch, put, small_source
 from tests.datasets.test_nmnist import FILES as RECORDINGS
 from tests.datasets.test_packed import tarred, zipped
+from tests.datasets.test_tactile import FILES as TACTILE
+from tests.datasets.test_tactile import small_source as small_tactile
 from tests.graphs import graph_net, sew_net, skipped_input_net
 from tests.lava_runtime.networks import MAKERS
 from tests.test_checkpoint import checkpoint
@@ -469,6 +471,25 @@ def read_events(folder: Path) -> None:
     assert len(found) >= 1
 
 
+def spoil_recordings(rng: Rng, folder: Path) -> str:
+    files = dict(TACTILE)
+    way = pick(rng, ("zip", "in zip"))
+    if way == "in zip":
+        name = pick(rng, tuple(files))
+        files[name] = spoiled(files[name], rng)
+    data = zipped(files)
+    (folder / "Ev-Small.zip").write_bytes(spoiled(data, rng) if way == "zip" else data)
+    return way
+
+
+def read_recordings(folder: Path) -> None:
+    """Read as if what is there were the published file."""
+    source = small_tactile((folder / "Ev-Small.zip").read_bytes())
+    frames = Frames(time_steps=4, bin_us=40_000)
+    found = source.load("train", frames=frames, data_dir=folder, cache=folder, progress=None)
+    assert found.inputs.shape == (3, 4, 2, 1, 39)
+
+
 # ----------------------------------------------------------------------- results and .npy
 
 
@@ -584,6 +605,7 @@ KINDS = (
     Kind("cifar10", spoil_cifar, read_cifar),
     Kind("cifar10-pickle", spoil_pickle, read_pickle),
     Kind("nmnist", spoil_events, read_events),
+    Kind("tactile", spoil_recordings, read_recordings),
     Kind("result", spoil_result, read_result),
     Kind("npy", spoil_npy, read_npy),
 )

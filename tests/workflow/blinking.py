@@ -60,6 +60,9 @@ class Blinking:
 
     default_frames = Frames(time_steps=8, bin_us=STEP_US)
 
+    def bin_us(self, _: int) -> int:
+        return STEP_US
+
     def describe(self, **_: Any) -> Description:
         return Description(
             name="blinking", title="Blinking", shape=(2, 3, 3), classes=2, full_scale=1,

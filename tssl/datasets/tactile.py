@@ -5,10 +5,12 @@ import io
 import math
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from tokenize import TokenError
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +24,7 @@ from tssl.datasets.fetch import Wanted, cache_folder, download
 from tssl.errors import ConfigError, DataError
 
 SHAPE = (2, 1, 39)
-"""Polarity (0: positive, 1: negative), 1, taxel."""
+"""Polarity, 1, taxel; both are numbered as the authors do."""
 
 RECORDED_US = 20_000
 """Microseconds that a recorded frame lasts."""
@@ -30,6 +32,15 @@ RECORDED_US = 20_000
 _POLARITIES, _, _TAXELS = SHAPE
 _DTYPE = np.dtype("<f4")
 _HEADER_BYTES = 1 << 12
+_UNREADABLE = (
+    MemoryError,
+    RecursionError,
+    SyntaxError,
+    TokenError,
+    TypeError,
+    UserWarning,
+    ValueError,
+)
 _DOWNLOAD_SLACK = 1 << 16
 _DEFAULT_STEPS = 25
 _FILE = re.compile(
@@ -73,7 +84,7 @@ class TactileSource:
     The taxels keep the authors' order. Their published places (to_graph.py of [1]_) lie on no
     grid, so a frame is a row of them.
 
-    What an object is called is nowhere published beside its number.
+    Which polarity is a rising pressure and what the objects are called is not stated.
 
     References
     ----------
@@ -81,9 +92,8 @@ class TactileSource:
        Tactile Object Recognition, IROS 2020; github.com/clear-nus/TactileSGNet.
     .. [2] Taunyazov et al., Event-Driven Visual-Tactile Sensing and Learning for Robots, RSS
        2020; github.com/clear-nus/VT_SNN, vtsnn/preprocess.py: ``--bin_duration 0.02`` and
-       ``grasp_lift_hold`` of 6.5 s, which are the 325 frames of Ev-Containers; polarity 0 is a
-       rising pressure there. Nothing is stated for Ev-Objects, of the same sensor and authors;
-       it is taken to be alike.
+       ``grasp_lift_hold`` of 6.5 s, which are the 325 frames of Ev-Containers. Nothing is stated
+       for Ev-Objects, of the same sensor and authors; it is taken to be alike.
     """
 
     name: str
@@ -256,11 +266,14 @@ def decode(content: bytes, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """
     stream = io.BytesIO(content)
     try:
-        if npy.read_magic(stream) != (1, 0):
-            raise DataError("is a .npy file of another version than 1.0")
-        found, by_columns, dtype = npy.read_array_header_1_0(stream, max_header_size=_HEADER_BYTES)
-    except (ValueError, TypeError, RecursionError, MemoryError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # about headers that it has to mend
+            version = npy.read_magic(stream)
+            found, by_columns, dtype = npy.read_array_header_1_0(stream, _HEADER_BYTES)
+    except _UNREADABLE as error:
         raise DataError("is no .npy file, or its header is damaged") from error
+    if version != (1, 0):
+        raise DataError(f"is a .npy file of version {version}; expected (1, 0)")
     if dtype != _DTYPE or found != shape or by_columns:
         order = ", by columns" if by_columns else ""
         raise DataError(f"holds {dtype} of shape {found}{order}; expected float32 of {shape}")
