@@ -11,7 +11,7 @@ import numpy as np
 
 from tssl.chip import INPUT, ChipNetwork, IntArray, cuba_run
 from tssl.engine import run_chunk
-from tssl.lava_runtime.plain import WORKER, worker_source
+from tssl.lava_runtime.plain import SHIMS_FILE, shims_source
 
 _GIVEN = """
 import numpy as np
@@ -79,7 +79,7 @@ class LayerState(NamedTuple):
 
 def run_code(python: str, folder: Path, code: str, train: IntArray) -> None:
     """Run code in a folder that gets the input and the shims; nothing of tssl is in reach."""
-    shutil.copyfile(worker_source(), folder / WORKER)
+    shutil.copyfile(shims_source(), folder / SHIMS_FILE)
     np.save(folder / "input.npy", train)
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     ran = subprocess.run(

@@ -16,7 +16,7 @@ from tssl import netx
 from tssl.chip import INPUT, ChipNetwork, IntArray, with_relays
 from tssl.errors import DataError, UnsupportedLayerError
 from tssl.lava_runtime.backend import BackendOptions, Progress
-from tssl.lava_runtime.worker import (
+from tssl.lava_runtime.process import (
     SCRATCH,
     Worker,
     WorkerSettings,

@@ -12,7 +12,7 @@ from tssl.chip import ChipNetwork, IntArray
 from tssl.errors import ConfigError
 from tssl.lava_runtime.backend import BackendOptions, Progress
 from tssl.lava_runtime.lava_sim import run_workers
-from tssl.lava_runtime.worker import WorkerSettings
+from tssl.lava_runtime.process import WorkerSettings
 from tssl.results import Recording
 
 
@@ -22,7 +22,7 @@ class Loihi2:
     Parameters
     ----------
     python, timeout, net_path
-        See :class:`tssl.lava_runtime.worker.WorkerSettings`.
+        See :class:`tssl.lava_runtime.process.WorkerSettings`.
 
     Notes
     -----
