@@ -74,7 +74,7 @@ class LayerState(NamedTuple):
     """``(time, samples, neurons)``."""
     current: IntArray
     """``(neurons,)``."""
-    voltage: IntArray
+    potential: IntArray
 
 
 def run_code(python: str, folder: Path, code: str, train: IntArray) -> None:
@@ -118,10 +118,10 @@ def expected_states(network: ChipNetwork, train: IntArray, steps: int) -> list[L
     states = []
     if network.input.neuron is not None:
         run = cuba_run(network.input.neuron, np.zeros((1, *train.shape[1:]), int), train[0], steps)
-        states.append(LayerState(trains[INPUT], run.state.current[-1], run.state.voltage[-1]))
+        states.append(LayerState(trains[INPUT], run.state.current[-1], run.state.potential[-1]))
     for layer in network.layers:
         state = layer.run({"input": train, **trains}, steps).state
-        states.append(LayerState(trains[layer.name], state.current[-1], state.voltage[-1]))
+        states.append(LayerState(trains[layer.name], state.current[-1], state.potential[-1]))
     return states
 
 

@@ -50,7 +50,7 @@ def run_all(backend: LavaSim, network: ChipNetwork, train: IntArray, steps: int)
     names = recordings[0].trains
     return Recording(
         {name: np.concatenate([r.trains[name] for r in recordings], axis=1) for name in names},
-        np.concatenate([r.output_voltage for r in recordings]),
+        np.concatenate([r.output_potential for r in recordings]),
     )
 
 
@@ -226,7 +226,7 @@ def test_files_of_lava_dl_written_by_us(rng, tmp_path, name, steps, low, high):
     assert first.trains[network.layers[0].name].any()
     for layer, spikes in first.trains.items():
         assert np.array_equal(spikes, second.trains[layer]), layer
-    assert np.array_equal(first.output_voltage, second.output_voltage)
+    assert np.array_equal(first.output_potential, second.output_potential)
 
 
 def ntidigits() -> tuple[Path, ChipNetwork, IntArray]:
@@ -542,7 +542,7 @@ def test_only_the_output_is_recorded_when_asked_for(rng):
     expected = run_chunk(network, train, 9)
     assert expected.trains["c"].any()
     assert np.array_equal(recording.trains["c"], expected.trains["c"])
-    assert np.array_equal(recording.output_voltage, expected.output_voltage)
+    assert np.array_equal(recording.output_potential, expected.output_potential)
     assert not recording.trains["a"].any()
 
 

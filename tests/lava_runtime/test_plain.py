@@ -94,8 +94,8 @@ def test_the_example_of_the_documents(rng, tmp_path, clean_python, maker):
     expected = run_chunk(network, train[:, :1], STEPS)
     with np.load(tmp_path / "found.npz") as found:
         spikes = found["spikes"].reshape(network.output.neurons, STEPS)
-        assert np.array_equal(found["potential"].reshape(-1), expected.output_voltage[0])
-    assert expected.output_voltage.any()
+        assert np.array_equal(found["potential"].reshape(-1), expected.output_potential[0])
+    assert expected.output_potential.any()
     fired = expected.trains[network.output.name][:, 0].T
     assert fired.any() == (maker is dense_net)  # the other's outputs only add up
     assert np.array_equal(spikes, fired)

@@ -127,7 +127,7 @@ def write_bundle(
         for index, name in enumerate(names):
             rows = recording.trains[name].transpose(1, 0, 2)
             np.save(directory / "expected" / f"layer_{index}.npy", rows)
-        np.save(directory / "expected" / "potential.npy", recording.output_voltage)
+        np.save(directory / "expected" / "potential.npy", recording.output_potential)
     except OSError as error:
         raise OutputError(f"{directory}: cannot be written: {error.strerror}") from error
     readme = _README.format(
