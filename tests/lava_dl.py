@@ -11,7 +11,7 @@ import numpy as np
 
 from tssl.chip import INPUT, ChipNetwork, IntArray, cuba_run
 from tssl.engine import run_chunk
-from tssl.lava_runtime.plain import WORKER, worker_source
+from tssl.lava_runtime.plain import SHIMS_FILE, shims_source
 
 _GIVEN = """
 import numpy as np
@@ -74,12 +74,12 @@ class LayerState(NamedTuple):
     """``(time, samples, neurons)``."""
     current: IntArray
     """``(neurons,)``."""
-    voltage: IntArray
+    potential: IntArray
 
 
 def run_code(python: str, folder: Path, code: str, train: IntArray) -> None:
     """Run code in a folder that gets the input and the shims; nothing of tssl is in reach."""
-    shutil.copyfile(worker_source(), folder / WORKER)
+    shutil.copyfile(shims_source(), folder / SHIMS_FILE)
     np.save(folder / "input.npy", train)
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     ran = subprocess.run(
@@ -118,10 +118,10 @@ def expected_states(network: ChipNetwork, train: IntArray, steps: int) -> list[L
     states = []
     if network.input.neuron is not None:
         run = cuba_run(network.input.neuron, np.zeros((1, *train.shape[1:]), int), train[0], steps)
-        states.append(LayerState(trains[INPUT], run.state.current[-1], run.state.voltage[-1]))
+        states.append(LayerState(trains[INPUT], run.state.current[-1], run.state.potential[-1]))
     for layer in network.layers:
         state = layer.run({"input": train, **trains}, steps).state
-        states.append(LayerState(trains[layer.name], state.current[-1], state.voltage[-1]))
+        states.append(LayerState(trains[layer.name], state.current[-1], state.potential[-1]))
     return states
 
 

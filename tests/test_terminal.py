@@ -14,7 +14,7 @@ from rich.console import Console
 
 from tssl import terminal
 from tssl.terminal import Output, TrainingBar, show_layers, show_proof
-from tssl.trainer.run_directory import EpochMetrics, LayerMetrics, Progress
+from tssl.trainer.progress import EpochMetrics, LayerMetrics, TrainingProgress
 
 ACTIVITY = {"dense1": [100.0, 25.0, 0.0]}
 LAYERS = [LayerMetrics(epoch=1, layer="dense1", firing_rate=0.25, fallback_share=0.0)]
@@ -133,7 +133,9 @@ def test_quantization_table(capsys: pytest.CaptureFixture[str]) -> None:
 def test_training_bar_leaves_one_line_per_epoch(capsys: pytest.CaptureFixture[str]) -> None:
     with TrainingBar(output(), epochs=3, samples=100) as bar:
         for batch in range(1, 4):
-            bar.batch_done(Progress(batch=batch, loss_sum=1.0, seconds=0.0), samples=10 * batch)
+            bar.batch_done(
+                TrainingProgress(batch=batch, loss_sum=1.0, seconds=0.0), samples=10 * batch
+            )
         bar.epoch_done(METRICS, LAYERS)
         assert not bar.stop_requested()
     captured = capsys.readouterr()
@@ -162,7 +164,7 @@ def test_long_epochs_show_signs_of_life(
 ) -> None:
     monkeypatch.setattr("tssl.terminal._SECONDS_BETWEEN_LINES", 0.0)
     with TrainingBar(output(), epochs=3, samples=100) as bar:
-        bar.batch_done(Progress(batch=1, loss_sum=5.0, correct=5, seconds=0.5), samples=20)
+        bar.batch_done(TrainingProgress(batch=1, loss_sum=5.0, correct=5, seconds=0.5), samples=20)
     assert capsys.readouterr().err.startswith("epoch 1/3, 20/100 samples  loss 0.2500")
 
 
@@ -171,7 +173,9 @@ def test_training_bar_on_a_terminal() -> None:
     shown.progress = Console(file=stream, force_terminal=True, width=200)
     with TrainingBar(shown, epochs=3, samples=100) as bar:
         bar.batch_done(
-            Progress(epoch=1, batch=2, loss_sum=5.0, correct=5, seconds=0.5, activity=ACTIVITY),
+            TrainingProgress(
+                epoch=1, batch=2, loss_sum=5.0, correct=5, seconds=0.5, activity=ACTIVITY
+            ),
             samples=20,
         )
         bar._bar.refresh()
@@ -238,5 +242,5 @@ def test_a_silence_at_the_beginning_is_explained(
     with TrainingBar(output(), epochs=1, samples=3) as bar:
         if silent:
             time.sleep(0.3)
-        bar.batch_done(Progress(), samples=1)
+        bar.batch_done(TrainingProgress(), samples=1)
     assert ("compiles for 10 to 20 seconds" in capsys.readouterr().err) == silent

@@ -27,8 +27,7 @@ from rich.progress import (
 from tssl.tables import show_table
 
 if TYPE_CHECKING:
-    from tssl.trainer.run_directory import EpochMetrics, LayerMetrics
-    from tssl.trainer.run_directory import Progress as TrainProgress
+    from tssl.trainer.progress import EpochMetrics, LayerMetrics, TrainingProgress
 
 _STDERR = 2
 _STOPPING = b"stopping after this batch; press Ctrl-C again to stop at once\n"
@@ -132,7 +131,7 @@ class TrainingBar:
         if self._previous is not None:
             signal.signal(signal.SIGINT, self._previous)
 
-    def batch_done(self, progress: "TrainProgress", *, samples: int) -> None:
+    def batch_done(self, progress: "TrainingProgress", *, samples: int) -> None:
         """Move the bar."""
         self._silence.cancel()
         if self._task is None:

@@ -43,7 +43,7 @@ def oracle(neuron: CubaNeuron, u: int, v: int, a: int, b: int = 0) -> tuple[bool
 
 def step(neuron: CubaNeuron, u: int, v: int, a: int, b: int = 0) -> tuple[bool, int, int]:
     spikes, state = cuba_step(neuron, CubaState(np.array([u]), np.array([v])), np.array([a]), b)
-    return bool(spikes[0]), int(state.current[0]), int(state.voltage[0])
+    return bool(spikes[0]), int(state.current[0]), int(state.potential[0])
 
 
 @given(decay, decay, threshold, current_value, voltage_value, activation_value, bias_value)
@@ -66,7 +66,7 @@ def test_many_steps_of_many_neurons_equal_python_integers(rng: np.random.Generat
                 neuron, u, v, int(activation[time, sample, index]), int(bias[index])
             )
             assert bool(run.spikes[time, sample, index]) is fired
-        assert (run.state.current[sample, index], run.state.voltage[sample, index]) == (u, v)
+        assert (run.state.current[sample, index], run.state.potential[sample, index]) == (u, v)
 
 
 def test_neurons_that_differ_equal_python_integers(rng: np.random.Generator):
@@ -88,7 +88,7 @@ def test_neurons_that_differ_equal_python_integers(rng: np.random.Generator):
         for time in range(30):
             fired, u, v = oracle(one, u, v, int(activation[time, sample, n]), int(bias[n]))
             assert bool(run.spikes[time, sample, n]) is fired
-        assert (run.state.current[sample, n], run.state.voltage[sample, n]) == (u, v)
+        assert (run.state.current[sample, n], run.state.potential[sample, n]) == (u, v)
 
 
 def test_equal_values_are_one_number():
@@ -165,7 +165,7 @@ def test_the_argument_is_left_unchanged(neuron: CubaNeuron):
     state = CubaState(np.array([100]), np.array([5000]))
     spikes, _ = cuba_step(neuron, state, np.array([0]))
     assert spikes[0]
-    assert (state.current[0], state.voltage[0]) == (100, 5000)
+    assert (state.current[0], state.potential[0]) == (100, 5000)
 
 
 def test_driven_current_is_the_current_before_it_wraps():

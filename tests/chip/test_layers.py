@@ -92,7 +92,7 @@ def check_run(layer: Layer, synapses: Synapses, train: np.ndarray, time_steps: i
             )
         assert np.array_equal(run.spikes[t], own)
     assert np.array_equal(run.state.current, u)
-    assert np.array_equal(run.state.voltage, v)
+    assert np.array_equal(run.state.potential, v)
 
 
 def check_fan_out(layer: Layer, synapses: Synapses) -> None:

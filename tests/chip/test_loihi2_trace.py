@@ -26,10 +26,10 @@ def recorded(name: str) -> Trace:
     """Return input spikes, potentials and output spikes, ``(1000,)`` each."""
     columns = np.loadtxt(FOLDER / f"lif_lava_{name}_fixed.csv", delimiter=",").T
     assert np.array_equal(columns, columns.astype(np.int64))
-    entered, voltage, spikes = columns.astype(np.int64)
+    entered, potential, spikes = columns.astype(np.int64)
     assert len(entered) == 1000
     assert entered.sum() == 34
-    return entered, voltage, spikes
+    return entered, potential, spikes
 
 
 def arriving(entered: IntArray, latency: int = LATENCY) -> IntArray:
@@ -41,22 +41,22 @@ def computed(
 ) -> tuple[IntArray, IntArray]:
     """Return potentials and spikes of ``cuba_step``, ``(1000,)`` each."""
     entered, _, _ = recorded("loihi")
-    state, voltage, spikes = neuron.rest((1,)), [], []
+    state, potential, spikes = neuron.rest((1,)), [], []
     for spike in arriving(entered, latency):
         fired, state = cuba_step(neuron, state, np.array([weight * spike]))
         spikes.append(int(fired[0]))
-        voltage.append(int(state.voltage[0]))
-    return np.array(voltage), np.array(spikes)
+        potential.append(int(state.potential[0]))
+    return np.array(potential), np.array(spikes)
 
 
-def assert_the_chips(voltage: IntArray, spikes: IntArray) -> None:
+def assert_the_chips(potential: IntArray, spikes: IntArray) -> None:
     """All spikes and, but for the four spike steps, all potentials."""
     _, theirs, fired = recorded("loihi")
     assert np.array_equal(spikes, fired)
     assert np.flatnonzero(fired).tolist() == [461, 511, 711, 761]
-    assert np.array_equal(voltage != theirs, fired == 1)
+    assert np.array_equal(potential != theirs, fired == 1)
     assert (theirs[fired == 1] == PROBE_AFTER_SPIKE).all()
-    assert not voltage[fired == 1].any()
+    assert not potential[fired == 1].any()
     assert len(set(theirs.tolist())) > 300
 
 
@@ -65,9 +65,9 @@ def test_one_step_is_the_chips():
 
 
 def test_the_simulators_potentials_are_equal_throughout():
-    voltage, spikes = computed()
+    potential, spikes = computed()
     _, theirs, fired = recorded("cpu")
-    assert np.array_equal(voltage, theirs)
+    assert np.array_equal(potential, theirs)
     assert np.array_equal(spikes, fired)
 
 
@@ -84,11 +84,11 @@ def test_a_network_on_the_engine_is_the_chip_without_its_latency():
     network = ChipNetwork(name="nir", input=InputLayer(shape=(1,)), layers=(layer,))
     train = entered[:, None, None]
     spikes = run_chunk(network, train, 1000).trains["lif"][:, 0, 0]
-    voltage = [
-        int(run_chunk(network, train[:steps], steps).output_voltage[0, 0])
+    potential = [
+        int(run_chunk(network, train[:steps], steps).output_potential[0, 0])
         for steps in range(1, 1001)
     ]
-    assert_the_chips(arriving(np.array(voltage)), arriving(spikes.astype(np.int64)))
+    assert_the_chips(arriving(np.array(potential)), arriving(spikes.astype(np.int64)))
 
 
 NEIGHBOURS = {

@@ -43,7 +43,7 @@ def test_no_spike_changes_and_all_sources_are_equally_deep(seed: int):
     before, after = (run_chunk(each, train, 6) for each in (network, relayed))
     for name, spikes in before.trains.items():
         assert np.array_equal(after.trains[name], spikes)
-    assert np.array_equal(after.output_voltage, before.output_voltage)
+    assert np.array_equal(after.output_potential, before.output_potential)
     assert relayed.output.name == network.output.name
 
 

@@ -55,7 +55,7 @@ OTHER_PROGRAMS = (
     "lava_runtime/install.py",
     "lava_runtime/bundle.py",
     "lava_runtime/_bundle_check.py",
-    "lava_runtime/_lava_worker.py",
+    "lava_runtime/worker/",
     "lava_runtime/lava_sim.py:--check",
 )
 """Files, or options in them, that are of pip or of programs that a bundle has."""

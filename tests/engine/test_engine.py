@@ -25,7 +25,7 @@ def test_two_layers_by_hand():
     assert recording.trains["a"].ravel().tolist() == [0, 0, 0, 1, 0]
     assert not recording.trains["b"].any()
     # an integrator's current never decays: 3 at step 3 and still 3 at step 4, v = u
-    assert recording.output_voltage.tolist() == [[3 * 64, -5 * 64]]
+    assert recording.output_potential.tolist() == [[3 * 64, -5 * 64]]
 
 
 def test_input_neurons_by_hand():
@@ -94,7 +94,7 @@ def test_integers_beyond_32_bits_are_left_to_the_hub(rng):
     expected = layer.run({layer.source: train}, 4)
     assert expected.spikes.any()
     assert np.array_equal(recording.trains["a"], expected.spikes)
-    assert np.array_equal(recording.output_voltage, expected.state.voltage)
+    assert np.array_equal(recording.output_potential, expected.state.potential)
 
 
 def test_bytes_may_hold_more_than_spikes(rng):

@@ -88,7 +88,7 @@ def assert_same(layer: Layer, train: np.ndarray) -> None:
 def assert_equal(fired: Fired, expected: CubaRun) -> None:
     np.testing.assert_array_equal(fired.spikes.transpose(1, 0, 2), expected.spikes)
     np.testing.assert_array_equal(fired.current, expected.state.current)
-    np.testing.assert_array_equal(fired.voltage, expected.state.voltage)
+    np.testing.assert_array_equal(fired.potential, expected.state.potential)
 
 
 @settings(max_examples=60)

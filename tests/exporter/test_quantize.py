@@ -56,7 +56,7 @@ def test_integers_by_hand(rng):
         voltage = voltage * 3 // 4 + current
         peak = max(peak, voltage)
         voltage = 0 if voltage > 8128 * 64 else voltage
-    assert (report.ranges.current, report.ranges.voltage) == (current, peak)
+    assert (report.ranges.current, report.ranges.potential) == (current, peak)
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def test_peaks_by_hand():
     # activation -50: current 64 * (-50) * (1, 1.5, 1.75)
     currents = [-3200, -4800, -5600]
     voltages = [-3200, -2400 - 4800, -5400 - 5600]
-    assert (ranges.current, ranges.voltage) == (-currents[-1], -voltages[-1])
+    assert (ranges.current, ranges.potential) == (-currents[-1], -voltages[-1])
     assert not ranges.spikes.any()
     assert ranges.spikes.shape == (3, 1, 2)
     # worst: three times -20, or once 10 three times; -60 * 64 * 1.75
@@ -49,13 +49,13 @@ def test_voltage_before_it_saturates():
     neuron = CubaNeuron(current_decay=0, voltage_decay=0, threshold=131072)
     ranges = observed(line([[1000]], neuron), np.full((1, 1, 1), 60), 2, (0, 60))
     # 3.84e6, then 3.84e6 + 7.68e6, which saturates
-    assert (ranges.current, ranges.voltage) == (7_680_000, 11_520_000)
-    assert ranges.voltage_headroom_bits < 0 < ranges.headroom_bits
+    assert (ranges.current, ranges.potential) == (7_680_000, 11_520_000)
+    assert ranges.potential_headroom_bits < 0 < ranges.headroom_bits
 
 
 def test_biases_count_in_the_voltage():
     ranges = observed(line([[0]], bias=np.array([50])), np.zeros((1, 1, 1), int), 1, (0, 1))
-    assert (ranges.current, ranges.voltage, ranges.current_bound) == (0, 3200, 0)
+    assert (ranges.current, ranges.potential, ranges.current_bound) == (0, 3200, 0)
     assert ranges.headroom_bits == 23
 
 

@@ -40,7 +40,7 @@ def test_a_chain_built_in_both_ways_does_the_same(rng, maker):
     assert by_us.trains.keys() - by_lava_dl.trains.keys() == {"side"}
     for name, spikes in by_lava_dl.trains.items():
         assert np.array_equal(by_us.trains[name], spikes), name
-    assert np.array_equal(by_us.output_voltage, by_lava_dl.output_voltage)
+    assert np.array_equal(by_us.output_potential, by_lava_dl.output_potential)
     assert any(spikes.any() for spikes in by_lava_dl.trains.values())
 
 

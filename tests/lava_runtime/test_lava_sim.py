@@ -36,8 +36,9 @@ from tssl.errors import (
     DataError,
     OutputError,
 )
-from tssl.lava_runtime import _lava_worker, lava_sim, worker
+from tssl.lava_runtime import lava_sim, process
 from tssl.lava_runtime.lava_sim import LavaSim, check
+from tssl.lava_runtime.worker.simulation import SYNAPSE_MEMORY, memory_of
 from tssl.proof.compare import SPIKES, compare, first_difference
 from tssl.results import Recording
 
@@ -49,7 +50,7 @@ def run_all(backend: LavaSim, network: ChipNetwork, train: IntArray, steps: int)
     names = recordings[0].trains
     return Recording(
         {name: np.concatenate([r.trains[name] for r in recordings], axis=1) for name in names},
-        np.concatenate([r.output_voltage for r in recordings]),
+        np.concatenate([r.output_potential for r in recordings]),
     )
 
 
@@ -81,8 +82,8 @@ def test_random_networks(rng, maker):
 WHAT_CHANGES = """
 import json, os, sys
 import numpy as np
-from tssl.lava_runtime import _lava_worker as worker
-worker.import_lava()
+from tssl.lava_runtime.worker.shims import import_lava
+import_lava()
 from lava.lib.dl import netx
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
@@ -129,12 +130,12 @@ def test_what_lavas_synapses_keep_between_steps(rng, tmp_path):
     command = [sys.executable, "-c", WHAT_CHANGES, str(path)]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     changing = json.loads(ran.stdout.splitlines()[-1])
-    assert changing == {kind: [name] for kind, name in _lava_worker.SYNAPSE_MEMORY.items()}
+    assert changing == {kind: [name] for kind, name in SYNAPSE_MEMORY.items()}
 
 
 def test_a_synapse_of_an_unknown_kind_is_no_silent_guess():
     with pytest.raises(TypeError, match="what a SimpleNamespace keeps between steps is not known"):
-        _lava_worker.memory_of(SimpleNamespace(a_buff=1))
+        memory_of(SimpleNamespace(a_buff=1))
 
 
 @pytest.mark.lava
@@ -225,7 +226,7 @@ def test_files_of_lava_dl_written_by_us(rng, tmp_path, name, steps, low, high):
     assert first.trains[network.layers[0].name].any()
     for layer, spikes in first.trains.items():
         assert np.array_equal(spikes, second.trains[layer]), layer
-    assert np.array_equal(first.output_voltage, second.output_voltage)
+    assert np.array_equal(first.output_potential, second.output_potential)
 
 
 def ntidigits() -> tuple[Path, ChipNetwork, IntArray]:
@@ -290,7 +291,7 @@ class Traces:
 
     def look(self) -> None:
         for pid in children(os.getpid()):
-            if b"worker.py" in (Path("/proc") / str(pid) / "cmdline").read_bytes():
+            if b"/worker" in (Path("/proc") / str(pid) / "cmdline").read_bytes():
                 self.sessions.add(pid)
         for pid in session_members(self.sessions):
             for line in read(Path("/proc") / str(pid) / "maps").splitlines():
@@ -337,7 +338,7 @@ def session_members(sessions: set[int]) -> list[int]:
 def traces(monkeypatch, tmp_path_factory) -> Iterator[Traces]:
     tmp_path_factory.getbasetemp()  # or pytest would make it in the folder that is looked at
     folder = Path(tempfile.mkdtemp(prefix="tssl-"))  # tmp_path is too long for a socket's name
-    monkeypatch.setattr(worker.tempfile, "tempdir", str(folder))
+    monkeypatch.setattr(process.tempfile, "tempdir", str(folder))
     found = Traces(folder)
     yield found
     found.assert_gone()
@@ -417,7 +418,7 @@ def test_time_out(rng, traces, monkeypatch, workers):
     """The time passes when samples are done, so that a busy machine makes no difference."""
     passed = [0.0]
     clock = SimpleNamespace(monotonic=lambda: passed[0], sleep=time.sleep)
-    monkeypatch.setattr(worker, "time", clock)
+    monkeypatch.setattr(process, "time", clock)
     monkeypatch.setattr(lava_sim, "time", clock)
 
     def progress(_: int) -> None:
@@ -432,7 +433,7 @@ def test_time_out(rng, traces, monkeypatch, workers):
 @pytest.mark.lava
 @several
 def test_a_worker_that_no_longer_moves_is_stopped(rng, traces, monkeypatch, workers):
-    monkeypatch.setattr(worker, "_STEP_SECONDS", 1.0)
+    monkeypatch.setattr(process, "_STEP_SECONDS", 1.0)
 
     def progress(_: int) -> None:
         if not traces.sessions:
@@ -541,18 +542,18 @@ def test_only_the_output_is_recorded_when_asked_for(rng):
     expected = run_chunk(network, train, 9)
     assert expected.trains["c"].any()
     assert np.array_equal(recording.trains["c"], expected.trains["c"])
-    assert np.array_equal(recording.output_voltage, expected.output_voltage)
+    assert np.array_equal(recording.output_potential, expected.output_potential)
     assert not recording.trains["a"].any()
 
 
 # --- no space -----------------------------------------------------------------------------
 
 STEPS_OF_A_JOB = {
-    "folder": (worker.tempfile, "mkdtemp"),
+    "folder": (process.tempfile, "mkdtemp"),
     "input": (np, "save"),
-    "file of others": (worker.shutil, "copyfile"),
-    "settings": (worker.Path, "write_text"),
-    "worker": (worker, "worker_copy"),
+    "file of others": (process.shutil, "copyfile"),
+    "settings": (process.Path, "write_text"),
+    "worker": (process, "worker_copy"),
 }
 
 

@@ -4,7 +4,7 @@ import pytest
 from tests.lava_runtime.networks import dense_net, recurrent_net
 from tssl.errors import BackendUnavailableError
 from tssl.lava_runtime.loihi2 import Loihi2
-from tssl.lava_runtime.worker import period
+from tssl.lava_runtime.process import period
 
 
 @pytest.mark.lava

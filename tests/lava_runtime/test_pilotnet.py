@@ -35,7 +35,7 @@ class Moment(NamedTuple):
 
     spikes: IntArray
     current: IntArray
-    voltage: IntArray
+    potential: IntArray
 
 
 class Setting(NamedTuple):
@@ -88,7 +88,7 @@ def recorded(network: ChipNetwork, train: IntArray, setting: Setting) -> dict[st
 
 
 def moment(spikes: IntArray, state: CubaState) -> Moment:
-    return Moment(spikes[0], state.current[0], state.voltage[0])
+    return Moment(spikes[0], state.current[0], state.potential[0])
 
 
 def assert_equal(layer: str, quantity: str, ours: IntArray, theirs: IntArray) -> int:
@@ -104,10 +104,10 @@ def assert_equal(layer: str, quantity: str, ours: IntArray, theirs: IntArray) ->
 
 
 def assert_layer(layer: str, suffixes: list[str], moments: list[Moment]) -> Iterator[int]:
-    spikes, current, voltage = (np.array(values) for values in zip(*moments, strict=True))
+    spikes, current, potential = (np.array(values) for values in zip(*moments, strict=True))
     yield assert_equal(layer, "spikes", spikes, stored(layer + suffixes[0]))
     yield assert_equal(layer, "current", current, stored(layer + suffixes[1]))
-    shown = np.where(spikes == 1, MARK_OF_A_SPIKE, voltage)
+    shown = np.where(spikes == 1, MARK_OF_A_SPIKE, potential)
     yield assert_equal(layer, "potential", shown, stored(layer + suffixes[2]))
 
 

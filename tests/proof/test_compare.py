@@ -58,7 +58,7 @@ def test_input_neurons_come_first(rng):
 def test_membrane_potential_of_the_output_is_compared_last(rng):
     network = dense_net(rng)
     left, right = silence(network), silence(network)
-    right.output_voltage[1, 2] = -64
+    right.output_potential[1, 2] = -64
     found = first_difference(network, left, right)
     assert found == Difference("c", 2, STEPS - 1, 1, 0, -64, "membrane potential")
     assert [row.equal for row in compare(network, left, right)] == [True, True, True, False]

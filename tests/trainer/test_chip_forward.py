@@ -89,7 +89,7 @@ def test_every_spike_and_potential_is_the_engines(rng, name, frames, taus):
         assert np.array_equal(ours, spikes), layer
         assert forward.activity[layer].spikes == spikes.sum()
     last = forward.output.voltage[-1] * (1 - forward.output.spikes[-1])
-    assert np.array_equal(last.detach().numpy(), recording.output_voltage)
+    assert np.array_equal(last.detach().numpy(), recording.output_potential)
 
 
 def test_a_current_that_wraps_wraps(rng):

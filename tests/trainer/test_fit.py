@@ -19,7 +19,8 @@ from tssl.errors import ConfigError, DataError, TrainingError
 from tssl.trainer import fit as fit_module
 from tssl.trainer.evaluation import float_accuracy
 from tssl.trainer.fit import Fit, choose_device
-from tssl.trainer.run_directory import EpochMetrics, RunDirectory
+from tssl.trainer.progress import EpochMetrics
+from tssl.trainer.run_directory import RunDirectory
 
 TIMES = ("seconds", "samples_per_second")
 

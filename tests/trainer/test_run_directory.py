@@ -11,7 +11,8 @@ import torch
 from tests.trainer import tiny
 from tssl.checkpoint import load_tensors, save_tensors
 from tssl.errors import CheckpointError, ConfigError
-from tssl.trainer.run_directory import EpochMetrics, LayerMetrics, Progress, RunDirectory
+from tssl.trainer.progress import EpochMetrics, LayerMetrics, TrainingProgress
+from tssl.trainer.run_directory import RunDirectory
 
 
 def metrics(epoch: int, validation: float | None) -> EpochMetrics:
@@ -24,18 +25,18 @@ def metrics(epoch: int, validation: float | None) -> EpochMetrics:
 
 def test_best_is_the_latest_of_the_highest() -> None:
     rows = [metrics(1, 0.5), metrics(2, 0.75), metrics(3, 0.75), metrics(4, 0.5)]
-    assert Progress(metrics=rows).best.epoch == 3
+    assert TrainingProgress(metrics=rows).best.epoch == 3
 
 
 def test_waiting_begins_with_the_first_of_the_highest() -> None:
     rows = [metrics(1, 0.5), metrics(2, 0.75), metrics(3, 0.75), metrics(4, 0.75)]
-    assert Progress(metrics=rows).epochs_without_better == 2
-    assert Progress(metrics=rows[:2]).epochs_without_better == 0
-    assert Progress().epochs_without_better == 0
+    assert TrainingProgress(metrics=rows).epochs_without_better == 2
+    assert TrainingProgress(metrics=rows[:2]).epochs_without_better == 0
+    assert TrainingProgress().epochs_without_better == 0
 
 
 def test_best_is_the_last_when_nothing_is_held_out() -> None:
-    progress = Progress(metrics=[metrics(1, None), metrics(2, None)])
+    progress = TrainingProgress(metrics=[metrics(1, None), metrics(2, None)])
     assert progress.best.epoch == 2
     assert progress.epochs_without_better == 0
 
@@ -45,18 +46,18 @@ def test_an_older_run_said_nan_when_nothing_was_held_out() -> None:
 
 
 def test_finishing_an_epoch_clears_its_sums() -> None:
-    progress = Progress(
+    progress = TrainingProgress(
         batch=7, loss_sum=3, correct=2, seconds=9, activity={"dense1": [100.0, 25.0, 50.0]}
     )
     assert progress.firing_rates == {"dense1": 0.25}
     progress.finish_epoch(metrics(1, 0.5))
     layers = [LayerMetrics(epoch=1, layer="dense1", firing_rate=0.25, fallback_share=0.5)]
-    assert progress == Progress(epoch=1, metrics=[metrics(1, 0.5)], layers=layers)
+    assert progress == TrainingProgress(epoch=1, metrics=[metrics(1, 0.5)], layers=layers)
 
 
 def test_metrics_file_has_one_line_per_epoch(tmp_path: Path) -> None:
     run = RunDirectory(tmp_path)
-    run.save_metrics(Progress(metrics=[metrics(1, None), metrics(2, 0.75)]))
+    run.save_metrics(TrainingProgress(metrics=[metrics(1, None), metrics(2, 0.75)]))
     with run.metrics.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["epoch"] for row in rows] == ["1", "2"]
@@ -83,7 +84,7 @@ def test_no_run_there(tmp_path: Path) -> None:
 
 def test_run_without_state_starts_anew(tmp_path: Path) -> None:
     fit = tiny.fit(tmp_path / "run")
-    assert fit.progress == Progress()
+    assert fit.progress == TrainingProgress()
 
 
 def test_state_restores_weights_moments_and_progress(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.trainer.test_run_directory import metrics
 from tssl.errors import BackendUnavailableError
-from tssl.trainer.run_directory import LayerMetrics
+from tssl.trainer.progress import LayerMetrics
 from tssl.trainer.tensorboard import TensorBoard
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from tssl.datasets import Dataset, Description
 from tssl.recipe import Recipe, recipe_from_tables
 from tssl.trainer.fit import Fit
-from tssl.trainer.run_directory import EpochMetrics, LayerMetrics, Progress, RunDirectory
+from tssl.trainer.progress import EpochMetrics, LayerMetrics, TrainingProgress
+from tssl.trainer.run_directory import RunDirectory
 
 CLASSES = 3
 
@@ -68,7 +69,7 @@ class Watcher:
         self.seen: list[int] = []
         self.epochs: list[EpochMetrics] = []
 
-    def batch_done(self, progress: Progress, *, samples: int) -> None:
+    def batch_done(self, progress: TrainingProgress, *, samples: int) -> None:
         self.batches += 1
         self.seen.append(samples)
 

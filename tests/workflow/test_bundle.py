@@ -19,7 +19,7 @@ def test_a_bundle_of_the_networks_own_data(exported: ExportOutcome, tmp_path: Pa
     bundle(exported.path, tmp_path / "board", InputChoice(samples=5))
     assert sorted(path.name for path in (tmp_path / "board").iterdir()) == [
         "README.md", "bundle.json", "check.py", "expected", "input.npy", "lava_worker.py",
-        "network.net",
+        "network.net", "worker",
     ]  # fmt: skip
     facts = json.loads((tmp_path / "board" / "bundle.json").read_text())
     assert facts["digest"] == exported.network.digest

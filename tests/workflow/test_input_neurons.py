@@ -178,7 +178,7 @@ def test_training_on_the_chips_integers(fit: Fit, tmp_path: Path) -> None:
     spikes, voltage = (each.detach().numpy() for each in (trainer.spikes, trainer.voltage))
     assert np.array_equal(spikes, engine.trains["dense2"])
     # the trainer's are those before a spike resets them
-    assert np.array_equal(np.where(spikes[-1], 0, voltage[-1]), engine.output_voltage)
+    assert np.array_equal(np.where(spikes[-1], 0, voltage[-1]), engine.output_potential)
 
 
 def test_a_negative_value_never_fires(tmp_path: Path) -> None:

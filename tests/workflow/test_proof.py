@@ -26,7 +26,7 @@ def altered(recording: Recording, layer: str, *, step: int, sample: int, neuron:
     """Return the recording with one spike more or less."""
     trains = {name: train.copy() for name, train in recording.trains.items()}
     trains[layer][step, sample, neuron] ^= 1
-    return Recording(trains, recording.output_voltage)
+    return Recording(trains, recording.output_potential)
 
 
 def chunks(network: ChipNetwork, sizes: list[int]) -> tuple[list[tuple[IntArray, Recording]], int]:

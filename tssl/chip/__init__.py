@@ -9,7 +9,7 @@ from tssl.chip.cuba import (
     cuba_run,
     cuba_step,
     driven_current,
-    driven_voltage,
+    driven_potential,
 )
 from tssl.chip.layers import INTEGRATOR, Layer, Step, conv_layer, dense_layer, named, neuron_steps
 from tssl.chip.limits import ChipLimits
@@ -59,7 +59,7 @@ __all__ = [
     "dense_layer",
     "depths",
     "driven_current",
-    "driven_voltage",
+    "driven_potential",
     "named",
     "neuron_steps",
     "recurrent_storage_problem",

@@ -107,7 +107,7 @@ class CubaState(NamedTuple):
     """State of a group of CUBA neurons, both of shape ``(*batch, neurons)``."""
 
     current: IntArray
-    voltage: IntArray
+    potential: IntArray
 
 
 class CubaRun(NamedTuple):
@@ -124,11 +124,11 @@ def driven_current(neuron: CubaNeuron, state: CubaState, activation: IntArray) -
     return decayed(state.current, neuron.arrays[0]) + (activation << ACTIVATION_SHIFT)
 
 
-def driven_voltage(
+def driven_potential(
     neuron: CubaNeuron, state: CubaState, current: IntArray, bias: IntArray | int
 ) -> IntArray:
     """Return the next membrane potential *before* it saturates and resets."""
-    return decayed(state.voltage, neuron.arrays[1]) + current + (bias << BIAS_SHIFT)
+    return decayed(state.potential, neuron.arrays[1]) + current + (bias << BIAS_SHIFT)
 
 
 def cuba_step(
@@ -172,9 +172,9 @@ def cuba_step(
     (``lava.proc.lif.models``) with ``du = current_decay - 1``.
     """
     current = wrapped(driven_current(neuron, state, activation))
-    voltage = saturated(driven_voltage(neuron, state, current, bias))
-    spikes = voltage > neuron.arrays[2] << THRESHOLD_SHIFT
-    return spikes, CubaState(current, np.where(spikes, 0, voltage))
+    potential = saturated(driven_potential(neuron, state, current, bias))
+    spikes = potential > neuron.arrays[2] << THRESHOLD_SHIFT
+    return spikes, CubaState(current, np.where(spikes, 0, potential))
 
 
 def cuba_run(

@@ -14,7 +14,7 @@ DECAY_ONE = 1 << DECAY_BITS
 """A decay of ``DECAY_ONE`` forgets everything within one time step."""
 
 STATE_LIMIT = 1 << 23
-"""Currents and voltages are 24-bit signed numbers."""
+"""Currents and potentials are 24-bit signed numbers."""
 
 ACTIVATION_SHIFT = 6
 THRESHOLD_SHIFT = 6

@@ -54,10 +54,10 @@ def lava_shims(output: Output) -> None:
     Example:
       tssl lava shims > lava_worker.py
     """
-    from tssl.lava_runtime.plain import WORKER, worker_source
+    from tssl.lava_runtime.plain import SHIMS_FILE, shims_source
 
-    text = worker_source().read_text(encoding="utf-8")
+    text = shims_source().read_text(encoding="utf-8")
     if output.as_json:
-        output.document({"schema_version": 1, "file": WORKER, "text": text})
+        output.document({"schema_version": 1, "file": SHIMS_FILE, "text": text})
     else:
         click.echo(text, nl=False)

@@ -97,7 +97,7 @@ def collect(
         output = recording.trains[network.output.name].transpose(1, 0, 2)
         spikes.append(output)
         totals.append(_layer_totals(network, recording))
-        predictions.append(read_out(output, recording.output_voltage))
+        predictions.append(read_out(output, recording.output_potential))
     if counts is None:
         raise DataError("no samples to run")
     return RunResult(

@@ -75,8 +75,8 @@ class Compiled:
             name: np.concatenate([recording.trains[name] for recording in recordings], axis=1)
             for name in recordings[0].trains
         }
-        voltages = [recording.output_voltage for recording in recordings]
-        return Recording(trains, np.concatenate(voltages))
+        potentials = [recording.output_potential for recording in recordings]
+        return Recording(trains, np.concatenate(potentials))
 
     def run_part(self, train: IntArray, time_steps: int) -> Recording:
         """Do the same in one thread, for few samples."""
@@ -95,7 +95,7 @@ class Compiled:
             self._run_layer(layer, sources, room)
             sources[layer.name] = trains[layer.name] = room.spikes
         spikes = {name: fired.transpose(1, 0, 2) for name, fired in trains.items()}
-        return Recording(spikes, room.voltage.astype(np.int64))
+        return Recording(spikes, room.potential.astype(np.int64))
 
     def _run_layer(self, layer: Layer, sources: Mapping[str, Train], room: Fired) -> None:
         """Run a layer on the trains of its sources ``(samples, time or 1, inputs)``."""
@@ -122,8 +122,8 @@ def _run_block(neuron: CubaNeuron, bias: IntArray, room: Fired) -> None:
 def _keep(run: CubaRun, room: Fired) -> None:
     """Put what ``tssl.chip`` computed where the kernels would have put it."""
     room.spikes[:] = run.spikes.transpose(1, 0, 2)
-    if len(room.voltage):
-        room.voltage[:] = run.state.voltage
+    if len(room.potential):
+        room.potential[:] = run.state.potential
 
 
 def _compact(train: Train) -> Train:

@@ -42,7 +42,7 @@ class Fired(NamedTuple):
     """``(samples, time, neurons)``, uint8, in (C, H, W) order."""
     current: Array
     """Synaptic current after the last step, ``(samples, neurons)``."""
-    voltage: Array
+    potential: Array
     """Membrane potential after the last step, ``(samples, neurons)``."""
 
     @staticmethod

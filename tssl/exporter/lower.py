@@ -4,7 +4,7 @@ Each pass is a pure function from stages to stages that leaves every spike uncha
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -140,33 +140,46 @@ def _stage(graph: Graph, node: Node, neuron: Lif, weights: Mapping[str, NDArray[
         arrays = folded(arrays)
     if "leak" in arrays:
         arrays, neuron = _with_leak(arrays, neuron)
-    weight, geometry = arrays["weight"], node.geometry
-    kind = KINDS[node.kind]
+    kind, geometry = KINDS[node.kind], node.geometry
     if isinstance(kind, Kind) and kind.unfolded is not None:
-        weight, geometry = kind.unfolded(node, weight), None
-        if "bias" in arrays:  # of maps, which the chip does not know here
-            arrays["bias"] = np.repeat(arrays["bias"], node.outputs // len(arrays["bias"]))
+        arrays, geometry = _dense(node, arrays, kind.unfolded), None
     connections = []
     for source in node.sources:
         for origin, pool in _ways(graph, source):
             arrival = Arrival(
-                source=origin, input_shape=node.input_shape, weight=weight, geometry=geometry
+                source=origin,
+                input_shape=node.input_shape,
+                weight=arrays["weight"],
+                geometry=geometry,
             )
             connections.append(arrival if pool is None else merge_pool(pool, arrival, node.name))
+    return Stage(
+        name=node.name,
+        neuron=neuron,
+        connections=(*connections, *_own(node, arrays)),
+        bias=arrays.get("bias"),
+    )
+
+
+def _own(node: Node, arrays: Mapping[str, Floats]) -> Iterator[Arrival]:
+    """Yield the connection of a recurrent layer to itself."""
     if "recurrent" in arrays:
-        own = Arrival(
+        yield Arrival(
             source=node.name,
             input_shape=node.output_shape,
             weight=arrays["recurrent"],
             geometry=node.own_geometry,
         )
-        connections.append(own)
-    return Stage(
-        name=node.name,
-        neuron=neuron,
-        connections=tuple(connections),
-        bias=arrays.get("bias"),
-    )
+
+
+def _dense(
+    node: Node, arrays: dict[str, Floats], unfolded: Callable[[Node, Floats], Floats]
+) -> dict[str, Floats]:
+    """Return the arrays of a layer that is dense on the chip, and has no maps there."""
+    arrays = {**arrays, "weight": unfolded(node, arrays["weight"])}
+    if "bias" in arrays:
+        arrays["bias"] = np.repeat(arrays["bias"], node.outputs // len(arrays["bias"]))
+    return arrays
 
 
 def _gate(node: Node, neuron: Lif, gate: Gate) -> Stage:

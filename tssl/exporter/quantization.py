@@ -169,7 +169,7 @@ class _Fitter:
             except RangeError:  # the sums overflow 32 bits, so 24 by far
                 scale /= _FAR
                 continue
-            excess = max(ranges.current_bound + 1, ranges.voltage) / STATE_LIMIT
+            excess = max(ranges.current_bound + 1, ranges.potential) / STATE_LIMIT
             if excess <= 1:
                 return self._report(layer, scale, ranges)
             scale *= 0.99 / excess

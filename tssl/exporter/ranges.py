@@ -13,7 +13,7 @@ from tssl.chip import (
     SpikeArray,
     Train,
     driven_current,
-    driven_voltage,
+    driven_potential,
 )
 
 
@@ -23,7 +23,7 @@ class Ranges:
 
     Parameters
     ----------
-    current, voltage
+    current, potential
         Largest magnitude of synaptic current and membrane potential.
     current_bound
         Magnitude that no input within the given range can make the current exceed.
@@ -32,7 +32,7 @@ class Ranges:
     """
 
     current: int
-    voltage: int
+    potential: int
     current_bound: int
     spikes: SpikeArray
 
@@ -42,9 +42,9 @@ class Ranges:
         return float(np.log2(STATE_LIMIT / max(1, self.current)))
 
     @property
-    def voltage_headroom_bits(self) -> float:
+    def potential_headroom_bits(self) -> float:
         """Likewise for the membrane potential, which saturates; negative when it would."""
-        return float(np.log2(STATE_LIMIT / max(1, self.voltage)))
+        return float(np.log2(STATE_LIMIT / max(1, self.potential)))
 
     @property
     def can_wrap(self) -> bool:
@@ -66,17 +66,17 @@ def observe(layer: Layer, trains: Mapping[str, Train], time_steps: int, spans: S
     spans
         What its sources can send at all.
     """
-    largest_current = largest_voltage = 0
+    largest_current = largest_potential = 0
     spikes = []
     for step in layer.steps(trains, time_steps):
         current = driven_current(layer.neuron, step.before, step.activation)
-        voltage = driven_voltage(layer.neuron, step.before, current, layer.bias)
+        potential = driven_potential(layer.neuron, step.before, current, layer.bias)
         largest_current = max(largest_current, int(np.abs(current).max()))
-        largest_voltage = max(largest_voltage, int(np.abs(voltage).max()))
+        largest_potential = max(largest_potential, int(np.abs(potential).max()))
         spikes.append(step.spikes.astype(np.uint8))
     return Ranges(
         current=largest_current,
-        voltage=largest_voltage,
+        potential=largest_potential,
         current_bound=current_bound(layer, time_steps, spans),
         spikes=np.stack(spikes),
     )

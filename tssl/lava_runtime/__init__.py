@@ -4,9 +4,9 @@ from importlib import import_module
 from typing import cast
 
 from tssl.errors import ConfigError
-from tssl.lava_runtime.backend import Backend, BackendOptions, Progress
+from tssl.lava_runtime.backend import Backend, BackendOptions, SampleProgress
 
-__all__ = ["BACKENDS", "Backend", "BackendOptions", "Progress", "create_backend"]
+__all__ = ["BACKENDS", "Backend", "BackendOptions", "SampleProgress", "create_backend"]
 
 BACKENDS = {
     "engine": "tssl.engine.engine:Engine",

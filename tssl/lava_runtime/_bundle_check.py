@@ -32,7 +32,7 @@ def run(folder: Path, facts: "dict[str, Any]", *, hardware: bool, timeout: "floa
     """Let Lava do the job in a process of its own; return what went wrong, or nothing."""
     shutil.copyfile(HERE / "network.net", folder / "network.net")  # Lava locks the file it reads
     shutil.copyfile(HERE / "input.npy", folder / "input.npy")
-    shutil.copyfile(HERE / "lava_worker.py", folder / "worker.py")
+    shutil.copytree(HERE / "worker", folder / "worker")
     np.save(folder / "status.npy", np.zeros(3, np.int64))
     job = {
         **facts["job"],
@@ -42,7 +42,7 @@ def run(folder: Path, facts: "dict[str, Any]", *, hardware: bool, timeout: "floa
     }
     (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
     with (folder / "log").open("wb") as log:
-        command = [sys.executable, str(folder / "worker.py"), str(folder)]
+        command = [sys.executable, str(folder / "worker"), str(folder)]
         process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=subprocess.STDOUT)
         try:
             code = process.wait(timeout)

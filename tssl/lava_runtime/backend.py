@@ -9,7 +9,7 @@ from typing import Protocol
 from tssl.chip import ChipNetwork, IntArray
 from tssl.results import Recording
 
-Progress = Callable[[int], None]
+SampleProgress = Callable[[int], None]
 """Called with the number of samples finished so far."""
 
 
@@ -54,7 +54,7 @@ class Backend(Protocol):
         """Name under which results are filed."""
 
     def run(
-        self, network: ChipNetwork, train: IntArray, time_steps: int, progress: Progress
+        self, network: ChipNetwork, train: IntArray, time_steps: int, progress: SampleProgress
     ) -> Iterator[tuple[IntArray, Recording]]:
         """Yield consecutive chunks of samples, each with what was recorded for it.
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from tssl.chip import INPUT, ChipNetwork, IntArray
 from tssl.errors import ConfigError, OutputError
-from tssl.lava_runtime.plain import SHIMS, WORKER, worker_source
-from tssl.lava_runtime.worker import job, period
+from tssl.lava_runtime.plain import SHIMS, SHIMS_FILE, shims_source
+from tssl.lava_runtime.process import job, period, worker_copy
 from tssl.machine.files import make_directory, write_json, write_text
 from tssl.results import Recording
 from tssl.version import __version__
@@ -43,7 +43,8 @@ the network.
 | `expected/layer_<i>.npy` | spikes `(samples, time, neurons)` of {layers} |
 | `expected/potential.npy` | membrane potential of the output after the last step |
 | `check.py` | runs and compares; exit status 0 equal, 4 different, 5 failed |
-| `lava_worker.py` | what talks to Lava, and lets it be imported |
+| `worker` | what `check.py` starts to talk to Lava |
+| `lava_worker.py` | lets Lava be imported on current Pythons |
 | `bundle.json` | names, sizes, settings |
 """
 
@@ -59,7 +60,7 @@ not put the neurons to rest between samples.
 
 """
 _GRAPH = """Its layers listen to several layers, so that lava-dl cannot load `network.net`;
-`lava_worker.py` builds it from the processes of lava-nc. Layers called `relay...` repeat spikes a
+`worker` builds it from the processes of lava-nc. Layers called `relay...` repeat spikes a
 step later where paths differ in length. The board takes chains only: there, `check.py` says so.
 
 """
@@ -120,12 +121,13 @@ def write_bundle(
         (directory / FACTS).unlink(missing_ok=True)
         (directory / NETWORK).write_bytes(content)
         copyfile(Path(__file__).with_name(_CHECK), directory / "check.py")
-        copyfile(worker_source(), directory / WORKER)
+        copyfile(shims_source(), directory / SHIMS_FILE)
+        worker_copy(directory)
         np.save(directory / "input.npy", train.astype(np.int32))
         for index, name in enumerate(names):
             rows = recording.trains[name].transpose(1, 0, 2)
             np.save(directory / "expected" / f"layer_{index}.npy", rows)
-        np.save(directory / "expected" / "potential.npy", recording.output_voltage)
+        np.save(directory / "expected" / "potential.npy", recording.output_potential)
     except OSError as error:
         raise OutputError(f"{directory}: cannot be written: {error.strerror}") from error
     readme = _README.format(

@@ -15,8 +15,8 @@ import numpy as np
 from tssl import netx
 from tssl.chip import INPUT, ChipNetwork, IntArray, with_relays
 from tssl.errors import DataError, UnsupportedLayerError
-from tssl.lava_runtime.backend import BackendOptions, Progress
-from tssl.lava_runtime.worker import (
+from tssl.lava_runtime.backend import BackendOptions, SampleProgress
+from tssl.lava_runtime.process import (
     SCRATCH,
     Worker,
     WorkerSettings,
@@ -74,7 +74,7 @@ class LavaSim:
         )
 
     def run(
-        self, network: ChipNetwork, train: IntArray, time_steps: int, progress: Progress
+        self, network: ChipNetwork, train: IntArray, time_steps: int, progress: SampleProgress
     ) -> Iterator[tuple[IntArray, Recording]]:
         """Yield chunks of samples with everything recorded; see ``Backend.run``."""
         return run_workers(self._settings, network, train, time_steps, progress)
@@ -119,7 +119,7 @@ def run_workers(
     network: ChipNetwork,
     train: IntArray,
     time_steps: int,
-    progress: Progress,
+    progress: SampleProgress,
 ) -> Iterator[tuple[IntArray, Recording]]:
     """Yield chunks of samples in their order, as ``Backend.run`` says.
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from tssl.chip import ChipNetwork, IntArray
 from tssl.errors import ConfigError
-from tssl.lava_runtime.backend import BackendOptions, Progress
+from tssl.lava_runtime.backend import BackendOptions, SampleProgress
 from tssl.lava_runtime.lava_sim import run_workers
-from tssl.lava_runtime.worker import WorkerSettings
+from tssl.lava_runtime.process import WorkerSettings
 from tssl.results import Recording
 
 
@@ -22,7 +22,7 @@ class Loihi2:
     Parameters
     ----------
     python, timeout, net_path
-        See :class:`tssl.lava_runtime.worker.WorkerSettings`.
+        See :class:`tssl.lava_runtime.process.WorkerSettings`.
 
     Notes
     -----
@@ -51,7 +51,7 @@ class Loihi2:
         )
 
     def run(
-        self, network: ChipNetwork, train: IntArray, time_steps: int, progress: Progress
+        self, network: ChipNetwork, train: IntArray, time_steps: int, progress: SampleProgress
     ) -> Iterator[tuple[IntArray, Recording]]:
         """Yield chunks of samples with everything recorded; see ``Backend.run``."""
         return run_workers(self._settings, network, train, time_steps, progress)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tssl.chip import ChipNetwork
 
-WORKER = "lava_worker.py"
-"""Under this name the worker is a module that any Python can import."""
+SHIMS_FILE = "lava_worker.py"
+"""Under this name the shims are a module that any Python can import."""
 
 SHIMS = ("from lava_worker import import_lava", "import_lava()")
 """Lines that let Lava be imported on Python 3.11 and later, and with numpy 2."""
@@ -17,9 +17,9 @@ SHIMS = ("from lava_worker import import_lava", "import_lava()")
 _MESSAGE_BITS = 32
 
 
-def worker_source() -> Path:
+def shims_source() -> Path:
     """Return the file that holds the shims; it imports nothing of tssl."""
-    return Path(__file__).with_name("_lava_worker.py")
+    return Path(__file__).with_name("worker") / "shims.py"
 
 
 def loading_lines(

@@ -162,7 +162,7 @@ def _pairs(network: ChipNetwork, left: Recording, right: Recording) -> list[_Pai
         if name not in left.trains or name not in right.trains:
             raise VerificationError(f"layer {name}: was recorded by one backend only")
         pairs.append(_Pair(name, SPIKES, left.trains[name], right.trains[name]))
-    potentials = (left.output_voltage[None], right.output_voltage[None])
+    potentials = (left.output_potential[None], right.output_potential[None])
     pairs.append(_Pair(network.output.name, POTENTIAL, *potentials))
     for pair in pairs:
         if pair.left.shape != pair.right.shape:

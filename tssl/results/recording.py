@@ -15,11 +15,11 @@ class Recording(NamedTuple):
 
     trains: dict[str, SpikeArray]
     """By layer name, ``(time, samples, neurons)``; also ``"input"`` for an input block."""
-    output_voltage: IntArray
+    output_potential: IntArray
     """Membrane potential of the output layer after the last step, ``(samples, outputs)``."""
 
 
-def read_out(output_spikes: SpikeArray, output_voltage: NDArray[np.generic]) -> IntArray:
+def read_out(output_spikes: SpikeArray, output_potential: NDArray[np.generic]) -> IntArray:
     """Return the predicted class of each sample, by the one rule of this project.
 
     The class with the most output spikes wins; between equals, the one whose spikes came
@@ -30,7 +30,7 @@ def read_out(output_spikes: SpikeArray, output_voltage: NDArray[np.generic]) -> 
     ----------
     output_spikes
         ``(samples, time, outputs)``.
-    output_voltage
+    output_potential
         After the last step, ``(samples, outputs)``.
     """
     time_steps = output_spikes.shape[1]
@@ -38,4 +38,4 @@ def read_out(output_spikes: SpikeArray, output_voltage: NDArray[np.generic]) -> 
     earliness = np.tensordot(time_steps - np.arange(time_steps), output_spikes, axes=(0, 1))
     most = counts == counts.max(axis=1, keepdims=True)
     earliest = np.where(most, earliness.astype(np.int64), -1).argmax(axis=1)
-    return np.where(counts.any(axis=1), earliest, output_voltage.argmax(axis=1))
+    return np.where(counts.any(axis=1), earliest, output_potential.argmax(axis=1))

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from tssl.chip import IntArray
 from tssl.machine.files import written
-from tssl.trainer.run_directory import EpochMetrics
+from tssl.trainer.progress import EpochMetrics
 
 
 def learning_curve(metrics: Sequence[EpochMetrics]) -> Figure:

@@ -30,7 +30,8 @@ from tssl.trainer.optimization import (
     set_learning_rate,
 )
 from tssl.trainer.parallel import Group, is_first_process
-from tssl.trainer.run_directory import EpochMetrics, LayerMetrics, Progress, RunDirectory
+from tssl.trainer.progress import EpochMetrics, LayerMetrics, TrainingProgress
+from tssl.trainer.run_directory import RunDirectory
 from tssl.trainer.samples import Samples, augmented, chip_encoding
 from tssl.trainer.wake import wake_silent_layers
 from tssl.version import __version__
@@ -41,7 +42,7 @@ _WAKING_SAMPLES = 100
 class Watcher(Protocol):
     """Sees training go on, and may end it."""
 
-    def batch_done(self, progress: Progress, *, samples: int) -> None:
+    def batch_done(self, progress: TrainingProgress, *, samples: int) -> None:
         """Take note of a batch; ``samples`` were seen in this epoch so far."""
 
     def epoch_done(self, metrics: EpochMetrics, layers: list[LayerMetrics]) -> None:

@@ -2,16 +2,13 @@
 
 import csv
 import io
-import json
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import TypeAdapter
 from torch import nn
 
 from tssl.checkpoint import (
@@ -25,139 +22,10 @@ from tssl.checkpoint import (
 from tssl.errors import CheckpointError, ConfigError
 from tssl.machine.files import held, make_directory, remove, write_text, written
 from tssl.recipe import Recipe, load_recipe, recipe_from_tables
+from tssl.trainer.progress import EpochMetrics, LayerMetrics, TrainingProgress, stored_progress
 
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 _LOCK = ".lock"
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpochMetrics:
-    """One line of ``metrics.csv``; accuracies and rates are shares in 0...1.
-
-    Parameters
-    ----------
-    loss
-        Mean over the training samples, while the weights were changing.
-    train_accuracy
-        Likewise.
-    validation_accuracy
-        On the held-out part of the training set; it chooses ``best.safetensors``. None when
-        nothing is held out, and the last epoch is chosen.
-    test_accuracy
-        By the project's read-out (most spikes).
-    test_accuracy_psp
-        By the official code's read-out (largest summed post-synaptic potential).
-    firing_rate
-        Spikes per neuron and step, mean over layers.
-    """
-
-    epoch: int
-    loss: float
-    train_accuracy: float
-    validation_accuracy: float | None
-    test_accuracy: float
-    test_accuracy_psp: float
-    firing_rate: float
-    seconds: float
-    samples_per_second: float
-
-    def __post_init__(self) -> None:
-        if self.validation_accuracy is not None and math.isnan(self.validation_accuracy):
-            object.__setattr__(self, "validation_accuracy", None)  # as older runs stored it
-
-
-@dataclass(frozen=True, kw_only=True)
-class LayerMetrics:
-    """One line of ``layers.csv``: a layer in an epoch, while the weights were changing.
-
-    Parameters
-    ----------
-    firing_rate
-        Spikes per neuron and step.
-    fallback_share
-        Share of neuron-steps whose error came from the surrogate of the rule tssl-bp.
-    """
-
-    epoch: int
-    layer: str
-    firing_rate: float
-    fallback_share: float
-
-
-@dataclass(kw_only=True)
-class Progress:
-    """How far a run has come; what is not in the weights.
-
-    Parameters
-    ----------
-    epoch
-        Epochs finished.
-    batch
-        Batches finished in the epoch under way.
-    loss_sum, correct, seconds
-        Sums over the batches of that epoch.
-    activity
-        Likewise, by layer: neuron-steps, spikes and fallbacks.
-    metrics
-        One entry per finished epoch.
-    layers
-        One entry per finished epoch and layer.
-    """
-
-    epoch: int = 0
-    batch: int = 0
-    loss_sum: float = 0.0
-    correct: int = 0
-    seconds: float = 0.0
-    activity: dict[str, list[float]] = field(default_factory=dict)
-    metrics: list[EpochMetrics] = field(default_factory=list)
-    layers: list[LayerMetrics] = field(default_factory=list)
-
-    @property
-    def firing_rates(self) -> dict[str, float]:
-        """Spikes per neuron and step of every layer, in the epoch under way."""
-        return {name: spikes / steps for name, (steps, spikes, _) in self.activity.items()}
-
-    @property
-    def firing_rate(self) -> float:
-        """Mean of :attr:`firing_rates`."""
-        return sum(self.firing_rates.values()) / max(len(self.activity), 1)
-
-    def layer_metrics(self) -> list[LayerMetrics]:
-        """Return the lines of the epoch under way."""
-        return [
-            LayerMetrics(
-                epoch=self.epoch + 1,
-                layer=name,
-                firing_rate=spikes / steps,
-                fallback_share=fallbacks / steps,
-            )
-            for name, (steps, spikes, fallbacks) in self.activity.items()
-        ]
-
-    @property
-    def epochs_without_better(self) -> int:
-        """Epochs since the held-out accuracy first reached its highest; 0 without held-out ones."""
-        reached = _held_out(self.metrics)
-        return len(reached) - 1 - reached.index(max(reached)) if reached else 0
-
-    def finish_epoch(self, metrics: EpochMetrics) -> None:
-        """Start the sums of the next epoch."""
-        self.metrics.append(metrics)
-        self.layers.extend(self.layer_metrics())
-        self.epoch, self.batch = self.epoch + 1, 0
-        self.loss_sum, self.correct, self.seconds, self.activity = 0.0, 0, 0.0, {}
-
-    @property
-    def best(self) -> EpochMetrics:
-        """The epoch with the highest held-out accuracy, the latest of equals.
-
-        The last epoch, when nothing is held out.
-        """
-        reached = _held_out(self.metrics)
-        if not reached:
-            return self.metrics[-1]
-        return self.metrics[max(range(len(reached)), key=lambda index: (reached[index], index))]
 
 
 @dataclass(frozen=True)
@@ -272,7 +140,7 @@ class RunDirectory:
                 )
             yield
 
-    def check_unchanged(self, progress: Progress) -> None:
+    def check_unchanged(self, progress: TrainingProgress) -> None:
         """Refuse to go on when another process trained here since the state was read.
 
         Raises
@@ -312,7 +180,7 @@ class RunDirectory:
             raise CheckpointError(f"{self.path}: holds no run (recipe.toml is missing)")
         return load_recipe(self.recipe)
 
-    def save_metrics(self, progress: Progress) -> None:
+    def save_metrics(self, progress: TrainingProgress) -> None:
         """Write ``metrics.csv`` and ``layers.csv`` from all finished epochs."""
         for path, kind, rows in (
             (self.metrics, EpochMetrics, progress.metrics),
@@ -337,7 +205,7 @@ class RunDirectory:
         recipe: Recipe,
         network: nn.Module,
         optimizer: torch.optim.Optimizer,
-        progress: Progress,
+        progress: TrainingProgress,
         plan: ChipPlan | None,
     ) -> None:
         """Write everything needed to go on bit for bit."""
@@ -377,7 +245,7 @@ class RunDirectory:
 
     def load_state(
         self, recipe: Recipe, network: nn.Module, optimizer: torch.optim.Optimizer
-    ) -> Progress:
+    ) -> TrainingProgress:
         """Restore weights and optimiser; a run that never got to save starts anew.
 
         Raises
@@ -386,7 +254,7 @@ class RunDirectory:
             When the state is damaged or belongs to another recipe.
         """
         if not self.has_state:
-            return Progress()
+            return TrainingProgress()
         tensors, document = load_tensors(self.state)
         del document["format_version"]
         document.pop("plan", None)
@@ -401,7 +269,7 @@ class RunDirectory:
                         moments = {k: _stored(tensors, f"{k}:{name}", parameter) for k in _MOMENTS}
                         step = torch.tensor(float(steps), device=parameter.device)
                         optimizer.state[parameter] = {"step": step, **moments}
-            return _progress(document)
+            return stored_progress(document)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise CheckpointError(
                 f"{self.state}: does not belong to this recipe: {error}"
@@ -421,30 +289,6 @@ def identity(recipe: Recipe) -> dict[str, Any]:
     if recipe.training.lr_schedule != "cosine":  # it is stretched over all epochs
         del tables["training"]["epochs"]
     return tables
-
-
-def _held_out(metrics: list[EpochMetrics]) -> list[float]:
-    """Return the held-out accuracy of every epoch; nothing when nothing is held out."""
-    rows = [row.validation_accuracy for row in metrics]
-    return [accuracy for accuracy in rows if accuracy is not None]
-
-
-def _progress(document: dict[str, Any]) -> Progress:
-    """Return the stored progress if it can be gone on from."""
-    unknown = document.keys() - {each.name for each in fields(Progress)}
-    if unknown:
-        raise ValueError(f"unknown keys {', '.join(sorted(unknown))}")
-    progress = TypeAdapter(Progress).validate_json(json.dumps(document), strict=True)
-    sums = ("epoch", "batch", "correct", "loss_sum", "seconds")
-    for name in sums:
-        if not 0 <= getattr(progress, name) < math.inf:
-            raise ValueError(f"{name} = {getattr(progress, name)!r}")
-    for name, counts in progress.activity.items():
-        if len(counts) != 3 or not counts[0] > 0:
-            raise ValueError(f"activity of {name} = {counts!r}")
-    if progress.epoch != len(progress.metrics):
-        raise ValueError(f"epoch = {progress.epoch}, but metrics of {len(progress.metrics)}")
-    return progress
 
 
 def _stored(tensors: dict[str, Any], name: str, parameter: torch.Tensor) -> torch.Tensor:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tssl.errors import BackendUnavailableError
-from tssl.trainer.run_directory import EpochMetrics, LayerMetrics
+from tssl.trainer.progress import EpochMetrics, LayerMetrics
 
 _FOLDER = "tensorboard"
 

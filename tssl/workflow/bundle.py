@@ -7,7 +7,7 @@ from tssl.chip import with_relays
 from tssl.engine import Compiled
 from tssl.errors import ConfigError
 from tssl.lava_runtime import bundle as runtime
-from tssl.lava_runtime.worker import is_binary
+from tssl.lava_runtime.process import is_binary
 from tssl.machine.files import unfinished, written_together
 from tssl.workflow.inputs import InputChoice, completed, load_inputs
 from tssl.workflow.inspect import lava_dl_lines

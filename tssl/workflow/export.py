@@ -22,7 +22,7 @@ from tssl.errors import (
 )
 from tssl.exporter import LayerReport, Quantized, quantize, silent_layers
 from tssl.hw_profiles import Profile, load_profile, map_to_cores
-from tssl.lava_runtime import BackendOptions, Progress, create_backend
+from tssl.lava_runtime import BackendOptions, SampleProgress, create_backend
 from tssl.lava_runtime.plain import SHIMS, loading_lines
 from tssl.machine.files import printable, write_json, written_together
 from tssl.proof import Proof, Statement, compare_chunks
@@ -126,16 +126,16 @@ def layer_document(report: LayerReport) -> dict[str, Any]:
         "largest_weight": int(report.layer.weights.max()),
         "threshold": report.layer.neuron.threshold,
         "largest_current": report.ranges.current,
-        "largest_voltage": report.ranges.voltage,
+        "largest_voltage": report.ranges.potential,
         "current_headroom_bits": report.ranges.headroom_bits,
-        "voltage_headroom_bits": report.ranges.voltage_headroom_bits,
+        "voltage_headroom_bits": report.ranges.potential_headroom_bits,
         "current_bound": report.ranges.current_bound,
         "can_wrap": report.ranges.can_wrap,
     }
 
 
 def export(
-    run: Path, target: str, output: Path | None, options: ExportOptions, progress: Progress
+    run: Path, target: str, output: Path | None, options: ExportOptions, progress: SampleProgress
 ) -> ExportOutcome:
     """Quantize, check against the target, prove, and only then write.
 
@@ -274,7 +274,7 @@ def _prove(
     profile: Profile,
     test: Dataset,
     options: ExportOptions,
-    progress: Progress,
+    progress: SampleProgress,
 ) -> Proof:
     network = quantized.network
     inputs = Inputs(
@@ -296,7 +296,7 @@ def _prove(
 
 
 def _lava(
-    network: ChipNetwork, inputs: Inputs, options: ExportOptions, progress: Progress
+    network: ChipNetwork, inputs: Inputs, options: ExportOptions, progress: SampleProgress
 ) -> Statement:
     """Ask Lava; it may be missing, unless an interpreter that has it was named."""
     try:

@@ -98,5 +98,5 @@ def _trace(name: str, steps: Iterable[Step]) -> LayerTrace:
         layer=name,
         spikes=np.array([step.spikes[0] for step in kept]),
         current=np.array([step.state.current[0] for step in kept]),
-        voltage=np.array([step.state.voltage[0] for step in kept]),
+        voltage=np.array([step.state.potential[0] for step in kept]),
     )

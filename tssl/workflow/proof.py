@@ -6,13 +6,13 @@ from pathlib import Path
 from tssl import netx
 from tssl.chip import ChipNetwork
 from tssl.engine import Compiled
-from tssl.lava_runtime import Backend, BackendOptions, Progress, create_backend
+from tssl.lava_runtime import Backend, BackendOptions, SampleProgress, create_backend
 from tssl.proof import Proof, Statement, compare_chunks
 from tssl.workflow.inputs import InputChoice, Inputs, completed, load_inputs
 
 
 def lava_statement(
-    network: ChipNetwork, inputs: Inputs, backend: Backend, progress: Progress
+    network: ChipNetwork, inputs: Inputs, backend: Backend, progress: SampleProgress
 ) -> Statement:
     """Compare the engine with Lava's CPU simulator."""
     chunks = backend.run(network, inputs.train, inputs.time_steps, progress)
@@ -21,7 +21,9 @@ def lava_statement(
     )
 
 
-def verify(net: Path, choice: InputChoice, options: BackendOptions, progress: Progress) -> Proof:
+def verify(
+    net: Path, choice: InputChoice, options: BackendOptions, progress: SampleProgress
+) -> Proof:
     """Compare the engine with Lava on a file, every layer and every step.
 
     Parameters

@@ -11,7 +11,7 @@ from tssl import netx
 from tssl.chip import ChipNetwork
 from tssl.engine import collect
 from tssl.errors import ConfigError, DataError
-from tssl.lava_runtime import Backend, BackendOptions, Progress, create_backend
+from tssl.lava_runtime import Backend, BackendOptions, SampleProgress, create_backend
 from tssl.machine.files import locked, make_directory, written_together
 from tssl.results import RunResult
 from tssl.workflow.inputs import InputChoice, Inputs, completed, load_inputs
@@ -37,7 +37,7 @@ def run(
     choice: InputChoice,
     out: Path | None,
     options: BackendOptions,
-    bar: Callable[[str, int], AbstractContextManager[Progress]],
+    bar: Callable[[str, int], AbstractContextManager[SampleProgress]],
 ) -> RunOutcome:
     """Run a ``.net`` file and keep the result, the network's file beside it.
 
@@ -73,7 +73,7 @@ def run(
 
 
 def run_network(
-    network: ChipNetwork, inputs: Inputs, backend: Backend, progress: Progress
+    network: ChipNetwork, inputs: Inputs, backend: Backend, progress: SampleProgress
 ) -> RunResult:
     """Run all samples and count operations."""
     started = time.perf_counter()

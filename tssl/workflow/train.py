@@ -15,7 +15,8 @@ from tssl.trainer.evaluation import confusion
 from tssl.trainer.figures import confusion_matrix, learning_curve, save_figure
 from tssl.trainer.fit import Fit, Watcher, choose_device
 from tssl.trainer.parallel import is_first_process
-from tssl.trainer.run_directory import EpochMetrics, LayerMetrics, RunDirectory, identity
+from tssl.trainer.progress import EpochMetrics, LayerMetrics
+from tssl.trainer.run_directory import RunDirectory, identity
 from tssl.trainer.tensorboard import TensorBoard
 from tssl.workflow.data import load_splits
 from tssl.workflow.export import checkpoint_file, chip_plan

@@ -27,7 +27,6 @@ from tssl.errors import (
     TsslError,
 )
 from tssl.lava_runtime.backend import BackendOptions
-from tssl.lava_runtime.plain import worker_source
 from tssl.machine.cores import cores
 from tssl.machine.files import scratch_folder
 from tssl.results import Recording
@@ -45,6 +44,7 @@ _FULL = 74
 _LONGEST_FOLDER = 64
 """Python puts a socket in it, whose whole path may have about a hundred characters."""
 _INSTALL = "run `tssl lava install`"
+_WORKER = Path(__file__).with_name("worker")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -358,8 +358,17 @@ def startable(python: str) -> str:
 
 
 def worker_copy(folder: Path) -> Path:
-    """Copy the worker's source, so that none of tssl's files lies beside what Lava runs."""
-    return Path(shutil.copyfile(worker_source(), folder / "worker.py"))
+    """Copy the worker's files, so that none of tssl's lies beside what Lava runs.
+
+    Returns
+    -------
+    What Python is to run: a folder in ``folder``.
+    """
+    copy = folder / _WORKER.name
+    copy.mkdir(exist_ok=True)
+    for file in sorted(_WORKER.glob("*.py")):
+        shutil.copyfile(file, copy / file.name)
+    return copy
 
 
 def last_line(text: str) -> str:

@@ -142,7 +142,7 @@ def test_round_trip_of_each_kind(rng, tmp_path, maker):
     assert any(spikes.any() for spikes in expected.trains.values())
     for name, spikes in expected.trains.items():
         assert np.array_equal(found.trains[name], spikes)
-    assert np.array_equal(found.output_voltage, expected.output_voltage)
+    assert np.array_equal(found.output_potential, expected.output_potential)
 
 
 # --- layout --------------------------------------------------------------------------
@@ -270,7 +270,7 @@ def test_lava_dl_reads_what_we_write(rng, tmp_path):
     ((_, recording),) = LavaSim(net_path=path).run(network, train, 6, lambda _: None)
     for layer in network.layers:
         assert np.array_equal(recording.trains[layer.name], expected.trains[layer.name])
-    assert np.array_equal(recording.output_voltage, expected.output_voltage)
+    assert np.array_equal(recording.output_potential, expected.output_potential)
 
 
 # --- files of others -----------------------------------------------------------------
