@@ -19,6 +19,17 @@ from tssl.graph import Graph, resolve
 from tssl.machine.files import pointer_hint, written
 from tssl.recipe import EncodingSpec, Recipe, recipe_from_tables
 
+__all__ = [
+    "Array",
+    "Checkpoint",
+    "ChipPlan",
+    "FORMAT_VERSION",
+    "chip_plan",
+    "input_neuron",
+    "load_tensors",
+    "save_tensors",
+]
+
 FORMAT_VERSION = 1
 _SEAL = "sha256"
 

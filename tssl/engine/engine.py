@@ -23,6 +23,8 @@ from tssl.engine.events import Fired, rows_of, run_biases, run_events
 from tssl.machine.cores import cores, in_order, spread
 from tssl.results import Recording
 
+__all__ = ["Compiled", "Engine", "run_chunk"]
+
 _BLOCK_BYTES = 1 << 20
 """Spikes that a thread computes at a time, and that are handed over; the caches hold them."""
 

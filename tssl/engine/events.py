@@ -25,6 +25,16 @@ from tssl.chip import (
 from tssl.engine import kernels
 from tssl.engine.kernels import TOGETHER, Dynamics, Geometry
 
+__all__ = [
+    "Fired",
+    "SynapseRows",
+    "active_neurons",
+    "largest",
+    "rows_of",
+    "run_biases",
+    "run_events",
+]
+
 Array = NDArray[Any]
 
 _LARGEST_WEIGHT = ((1 << 15) - 1) // TOGETHER  # so that the sum of so many fits 16 bits

@@ -13,6 +13,16 @@ from numpy.typing import NDArray
 from tssl.chip import ACTIVATION_SHIFT, DECAY_ONE, STATE_LIMIT
 from tssl.machine.compiling import compiled
 
+__all__ = [
+    "Dynamics",
+    "Geometry",
+    "TOGETHER",
+    "count_active",
+    "products",
+    "run_spikes",
+    "run_sums",
+]
+
 Array = NDArray[Any]
 
 TOGETHER = 8

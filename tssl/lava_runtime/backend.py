@@ -9,6 +9,8 @@ from typing import Protocol
 from tssl.chip import ChipNetwork, IntArray
 from tssl.results import Recording
 
+__all__ = ["Backend", "BackendOptions", "SampleProgress"]
+
 SampleProgress = Callable[[int], None]
 """Called with the number of samples finished so far."""
 

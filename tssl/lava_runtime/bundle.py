@@ -14,6 +14,8 @@ from tssl.machine.files import make_directory, write_json, write_text
 from tssl.results import Recording
 from tssl.version import __version__
 
+__all__ = ["FACTS", "NETWORK", "check_folder", "write_bundle"]
+
 FACTS = "bundle.json"
 NETWORK = "network.net"
 _CHECK = "_bundle_check.py"

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 from tssl.errors import BackendUnavailableError
 
+__all__ = ["LAVA", "NEEDED", "Say", "install", "installed"]
+
 LAVA = {"lava-nc": "0.10.0", "lava-dl": "0.6.0"}
 """The last releases; everything here was measured with them."""
 

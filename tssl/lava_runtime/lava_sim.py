@@ -29,6 +29,8 @@ from tssl.lava_runtime.process import (
 from tssl.machine.files import scratch_folder
 from tssl.results import Recording
 
+__all__ = ["LavaSim", "check", "run_workers"]
+
 _JOB_BYTES = 256 << 20
 """Spikes that all workers together may keep on disk."""
 _CHUNK_BYTES = 8 << 20

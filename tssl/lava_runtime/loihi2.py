@@ -15,6 +15,8 @@ from tssl.lava_runtime.lava_sim import run_workers
 from tssl.lava_runtime.process import WorkerSettings
 from tssl.results import Recording
 
+__all__ = ["Loihi2"]
+
 
 class Loihi2:
     """Runs networks on a Loihi 2 board.

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from tssl.chip import ChipNetwork
 
+__all__ = ["SHIMS", "SHIMS_FILE", "loading_lines", "shims_source"]
+
 SHIMS_FILE = "lava_worker.py"
 """Under this name the shims are a module that any Python can import."""
 

@@ -31,6 +31,19 @@ from tssl.machine.cores import cores
 from tssl.machine.files import scratch_folder
 from tssl.results import Recording
 
+__all__ = [
+    "SCRATCH",
+    "Worker",
+    "WorkerSettings",
+    "is_binary",
+    "job",
+    "last_line",
+    "period",
+    "scratch",
+    "startable",
+    "worker_copy",
+]
+
 SCRATCH = "tssl-lava-"
 """What the names of all folders for Lava begin with."""
 _POLL_SECONDS = 0.02
@@ -276,12 +289,12 @@ class Worker:
 
     def _clean_up(self) -> None:
         if self._process is not None:
-            end_session(self._process)
+            _end_session(self._process)
             self._process = None  # its number may be another's by now
         self._owned.close()
 
 
-def end_session(process: "subprocess.Popen[bytes]") -> None:
+def _end_session(process: "subprocess.Popen[bytes]") -> None:
     """Kill all processes of a session but Python's resource tracker, and wait for them.
 
     Notes

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+__all__ = ["cores", "in_order", "spread"]
+
 Result = TypeVar("Result")
 
 

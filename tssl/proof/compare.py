@@ -10,6 +10,16 @@ from tssl.chip import INPUT, ChipNetwork
 from tssl.errors import VerificationError
 from tssl.results import Recording
 
+__all__ = [
+    "Comparison",
+    "Difference",
+    "POTENTIAL",
+    "SPIKES",
+    "accumulate",
+    "compare",
+    "first_difference",
+]
+
 SPIKES = "spikes"
 POTENTIAL = "membrane potential"
 

@@ -21,6 +21,8 @@ from tssl.geometry import Geometry
 from tssl.graph import NORM, NORM_EPSILON, Node
 from tssl.results import Recording
 
+__all__ = ["fired", "run_quantized"]
+
 _SHIFT = 64.0
 _LIMIT = 8388608.0
 _DECAY = 4096.0

@@ -24,6 +24,8 @@ from tssl.machine.files import held, make_directory, remove, write_text, written
 from tssl.recipe import Recipe, load_recipe, recipe_from_tables
 from tssl.trainer.progress import EpochMetrics, LayerMetrics, TrainingProgress, stored_progress
 
+__all__ = ["RunDirectory", "identity"]
+
 _MOMENTS = ("exp_avg", "exp_avg_sq")
 _LOCK = ".lock"
 

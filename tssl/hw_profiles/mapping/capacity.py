@@ -32,6 +32,14 @@ from tssl.geometry import Shape
 from tssl.hw_profiles.profile.figure import Figure
 from tssl.hw_profiles.profile.tables import Profile
 
+__all__ = [
+    "cores_per_chip",
+    "distinct_inputs",
+    "map_to_cores",
+    "merged_pool",
+    "relies_on_shared_lists",
+]
+
 _WORD = 64
 _REMEDY: dict[Resource, str] = {
     "neurons": "use a smaller feature map",

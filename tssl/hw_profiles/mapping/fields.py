@@ -16,6 +16,8 @@ from tssl.errors import RangeError, UnsupportedLayerError
 from tssl.hw_profiles.profile.figure import Figure
 from tssl.hw_profiles.profile.tables import Limits, Profile
 
+__all__ = ["check_limits"]
+
 _INPUT_HINT = "use another chip, or smaller input: 0 and 1 are spikes on every chip"
 _NO_DECAY = 4096  # a current that decays by 4096/4096 is gone after one step
 _HINT = "if it was trained with tssl, export it for this chip; otherwise use another chip"

@@ -22,6 +22,21 @@ from tssl.geometry import Shape
 from tssl.hw_profiles.mapping.capacity import cores_per_chip
 from tssl.hw_profiles.profile.tables import Profile
 
+__all__ = [
+    "Core",
+    "Edge",
+    "FloatArray",
+    "Hops",
+    "RULE",
+    "SEARCH",
+    "Slots",
+    "by_rule",
+    "cores_of",
+    "edges_between",
+    "hops",
+    "searched",
+]
+
 FloatArray = NDArray[np.float64]
 _TRIALS = 20000
 _MOST_PLACES = 2048  # the matrix of distances is its square

@@ -6,6 +6,32 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from tssl.costs import Kind, Quantity
 
+__all__ = [
+    "Axons",
+    "Bits",
+    "Channels",
+    "Chips",
+    "Cores",
+    "Figure",
+    "Groups",
+    "Hertz",
+    "Joules",
+    "Levels",
+    "Neurons",
+    "POSITIVE",
+    "Pixels",
+    "RealBits",
+    "Seconds",
+    "Section",
+    "Synapses",
+    "Tiles",
+    "TimeSteps",
+    "WHOLE",
+    "Watts",
+    "Words",
+    "unit_is",
+]
+
 _LARGEST = 1e18
 _WIDEST = 32
 

@@ -10,6 +10,8 @@ from tssl.errors import ConfigError
 from tssl.hw_profiles.profile.tables import Profile
 from tssl.machine.files import read_toml
 
+__all__ = ["load_profile", "profile_names"]
+
 _FOLDER = Path(__file__).parents[1]
 _PLAIN = {"string_too_short": "must not be empty"}
 """What pydantic says in other words than a reader of TOML would."""

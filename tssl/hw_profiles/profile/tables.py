@@ -9,6 +9,8 @@ from tssl.errors import TargetError
 from tssl.hw_profiles.profile import figure as units
 from tssl.hw_profiles.profile.figure import Figure, Section
 
+__all__ = ["Chip", "Energy", "Execution", "Limits", "Mesh", "Profile", "Time"]
+
 _ONE_LINE = r"^[^\x00-\x1f\x7f]+$"
 
 Execution = Literal["barrier", "tick", "asynchronous", "conventional"]
