@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tssl.chip import CubaNeuron, CubaRun, Layer, conv_layer, cuba_run, dense_layer
-from tssl.events import Fired, active_neurons, rows_of, run_biases, run_events
+from tssl.events import Fired, active_neurons, rows_of, run_biases, run_events, run_sums
 
 STEPS = 5
 NEVER = CubaNeuron(current_decay=0, voltage_decay=0, threshold=131_072)
@@ -151,3 +151,22 @@ def test_biases_that_could_wrap_twice_are_not_run() -> None:
     room = Fired.room(1, 1, 1)
     assert not run_biases(NEVER, np.array([[(1 << 17) + 1]]), room)
     assert run_biases(NEVER, np.array([[1 << 17]]), room)
+
+
+@settings(max_examples=40)
+@given(neurons, seeds, st.sampled_from([1, STEPS]), st.sampled_from([3, 400, 131_072]))
+def test_sums_of_any_origin(neuron, seed, steps, largest):
+    rng = np.random.default_rng(seed)
+    sums = rng.integers(-largest, largest + 1, (steps, 3, 7))
+    bias = biases(rng, 7).astype(np.int64)
+    fired = Fired.room(3, STEPS, 7)
+    assert run_sums(neuron, bias, sums, fired)
+    assert_equal(fired, cuba_run(neuron, sums, bias, STEPS))
+
+
+def test_sums_that_need_more_than_32_bits_are_left_to_others():
+    neuron = CubaNeuron(current_decay=1, voltage_decay=1, threshold=1)
+    fired, bias = Fired.room(1, 2, 1), np.zeros(1, np.int64)
+    assert run_sums(neuron, bias, np.full((2, 1, 1), 131_072), fired)
+    assert not run_sums(neuron, bias, np.full((2, 1, 1), 131_073), fired)
+    assert not run_sums(neuron, bias + 131_073, np.zeros((2, 1, 1), np.int64), fired)

@@ -182,6 +182,24 @@ def run_biases(neuron: CubaNeuron, bias: IntArray, fired: Fired) -> bool:
     return True
 
 
+def run_sums(neuron: CubaNeuron, bias: IntArray, sums: IntArray, fired: Fired) -> bool:
+    """Run neurons from rest on weighted sums of any origin; return whether 32 bits sufficed.
+
+    Parameters
+    ----------
+    bias
+        ``(neurons,)``.
+    sums
+        ``(time or 1, samples, neurons)``.
+    """
+    if neuron.sizes or max(largest(sums), largest(bias)) > _LARGEST_ACTIVATION:
+        return False
+    arriving = np.ascontiguousarray(sums.transpose(1, 0, 2), np.int32)
+    scaled = (bias[None] << BIAS_SHIFT).astype(np.int32)
+    event_kernels.run_sums(arriving, scaled, _dynamics(neuron), *fired)
+    return True
+
+
 def active_neurons(synapses: SynapseRows, train: Array, fired: Array) -> IntArray:
     """Return how many neurons get a spike through a non-zero weight, or fire, ``(time,)``.
 
