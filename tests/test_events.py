@@ -1,5 +1,6 @@
 """The compiled kernels against the plain meaning of ``tssl.chip``, integer for integer."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tssl.chip import CubaNeuron, CubaRun, Layer, conv_layer, cuba_run, dense_layer
-from tssl.events import Fired, active_neurons, rows_of, run_biases, run_events, run_sums
+from tssl.chip import (
+    Connection,
+    ConvSynapses,
+    CubaNeuron,
+    CubaRun,
+    DenseSynapses,
+    Layer,
+    conv_layer,
+    cuba_run,
+    dense_layer,
+)
+from tssl.events import Fired, active_neurons, rows_of, run_biases, run_events, run_sums, train_of
+from tssl.geometry import Geometry
 
 STEPS = 5
 NEVER = CubaNeuron(current_decay=0, voltage_decay=0, threshold=131_072)
@@ -170,3 +182,95 @@ def test_sums_that_need_more_than_32_bits_are_left_to_others():
     assert run_sums(neuron, bias, np.full((2, 1, 1), 131_072), fired)
     assert not run_sums(neuron, bias, np.full((2, 1, 1), 131_073), fired)
     assert not run_sums(neuron, bias + 131_073, np.zeros((2, 1, 1), np.int64), fired)
+
+
+# --- several sources ------------------------------------------------------------------------
+
+
+@st.composite
+def merging_layers(draw: Any) -> Layer:
+    """Return a layer of two or three sources whose synapses fit together."""
+    count = draw(st.integers(2, 3))
+    if draw(st.booleans()):
+        parts = [draw(dense_layers()) for _ in range(count)]
+        outputs = min(part.neurons for part in parts)
+        synapses = [DenseSynapses(weight=part.synapses.weight[:outputs]) for part in parts]
+    else:
+        first = draw(conv_layers()).synapses
+        rng = np.random.default_rng(draw(seeds))
+        plain = replace(first.geometry, groups=1)
+        synapses = []
+        for _ in range(count):
+            channels = draw(st.integers(1, 3))
+            weight = rng.integers(-20, 21, (2, channels, *first.geometry.kernel))
+            shape = (channels, *first.map_shape[1:])
+            synapses.append(ConvSynapses(weight=weight, map_shape=shape, geometry=plain))
+    connections = tuple(Connection(source=f"s{i}", synapses=s) for i, s in enumerate(synapses))
+    rng = np.random.default_rng(draw(seeds))
+    bias = biases(rng, synapses[0].outputs)
+    return Layer(name="m", connections=connections, neuron=draw(neurons), bias=bias)
+
+
+@settings(max_examples=40)
+@given(merging_layers(), seeds)
+def test_several_sources(layer, seed):
+    """Spikes, graded input and input that never changes, in any mixture."""
+    rng = np.random.default_rng(seed)
+    sources = {}
+    for each in layer.connections:
+        steps = int(rng.choice([1, STEPS]))
+        spikes = rng.integers(0, 2, (3, STEPS, each.synapses.inputs)).astype(np.uint8)
+        graded = rng.integers(-3, 4, (3, steps, each.synapses.inputs)).astype(np.int32)
+        sources[each.source] = graded if rng.random() < 0.5 else spikes
+    rows, fired = rows_of(layer), Fired.room(3, STEPS, layer.neurons)
+    assert rows is not None
+    train = train_of(layer, sources, time_axis=1)
+    assert run_events(layer.neuron, rows, train, fired)
+    late = {name: train.transpose(1, 0, 2) for name, train in sources.items()}
+    assert_equal(fired, layer.run(late, STEPS))
+    reached = np.zeros((STEPS, 3, layer.neurons), bool)
+    for each in layer.connections:
+        reached |= each.synapses.reached(late[each.source])
+    active = (reached | (fired.spikes.transpose(1, 0, 2) != 0)).sum(axis=(1, 2))
+    assert active_neurons(rows, train, fired.spikes).tolist() == active.tolist()
+
+
+def test_a_convolution_that_wraps_before_it_is_added_is_left_to_others():
+    """One of two sums is beyond 24 bits; together they are small."""
+
+    def pixel(weight: int) -> ConvSynapses:
+        return ConvSynapses(
+            weight=[[[[weight]]]], map_shape=(1, 1, 1), geometry=Geometry(kernel=(1, 1))
+        )
+
+    layer = Layer(
+        name="m", neuron=CubaNeuron(current_decay=4096, voltage_decay=4096, threshold=9),
+        connections=(Connection(source="a", synapses=pixel(1000)),
+                     Connection(source="b", synapses=pixel(-1000))),
+    )  # fmt: skip
+    rows, fired = rows_of(layer), Fired.room(1, 1, 1)
+    assert rows is not None
+    for value, fits in ((4000, True), (8500, False)):
+        sources = {name: np.full((1, 1, 1), value, np.int32) for name in "ab"}
+        train = train_of(layer, sources, time_axis=1)
+        assert run_events(layer.neuron, rows, train, fired) is fits
+        assert layer.activation(sources, 1).tolist() == [[[0]]]
+
+
+@pytest.mark.parametrize("change", [{"stride": (1, 2)}, {"padding": (1, 1)}, {"groups": 2}])
+def test_windows_that_differ_are_left_to_others(change):
+    rng = np.random.default_rng(0)
+    same = conv_layer(
+        name="a", source="x", weight=rng.integers(-9, 9, (2, 2, 3, 3)), map_shape=(2, 3, 4),
+        neuron=NEVER,
+    ).connections[0]  # fmt: skip
+    assert rows_of(Layer(name="m", connections=(same, same), neuron=NEVER)) is not None
+    groups = change.get("groups", 1)
+    other = ConvSynapses(
+        weight=rng.integers(-9, 9, (2, 2 // groups, 3, 3)), map_shape=(2, 3, 4),
+        geometry=replace(same.synapses.geometry, **change),
+    )  # fmt: skip
+    if other.outputs != same.synapses.outputs:
+        other = DenseSynapses(weight=rng.integers(-9, 9, (same.synapses.outputs, 24)))
+    connections = (same, Connection(source="y", synapses=other))
+    assert rows_of(Layer(name="m", connections=connections, neuron=NEVER)) is None

@@ -4,7 +4,8 @@ The integers are those of ``tssl.chip``. Where 32 bits might not hold them, the 
 so, and the caller takes the slow, general way.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -20,8 +21,10 @@ from tssl.chip import (
     THRESHOLD_SHIFT,
     ConvSynapses,
     CubaNeuron,
+    DenseSynapses,
     IntArray,
     Layer,
+    Synapses,
 )
 from tssl.event_kernels import TOGETHER, Dynamics, Geometry
 
@@ -70,12 +73,15 @@ class SynapseRows:
         Full scale, in (H, W, C) order, ``(H, W * C)``.
     fits
         Whether weights and biases are small enough for the kernels.
+    limit
+        What no sum over inputs may exceed.
     """
 
     weight: Array
     shape: Geometry
     bias: Array
     fits: bool
+    limit: int = _LARGEST_SUM
 
     @cached_property
     def flat(self) -> Array:
@@ -107,11 +113,55 @@ class SynapseRows:
 def rows_of(layer: Layer) -> SynapseRows | None:
     """Return the synapses of a layer, or None for what the kernels do not compute.
 
-    That is a layer of several sources, or one in which spikes can stay (delay, recurrence).
+    That is a layer in which spikes can stay (delay, recurrence), or one that listens to several
+    through synapses that do not fit together.
     """
-    if len(layer.arriving) != 1 or layer.holds_spikes:
+    synapses = None if layer.holds_spikes else _joined([each.synapses for each in layer.arriving])
+    if synapses is None:
         return None
-    synapses = layer.synapses
+    rows = _rows_of(synapses, layer)
+    # below it, no convolution wraps before it is added
+    return rows if len(layer.arriving) == 1 else replace(rows, limit=STATE_LIMIT - 1)
+
+
+def train_of(layer: Layer, sources: Mapping[str, Array], *, time_axis: int) -> Array:
+    """Return what arrives at a layer, that of several sources side by side as ``rows_of`` wants.
+
+    Parameters
+    ----------
+    sources
+        Of three axes, the last for neurons, one for time, whose length is 1 where nothing changes.
+    """
+    trains = [sources[each.source] for each in layer.arriving]
+    if len(trains) == 1:
+        return trains[0]
+    steps = max(train.shape[time_axis] for train in trains)
+    whole = [
+        train if train.shape[time_axis] == steps else train.repeat(steps, axis=time_axis)
+        for train in trains
+    ]
+    return np.concatenate(whole, axis=2)
+
+
+def _joined(synapses: Sequence[Synapses]) -> Synapses | None:
+    """Return what weighs the inputs of all side by side, or None when that is no one matrix."""
+    if len(synapses) == 1:
+        return synapses[0]
+    if all(isinstance(each, DenseSynapses) for each in synapses):
+        return DenseSynapses(weight=np.hstack([each.weight for each in synapses]))
+    maps = [each for each in synapses if isinstance(each, ConvSynapses)]
+    windows = {(each.geometry, each.map_shape[1:]) for each in maps}
+    if len(maps) < len(synapses) or len(windows) > 1 or maps[0].geometry.groups > 1:
+        return None
+    channels = sum(each.map_shape[0] for each in maps)
+    return ConvSynapses(
+        weight=np.concatenate([each.weight for each in maps], axis=1),
+        map_shape=(channels, *maps[0].map_shape[1:]),
+        geometry=maps[0].geometry,
+    )
+
+
+def _rows_of(synapses: Synapses, layer: Layer) -> SynapseRows:
     if not isinstance(synapses, ConvSynapses):
         shape = Geometry(1, synapses.inputs, layer.neurons, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1)
         return _rows(synapses.weight.T, shape, layer.bias)
@@ -158,7 +208,7 @@ def run_events(neuron: CubaNeuron, synapses: SynapseRows, train: Array, fired: F
         return False
     graded = train.dtype != np.uint8
     largest_input = largest(train) if graded else 1
-    if not synapses.fits or synapses.largest_sum * largest_input > _LARGEST_SUM:
+    if not synapses.fits or synapses.largest_sum * largest_input > synapses.limit:
         return False
     if graded and synapses.is_dense and largest_input <= _LARGEST_FACTOR and _is_full(train):
         sums = np.empty((*train.shape[:2], synapses.weight.shape[1]), np.int32)

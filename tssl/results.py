@@ -25,7 +25,7 @@ from tssl.chip import (
 )
 from tssl.cores import spread
 from tssl.errors import DataError
-from tssl.events import SynapseRows, active_neurons, rows_of
+from tssl.events import SynapseRows, active_neurons, rows_of, train_of
 from tssl.files import read_json, remove, write_json, written
 
 SCHEMA_VERSION = 1
@@ -422,7 +422,7 @@ def _active(
     if rows is None:
         reached = _reached(layer, sources, fired)
         return np.asarray((reached | (fired != 0)).sum(axis=(1, 2)))
-    source = sources[layer.source]
+    source = train_of(layer, sources, time_axis=0)
 
     def count(samples: slice) -> IntArray:
         own = np.ascontiguousarray(source[:, samples].transpose(1, 0, 2))

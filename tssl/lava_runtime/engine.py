@@ -1,7 +1,8 @@
 """The bit-exact engine: compiled, event-driven, batched over samples, without transport delay.
 
-It computes what ``tssl.chip`` says. Of layers with several sources or delays, ``tssl.chip``
-forms the weighted sums; recurrence, and integers that might leave 32 bits, are all its own.
+It computes what ``tssl.chip`` says. Delays, and several sources through windows that differ,
+leave the weighted sums to ``tssl.chip``; recurrence, and integers that might leave 32 bits, are
+all its own.
 """
 
 import functools
@@ -20,7 +21,7 @@ from tssl.chip import (
     cuba_run,
 )
 from tssl.cores import cores, in_order, spread
-from tssl.events import Fired, rows_of, run_biases, run_events, run_sums
+from tssl.events import Fired, rows_of, run_biases, run_events, run_sums, train_of
 from tssl.lava_runtime.backend import BackendOptions, Progress
 from tssl.results import Recording
 
@@ -97,8 +98,10 @@ class Compiled:
     def _run_layer(self, layer: Layer, sources: Mapping[str, Train], room: Fired) -> None:
         """Run a layer on the trains of its sources ``(samples, time or 1, inputs)``."""
         rows = self._rows[layer.name]
-        if rows is not None and run_events(layer.neuron, rows, sources[layer.source], room):
-            return
+        if rows is not None:
+            train = train_of(layer, sources, time_axis=1)
+            if run_events(layer.neuron, rows, train, room):
+                return
         steps = room.spikes.shape[1]
         trains = {each.source: sources[each.source].transpose(1, 0, 2) for each in layer.arriving}
         if layer.own or not run_sums(
