@@ -5,7 +5,7 @@ so, and the caller takes the slow, general way.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -21,7 +21,6 @@ from tssl.chip import (
     THRESHOLD_SHIFT,
     ConvSynapses,
     CubaNeuron,
-    DenseSynapses,
     IntArray,
     Layer,
     Synapses,
@@ -73,15 +72,12 @@ class SynapseRows:
         Full scale, in (H, W, C) order, ``(H, W * C)``.
     fits
         Whether weights and biases are small enough for the kernels.
-    limit
-        What no sum over inputs may exceed.
     """
 
     weight: Array
     shape: Geometry
     bias: Array
     fits: bool
-    limit: int = _LARGEST_SUM
 
     @cached_property
     def flat(self) -> Array:
@@ -110,55 +106,14 @@ class SynapseRows:
         return shape.inputs == len(self.weight) and shape.height * shape.width == 1
 
 
-def rows_of(layer: Layer) -> SynapseRows | None:
-    """Return the synapses of a layer, or None for what the kernels do not compute.
+def rows_of(layer: Layer) -> tuple[SynapseRows, ...]:
+    """Return the synapses of each connection, or none for what the kernels do not compute.
 
-    That is a layer in which spikes can stay (delay, recurrence), or one that listens to several
-    through synapses that do not fit together.
+    That is a layer in which spikes can stay (delay, recurrence).
     """
-    synapses = None if layer.holds_spikes else _joined([each.synapses for each in layer.arriving])
-    if synapses is None:
-        return None
-    rows = _rows_of(synapses, layer)
-    # below it, no convolution wraps before it is added
-    return rows if len(layer.arriving) == 1 else replace(rows, limit=STATE_LIMIT - 1)
-
-
-def train_of(layer: Layer, sources: Mapping[str, Array], *, time_axis: int) -> Array:
-    """Return what arrives at a layer, that of several sources side by side as ``rows_of`` wants.
-
-    Parameters
-    ----------
-    sources
-        Of three axes, the last for neurons, one for time, whose length is 1 where nothing changes.
-    """
-    trains = [sources[each.source] for each in layer.arriving]
-    if len(trains) == 1:
-        return trains[0]
-    steps = max(train.shape[time_axis] for train in trains)
-    whole = [
-        train if train.shape[time_axis] == steps else train.repeat(steps, axis=time_axis)
-        for train in trains
-    ]
-    return np.concatenate(whole, axis=2)
-
-
-def _joined(synapses: Sequence[Synapses]) -> Synapses | None:
-    """Return what weighs the inputs of all side by side, or None when that is no one matrix."""
-    if len(synapses) == 1:
-        return synapses[0]
-    if all(isinstance(each, DenseSynapses) for each in synapses):
-        return DenseSynapses(weight=np.hstack([each.weight for each in synapses]))
-    maps = [each for each in synapses if isinstance(each, ConvSynapses)]
-    windows = {(each.geometry, each.map_shape[1:]) for each in maps}
-    if len(maps) < len(synapses) or len(windows) > 1 or maps[0].geometry.groups > 1:
-        return None
-    channels = sum(each.map_shape[0] for each in maps)
-    return ConvSynapses(
-        weight=np.concatenate([each.weight for each in maps], axis=1),
-        map_shape=(channels, *maps[0].map_shape[1:]),
-        geometry=maps[0].geometry,
-    )
+    if layer.holds_spikes:
+        return ()
+    return tuple(_rows_of(each.synapses, layer) for each in layer.connections)
 
 
 def _rows_of(synapses: Synapses, layer: Layer) -> SynapseRows:
@@ -188,6 +143,42 @@ def _rows(weight: IntArray, shape: Geometry, bias: IntArray) -> SynapseRows:
     )
 
 
+def run_layer(
+    layer: Layer, rows: Sequence[SynapseRows], sources: Mapping[str, Array], fired: Fired
+) -> bool:
+    """Run the neurons of a layer from rest; return whether the kernels could.
+
+    Parameters
+    ----------
+    rows
+        From :func:`rows_of`.
+    sources
+        What each source sends, as ``train`` of :func:`run_events`.
+    fired
+        To be filled; worthless when the kernels could not.
+    """
+    trains = [sources[each.source] for each in layer.arriving]
+    if len(rows) == 1:
+        return run_events(layer.neuron, rows[0], trains[0], fired)
+    if not rows or layer.neuron.sizes or not _add_up(rows, trains):
+        return False
+    steps = max(train.shape[1] for train in trains)
+    sums = np.zeros((len(trains[0]), steps, layer.neurons), np.int32)
+    for synapses, train in zip(rows, trains, strict=True):
+        graded = train.dtype != np.uint8
+        event_kernels.add_spikes(train, graded, synapses.flat, synapses.shape, sums)
+    return run_sums(layer.neuron, layer.bias, sums, fired)
+
+
+def _add_up(rows: Sequence[SynapseRows], trains: Sequence[Array]) -> bool:
+    """Return whether no sum can be so large that it wraps or is refused before it is added."""
+    bounds = [
+        synapses.largest_sum * (1 if train.dtype == np.uint8 else largest(train))
+        for synapses, train in zip(rows, trains, strict=True)
+    ]
+    return all(synapses.fits for synapses in rows) and sum(bounds) < STATE_LIMIT
+
+
 def run_events(neuron: CubaNeuron, synapses: SynapseRows, train: Array, fired: Fired) -> bool:
     """Run feed-forward neurons from rest; return whether 32 bits sufficed.
 
@@ -208,7 +199,7 @@ def run_events(neuron: CubaNeuron, synapses: SynapseRows, train: Array, fired: F
         return False
     graded = train.dtype != np.uint8
     largest_input = largest(train) if graded else 1
-    if not synapses.fits or synapses.largest_sum * largest_input > synapses.limit:
+    if not synapses.fits or synapses.largest_sum * largest_input > _LARGEST_SUM:
         return False
     if graded and synapses.is_dense and largest_input <= _LARGEST_FACTOR and _is_full(train):
         sums = np.empty((*train.shape[:2], synapses.weight.shape[1]), np.int32)
@@ -240,29 +231,36 @@ def run_sums(neuron: CubaNeuron, bias: IntArray, sums: IntArray, fired: Fired) -
     bias
         ``(neurons,)``.
     sums
-        ``(time or 1, samples, neurons)``.
+        ``(samples, time or 1, neurons)``.
     """
     if neuron.sizes or max(largest(sums), largest(bias)) > _LARGEST_ACTIVATION:
         return False
-    arriving = np.ascontiguousarray(sums.transpose(1, 0, 2), np.int32)
+    arriving = np.ascontiguousarray(sums, np.int32)
     scaled = (bias[None] << BIAS_SHIFT).astype(np.int32)
     event_kernels.run_sums(arriving, scaled, _dynamics(neuron), *fired)
     return True
 
 
-def active_neurons(synapses: SynapseRows, train: Array, fired: Array) -> IntArray:
+def active_neurons(rows: Sequence[SynapseRows], trains: Sequence[Array], fired: Array) -> IntArray:
     """Return how many neurons get a spike through a non-zero weight, or fire, ``(time,)``.
 
     Parameters
     ----------
-    train
-        ``(samples, time or 1, inputs)``.
+    rows
+        From :func:`rows_of`, at least one.
+    trains
+        What arrives through each of them, ``(samples, time or 1, inputs)``.
     fired
         ``(samples, time, neurons)``.
     """
     active = np.zeros(fired.shape[1], np.int64)
-    event_kernels.count_active(train, synapses.present, synapses.shape, fired, active)
-    return active
+    if len(rows) == 1:
+        event_kernels.count_active(trains[0], rows[0].present, rows[0].shape, fired, active)
+        return active
+    marked = (fired != 0).astype(np.uint8)
+    for synapses, train in zip(rows, trains, strict=True):
+        event_kernels.mark_reached(train, synapses.present, synapses.shape, marked)
+    return np.count_nonzero(marked, axis=(0, 2)).astype(np.int64)
 
 
 def largest(values: Array) -> int:

@@ -6,7 +6,7 @@ import time
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -25,7 +25,7 @@ from tssl.chip import (
 )
 from tssl.cores import spread
 from tssl.errors import DataError
-from tssl.events import SynapseRows, active_neurons, rows_of, train_of
+from tssl.events import SynapseRows, active_neurons, rows_of
 from tssl.files import read_json, remove, write_json, written
 
 SCHEMA_VERSION = 1
@@ -416,19 +416,20 @@ def _driven(
 
 
 def _active(
-    layer: Layer, rows: SynapseRows | None, sources: Mapping[str, Train], fired: SpikeArray
+    layer: Layer, rows: Sequence[SynapseRows], sources: Mapping[str, Train], fired: SpikeArray
 ) -> IntArray:
     """Return how many neurons receive a spike or fire at each step, ``(time,)``."""
-    if rows is None:
+    if not rows:
         reached = _reached(layer, sources, fired)
         return np.asarray((reached | (fired != 0)).sum(axis=(1, 2)))
-    source = train_of(layer, sources, time_axis=0)
+    heard = [sources[each.source] for each in layer.arriving]
 
     def count(samples: slice) -> IntArray:
-        own = np.ascontiguousarray(source[:, samples].transpose(1, 0, 2))
-        return active_neurons(rows, own, fired[:, samples].transpose(1, 0, 2))
+        trains = [np.ascontiguousarray(source[:, samples].transpose(1, 0, 2)) for source in heard]
+        return active_neurons(rows, trains, fired[:, samples].transpose(1, 0, 2))
 
-    size = max(1, _BLOCK_BYTES // max(1, len(source) * source.shape[2]))
+    most = max(len(source) * source.shape[2] for source in heard)
+    size = max(1, _BLOCK_BYTES // max(1, most))
     return np.sum(spread(count, fired.shape[1], size), axis=0, dtype=np.int64)
 
 

@@ -1,8 +1,7 @@
 """The bit-exact engine: compiled, event-driven, batched over samples, without transport delay.
 
-It computes what ``tssl.chip`` says. Delays, and several sources through windows that differ,
-leave the weighted sums to ``tssl.chip``; recurrence, and integers that might leave 32 bits, are
-all its own.
+It computes what ``tssl.chip`` says. Of layers with delays, ``tssl.chip`` forms the weighted sums;
+recurrence, and integers that might leave 32 bits, are all its own.
 """
 
 import functools
@@ -21,7 +20,7 @@ from tssl.chip import (
     cuba_run,
 )
 from tssl.cores import cores, in_order, spread
-from tssl.events import Fired, rows_of, run_biases, run_events, run_sums, train_of
+from tssl.events import Fired, rows_of, run_biases, run_layer, run_sums
 from tssl.lava_runtime.backend import BackendOptions, Progress
 from tssl.results import Recording
 
@@ -97,17 +96,15 @@ class Compiled:
 
     def _run_layer(self, layer: Layer, sources: Mapping[str, Train], room: Fired) -> None:
         """Run a layer on the trains of its sources ``(samples, time or 1, inputs)``."""
-        rows = self._rows[layer.name]
-        if rows is not None:
-            train = train_of(layer, sources, time_axis=1)
-            if run_events(layer.neuron, rows, train, room):
-                return
+        if run_layer(layer, self._rows[layer.name], sources, room):
+            return
         steps = room.spikes.shape[1]
         trains = {each.source: sources[each.source].transpose(1, 0, 2) for each in layer.arriving}
-        if layer.own or not run_sums(
-            layer.neuron, layer.bias, layer.activation(trains, steps), room
-        ):
-            _keep(layer.run(trains, steps), room)
+        if not layer.own:
+            sums = layer.activation(trains, steps).transpose(1, 0, 2)
+            if run_sums(layer.neuron, layer.bias, sums, room):
+                return
+        _keep(layer.run(trains, steps), room)
 
 
 def run_chunk(network: ChipNetwork, train: IntArray, time_steps: int) -> Recording:
