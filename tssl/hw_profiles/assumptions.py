@@ -165,7 +165,7 @@ def _of_network(profile: Profile, network: ChipNetwork) -> Iterator[Assumption]:
             kind="estimate",
             source="no profile has a price for it",
         )
-    relayed = with_relays(network, binary_input=True)
+    relayed = with_relays(network)
     repeating = relayed.neurons - network.neurons
     if repeating:
         yield Assumption(

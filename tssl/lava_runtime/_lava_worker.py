@@ -243,14 +243,14 @@ class Job:
 
 
 class Feed:
-    """The samples, in the order and shape of Lava's input port."""
+    """The samples, in the order and shape of Lava's input port, some steps late."""
 
-    def __init__(self, job: Job, train: Array, shape: tuple[int, ...]) -> None:
-        self.job, self.train, self.shape = job, train, shape
+    def __init__(self, job: Job, train: Array, shape: tuple[int, ...], late: int) -> None:
+        self.job, self.train, self.shape, self.late = job, train, shape, late
 
     def at(self, step: int) -> Array:
         """Return what enters at a time step: a sample's integers, or silence."""
-        moment = self.job.moment(step, 0)
+        moment = self.job.moment(step, self.late)
         if moment is None:
             return np.zeros(self.shape, np.int32)
         values = self.train[min(moment.step, len(self.train) - 1), moment.sample]
@@ -383,12 +383,13 @@ class Network:
     input_shape
         Of a step of input: lava-dl's (W, H, C), or flat.
     entrances
-        Ports that read the input; none where input neurons make it.
+        Ports that read the input, by how many steps late they do so: as many as deeper layers
+        need to reach the same neurons. None where input neurons make the input.
     """
 
     process: Foreign
     input_shape: tuple[int, ...]
-    entrances: list[Foreign]
+    entrances: dict[int, list[Foreign]]
     layers: list[Layer]
 
     @property
@@ -425,7 +426,7 @@ def build_chain(job: Job) -> Network:
         arriving = [block.synapse] if hasattr(block, "synapse") else []
         own = [block.synapse_rec] if hasattr(block, "synapse_rec") else []
         layers.append(Layer(block.neuron, block.out, depth, arriving, own))
-    return Network(network, network.inp.shape, [] if job.block else [network.inp], layers)
+    return Network(network, network.inp.shape, {} if job.block else {0: [network.inp]}, layers)
 
 
 def build_graph(job: Job) -> Network:
@@ -436,7 +437,7 @@ def build_graph(job: Job) -> Network:
     import h5py
 
     layers: dict[str, Layer] = {}
-    entrances = []
+    entrances: dict[int, list[Foreign]] = {}
     with h5py.File(job.net, "r") as file:
         first, *entries = children(file["layer"])
         size = int(np.prod(first["shape"][()]))
@@ -455,7 +456,7 @@ def build_graph(job: Job) -> Network:
                 join(synapse.a_out, neuron.a_in)
                 (layer.own if source == name else layer.arriving).append(synapse)
                 if is_data:
-                    entrances.append(synapse.s_in)
+                    entrances.setdefault(depth - 1, []).append(synapse.s_in)
                 else:
                     join(layers[source].out, synapse.s_in)
     built = list(layers.values())
@@ -474,10 +475,10 @@ def text(entry: Foreign, attribute: str) -> str:
 
 def depth_of(name: str, sources: list[str], layers: dict[str, Layer]) -> int:
     """Return the depth of a layer; fail where spikes of different steps would meet."""
-    depths = {layers[each].depth if each in layers else 0 for each in sources if each != name}
-    if len(depths) != 1:
+    depths = {layers[each].depth for each in sources if each in layers}
+    if len(depths) > 1:
         raise ValueError(f"layer {name}: its sources {sources} are not equally deep")
-    return depths.pop() + 1
+    return max(depths, default=0) + 1  # input from outside is sent when it is needed
 
 
 def neurons(job: Job, entry: Foreign, depth: int) -> Foreign:
@@ -555,7 +556,7 @@ class Simulation:
         if job.block:
             bias = self.network.layers[0].neuron.bias_mant
             bias.init = to_lava(self.train[0, 0], bias.shape).astype(np.int32)
-        self.devices = [*self._source(), *self._sinks(folder)]
+        self.devices = [*self._sources(), *self._sinks(folder)]
         output = self.network.output
         shape = (job.samples, int(np.prod(output.out.shape)))
         self.potential = open_memmap(
@@ -568,25 +569,23 @@ class Simulation:
             models = self.configuration.exception_proc_model_map
             models[output.neuron] = probed(output.neuron, probe)
 
-    def _source(self) -> Iterator[Any]:
+    def _sources(self) -> Iterator[Any]:
         from lava.proc.io.source import RingBuffer
 
-        entrances = self.network.entrances
-        if not entrances:
-            return
         shape = self.network.input_shape
-        source = RingBuffer(data=np.zeros((*shape, 1)))
-        source.proc_params["feed"] = Feed(self.job, self.train, shape)
-        if self.job.hardware:
-            from lava.proc import embedded_io
+        for late, ports in self.network.entrances.items():
+            source = RingBuffer(data=np.zeros((*shape, 1)))
+            source.proc_params["feed"] = Feed(self.job, self.train, shape, late)
+            if self.job.hardware:
+                from lava.proc import embedded_io
 
-            adapter = embedded_io.spike.PyToNxAdapter(shape=shape)
-            source.s_out.connect(adapter.inp)
-            adapter.out.connect(entrances[0])
-        else:
-            for port in entrances:
-                join(source.s_out, port)
-        yield source
+                adapter = embedded_io.spike.PyToNxAdapter(shape=shape)
+                source.s_out.connect(adapter.inp)
+                adapter.out.connect(ports[0])
+            else:
+                for port in ports:
+                    join(source.s_out, port)
+            yield source
 
     def _sinks(self, folder: Path) -> Iterator[Any]:
         from lava.proc.io.sink import RingBuffer
