@@ -19,10 +19,12 @@ from tssl.chip import (
     with_relays,
 )
 from tssl.errors import UnsupportedLayerError
+from tssl.hw_profiles import relayed_counts
 from tssl.lava_runtime.compare import first_difference
 from tssl.lava_runtime.engine import run_chunk
 from tssl.lava_runtime.lava_sim import LavaSim
 from tssl.lava_runtime.loihi2 import Loihi2
+from tssl.results import OperationCounter
 
 pytestmark = pytest.mark.lava
 
@@ -63,12 +65,18 @@ def test_a_residual_block(rng, workers, maker):
     assert_same(network, train, 8, recording)
 
 
-def test_relays_of_the_network_itself_are_recorded(rng):
-    network = with_relays(sew_net(rng))
+def test_relays_of_the_network_itself_are_recorded_and_counted(rng):
+    plain = sew_net(rng)
+    network = with_relays(plain)
     train = rng.integers(0, 2, (6, 2, 60))
     recording = run_all(LavaSim(), network, train, 6)
     assert "relay1_of_conv1" in recording.trains
     assert_same(network, train, 6, recording)
+    theirs = OperationCounter(network).count(train, recording)
+    counts = OperationCounter(plain).count(train, run_chunk(plain, train, 6))
+    ours = relayed_counts(plain, network, counts)
+    for field in ("spikes", "synaptic_operations", "active_updates", "neurons"):
+        assert np.array_equal(getattr(ours, field), getattr(theirs, field)), field
 
 
 def test_the_output_need_not_be_the_deepest_layer(rng):

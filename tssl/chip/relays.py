@@ -13,10 +13,12 @@ from tssl.chip.cuba import CubaNeuron
 from tssl.chip.layers import Layer, conv_layer
 from tssl.chip.network import INPUT, ChipNetwork
 from tssl.chip.numbers import DECAY_ONE
+from tssl.geometry import Geometry
 
 _WITHOUT_MEMORY = CubaNeuron(current_decay=DECAY_ONE, voltage_decay=DECAY_ONE, threshold=1)
 _WEIGHT = 2
 """Even, as Loihi stores weights, and above the threshold."""
+_PIXEL = Geometry(kernel=(1, 1))
 
 
 def depths(network: ChipNetwork) -> dict[str, int]:
@@ -58,6 +60,18 @@ def with_relays(network: ChipNetwork) -> ChipNetwork:
     if len(relays.layers) == len(network.layers):
         return network
     return replace(network, layers=tuple(relays.layers))
+
+
+def is_relay(layer: Layer) -> bool:
+    """Return whether a layer only repeats the spikes of its source, as :func:`with_relays` does."""
+    synapses = layer.connections[0].synapses
+    return (
+        len(layer.connections) == 1
+        and synapses.geometry == _PIXEL
+        and synapses.weight.tolist() == [[[[_WEIGHT]]]]
+        and layer.neuron == _WITHOUT_MEMORY
+        and not layer.bias.any()
+    )
 
 
 class _Relays:

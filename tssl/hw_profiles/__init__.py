@@ -6,6 +6,7 @@ from tssl.hw_profiles.fields import check_limits
 from tssl.hw_profiles.figure import Figure
 from tssl.hw_profiles.library import load_profile, profile_names
 from tssl.hw_profiles.profile import Profile
+from tssl.hw_profiles.relays import relayed_counts
 
 __all__ = [
     "CostOptions",
@@ -16,4 +17,5 @@ __all__ = [
     "load_profile",
     "map_to_cores",
     "profile_names",
+    "relayed_counts",
 ]
