@@ -40,7 +40,7 @@ def sew_net(rng: np.random.Generator) -> ChipNetwork:
 
 
 def skipped_input_net(rng: np.random.Generator) -> ChipNetwork:
-    """Maps that enter twice, as maps and through a relay; and a convolution that hears itself."""
+    """Maps that enter twice, a step apart; and a convolution that hears itself."""
     network = sew_net(rng)
     first, second, third = network.layers
     own = DenseSynapses(weight=weights(rng, 120, 120) - 40)
@@ -111,8 +111,10 @@ def dense_synapses(rng: np.random.Generator, outputs: int, shape: Shape) -> Dens
 def graph_inputs(
     rng: np.random.Generator, network: ChipNetwork, steps: int, samples: int
 ) -> np.ndarray:
-    """Biases for input neurons, zeros and ones for all others."""
+    """Biases for input neurons; for all others zeros and ones, or any integers."""
     neurons = network.input.neurons
     if network.input.neuron is not None:
         return rng.integers(-20, 120, (1, samples, neurons))
+    if rng.random() < 0.4:
+        return rng.integers(-3, 9, (int(rng.choice([1, steps])), samples, neurons))
     return rng.integers(0, 2, (steps, samples, neurons))

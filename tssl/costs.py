@@ -88,6 +88,8 @@ class LayerMapping:
     columns, channel_groups
         How a feature map is cut: columns per core (0: neurons are split evenly) and into how
         many groups of output channels.
+    relay_of
+        The layer whose spikes it repeats a step later, when it is a relay.
     """
 
     layer: str
@@ -98,6 +100,12 @@ class LayerMapping:
     shares: dict[Resource, float] = field(default_factory=dict)
     columns: int = 0
     channel_groups: int = 1
+    relay_of: str | None = None
+
+    @property
+    def title(self) -> str:
+        """Its name, for people."""
+        return self.layer if self.relay_of is None else f"{self.layer} (relay)"
 
 
 @dataclass(frozen=True, kw_only=True)

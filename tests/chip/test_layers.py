@@ -9,7 +9,16 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.chip.test_cuba import oracle
-from tssl.chip import INTEGRATOR, CubaNeuron, Layer, connections, conv_layer, dense_layer
+from tssl.chip import (
+    INTEGRATOR,
+    Connection,
+    CubaNeuron,
+    DenseSynapses,
+    Layer,
+    connections,
+    conv_layer,
+    dense_layer,
+)
 from tssl.errors import RangeError, UnsupportedLayerError
 
 # (inputs, outputs) -> list of (input index, synapse weight, delay) per output neuron
@@ -450,3 +459,36 @@ def test_impossible_geometries_are_refused(changes: dict[str, object], message: 
     del fields["in_channels"]
     with pytest.raises(UnsupportedLayerError, match=message):
         conv_layer(name="c", source="input", neuron=INTEGRATOR, weight=np.ones(shape), **fields)
+
+
+# ------------------------------------------------------------------- several connections
+
+
+def test_what_connections_add_up_to_must_fit_32_bits():
+    """Each of them does; Lava's neuron shifts their sum by 6 into 32 bits."""
+    most = 2**25 - 1
+    half = conv_layer(
+        name="s", source="a", weight=[[[[1]]]], map_shape=(1, 1, 1), neuron=INTEGRATOR
+    ).connections[0]  # fmt: skip
+    several = [Connection(source=name, synapses=half.synapses) for name in "abcde"]
+    layer = Layer(name="s", connections=tuple(several), neuron=INTEGRATOR)
+    trains = dict.fromkeys("abcd", np.array([[[2**23 - 1]]]))
+    fits, over = (most - 4 * (2**23 - 1)), (most + 1 - 4 * (2**23 - 1))
+    assert layer.activation({**trains, "e": np.array([[[fits]]])}, 1).tolist() == [[[most]]]
+    with pytest.raises(RangeError, match=r"layer s: its connections add up to 33554432, which"):
+        layer.activation({**trains, "e": np.array([[[over]]])}, 1)
+
+
+def test_own_spikes_count_among_what_must_fit():
+    """What arrives leaves room for 199 more, and the neuron's own spike weighs 200."""
+    synapses, own = DenseSynapses(weight=[[1]]), DenseSynapses(weight=[[200]])
+    pairs = ("a", synapses), ("b", synapses), ("s", own)
+    layer = Layer(
+        name="s",
+        connections=tuple(Connection(source=name, synapses=each) for name, each in pairs),
+        neuron=CubaNeuron(current_decay=4096, voltage_decay=4096, threshold=-1),
+    )
+    half = np.full((2, 1, 1), (2**25 - 200) // 2)
+    assert len(list(layer.steps({"a": half, "b": half - 1}, 2))) == 2
+    with pytest.raises(RangeError, match="layer s: its connections add up to 33554432"):
+        list(layer.steps({"a": half, "b": half}, 2))

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from tests.graphs import graph_inputs, graph_net, sew_net
 from tests.lava_runtime.networks import MAKERS
-from tssl.chip import ChipNetwork, InputLayer, Layer, depths, storage_problem, with_relays
+from tssl.chip import INPUT, ChipNetwork, InputLayer, Layer, depths, storage_problem, with_relays
 from tssl.engine import run_chunk
-from tssl.errors import UnsupportedLayerError
 
 
 def names(network: ChipNetwork) -> list[str]:
@@ -36,10 +35,12 @@ def test_no_spike_changes_and_all_sources_are_equally_deep(seed: int):
     rng = np.random.default_rng(seed)
     network = graph_net(rng)
     train = graph_inputs(rng, network, 6, 2)
-    relayed = with_relays(network, binary_input=True)
+    relayed = with_relays(network)
     depth = depths(relayed)
+    from_outside = {INPUT} if network.input.neuron is None else set()
     for layer in relayed.layers:
-        assert {depth[each.source] for each in layer.arriving} == {depth[layer.name] - 1}
+        sources = {each.source for each in layer.arriving} - from_outside
+        assert {depth[source] for source in sources} <= {depth[layer.name] - 1}
     before, after = (run_chunk(each, train, 6) for each in (network, relayed))
     for name, spikes in before.trains.items():
         assert np.array_equal(after.trains[name], spikes)
@@ -86,13 +87,11 @@ def beside_the_input(rng, dense: Callable[..., Layer]) -> ChipNetwork:
     return ChipNetwork(name="n", input=InputLayer(shape=(5,)), layers=layers)
 
 
-def test_a_graded_input_cannot_be_repeated(rng, dense: Callable[..., Layer], neuron):
+def test_input_is_repeated_by_who_sends_it(rng, dense: Callable[..., Layer], neuron):
     network = beside_the_input(rng, dense)
-    with pytest.raises(UnsupportedLayerError, match="layer b: listens to the input and to deeper"):
-        with_relays(network)
-    assert "relay1_of_input" in names(with_relays(network, binary_input=True))
+    assert with_relays(network) is network
     block = replace(network, input=InputLayer(shape=(5,), neuron=neuron))
-    assert "relay1_of_input" in names(with_relays(block))
+    assert names(with_relays(block)) == ["a", "relay1_of_input", "b"]
 
 
 def test_what_a_relay_costs(rng):

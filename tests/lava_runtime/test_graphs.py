@@ -9,9 +9,18 @@ from tests.graphs import graph_inputs, graph_net, sew_net, skipped_input_net
 from tests.lava_runtime.networks import MAKERS, NEURON, weights
 from tests.lava_runtime.test_lava_sim import assert_same, inputs, run_all
 from tssl import netx
-from tssl.chip import ChipNetwork, InputLayer, IntArray, dense_layer, with_relays
-from tssl.engine import run_chunk
+from tssl.chip import (
+    ChipNetwork,
+    Connection,
+    DenseSynapses,
+    InputLayer,
+    Layer,
+    dense_layer,
+    with_relays,
+)
+from tssl.engine import OperationCounter, run_chunk
 from tssl.errors import UnsupportedLayerError
+from tssl.hw_profiles import relayed_counts
 from tssl.lava_runtime.lava_sim import LavaSim
 from tssl.lava_runtime.loihi2 import Loihi2
 from tssl.proof.compare import first_difference
@@ -55,12 +64,18 @@ def test_a_residual_block(rng, workers, maker):
     assert_same(network, train, 8, recording)
 
 
-def test_relays_of_the_network_itself_are_recorded(rng):
-    network = with_relays(sew_net(rng))
+def test_relays_of_the_network_itself_are_recorded_and_counted(rng):
+    plain = sew_net(rng)
+    network = with_relays(plain)
     train = rng.integers(0, 2, (6, 2, 60))
     recording = run_all(LavaSim(), network, train, 6)
     assert "relay1_of_conv1" in recording.trains
     assert_same(network, train, 6, recording)
+    theirs = OperationCounter(network).count(train, recording)
+    counts = OperationCounter(plain).count(train, run_chunk(plain, train, 6))
+    ours = relayed_counts(plain, network, counts)
+    for field in ("spikes", "synaptic_operations", "active_updates", "neurons"):
+        assert np.array_equal(getattr(ours, field), getattr(theirs, field)), field
 
 
 def test_the_output_need_not_be_the_deepest_layer(rng):
@@ -90,22 +105,34 @@ def test_random_graphs(request):
     assert 2 * len(fired) > draws
 
 
-def ladder(rng: np.random.Generator) -> ChipNetwork:
-    """A layer that hears the input and a layer that hears the input."""
-    first = dense_layer(name="a", source="input", weight=weights(rng, 6, 5), neuron=NEURON)
-    second = dense_layer(name="b", source="a", weight=weights(rng, 4, 6), neuron=NEURON)
-    direct = dense_layer(name="b", source="input", weight=weights(rng, 4, 5), neuron=NEURON)
-    both = (*second.connections, *direct.connections)
-    layers = (first, replace(second, connections=both))
-    return ChipNetwork(name="ladder", input=InputLayer(shape=(5,)), layers=layers)
+def ladder(rng: np.random.Generator, *, delayed: bool) -> ChipNetwork:
+    """A layer that hears the input, one that hears both, and one that hears all three."""
+    layers: list[Layer] = []
+    for name, size in (("a", 6), ("b", 4), ("c", 3)):
+        heard = [("input", 5), *((each.name, each.neurons) for each in layers)]
+        parts = [
+            DenseSynapses(
+                weight=weights(rng, size, inputs),
+                delay=rng.integers(0, 4, (size, inputs)) if delayed else None,
+            )
+            for _, inputs in heard
+        ]
+        connections = [
+            Connection(source=source, synapses=part)
+            for (source, _), part in zip(heard, parts, strict=True)
+        ]
+        layers.append(Layer(name=name, connections=tuple(connections), neuron=NEURON))
+    return ChipNetwork(name="ladder", input=InputLayer(shape=(5,)), layers=tuple(layers))
 
 
-def test_graded_input_beside_a_deeper_layer_is_refused(rng):
-    network, graded = ladder(rng), rng.integers(0, 9, (9, 3, 5))
-    with pytest.raises(UnsupportedLayerError, match="layer b: listens to the input and"):
-        run_all(LavaSim(), network, graded, 9)
-    binary: IntArray = (graded > 3).astype(np.int64)
-    assert_same(network, binary, 9, run_all(LavaSim(), network, binary, 9))
+@pytest.mark.parametrize("delayed", [False, True])
+@pytest.mark.parametrize("steps", [1, 9])
+def test_graded_input_beside_deeper_layers(rng, steps, delayed):
+    """It is sent again, one and two steps later, to who needs it then."""
+    network, graded = ladder(rng, delayed=delayed), rng.integers(-4, 9, (steps, 4, 5))
+    recording = run_all(LavaSim(), network, graded, 9)
+    assert_same(network, graded, 9, recording)
+    assert all(0 < recording.trains[name].mean() < 1 for name in "abc")
 
 
 def test_a_board_takes_chains_only(rng):

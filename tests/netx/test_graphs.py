@@ -32,7 +32,7 @@ CONV3 = "layer/3/connection"
 def test_round_trip(tmp_path_factory, seed: int):
     network = graph_net(np.random.default_rng(seed))
     path = tmp_path_factory.mktemp("graph") / "n.net"
-    for each in (network, with_relays(network, binary_input=True)):
+    for each in (network, with_relays(network)):
         netx.write(path, each, {"note": 1})
         again = netx.read(path)
         assert again.digest == each.digest

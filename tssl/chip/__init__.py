@@ -24,7 +24,7 @@ from tssl.chip.numbers import (
     IntArray,
     SpikeArray,
 )
-from tssl.chip.relays import depths, with_relays
+from tssl.chip.relays import depths, is_relay, with_relays
 from tssl.chip.synapses import recurrent_storage_problem, storage_problem
 
 __all__ = [
@@ -60,6 +60,7 @@ __all__ = [
     "depths",
     "driven_current",
     "driven_potential",
+    "is_relay",
     "named",
     "neuron_steps",
     "recurrent_storage_problem",

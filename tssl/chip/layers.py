@@ -9,7 +9,13 @@ import numpy as np
 
 from tssl.chip.connections import Connection, ConvSynapses, DenseSynapses, Synapses, Train
 from tssl.chip.cuba import CubaNeuron, CubaRun, CubaState, cuba_run, cuba_step
-from tssl.chip.numbers import BoolArray, IntArray, frozen_integers
+from tssl.chip.numbers import (
+    ACTIVATION_SHIFT,
+    INT32_LIMIT,
+    BoolArray,
+    IntArray,
+    frozen_integers,
+)
 from tssl.errors import RangeError, UnsupportedLayerError
 from tssl.geometry import Geometry, Pair, Shape
 
@@ -121,16 +127,22 @@ class Layer:
         ----------
         trains
             What each source sends, by name, ``(time or 1, batch, neurons)``.
+
+        Raises
+        ------
+        RangeError
+            When it would overflow the 32 bits in which Lava forms it.
         """
         with named(self.name):
             sums = [each.synapses.sums(trains[each.source], time_steps) for each in self.arriving]
-        return sum(sums[1:], start=sums[0])
+            return _added(sums)
 
     def steps(self, trains: Mapping[str, Train], time_steps: int) -> Iterator[Step]:
         """Advance the neurons from rest, without transport delay, and yield every step."""
         activation = self.activation(trains, time_steps)
         own = [each.synapses for each in self.own]
-        return neuron_steps(self.neuron, self.bias, time_steps, activation, own)
+        with named(self.name):
+            yield from neuron_steps(self.neuron, self.bias, time_steps, activation, own)
 
     def run(self, trains: Mapping[str, Train], time_steps: int) -> CubaRun:
         """Return what the neurons do, without transport delay."""
@@ -201,11 +213,22 @@ def neuron_steps(
     state, spikes = neuron.rest(shape), np.zeros(shape, np.int64)
     for step in range(time_steps):
         arriving = activation[min(step, len(activation) - 1)]
-        for synapses in own:
-            arriving = arriving + synapses.sums(spikes[None], 1)[0]
+        arriving = _added([arriving, *(synapses.sums(spikes[None], 1)[0] for synapses in own)])
         fired, after = cuba_step(neuron, state, arriving, bias)
         yield Step(state, arriving, fired, after)
         state, spikes = after, fired.astype(np.int64)
+
+
+def _added(sums: Sequence[IntArray]) -> IntArray:
+    """Return the sum of what several synapses weigh, each of them in range."""
+    total = sum(sums[1:], start=sums[0])
+    largest = int(np.abs(total).max(initial=0)) if len(sums) > 1 else 0
+    if largest << ACTIVATION_SHIFT >= INT32_LIMIT:
+        raise RangeError(
+            f"its connections add up to {largest}, which overflows 32 bits; "
+            "use smaller inputs or weights"
+        )
+    return total
 
 
 def dense_layer(

@@ -13,11 +13,12 @@ from tssl.chip.cuba import CubaNeuron
 from tssl.chip.layers import Layer, conv_layer
 from tssl.chip.network import INPUT, ChipNetwork
 from tssl.chip.numbers import DECAY_ONE
-from tssl.errors import UnsupportedLayerError
+from tssl.geometry import Geometry
 
 _WITHOUT_MEMORY = CubaNeuron(current_decay=DECAY_ONE, voltage_decay=DECAY_ONE, threshold=1)
 _WEIGHT = 2
 """Even, as Loihi stores weights, and above the threshold."""
+_PIXEL = Geometry(kernel=(1, 1))
 
 
 def depths(network: ChipNetwork) -> dict[str, int]:
@@ -31,13 +32,8 @@ def depths(network: ChipNetwork) -> dict[str, int]:
     return depth
 
 
-def with_relays(network: ChipNetwork, *, binary_input: bool = False) -> ChipNetwork:
+def with_relays(network: ChipNetwork) -> ChipNetwork:
     """Return a network in which all sources of a layer have the same depth.
-
-    Parameters
-    ----------
-    binary_input
-        Whether all data are zeros and ones, which a relay can repeat.
 
     Returns
     -------
@@ -45,23 +41,19 @@ def with_relays(network: ChipNetwork, *, binary_input: bool = False) -> ChipNetw
         Its own layers, which fire as before, and ``relay1_of_conv1``, ``relay2_of_conv1``, ...
         where steps are missing; all readers share them. The network itself when none are.
 
-    Raises
-    ------
-    UnsupportedLayerError
-        When a relay would have to repeat graded spikes, which neurons cannot.
-
     Notes
     -----
+    Input from outside needs none, whatever its values: who sends it sends it again, later.
+
     Without transport delay, as ``tssl.chip`` counts, a relay fires at the step of its source.
     Each of its neurons has one synapse, ``v = u = 2 · 64 > 64``, and forgets both at once.
     """
     depth = depths(network)
-    relays = _Relays(network, can_repeat_input=binary_input or network.input.neuron is not None)
+    relays = _Relays(network)
     for layer in network.layers:
+        late = depth[layer.name] - 1
         connections = [
-            replace(each, source=relays.source(each.source, steps, layer.name))
-            if (steps := depth[layer.name] - 1 - depth[each.source])
-            else each
+            replace(each, source=relays.source(each.source, late - depth[each.source]))
             for each in layer.arriving
         ]
         relays.layers.append(replace(layer, connections=(*connections, *layer.own)))
@@ -70,27 +62,33 @@ def with_relays(network: ChipNetwork, *, binary_input: bool = False) -> ChipNetw
     return replace(network, layers=tuple(relays.layers))
 
 
+def is_relay(layer: Layer) -> bool:
+    """Return whether a layer only repeats the spikes of its source, as :func:`with_relays` does."""
+    synapses = layer.connections[0].synapses
+    return (
+        len(layer.connections) == 1
+        and synapses.geometry == _PIXEL
+        and synapses.weight.tolist() == [[[[_WEIGHT]]]]
+        and layer.neuron == _WITHOUT_MEMORY
+        and not layer.bias.any()
+    )
+
+
 class _Relays:
     """Layers in their order, and the relays made so far."""
 
-    def __init__(self, network: ChipNetwork, *, can_repeat_input: bool) -> None:
+    def __init__(self, network: ChipNetwork) -> None:
         self.layers: list[Layer] = []
-        self._can_repeat_input = can_repeat_input
+        self._from_outside = network.input.neuron is None
         self._shapes = {INPUT: network.input.shape}
         self._shapes |= {layer.name: layer.output_shape for layer in network.layers}
         self._taken = set(self._shapes)
         self._made: dict[tuple[str, int], str] = {}
 
-    def source(self, origin: str, steps: int, reader: str) -> str:
+    def source(self, origin: str, steps: int) -> str:
         """Return the layer that fires like ``origin``, so many steps of transport later."""
-        if origin == INPUT and not self._can_repeat_input:
-            raise UnsupportedLayerError(
-                f"layer {reader}: listens to the input and to deeper layers; Lava would need "
-                "neurons that repeat graded input, and neurons send only 0 and 1; use input of 0 "
-                "and 1, or `tssl run --backend engine`"
-            )
         name = origin
-        for step in range(1, steps + 1):
+        for step in range(1, 1 if origin == INPUT and self._from_outside else 1 + steps):
             name = self._made.get((origin, step)) or self._make(origin, step, name)
         return name
 

@@ -84,7 +84,7 @@ def export(output: Output, run: Path, target: str, path: Path | None, **options:
         return
     show_layers(output, document["layers"])
     rows = [
-        [m.layer, m.neurons, m.cores, m.bound_by, f"{m.utilisation:.0%}"] for m in outcome.mapping
+        [m.title, m.neurons, m.cores, m.bound_by, f"{m.utilisation:.0%}"] for m in outcome.mapping
     ]
     output.table(
         f"Cores on {target}: {document['cores']}",

@@ -30,7 +30,7 @@ def inspect(output: Output, net: Path) -> None:
     rows = [
         [
             layer["layer"],
-            layer["kind"],
+            "relay" if layer["relay"] else layer["kind"],
             layer["source"],
             _shape(layer["output_shape"]),
             layer["weights"],
@@ -40,7 +40,7 @@ def inspect(output: Output, net: Path) -> None:
             f"{_span(layer['current_decay'])}, {_span(layer['voltage_decay'])}",
             layer["largest_delay"],
         ]
-        for layer in document["layers"]
+        for layer in document["layers"] + document["relays"]
     ]
     columns = [
         "layer",
@@ -55,6 +55,10 @@ def inspect(output: Output, net: Path) -> None:
     ]
     title = f"{document['name']}: input {_shape(document['input_shape'])}"
     output.table(title, [*columns, "delay"], rows)
+    if document["relays"]:
+        output.line(
+            f"relays: not in the file; Lava and chips add them, {document['depth']} steps deep"
+        )
     if document["input_neuron"] is not None:
         document["input_neuron"] = {k: _span(v) for k, v in document["input_neuron"].items()}
     for key in ("time_steps", "encoding", "input_neuron", "digest"):

@@ -1,7 +1,7 @@
 """Counting what a chip would do for spikes, and joining what a backend yields into a result."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -152,19 +152,20 @@ def _driven(
 
 
 def _active(
-    layer: Layer, rows: SynapseRows | None, sources: Mapping[str, Train], fired: SpikeArray
+    layer: Layer, rows: Sequence[SynapseRows], sources: Mapping[str, Train], fired: SpikeArray
 ) -> IntArray:
     """Return how many neurons receive a spike or fire at each step, ``(time,)``."""
-    if rows is None:
+    if not rows:
         reached = _reached(layer, sources, fired)
         return np.asarray((reached | (fired != 0)).sum(axis=(1, 2)))
-    source = sources[layer.source]
+    heard = [sources[each.source] for each in layer.arriving]
 
     def count(samples: slice) -> IntArray:
-        own = np.ascontiguousarray(source[:, samples].transpose(1, 0, 2))
-        return active_neurons(rows, own, fired[:, samples].transpose(1, 0, 2))
+        trains = [np.ascontiguousarray(source[:, samples].transpose(1, 0, 2)) for source in heard]
+        return active_neurons(rows, trains, fired[:, samples].transpose(1, 0, 2))
 
-    size = max(1, _BLOCK_BYTES // max(1, len(source) * source.shape[2]))
+    most = max(len(source) * source.shape[2] for source in heard)
+    size = max(1, _BLOCK_BYTES // max(1, most))
     return np.sum(spread(count, fired.shape[1], size), axis=0, dtype=np.int64)
 
 

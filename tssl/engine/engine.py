@@ -1,7 +1,7 @@
 """The bit-exact engine: compiled, event-driven, batched over samples, without transport delay.
 
-It computes what ``tssl.chip`` says. Layers with several sources, delays or recurrence, and
-integers that might leave 32 bits, are left to ``tssl.chip`` itself.
+It computes what ``tssl.chip`` says. Of layers with delays, ``tssl.chip`` forms the weighted sums;
+recurrence, and integers that might leave 32 bits, are all its own.
 """
 
 import functools
@@ -19,7 +19,7 @@ from tssl.chip import (
     Train,
     cuba_run,
 )
-from tssl.engine.events import Fired, rows_of, run_biases, run_events
+from tssl.engine.events import Fired, rows_of, run_biases, run_layer, run_sums
 from tssl.machine.cores import cores, in_order, spread
 from tssl.results import Recording
 
@@ -101,12 +101,15 @@ class Compiled:
 
     def _run_layer(self, layer: Layer, sources: Mapping[str, Train], room: Fired) -> None:
         """Run a layer on the trains of its sources ``(samples, time or 1, inputs)``."""
-        rows = self._rows[layer.name]
-        if rows is None or not run_events(layer.neuron, rows, sources[layer.source], room):
-            trains = {
-                each.source: sources[each.source].transpose(1, 0, 2) for each in layer.arriving
-            }
-            _keep(layer.run(trains, room.spikes.shape[1]), room)
+        if run_layer(layer, self._rows[layer.name], sources, room):
+            return
+        steps = room.spikes.shape[1]
+        trains = {each.source: sources[each.source].transpose(1, 0, 2) for each in layer.arriving}
+        if not layer.own:
+            sums = layer.activation(trains, steps).transpose(1, 0, 2)
+            if run_sums(layer.neuron, layer.bias, sums, room):
+                return
+        _keep(layer.run(trains, steps), room)
 
 
 def run_chunk(network: ChipNetwork, train: IntArray, time_steps: int) -> Recording:

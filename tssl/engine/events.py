@@ -4,6 +4,7 @@ The integers are those of ``tssl.chip``. Where 32 bits might not hold them, the 
 so, and the caller takes the slow, general way.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from tssl.chip import (
     CubaNeuron,
     IntArray,
     Layer,
+    Synapses,
 )
 from tssl.engine import kernels
 from tssl.engine.kernels import TOGETHER, Dynamics, Geometry
@@ -33,6 +35,8 @@ __all__ = [
     "rows_of",
     "run_biases",
     "run_events",
+    "run_layer",
+    "run_sums",
 ]
 
 Array = NDArray[Any]
@@ -114,14 +118,17 @@ class SynapseRows:
         return shape.inputs == len(self.weight) and shape.height * shape.width == 1
 
 
-def rows_of(layer: Layer) -> SynapseRows | None:
-    """Return the synapses of a layer, or None for what the kernels do not compute.
+def rows_of(layer: Layer) -> tuple[SynapseRows, ...]:
+    """Return the synapses of each connection, or none for what the kernels do not compute.
 
-    That is a layer of several sources, or one in which spikes can stay (delay, recurrence).
+    That is a layer in which spikes can stay (delay, recurrence).
     """
-    if len(layer.arriving) != 1 or layer.holds_spikes:
-        return None
-    synapses = layer.synapses
+    if layer.holds_spikes:
+        return ()
+    return tuple(_rows_of(each.synapses, layer) for each in layer.connections)
+
+
+def _rows_of(synapses: Synapses, layer: Layer) -> SynapseRows:
     if not isinstance(synapses, ConvSynapses):
         shape = Geometry(1, synapses.inputs, layer.neurons, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1)
         return _rows(synapses.weight.T, shape, layer.bias)
@@ -146,6 +153,42 @@ def _rows(weight: IntArray, shape: Geometry, bias: IntArray) -> SynapseRows:
         bias=np.ascontiguousarray(maps.reshape(shape.rows, -1) << BIAS_SHIFT, np.int32),
         fits=fits,
     )
+
+
+def run_layer(
+    layer: Layer, rows: Sequence[SynapseRows], sources: Mapping[str, Array], fired: Fired
+) -> bool:
+    """Run the neurons of a layer from rest; return whether the kernels could.
+
+    Parameters
+    ----------
+    rows
+        From :func:`rows_of`.
+    sources
+        What each source sends, as ``train`` of :func:`run_events`.
+    fired
+        To be filled; worthless when the kernels could not.
+    """
+    trains = [sources[each.source] for each in layer.arriving]
+    if len(rows) == 1:
+        return run_events(layer.neuron, rows[0], trains[0], fired)
+    if not rows or layer.neuron.sizes or not _add_up(rows, trains):
+        return False
+    steps = max(train.shape[1] for train in trains)
+    sums = np.zeros((len(trains[0]), steps, layer.neurons), np.int32)
+    for synapses, train in zip(rows, trains, strict=True):
+        graded = train.dtype != np.uint8
+        kernels.add_spikes(train, graded, synapses.flat, synapses.shape, sums)
+    return run_sums(layer.neuron, layer.bias, sums, fired)
+
+
+def _add_up(rows: Sequence[SynapseRows], trains: Sequence[Array]) -> bool:
+    """Return whether no sum can be so large that it wraps or is refused before it is added."""
+    bounds = [
+        synapses.largest_sum * (1 if train.dtype == np.uint8 else largest(train))
+        for synapses, train in zip(rows, trains, strict=True)
+    ]
+    return all(synapses.fits for synapses in rows) and sum(bounds) < STATE_LIMIT
 
 
 def run_events(neuron: CubaNeuron, synapses: SynapseRows, train: Array, fired: Fired) -> bool:
@@ -192,19 +235,44 @@ def run_biases(neuron: CubaNeuron, bias: IntArray, fired: Fired) -> bool:
     return True
 
 
-def active_neurons(synapses: SynapseRows, train: Array, fired: Array) -> IntArray:
+def run_sums(neuron: CubaNeuron, bias: IntArray, sums: IntArray, fired: Fired) -> bool:
+    """Run neurons from rest on weighted sums of any origin; return whether 32 bits sufficed.
+
+    Parameters
+    ----------
+    bias
+        ``(neurons,)``.
+    sums
+        ``(samples, time or 1, neurons)``.
+    """
+    if neuron.sizes or max(largest(sums), largest(bias)) > _LARGEST_ACTIVATION:
+        return False
+    arriving = np.ascontiguousarray(sums, np.int32)
+    scaled = (bias[None] << BIAS_SHIFT).astype(np.int32)
+    kernels.run_sums(arriving, scaled, _dynamics(neuron), *fired)
+    return True
+
+
+def active_neurons(rows: Sequence[SynapseRows], trains: Sequence[Array], fired: Array) -> IntArray:
     """Return how many neurons get a spike through a non-zero weight, or fire, ``(time,)``.
 
     Parameters
     ----------
-    train
-        ``(samples, time or 1, inputs)``.
+    rows
+        From :func:`rows_of`, at least one.
+    trains
+        What arrives through each of them, ``(samples, time or 1, inputs)``.
     fired
         ``(samples, time, neurons)``.
     """
     active = np.zeros(fired.shape[1], np.int64)
-    kernels.count_active(train, synapses.present, synapses.shape, fired, active)
-    return active
+    if len(rows) == 1:
+        kernels.count_active(trains[0], rows[0].present, rows[0].shape, fired, active)
+        return active
+    marked = (fired != 0).astype(np.uint8)
+    for synapses, train in zip(rows, trains, strict=True):
+        kernels.mark_reached(train, synapses.present, synapses.shape, marked)
+    return np.count_nonzero(marked, axis=(0, 2)).astype(np.int64)
 
 
 def largest(values: Array) -> int:

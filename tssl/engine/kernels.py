@@ -121,6 +121,32 @@ def run_spikes(
 
 
 @compiled
+def add_spikes(train: Array, graded: bool, weight: Array, shape: Geometry, sums: Array) -> None:
+    """Add to ``sums`` ``(samples, time or 1, neurons)`` what the spikes of a source weigh.
+
+    The other parameters are those of :func:`run_spikes`; neurons are in (C, H, W) order.
+    """
+    line = np.empty(shape.columns * shape.groups * shape.outputs, np.int32)
+    starts, places, values, ends, rows, row_values = _room(train, shape)
+    for sample in range(train.shape[0]):
+        _find(train[sample], graded, shape, starts, places, values)
+        for row in range(shape.rows):
+            for step in range(sums.shape[1]):
+                if step < train.shape[1]:
+                    _gather(
+                        row, graded, starts[step], places[step], values[step], shape,
+                        ends, rows, row_values,
+                    )  # fmt: skip
+                    line[:] = 0
+                    if graded:
+                        _add_scaled(ends, rows, row_values, weight, shape.outputs, line)
+                    else:
+                        _add_rows(ends, rows, weight, shape.outputs, line)
+                if ends[-1]:
+                    _merge(line, row, shape, sums[sample, step])
+
+
+@compiled
 def run_sums(
     sums: Array, bias: Array, neuron: Dynamics, spikes: Array, current: Array, voltage: Array
 ) -> int:
@@ -191,6 +217,29 @@ def count_active(
                     marks[:] = 0
                     _mark(ends, rows, present, shape.outputs, marks)
                 active[step] += _marked_or_fired(marks, row, shape, fired[sample, step])
+
+
+@compiled
+def mark_reached(train: Array, present: Array, shape: Geometry, marked: Array) -> None:
+    """Mark in ``marked`` ``(samples, time, neurons)`` what is reached by a spike of a source.
+
+    The other parameters are those of :func:`count_active`.
+    """
+    starts, places, values, ends, rows, row_values = _room(train, shape)
+    marks = np.empty(shape.columns * shape.groups * shape.outputs, np.uint8)
+    for sample in range(train.shape[0]):
+        _find(train[sample], False, shape, starts, places, values)  # noqa: FBT003
+        for row in range(shape.rows):
+            for step in range(marked.shape[1]):
+                if step < train.shape[1]:
+                    _gather(
+                        row, False, starts[step], places[step], values[step], shape,  # noqa: FBT003
+                        ends, rows, row_values,
+                    )  # fmt: skip
+                    marks[:] = 0
+                    _mark(ends, rows, present, shape.outputs, marks)
+                if ends[-1]:
+                    _merge_marks(marks, row, shape, marked[sample, step])
 
 
 @compiled
@@ -409,6 +458,26 @@ def _store(values: Array, row: int, shape: Geometry, target: Array) -> None:
         first = (channel * shape.rows + row) * shape.columns
         for column in range(shape.columns):
             target[first + column] = values[column * channels + channel]
+
+
+@compiled
+def _merge(values: Array, row: int, shape: Geometry, target: Array) -> None:
+    """Add a row of output pixels in (W, C) to neurons in (C, H, W) order."""
+    channels = shape.groups * shape.outputs
+    for channel in range(channels):
+        first = (channel * shape.rows + row) * shape.columns
+        for column in range(shape.columns):
+            target[first + column] += values[column * channels + channel]
+
+
+@compiled
+def _merge_marks(marks: Array, row: int, shape: Geometry, target: Array) -> None:
+    """Do the same with marks."""
+    channels = shape.groups * shape.outputs
+    for channel in range(channels):
+        first = (channel * shape.rows + row) * shape.columns
+        for column in range(shape.columns):
+            target[first + column] |= marks[column * channels + channel]
 
 
 @compiled

@@ -3,6 +3,7 @@
 from tssl.hw_profiles.cost.estimate import CostOptions, estimate
 from tssl.hw_profiles.mapping.capacity import map_to_cores
 from tssl.hw_profiles.mapping.fields import check_limits
+from tssl.hw_profiles.mapping.relays import relayed_counts
 from tssl.hw_profiles.profile.figure import Figure
 from tssl.hw_profiles.profile.library import load_profile, profile_names
 from tssl.hw_profiles.profile.tables import Profile
@@ -16,4 +17,5 @@ __all__ = [
     "load_profile",
     "map_to_cores",
     "profile_names",
+    "relayed_counts",
 ]

@@ -20,7 +20,6 @@ from tssl.lava_runtime.process import (
     SCRATCH,
     Worker,
     WorkerSettings,
-    is_binary,
     last_line,
     scratch,
     startable,
@@ -131,14 +130,14 @@ def run_workers(
     Raises
     ------
     DataError, UnsupportedLayerError
-        When Lava cannot take the input; see also :func:`tssl.chip.with_relays`.
+        When Lava cannot take the input, or the board the network.
     BackendUnavailableError, BackendError, BackendTimeoutError
         When Lava is missing, failed, or no longer moves; then all workers are stopped.
     OutputError
         When the scratch folder cannot be written.
     """
     _check_input(network, train)
-    relayed = with_relays(network, binary_input=is_binary(train))
+    relayed = with_relays(network)
     if settings.hardware and netx.is_graph(relayed):
         raise UnsupportedLayerError(
             f"network {network.name}: only chains run on a board yet; use `tssl run --backend sim`"

@@ -115,7 +115,7 @@ def _show_layers(report: CostReport, console: Console) -> None:
     energy = report.by_layer
     rows = [
         [
-            layer.layer,
+            layer.title,
             count(layer.neurons),
             count(layer.cores),
             f"{layer.bound_by} {layer.utilisation:.0%}",

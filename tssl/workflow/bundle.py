@@ -7,7 +7,6 @@ from tssl.chip import with_relays
 from tssl.engine import Compiled
 from tssl.errors import ConfigError
 from tssl.lava_runtime import bundle as runtime
-from tssl.lava_runtime.process import is_binary
 from tssl.machine.files import unfinished, written_together
 from tssl.workflow.inputs import InputChoice, completed, load_inputs
 from tssl.workflow.inspect import lava_dl_lines
@@ -55,14 +54,12 @@ def bundle(net: Path, directory: Path, choice: InputChoice) -> None:
         When the folder holds something else.
     DataError
         When the network's file is replaced meanwhile.
-    UnsupportedLayerError
-        When Lava cannot run it; see :func:`tssl.chip.with_relays`.
     OutputError
         When it cannot be written.
     """
     network = netx.read(net)
     inputs = load_inputs(network, completed(choice, net))
-    relayed = with_relays(network, binary_input=is_binary(inputs.train))
+    relayed = with_relays(network)
     expected = Compiled(relayed).run(inputs.train, inputs.time_steps)
     check_folder(directory)
     content = content_of(net, network)

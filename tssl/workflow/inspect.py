@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tssl import netx
-from tssl.chip import ChipNetwork, Layer
+from tssl.chip import ChipNetwork, Layer, depths, is_relay, with_relays
 from tssl.lava_runtime.plain import SHIMS, loading_lines
 from tssl.machine.files import printable
 from tssl.workflow.inputs import InputChoice, completed
@@ -19,6 +19,12 @@ class Inspection:
     notes: dict[str, Any]
     lines: tuple[str, ...]
 
+    @property
+    def relays(self) -> list[Layer]:
+        """What Lava and chips add, since paths to a layer differ in length."""
+        own = {layer.name for layer in self.network.layers}
+        return [layer for layer in with_relays(self.network).layers if layer.name not in own]
+
     def document(self) -> dict[str, Any]:
         """Return everything but the weights as JSON data."""
         network, encoding = self.network, self.network.encoding
@@ -30,7 +36,9 @@ class Inspection:
             "input_shape": list(network.input.shape),
             "input_neuron": None if network.input.neuron is None else asdict(network.input.neuron),
             "encoding": None if encoding is None else vars(encoding),
+            "depth": max(depths(network).values()),
             "layers": [layer_facts(layer) for layer in network.layers],
+            "relays": [layer_facts(layer) for layer in self.relays],
             "lava_dl": {"shims": list(SHIMS), "lines": list(self.lines)},
             "notes": self.notes,
         }
@@ -75,6 +83,7 @@ def layer_facts(layer: Layer) -> dict[str, Any]:
     return {
         "layer": layer.name,
         "kind": netx.kind_of(layer),
+        "relay": is_relay(layer),
         "source": ", ".join(sources),
         "sources": sources,
         "input_shape": list(layer.connections[0].synapses.input_shape),

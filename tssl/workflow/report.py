@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tssl import netx
-from tssl.chip import ChipNetwork
+from tssl.chip import ChipNetwork, with_relays
 from tssl.costs import CostReport, Refusal
 from tssl.errors import DataError, TargetError
 from tssl.hw_profiles import (
@@ -19,10 +19,11 @@ from tssl.hw_profiles import (
     load_profile,
     map_to_cores,
     profile_names,
+    relayed_counts,
 )
 from tssl.machine.files import write_text
 from tssl.reporting import Sheet, amounts, render_page
-from tssl.results import RunResult
+from tssl.results import OpCounts, RunResult
 from tssl.workflow.probe import traces_of
 from tssl.workflow.run import load_result
 
@@ -69,13 +70,22 @@ class Report:
     def sheet(self) -> Sheet:
         """The report as terminal and page show it, without a look inside the network."""
         name = self.label or self.result.network
+        counts, own = self.counts, self.result.counts.layers
+        shown = tuple(layer if layer in own else f"{layer} (relay)" for layer in counts.layers)
         return Sheet(
-            result=replace(self.result, network=name),
+            result=replace(self.result, network=name, counts=replace(counts, layers=shown)),
             costs=tuple(replace(cost, network=name) for cost in _told_apart(self.priced)),
             refused=tuple(replace(refusal, network=name) for refusal in self.refused),
             proof=proof_table(self.proof),
             input_neurons=self.input_neurons,
         )
+
+    @property
+    def counts(self) -> OpCounts:
+        """What was counted, relays included where a chip has them."""
+        on_cores = any(cost.mapping for cost in self.priced)
+        relayed = with_relays(self.network) if on_cores else self.network
+        return relayed_counts(self.network, relayed, self.result.counts)
 
     @property
     def input_neurons(self) -> int:
@@ -89,7 +99,7 @@ class Report:
             "label": self.label or self.result.network,
             "directory": str(self.directory),
             "result": self.result.document(),
-            "operations_per_inference": amounts(self.result.counts, self.input_neurons),
+            "operations_per_inference": amounts(self.counts, self.input_neurons),
             "profiles": [cost.document() for cost in self.priced],
             "refused": [asdict(refusal) for refusal in self.refused],
             "proof": self.proof,

@@ -166,7 +166,7 @@ def test_relays_are_an_assumption_where_paths_differ_in_length(rng):
         return [item.statement for item in items if "Paths to a layer" in item.statement]
 
     (statement,) = relays("loihi2", sew_net(rng))  # conv1 has 4 maps of 6 x 5
-    assert "The 120 neurons that repeat spikes" in statement
+    assert "relays, 120 neurons, repeat spikes" in statement
     assert relays("loihi2", dense(4, 3, 3)) == []
 
 

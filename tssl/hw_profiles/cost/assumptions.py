@@ -165,14 +165,14 @@ def _of_network(profile: Profile, network: ChipNetwork) -> Iterator[Assumption]:
             kind="estimate",
             source="no profile has a price for it",
         )
-    relayed = with_relays(network, binary_input=True)
+    relayed = with_relays(network)
     repeating = relayed.neurons - network.neurons
     if repeating:
         yield Assumption(
-            statement=f"Paths to a layer differ in length. The {repeating} neurons that repeat "
-            "spikes a step later on Lava's simulator are not counted.",
+            statement=f"Paths to a layer differ in length: relays, {repeating} neurons, repeat "
+            "spikes a step later. They are counted like those of the layers.",
             kind="estimate",
-            source="a chip may delay the spikes in another way",
+            source="what Lava's simulator needs; a chip may delay the spikes in another way",
         )
     if relies_on_shared_lists(profile, network):
         yield Assumption(

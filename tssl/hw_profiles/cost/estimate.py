@@ -31,6 +31,7 @@ from tssl.hw_profiles.cost.work import (
     with_messages,
     work_of,
 )
+from tssl.hw_profiles.mapping.relays import placed, relayed_counts
 from tssl.hw_profiles.profile.figure import Figure
 from tssl.hw_profiles.profile.library import load_profile
 from tssl.hw_profiles.profile.tables import Profile
@@ -101,10 +102,13 @@ def estimate(
     ``latency`` are those of a sample alone on the chip: its last output leaves ``depth`` steps
     after its last input. ``throughput`` and ``step_time`` are those of a stream, in which all
     layers work at once, each on its own part of the stream. Where the chip resets only at some
-    intervals, the idle steps until then belong to the stream.
+    intervals, the idle steps until then belong to the stream. Relays, where paths to a layer
+    differ in length, are priced like all layers.
     """
     options = options or CostOptions()
-    priced = _priced(profile, network, counts, mapping, options)
+    on_chip = placed(profile, network)
+    counts = relayed_counts(network, on_chip, counts)
+    priced = _priced(profile, on_chip, counts, mapping, options)
     stream = _Stream.of(profile, counts.time_steps, priced)
     return CostReport(
         profile=profile.name,
@@ -261,7 +265,7 @@ def _without_spikes(
     found = []
     graded = profile.figures.graded_spike_bits
     if graded is not None and carries_activations(graded.value):
-        found.append(_graded_ann(profile, network, mapping, options))
+        found.append(_graded_ann(profile, placed(profile, network), mapping, options))
     if profile.chip.ann_reference is not None:
         found.append(_conventional_ann(load_profile(profile.chip.ann_reference), network))
     return found

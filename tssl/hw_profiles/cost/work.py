@@ -7,9 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tssl.chip import INPUT, ChipNetwork
+from tssl.chip import INPUT, ChipNetwork, depths
 from tssl.costs import LayerMapping, Traffic
-from tssl.errors import DataError
 from tssl.hw_profiles.mapping.placement import (
     RULE,
     SEARCH,
@@ -94,25 +93,17 @@ def work_of(
 ) -> list[LayerWork]:
     """Return the work of every layer, the input block first where there is one.
 
-    Raises
-    ------
-    DataError
-        When the counts belong to another network.
+    Parameters
+    ----------
+    network
+        What lies on the chip, relays included; so of counts and mapping.
     """
-    layers = tuple(layer.name for layer in network.layers)
-    neurons = [layer.neurons for layer in network.layers]
-    if counts.layers != layers or neurons != list(counts.neurons):
-        raise DataError(
-            f"the result counts the layers {', '.join(counts.layers)}, but network "
-            f"{network.name} has {', '.join(layers)}; run this network first"
-        )
     shares = {entry.layer: _fullest(network, entry) for entry in mapping}
-    depth = {INPUT: 0}
+    depth = depths(network)
     work = []
     if network.input.neuron is not None:
         work.append(_input_work(network, counts, shares.get(INPUT, 1.0)))
     for index, layer in enumerate(network.layers):
-        depth[layer.name] = 1 + max(depth[each.source] for each in layer.arriving)
         active = counts.active_updates[index] / counts.samples
         work.append(
             LayerWork(

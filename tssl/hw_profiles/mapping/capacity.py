@@ -12,6 +12,7 @@ profile says that all layers share their cores.
   power of two of them; when the kernels do not fit, output channels are split first.
 - Output axons: one per neuron and core that it sends to, so a layer may spread further because
   the next one does. Layers are therefore mapped from the last to the first.
+- Relays: an even split; each neuron hears one axon with a single synapse.
 
 Against the tables that Intel's compiler printed for Loihi 2, see docs/validation.md: exact for
 the feature maps of PilotNet and for the MNIST MLP; one core too few for Oxford and 9 instead
@@ -19,16 +20,26 @@ of 12 to 13 for PilotNet's 2560 x 100 layer, whose compiler stops at half-full c
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from math import ceil, prod
 
 import numpy as np
 
-from tssl.chip import INPUT, ChipNetwork, ConvSynapses, DenseSynapses, IntArray, Layer, Synapses
+from tssl.chip import (
+    INPUT,
+    ChipNetwork,
+    ConvSynapses,
+    DenseSynapses,
+    IntArray,
+    Layer,
+    Synapses,
+    is_relay,
+)
 from tssl.costs import LayerMapping, Resource
 from tssl.errors import CapacityError
 from tssl.geometry import Shape
+from tssl.hw_profiles.mapping.relays import placed
 from tssl.hw_profiles.profile.figure import Figure
 from tssl.hw_profiles.profile.tables import Profile
 
@@ -58,6 +69,7 @@ class _Need:
     amounts: dict[Resource, int]
     columns: int = 0
     channel_groups: int = 1
+    relay_of: str | None = None
 
     def fits(self, limits: dict[Resource, int]) -> bool:
         return self.fullest(limits)[1] <= 1
@@ -80,8 +92,9 @@ class _Need:
 def map_to_cores(profile: Profile, network: ChipNetwork) -> list[LayerMapping]:
     """Return the cores that each layer takes, by the rule at the top of this file.
 
-    Input that arrives as spikes from outside takes no cores; a block of input neurons does.
-    A conventional device has no such cores: nothing is mapped there.
+    Relays, where paths to a layer differ in length, take cores as layers do; see
+    :func:`tssl.chip.with_relays`. Input that arrives as spikes from outside takes no cores; a block
+    of input neurons does. A conventional device has no such cores: nothing is mapped there.
 
     Raises
     ------
@@ -91,6 +104,7 @@ def map_to_cores(profile: Profile, network: ChipNetwork) -> list[LayerMapping]:
     if profile.is_conventional:
         return []
     shared = profile.chip.cores == "shared"
+    network = placed(profile, network)
     needs: dict[str, _Need] = {}
     for layer in reversed(network.layers):
         needs[layer.name] = _layer_need(profile, layer, _targets(network, layer.name, needs))
@@ -144,6 +158,8 @@ def _targets(network: ChipNetwork, source: str, needs: dict[str, _Need]) -> int:
 
 def _cores_reached(synapses: Synapses, need: _Need) -> int:
     """Return how many of a layer's cores hear one neuron through these synapses."""
+    if need.relay_of is not None:
+        return 1
     if not need.columns or synapses.geometry is None:
         return need.cores
     # of the output columns that read one input column
@@ -153,6 +169,9 @@ def _cores_reached(synapses: Synapses, need: _Need) -> int:
 
 
 def _layer_need(profile: Profile, layer: Layer, targets: int, *, share: bool = True) -> _Need:
+    if is_relay(layer):
+        need = _even_split(profile, layer.neurons, (None, targets), _weight_bits(profile, layer))
+        return replace(need, relay_of=layer.source)
     kernels = [each.synapses for each in layer.connections]
     convolutions = [each for each in kernels if isinstance(each, ConvSynapses)]
     if len(convolutions) == len(kernels):
@@ -214,21 +233,25 @@ def _synapse_lists(synapses: Synapses) -> IntArray:
     return np.ascontiguousarray(stored.T)
 
 
-def _even_split(profile: Profile, neurons: int, axons: tuple[int, int], bits: float) -> _Need:
+def _even_split(
+    profile: Profile, neurons: int, axons: tuple[int | None, int], bits: float
+) -> _Need:
     """Return the need on the fewest cores that fit, or with one neuron per core.
 
     Parameters
     ----------
     axons
-        Those that arrive, and the cores to which each neuron sends.
+        Those that arrive, None where each neuron of a core has its own with a single synapse; and
+        the cores to which each neuron sends.
     """
     limits = _limits(profile)
     for cores in range(1, neurons + 1):
         held = ceil(neurons / cores)
+        arriving, driven = (held, 1) if axons[0] is None else (axons[0], held)
         amounts: dict[Resource, int] = {
             "neurons": held,
-            "synaptic memory": axons[0] * ceil(held * bits / _WORD),
-            "input axons": axons[0],
+            "synaptic memory": arriving * ceil(driven * bits / _WORD),
+            "input axons": arriving,
             "output axons": held * axons[1],
             "neuron groups": 1,
         }
@@ -314,6 +337,7 @@ def _mapping(profile: Profile, layer: str, neurons: int, need: _Need) -> LayerMa
         shares=need.shares(limits),
         columns=need.columns,
         channel_groups=need.channel_groups,
+        relay_of=need.relay_of,
     )
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tssl.chip import INPUT, ChipNetwork, ConvSynapses, IntArray, Layer, Synapses
+from tssl.chip import INPUT, ChipNetwork, ConvSynapses, IntArray, Layer, Synapses, is_relay
 from tssl.costs import LayerMapping
 from tssl.geometry import Shape
 from tssl.hw_profiles.mapping.capacity import cores_per_chip
@@ -77,7 +77,10 @@ class Hops(NamedTuple):
 
 
 def cores_of(network: ChipNetwork, mapping: Sequence[LayerMapping]) -> list[Core]:
-    """Return all cores in the order of the layers, with the indices of their neurons."""
+    """Return all cores in the order of the layers, with the indices of their neurons.
+
+    Here and below the network is what lies on the chip, relays included.
+    """
     shapes: dict[str, Shape] = {INPUT: network.input.shape}
     shapes |= {layer.name: layer.output_shape for layer in network.layers}
     return [
@@ -107,7 +110,9 @@ def _needed_of(layer: Layer, held: IntArray) -> dict[str, NDArray[np.bool_]]:
     """Return which neurons of each source have a synapse on a core that holds these neurons."""
     found: dict[str, NDArray[np.bool_]] = {}
     for each in layer.arriving:
-        needed = _needed(each.synapses, held)
+        needed = np.isin(np.arange(layer.neurons), held) if is_relay(layer) else _needed(
+            each.synapses, held
+        )  # fmt: skip
         found[each.source] = found[each.source] | needed if each.source in found else needed
     return found
 

@@ -41,12 +41,13 @@ class Network:
     input_shape
         Of a step of input: lava-dl's (W, H, C), or flat.
     entrances
-        Ports that read the input; none where input neurons make it.
+        Ports that read the input, by how many steps late they do so: as many as deeper layers
+        need to reach the same neurons. None where input neurons make the input.
     """
 
     process: Foreign
     input_shape: tuple[int, ...]
-    entrances: list[Foreign]
+    entrances: dict[int, list[Foreign]]
     layers: list[Layer]
 
     @property
@@ -83,7 +84,7 @@ def build_chain(job: Job) -> Network:
         arriving = [block.synapse] if hasattr(block, "synapse") else []
         own = [block.synapse_rec] if hasattr(block, "synapse_rec") else []
         layers.append(Layer(block.neuron, block.out, depth, arriving, own))
-    return Network(network, network.inp.shape, [] if job.block else [network.inp], layers)
+    return Network(network, network.inp.shape, {} if job.block else {0: [network.inp]}, layers)
 
 
 def build_graph(job: Job) -> Network:
@@ -94,7 +95,7 @@ def build_graph(job: Job) -> Network:
     import h5py
 
     layers: dict[str, Layer] = {}
-    entrances = []
+    entrances: dict[int, list[Foreign]] = {}
     with h5py.File(job.net, "r") as file:
         first, *entries = children(file["layer"])
         size = int(np.prod(first["shape"][()]))
@@ -113,7 +114,7 @@ def build_graph(job: Job) -> Network:
                 join(synapse.a_out, neuron.a_in)
                 (layer.own if source == name else layer.arriving).append(synapse)
                 if is_data:
-                    entrances.append(synapse.s_in)
+                    entrances.setdefault(depth - 1, []).append(synapse.s_in)
                 else:
                     join(layers[source].out, synapse.s_in)
     built = list(layers.values())
@@ -132,10 +133,10 @@ def text(entry: Foreign, attribute: str) -> str:
 
 def depth_of(name: str, sources: list[str], layers: dict[str, Layer]) -> int:
     """Return the depth of a layer; fail where spikes of different steps would meet."""
-    depths = {layers[each].depth if each in layers else 0 for each in sources if each != name}
-    if len(depths) != 1:
+    depths = {layers[each].depth for each in sources if each in layers}
+    if len(depths) > 1:
         raise ValueError(f"layer {name}: its sources {sources} are not equally deep")
-    return depths.pop() + 1
+    return max(depths, default=0) + 1  # input from outside is sent when it is needed
 
 
 def neurons(job: Job, entry: Foreign, depth: int) -> Foreign:

@@ -7,14 +7,14 @@ from .shims import Array, Foreign
 
 
 class Feed:
-    """The samples, in the order and shape of Lava's input port."""
+    """The samples, in the order and shape of Lava's input port, some steps late."""
 
-    def __init__(self, job: Job, train: Array, shape: tuple[int, ...]) -> None:
-        self.job, self.train, self.shape = job, train, shape
+    def __init__(self, job: Job, train: Array, shape: tuple[int, ...], late: int) -> None:
+        self.job, self.train, self.shape, self.late = job, train, shape, late
 
     def at(self, step: int) -> Array:
         """Return what enters at a time step: a sample's integers, or silence."""
-        moment = self.job.moment(step, 0)
+        moment = self.job.moment(step, self.late)
         if moment is None:
             return np.zeros(self.shape, np.int32)
         values = self.train[min(moment.step, len(self.train) - 1), moment.sample]

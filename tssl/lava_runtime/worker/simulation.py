@@ -31,7 +31,7 @@ class Simulation:
         if job.block:
             bias = self.network.layers[0].neuron.bias_mant
             bias.init = to_lava(self.train[0, 0], bias.shape).astype(np.int32)
-        self.devices = [*self._source(), *self._sinks(folder)]
+        self.devices = [*self._sources(), *self._sinks(folder)]
         output = self.network.output
         shape = (job.samples, int(np.prod(output.out.shape)))
         self.potential = open_memmap(
@@ -44,25 +44,23 @@ class Simulation:
             models = self.configuration.exception_proc_model_map
             models[output.neuron] = probed(output.neuron, probe)
 
-    def _source(self) -> Iterator[Any]:
+    def _sources(self) -> Iterator[Any]:
         from lava.proc.io.source import RingBuffer
 
-        entrances = self.network.entrances
-        if not entrances:
-            return
         shape = self.network.input_shape
-        source = RingBuffer(data=np.zeros((*shape, 1)))
-        source.proc_params["feed"] = Feed(self.job, self.train, shape)
-        if self.job.hardware:
-            from lava.proc import embedded_io
+        for late, ports in self.network.entrances.items():
+            source = RingBuffer(data=np.zeros((*shape, 1)))
+            source.proc_params["feed"] = Feed(self.job, self.train, shape, late)
+            if self.job.hardware:
+                from lava.proc import embedded_io
 
-            adapter = embedded_io.spike.PyToNxAdapter(shape=shape)
-            source.s_out.connect(adapter.inp)
-            adapter.out.connect(entrances[0])
-        else:
-            for port in entrances:
-                join(source.s_out, port)
-        yield source
+                adapter = embedded_io.spike.PyToNxAdapter(shape=shape)
+                source.s_out.connect(adapter.inp)
+                adapter.out.connect(ports[0])
+            else:
+                for port in ports:
+                    join(source.s_out, port)
+            yield source
 
     def _sinks(self, folder: Path) -> Iterator[Any]:
         from lava.proc.io.sink import RingBuffer
