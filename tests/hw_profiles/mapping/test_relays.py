@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tssl.hw_profiles.placement import cores_of, edges_between
+from tssl.hw_profiles.mapping.placement import cores_of, edges_between
 
 from tests.graphs import graph_inputs, graph_net, sew_net
 from tests.lava_runtime.networks import MAKERS
