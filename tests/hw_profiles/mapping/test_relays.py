@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tssl.hw_profiles.mapping.placement import cores_of, edges_between
 
 from tests.graphs import graph_inputs, graph_net, sew_net
 from tests.lava_runtime.networks import MAKERS
@@ -21,6 +20,7 @@ from tssl.chip import (
 from tssl.engine import run_chunk
 from tssl.errors import DataError
 from tssl.hw_profiles import estimate, load_profile, map_to_cores, relayed_counts
+from tssl.hw_profiles.mapping.placement import cores_of, edges_between
 from tssl.results import OpCounts, OperationCounter
 
 FIRES = CubaNeuron(current_decay=4096, voltage_decay=4096, threshold=1)
