@@ -17,11 +17,11 @@ from tssl.chip import (
     is_relay,
     with_relays,
 )
-from tssl.engine import run_chunk
+from tssl.engine import OperationCounter, run_chunk
 from tssl.errors import DataError
 from tssl.hw_profiles import estimate, load_profile, map_to_cores, relayed_counts
 from tssl.hw_profiles.mapping.placement import cores_of, edges_between
-from tssl.results import OpCounts, OperationCounter
+from tssl.results import OpCounts
 
 FIRES = CubaNeuron(current_decay=4096, voltage_decay=4096, threshold=1)
 
