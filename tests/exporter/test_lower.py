@@ -65,7 +65,7 @@ def merged_with(pools: list[Node], arrival: Arrival) -> Arrival:
     names = ["input", *(pool.name for pool in pools)]
     chain = [replace(pool, sources=(name,)) for pool, name in zip(pools, names, strict=False)]
     node = Node(
-        name="d", kind="any", sources=(names[-1],), input_shape=arrival.input_shape,
+        name="d", kind="dense", sources=(names[-1],), input_shape=arrival.input_shape,
         output_shape=(1,), neuron=Lif(tau_m=5.0, tau_s=3.0, threshold=1.0),
         geometry=arrival.geometry, parameters={"weight": Parameter("d", arrival.weight.shape)},
     )  # fmt: skip
