@@ -31,9 +31,7 @@ def test_a_forward_pass(name: str, tmp_path: Path) -> None:
     with torch.no_grad():
         forward = network(inputs.round())
     assert forward.output.spikes.shape == (recipe.network.time_steps, 1, data.classes)
-    assert list(forward.activity) == [
-        name for name in recipe.network.layer_names if not name.startswith("pool")
-    ]
+    assert list(forward.activity) == [node.name for node in network.graph.spiking]
 
 
 @pytest.mark.parametrize(

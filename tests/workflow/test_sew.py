@@ -54,6 +54,7 @@ def test_blocks_of_convolutions(tmp_path: Path, gate: str) -> None:
     made = exported(file, out_bias=0.6, **norms)
     assert made.proof.verdict == "PASS"
     assert not made.silent
+    assert made.document()["lava_dl"]["lines"] == []
     layers = {layer.name: layer for layer in netx.read(made.path).layers}
     learning = {"stem", "any", "a_1", "a_2", "b_1", "b_2", "b_shortcut", "out"}
     assert layers.keys() == learning | (set() if gate == "add" else {f"a_{gate}", f"b_{gate}"})

@@ -95,7 +95,9 @@ class ExportOutcome:
 
     @property
     def lines(self) -> tuple[str, ...]:
-        """The Python that loads the file with lava-dl."""
+        """The Python that loads the file with lava-dl; none where it cannot."""
+        if netx.is_graph(self.network):
+            return ()
         return loading_lines(self.network, printable(self.path), self.input_range)
 
     def document(self) -> dict[str, Any]:
