@@ -17,7 +17,6 @@ from tssl.datasets import Dataset
 from tssl.errors import ConfigError, DataError, TrainingError
 from tssl.graph import Graph, resolve
 from tssl.spec import Recipe
-from tssl.trainer.chip_forward import plan_problem
 from tssl.trainer.evaluation import Correct, correct, evaluate
 from tssl.trainer.linear import tf32
 from tssl.trainer.loss import loss_of
@@ -82,7 +81,7 @@ class Fit:
         self.plan = run.load_plan() if origin is None else origin.plan
         self.input_shape = _sample_shape(train)
         graph = resolve(recipe.network, self.input_shape)
-        _check_plan(recipe, graph, self.plan, device)
+        _check_plan(recipe, self.plan, device)
         self.group = Group(device)
         self.encoding = chip_encoding(recipe.encoding, train.full_scale)
         _check_data(recipe, graph, train)
@@ -338,15 +337,9 @@ def _sample_shape(dataset: Dataset) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def _check_plan(recipe: Recipe, graph: Graph, plan: ChipPlan | None, device: str) -> None:
+def _check_plan(recipe: Recipe, plan: ChipPlan | None, device: str) -> None:
     if recipe.training.forward == "float":
         return
-    problem = plan_problem(graph)
-    if problem is not None:
-        raise ConfigError(
-            f"training.forward = 'chip': {problem}; only chains of feed-forward layers without "
-            "norms and trained leaks can be"
-        )
     if plan is None:
         raise ConfigError(
             "training.forward = 'chip' goes on from a trained network; name its run with --from"
