@@ -339,7 +339,8 @@ WRONG: dict[str, Wrong] = {
         "does not exist",
     ),
     "chip integers from nothing": (
-        lambda t, w: ["train", "digits", "--set", "forward=chip", "--out", t / "new"], USAGE,
+        lambda t, w: ["train", "digits", "--set", "forward=chip", "--epochs", "1",
+                      "--out", t / "new"], USAGE,
         "--from",
     ),
     "bits of a layer that is not there": (

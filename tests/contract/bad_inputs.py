@@ -189,8 +189,8 @@ CASES: dict[str, list[Case]] = {
              "--target", "--from RUN"),
         Case("train --from run --target loihi1 --out new", "a target of training in floating point",
              "--target loihi1", "forward=chip"),
-        Case("train digits --set forward=chip --out new", "chip integers from nothing",
-             "training.forward = 'chip'", "--from"),
+        Case("train digits --set forward=chip --epochs 1 --out new", "chip integers from nothing",
+             "training.epochs = 1", "--from"),
     ],
     "Recipes": [
         Case(T, "a number of five thousand digits", "bad.toml", "not valid TOML",

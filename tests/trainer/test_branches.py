@@ -14,7 +14,6 @@ from tests.exporter.networks import LIMITS, QUANTUM, checkpoint, conv, dense, po
 from tests.trainer import tiny
 from tssl.chip import INPUT
 from tssl.engine import run_chunk
-from tssl.errors import ConfigError
 from tssl.exporter import quantize
 from tssl.proof.compare import first_difference
 from tssl.proof.quantized import run_quantized
@@ -229,8 +228,3 @@ def test_it_learns_and_resumes(tmp_path: Path, extra: dict[str, Any]) -> None:
     stored = (tmp_path / "whole" / "recipe.toml").read_text()
     assert "from = [" in stored
     assert "sources" not in stored
-
-
-def test_training_on_the_chips_integers_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="layer out listens to a, b; only chains"):
-        tiny.fit(tmp_path, branched_recipe(forward="chip"))

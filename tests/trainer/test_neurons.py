@@ -324,12 +324,6 @@ def test_what_is_refused(layers: list[dict[str, Any]], message: str) -> None:
         SpikingNetwork(graph_of(*layers), (1, 4, 4), torch.Generator())
 
 
-def test_a_leak_that_is_trained_is_no_chips(tmp_path: Path) -> None:
-    recipe = graph_of(dense(12, neuron="plif"), dense(3), forward="chip")
-    with pytest.raises(ConfigError, match="layer dense1 trains its leak"):
-        tiny.fit(tmp_path, recipe)
-
-
 def test_it_learns_and_resumes(tmp_path: Path) -> None:
     """The leak begins at the recipe's, moves, and goes on from there."""
     recipe = graph_of(dense(12, neuron="plif", tau_m=2.5), dense(3, tau_s=2.0, neuron="if"))

@@ -12,9 +12,10 @@ from tests.trainer import tiny
 from tssl.checkpoint import Checkpoint
 from tssl.datasets import Dataset
 from tssl.errors import CheckpointError, ConfigError, DataError, TrainingError
+from tssl.hw_profiles import load_profile
 from tssl.trainer.run_directory import RunDirectory
 from tssl.workflow import train as workflow
-from tssl.workflow.export import ExportOptions, export
+from tssl.workflow.export import ExportOptions, chip_plan, export
 from tssl.workflow.recipes import recipe_path, shipped_recipes
 from tssl.workflow.train import Environment, Origin
 
@@ -198,11 +199,68 @@ def test_chip_exact_training_resumes_to_the_bit(recipe: str, tmp_path: Path) -> 
         assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
 
 
+PARTS = [
+    {"type": "conv", "channels": 4, "kernel": 3, "padding": 1, "norm": "batch", "name": "a"},
+    {"type": "dense", "neurons": 12, "neuron": "plif", "dropout": 0.1, "name": "b"},
+    {"type": "dense", "neurons": 12, "recurrent": True, "name": "c"},
+    {"type": "dense", "neurons": 3, "from": ["b", "c"], "name": "out", "bias": True},
+]
+BOTH = {"forward": "chip", "epochs": 8, "weight_limit": 2, "network.layers": PARTS}
+
+
+def test_floating_point_first_then_integers(recipe: str, tmp_path: Path) -> None:
+    """Six epochs are those of a run in floating point; then the engine's accuracies count."""
+    settings = {**BOTH, "forward": "float", "epochs": 6}
+    plain = workflow.start(recipe, settings, tmp_path / "float", CPU)
+    workflow.train(plain, tiny.Watcher())
+    fit = workflow.start(recipe, BOTH, tmp_path / "chip", CPU)
+    outcome = workflow.train(fit, tiny.Watcher())
+    assert outcome.finished
+    assert fit.progress.integers_from == 6
+    for ours, theirs in zip(outcome.metrics, plain.progress.metrics, strict=False):
+        assert (ours.loss, ours.test_accuracy) == (theirs.loss, theirs.test_accuracy)
+    origin = Checkpoint.load(plain.run.last)
+    assert fit.plan == chip_plan(origin, load_profile("loihi2"), tiny.dataset())
+    assert Checkpoint.load(fit.run.best).plan == fit.plan
+    options = ExportOptions(samples=60, proof_samples=5, lava=False)
+    exported = export(tmp_path / "chip", "loihi2", None, options, lambda _: None)
+    assert outcome.best is not None
+    assert outcome.best.epoch > 6
+    assert exported.chip_accuracy == outcome.best.test_accuracy > 0.5
+
+
+def test_both_parts_resume_to_the_bit(recipe: str, tmp_path: Path) -> None:
+    """Stopped in floating point, at the last batch of it, at once in integers, and later."""
+    whole = workflow.start(recipe, BOTH, tmp_path / "whole", CPU)
+    workflow.train(whole, tiny.Watcher())
+    assert whole.progress.integers_from == 6
+    first = 6 * whole.batches
+    for stop_after in (2, first - 1, first, first + 2):
+        out = tmp_path / f"stopped{stop_after}"
+        fit = workflow.start(recipe, BOTH, out, CPU)
+        workflow.train(fit, tiny.Watcher(stop_after))
+        resumed = workflow.resume(out, None, {}, CPU)
+        assert (resumed.plan is None) == (stop_after < first)
+        workflow.train(resumed, tiny.Watcher())
+        assert resumed.plan == whole.plan
+        ours, theirs = (Checkpoint.load(each.run.last).weights for each in (whole, resumed))
+        assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_integers_begin_when_patience_is_over(recipe: str, tmp_path: Path) -> None:
+    settings = {"forward": "chip", "epochs": 40, "patience": 2, "lr": 1e-9, "validation": 0.2}
+    fit = workflow.start(recipe, settings, tmp_path / "run", CPU)
+    outcome = workflow.train(fit, tiny.Watcher())
+    assert outcome.finished
+    assert fit.progress.integers_from == 3
+    assert [row.epoch for row in outcome.metrics] == [1, 2, 3, 4, 5, 6]
+
+
 def test_what_chip_exact_training_cannot_start_from(
     recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(ConfigError, match=r"forward = 'chip' goes on from.*--from"):
-        workflow.start(recipe, {"forward": "chip"}, tmp_path / "chip", CPU)
+    with pytest.raises(ConfigError, match=r"epochs = 1: training.forward = 'chip' .*--from"):
+        workflow.start(recipe, {"forward": "chip", "epochs": 1}, tmp_path / "chip", CPU)
     workflow.train(workflow.start(recipe, {}, tmp_path / "float", CPU), tiny.Watcher())
     origin = Origin(run=tmp_path / "float")
     with pytest.raises(ConfigError, match=r"another \[network\]"):

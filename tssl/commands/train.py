@@ -40,11 +40,15 @@ from tssl.terminal import Output, TrainingBar
 def train(output: Output, recipe: str | None, resume: Path | None, **options: Any) -> None:  # noqa: ANN401
     """Train the network of RECIPE: a name from `tssl recipes` or a TOML file.
 
+    With forward=chip, the last quarter of the epochs computes in the chip's integers (Loihi 2's),
+    those before in floating point; with --from, all do.
+
     \b
     Examples:
       tssl train digits
       tssl train fashion-mnist-mlp --epochs 5 --set encoding.resolution=15
       tssl train --resume runs/digits
+      tssl train digits --set forward=chip
       tssl train --from runs/digits --set forward=chip --epochs 3
       torchrun --nproc-per-node 2 -m tssl train fashion-mnist-cnn
     """

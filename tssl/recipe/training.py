@@ -18,7 +18,8 @@ class TrainingSpec(Entries):
         Learning rule, see ``tssl.trainer.rules.RULES``.
     forward
         ``chip`` computes spikes in the integers of a chip, so that the accuracy is that of the
-        exported network; it goes on from a run trained in ``float``.
+        exported network; it goes on from a run trained in ``float``, or is so for the last quarter
+        of its epochs.
     precision
         Of a training step's products: ``tf32`` rounds their factors to 10 bits of mantissa,
         ``bfloat16`` factors and results to 7. Weights, neurons and evaluation stay in float32,

@@ -5,156 +5,128 @@ the chip's grid. The errors pass the rounding unchanged (straight-through). Spik
 and predictions are those that the exported network will compute.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from tssl.chip import INPUT
-from tssl.errors import TrainingError
-from tssl.geometry import Geometry
-from tssl.graph import NORM, Graph
 from tssl.trainer import chip_kernels
-from tssl.trainer.linear import gradients, weighted
-from tssl.trainer.neuron import (
-    Activity,
-    Neurons,
-    Pool,
-    Trace,
-    constant_over_time,
-    pool_fits,
-    sum_pool,
+from tssl.trainer.chip_layer import (
+    EXACT,
+    Arrays,
+    ChipLayer,
+    Signal,
+    added,
+    exact,
+    pooled,
+    together,
 )
-from tssl.trainer.recurrence import Gradient, constant_response, empty, flat, memory_window
+from tssl.trainer.linear import gradients
+from tssl.trainer.neuron import Activity, Trace, pool_fits, psp
+from tssl.trainer.recurrence import constant_response, empty, flat, memory_window
 
-_DECAY_ONE = 4096
-_SHIFT = 64
-_LARGEST_BIAS = 4095
-_EXACT = 1 << 24
-"""Whole numbers below this, and their sums, are exact in single precision."""
+__all__ = ["run_layer"]
 
-
-class Signal(NamedTuple):
-    """What passes between layers, ``(time, batch, ...)``."""
-
-    psp: Tensor
-    """In trained units; the errors travel along it."""
-    counts: Tensor
-    """Spikes as the chip counts them, summed where a pool does."""
-    gain: float
-    """Of the pools passed, part of ``psp`` but not of ``counts``."""
-    largest: int
-    """Bound of the counts."""
-
-
-class ChipLayer(NamedTuple):
-    """A layer with weights and the grid of its integers."""
-
-    name: str
-    geometry: Geometry | None
-    """Of a convolution; None for dense weights."""
-    neurons: Neurons
-    gradient: Gradient
-    scale: float
-    largest_weight: int
-    weight_step: int
-    quantum: float
-    """What a count of one stands for, 1 for spikes."""
-
-    @property
-    def unit(self) -> float:
-        """Of the chip's potential, in those of the trained network."""
-        return 1 / (_SHIFT * self.scale)
-
-    @property
-    def constants(self) -> chip_kernels.ChipConstants:
-        """What the kernel is told."""
-        return chip_kernels.ChipConstants(
-            current_decay=round(_DECAY_ONE / self.neurons.synapse),
-            voltage_decay=round(_DECAY_ONE / self.neurons.tau_m),
-            threshold=_SHIFT * round(self.scale * self.neurons.threshold),
-            wraps=self.geometry is not None,
-            tau_s=float(self.neurons.tau_s),
-        )
-
-    def rounded(self, weight: Tensor, gain: float) -> tuple[Tensor, Tensor]:
-        """Return the weights as integers, and those in trained units."""
-        integers, dequantized = torch.empty_like(weight), torch.empty_like(weight)
-        chip_kernels.round_weights(
-            _every(weight), (gain, self.quantum, 1 / self.neurons.synapse, self.scale),
-            self.weight_step, self.largest_weight, _every(integers),
-            _every(dequantized),
-        )  # fmt: skip
-        return integers, dequantized
-
-    def mantissas(self, bias: Tensor | None) -> NDArray[np.float32]:
-        """Return biases as whole numbers within the chip's 13 bits; nothing for none."""
-        if bias is None:
-            return np.empty(0, np.float32)
-        rounded = torch.round(bias.detach().double() * self.scale)
-        return rounded.clamp(-_LARGEST_BIAS, _LARGEST_BIAS).float().numpy()
-
-
-def input_signal(inputs: Tensor, psp: Tensor, quantum: float) -> Signal:
-    """Return the input of the first layer; ``inputs`` are whole multiples of ``quantum``."""
-    counts = torch.round(inputs / quantum)
-    return Signal(psp, counts, 1.0, int(counts.abs().max()) if counts.numel() else 0)
-
-
-def over_time(signal: Signal, time_steps: int, *, tau_s: float) -> Signal:
-    """Return an input that stays the same as one over time, for what acts at every step."""
-    counts = signal.counts.expand(time_steps, *signal.counts.shape[1:])
-    return signal._replace(
-        psp=constant_over_time(signal.psp, time_steps, tau_s=tau_s), counts=counts
-    )
-
-
-def pooled(signal: Signal, pool: Pool) -> Signal:
-    """Return the signal behind a pool of its own."""
-    return Signal(
-        sum_pool(signal.psp, pool),
-        sum_pool(signal.counts, pool._replace(gain=1.0)),
-        signal.gain * pool.gain,
-        signal.largest * pool.kernel[0] * pool.kernel[1],
-    )
+_STEEPEST = 8.0
+"""Bound of 1/δ, the sensitivity of a spike time to the membrane potential."""
 
 
 def run_layer(
-    signal: Signal, weight: Tensor, bias: Tensor | None, chip: ChipLayer, activity: Activity
+    ways: Sequence[Signal], arrays: Arrays, chip: ChipLayer, activity: Activity
 ) -> tuple[Trace, Signal]:
-    """Run a layer on the chip's integers; the trace's potentials are whole numbers."""
-    psp, counts, fired, voltage = _Layer.apply(
-        signal.psp, weight, bias, signal.counts, signal.gain, signal.largest, chip, activity
-    )
+    """Run a layer on the chip's integers; the trace's potentials are whole numbers.
+
+    Parameters
+    ----------
+    ways
+        All constant, or all with potentials over time; what they weigh adds up.
+    """
+    activation = _Weighted.apply(arrays.weight, ways, chip, *(way.psp for way in ways))
+    if arrays.own is None:
+        result = _Neurons.apply(activation, arrays.bias, chip, activity)
+    else:
+        result = _Recurrent.apply(activation, arrays.bias, arrays.own, chip, activity)
+    potential, counts, fired, voltage = result
     activity.neuron_steps += voltage.numel()
-    after = Signal(psp, counts, 1.0, 1)
-    pool = chip.neurons.pool
-    if pool is not None and pool_fits(voltage.shape[-2:], pool):  # the kernel has pooled
-        after = Signal(psp, counts, pool.gain, pool.kernel[0] * pool.kernel[1])
+    after, pool = Signal(potential, counts, 1), chip.neurons.pool
+    has_pooled = pool is not None and arrays.own is None and pool_fits(voltage.shape[-2:], pool)
+    if pool is not None and has_pooled:  # the kernel did
+        after = after._replace(gain=pool.gain, largest=pool.kernel[0] * pool.kernel[1])
     elif pool is not None:
         after = pooled(after, pool)
-    recorded = (fired.to(psp.dtype), voltage) if chip.neurons.record else (psp[:0], psp[:0])
+    none = potential[:0]
+    recorded = (fired.to(potential.dtype), voltage) if chip.neurons.record else (none, none)
     return Trace(after.psp, *recorded), after
 
 
-class _Layer(torch.autograd.Function):
+class _Weighted(torch.autograd.Function):
+    r"""What arrives on all ways, in integers; errors are those at the trained current.
+
+    .. math:: I = \sum_w W_w a_w
+
+    where :math:`W_w` are the weights as rounded for the gain and the unit of a way.
+    """
+
     @staticmethod
     def forward(
         ctx: Any,  # noqa: ANN401 - torch's context has no public type
-        psp: Tensor,
         weight: Tensor,
+        ways: Sequence[Signal],
+        chip: ChipLayer,
+        *potentials: Tensor,
+    ) -> Tensor:
+        grids = {
+            factors: chip.rounded(weight, *factors)
+            for factors in dict.fromkeys((way.gain, way.quantum) for way in ways)
+        }
+        total, bound = None, 0
+        for counts, largest, way in together(ways, weight, chip):
+            integers, _ = grids[way.gain, way.quantum]
+            sums = exact(counts, integers, largest, chip.geometry, chip)
+            sums = sums if way.lift == 1 else torch.round(sums * way.lift)
+            bound += int(chip.bound(largest, integers) * way.lift) + 1
+            total = sums if total is None else added(total, sums, bound, chip)
+        if total is None:
+            raise TypeError(f"layer {chip.name}: nothing arrives")
+        steps = max(map(len, potentials))
+        ctx.save_for_backward(*potentials, *(grid[1] for grid in grids.values()))
+        ctx.settings = [(way.gain, way.quantum) for way in ways], list(grids), chip, weight.dtype
+        return total if len(total) == steps else total.expand(steps, *total.shape[1:])
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        factors, grids, chip, kind = ctx.settings
+        potentials, rounded = ctx.saved_tensors[: len(factors)], ctx.saved_tensors[len(factors) :]
+        wanted = ctx.needs_input_grad[3:]
+        to_psp: dict[Any, Tensor | None] = {}
+        to_weight: Tensor | None = None
+        for grid, dequantized in zip(grids, rounded, strict=True):
+            mine = [each == grid for each in factors]
+            together = [p for p, is_mine in zip(potentials, mine, strict=True) if is_mine]
+            to_signal = any(w for w, is_mine in zip(wanted, mine, strict=True) if is_mine)
+            to_psp[grid], more = gradients(
+                grads[0], sum(together[1:], start=together[0]), dequantized, chip.geometry,
+                to_signal=to_signal,
+            )  # fmt: skip
+            to_weight = more if to_weight is None else to_weight + more
+        coming = (to_psp[each] if w else None for each, w in zip(factors, wanted, strict=True))
+        return None if to_weight is None else to_weight.to(kind), None, None, *coming
+
+
+class _Neurons(torch.autograd.Function):
+    """Neurons that do not hear each other, and their pool."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401
+        activation: Tensor,
         bias: Tensor | None,
-        counts: Tensor,
-        gain: float,
-        largest: int,
         chip: ChipLayer,
         activity: Activity,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        integers, dequantized = chip.rounded(weight, gain)
-        activation = _exact(counts, integers, largest, chip)
-        steps, shape = chip.neurons.constant_steps or len(counts), activation.shape[1:]
+        steps, shape = chip.neurons.constant_steps or len(activation), activation.shape[1:]
         neurons = chip.neurons
         if neurons.pool is not None and not pool_fits(shape[-2:], neurons.pool):
             neurons = neurons._replace(pool=None)
@@ -168,63 +140,105 @@ class _Layer(torch.autograd.Function):
             flat(potential), flat(sums), flat(fired), flat(voltage),
         )  # fmt: skip
         activity.spikes += count
-        ctx.save_for_backward(psp, dequantized, fired, voltage)
+        ctx.save_for_backward(fired, voltage)
         settled = chip.gradient.settled(count, voltage.numel())
-        ctx.settings = chip, settled, window, activity
+        ctx.settings = chip, settled, window, activity, len(activation)
+        ctx.kind = None if bias is None else bias.dtype
         ctx.mark_non_differentiable(sums, fired, voltage)
         return potential, sums, fired, voltage
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-        psp, dequantized, fired, voltage = ctx.saved_tensors
-        chip, gradient, window, activity = ctx.settings
-        error = empty(voltage, len(psp), voltage.shape[1:])
+        fired, voltage = ctx.saved_tensors
+        chip, gradient, window, activity, arriving = ctx.settings
+        error = empty(voltage, arriving, voltage.shape[1:])
         steps = len(voltage)
         constant = chip.neurons.synapse if chip.neurons.constant_steps else None
         activity.fallbacks += chip_kernels.chip_backward(
             flat(fired), flat(voltage), chip.unit, constant_response(steps, constant),
             flat(grads[0]), gradient.constants(chip.neurons), window, flat(error),
         )  # fmt: skip
-        to_psp, to_weight = gradients(
-            error, psp, dequantized, chip.geometry, to_signal=ctx.needs_input_grad[0]
-        )
-        other_axes = [axis for axis in range(error.dim()) if axis != 2]
-        to_bias = error.sum(other_axes) if ctx.needs_input_grad[2] else None
-        return to_psp, to_weight, to_bias, None, None, None, None, None
+        return error, _to_bias(error, ctx), None, None
 
 
-def _exact(counts: Tensor, integers: Tensor, largest: int, chip: ChipLayer) -> Tensor:
-    """Return the weighted sums, exact: in double precision where single might round."""
-    bound = chip.largest_weight * largest * integers[0].numel()
-    if bound < _EXACT:
-        return weighted(counts, integers, chip.geometry)
-    sums = weighted(counts.double(), integers.double(), chip.geometry)
-    if float(sums.abs().max()) >= _EXACT:
-        raise TrainingError(
-            f"training.forward = 'chip': weighted sums of layer {chip.name} exceed 24 bits; "
-            "use a smaller encoding.resolution"
-        )
-    return sums.float()
+class _Recurrent(torch.autograd.Function):
+    """Neurons that hear each other's spikes one step later; see ``recurrence._Recurrent``."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401
+        activation: Tensor,
+        bias: Tensor | None,
+        own: Tensor,
+        chip: ChipLayer,
+        activity: Activity,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        steps, shape = chip.neurons.constant_steps or len(activation), activation.shape[1:]
+        integers, dequantized = chip.rounded(own)
+        bound = chip.bound(1, integers) + EXACT  # what arrives is near it only if graded
+        state = np.zeros((2, activation[0].numel()), np.int64)
+        fired, voltage = (empty(activation, steps, shape) for _ in range(2))
+        mantissas, constants = chip.mantissas(bias), chip.constants
+        for t in range(steps):
+            arriving = activation[min(t, len(activation) - 1)][None]
+            if t:
+                heard = exact(fired[t - 1 : t], integers, 1, chip.own_geometry, chip)
+                arriving = added(arriving, heard, bound, chip)
+            chip_kernels.chip_step(
+                flat(arriving)[0], mantissas, constants, state,
+                flat(fired[t : t + 1])[0], flat(voltage[t : t + 1])[0],
+            )  # fmt: skip
+        count = int(fired.sum())
+        activity.spikes += count
+        potential = psp(fired, tau_s=chip.neurons.tau_s)
+        ctx.save_for_backward(fired, voltage, potential, dequantized)
+        settled = chip.gradient.settled(count, voltage.numel())
+        ctx.settings = chip, settled, activity, len(activation)
+        ctx.kind, ctx.own_kind = None if bias is None else bias.dtype, own.dtype
+        counts = fired.clone()
+        ctx.mark_non_differentiable(counts, fired, voltage)
+        return potential, counts, fired, voltage
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        fired, whole, potential, feedback = ctx.saved_tensors
+        chip, gradient, activity, arriving = ctx.settings
+        neurons, voltage = chip.neurons, whole * chip.unit
+        surrogate = gradient.surrogate(voltage, neurons.threshold)
+        slope = _spike_slope(voltage, fired) if gradient.spike_time else surrogate
+        falls_back = potential < gradient.fallback_below
+        activity.fallbacks += int(falls_back.sum())
+        filtered, carry = torch.zeros_like(voltage[0]), torch.zeros_like(voltage[0])
+        errors, to_own = torch.zeros_like(voltage), torch.zeros_like(feedback)
+        for t in reversed(range(len(voltage))):
+            coming = grads[0][t]
+            if t + 1 < len(voltage):
+                heard, more = gradients(
+                    errors[t + 1][None], potential[t][None], feedback, chip.own_geometry,
+                    to_signal=True,
+                )  # fmt: skip
+                coming, to_own = coming + heard[0], to_own + more  # type: ignore[index]
+            filtered = coming / neurons.tau_s + (1 - 1 / neurons.tau_s) * filtered
+            leak = (1 - fired[t]) * (1 - 1 / neurons.tau_m)
+            carry = slope[t] * (filtered + gradient.reset * voltage[t] * carry) + leak * carry
+            errors[t] = torch.where(falls_back[t], filtered * surrogate[t], carry)
+        if arriving < len(voltage):  # a constant input: collected from all steps
+            response = torch.from_numpy(constant_response(len(voltage), neurons.synapse))
+            arrived = (errors * response.view(-1, *[1] * (errors.dim() - 1))).sum(0, keepdim=True)
+        else:
+            arrived = errors
+        return arrived, _to_bias(errors, ctx), to_own.to(ctx.own_kind), None, None
 
 
-def _every(tensor: Tensor) -> NDArray[np.float32]:
-    array: NDArray[np.float32] = tensor.detach().view(-1).numpy()  # never a copy: results go here
-    return array
+def _to_bias(error: Tensor, ctx: Any) -> Tensor | None:  # noqa: ANN401
+    if not ctx.needs_input_grad[1]:
+        return None
+    other_axes = [axis for axis in range(error.dim()) if axis != 2]
+    return error.sum(other_axes).to(ctx.kind)
 
 
-def plan_problem(graph: Graph) -> str | None:
-    """Return why a network cannot be trained on the chip's integers, or None."""
-    before = INPUT
-    for node in graph:
-        if "recurrent" in node.parameters:
-            return f"layer {node.name} is recurrent"
-        if node.gate is not None:
-            return f"layer {node.name} is a gate of spikes"
-        if "leak" in node.parameters:
-            return f"layer {node.name} trains its leak"
-        if NORM[0] in node.parameters:
-            return f"layer {node.name} has a norm"
-        if node.sources != (before,):
-            return f"layer {node.name} listens to {', '.join(node.sources)}"
-        before = node.name
-    return None
+def _spike_slope(voltage: Tensor, fired: Tensor) -> Tensor:
+    """Return clamp(1/δ, 0, 8) at spikes, otherwise 0."""
+    before = torch.zeros_like(voltage)
+    before[1:] = (voltage * (1 - fired))[:-1]
+    return fired * (1 / (voltage - before)).clamp(0, _STEEPEST)

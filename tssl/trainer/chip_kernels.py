@@ -23,7 +23,10 @@ from tssl.trainer.kernels import (
     threads,
 )
 
-__all__ = ["ChipConstants", "chip_backward", "chip_forward", "round_weights"]
+__all__ = ["ChipConstants", "chip_backward", "chip_forward", "chip_step", "round_weights"]
+
+
+Floats = NDArray[np.float32] | NDArray[np.float64]
 
 
 class ChipConstants(NamedTuple):
@@ -33,13 +36,11 @@ class ChipConstants(NamedTuple):
     voltage_decay: int
     threshold: int
     """Of the 24-bit potential, the shift by 6 bits included."""
-    wraps: bool
-    """Whether the weighted sums arrive in 24 bits, as those of a convolution do."""
     tau_s: float
 
 
 def round_weights(
-    weight: Array,
+    weight: Floats,
     factors: tuple[float, float, float, float],
     step: int,
     largest: int,
@@ -108,6 +109,30 @@ def chip_forward(
     )
 
 
+def chip_step(
+    arriving: Array,
+    bias: Array,
+    constants: ChipConstants,
+    state: NDArray[np.int64],
+    fired: Array,
+    voltage: Array,
+) -> None:
+    """Advance the chip's neurons by one step.
+
+    Parameters
+    ----------
+    arriving
+        ``(neurons,)``, whole numbers.
+    bias
+        As in :func:`chip_forward`.
+    state
+        Synaptic current and membrane potential, ``(2, neurons)``; changed.
+    fired, voltage
+        Filled: spikes, and membrane potential before the reset, ``(neurons,)``.
+    """
+    _chip_step(arriving, bias, 0, constants, state[0], state[1], fired, voltage)
+
+
 def chip_backward(
     fired: NDArray[np.uint8],
     voltage: Array,
@@ -149,10 +174,7 @@ def _decayed(state: int, decay: int) -> int:
 @compiled
 def _current(state: int, arriving: np.float32, constants: ChipConstants) -> int:
     """Advance a synaptic current by one step."""
-    activation = np.int64(arriving)
-    if constants.wraps:
-        activation = ((activation + _LIMIT) & (2 * _LIMIT - 1)) - _LIMIT
-    current = _decayed(state, constants.current_decay) + 64 * activation
+    current = _decayed(state, constants.current_decay) + 64 * np.int64(arriving)
     current = current - 2 * _LIMIT if current > _LIMIT else current
     return current + 2 * _LIMIT if current <= -_LIMIT else current
 
@@ -279,7 +301,7 @@ def _recall(
 
 @compiled_parallel
 def _round_weights(
-    weight: Array, factors: tuple[float, float, float, float], step: int, largest: int,
+    weight: Floats, factors: tuple[float, float, float, float], step: int, largest: int,
     integers: Array, dequantized: Array,
 ) -> None:  # fmt: skip
     gain, quantum, inverse_tau, scale = factors

@@ -3,7 +3,7 @@
 import math
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -17,7 +17,6 @@ from tssl.datasets import Dataset
 from tssl.errors import ConfigError, DataError, TrainingError
 from tssl.graph import Graph, resolve
 from tssl.recipe import Recipe
-from tssl.trainer.chip_forward import plan_problem
 from tssl.trainer.evaluation import Correct, correct, evaluate
 from tssl.trainer.linear import tf32
 from tssl.trainer.loss import loss_of
@@ -37,6 +36,11 @@ from tssl.trainer.wake import wake_silent_layers
 from tssl.version import __version__
 
 _WAKING_SAMPLES = 100
+_INTEGER_PART = 4
+"""Of the epochs of a run that begins in floating point, every fourth is in integers."""
+
+Planner = Callable[[Checkpoint], ChipPlan]
+"""Chooses the grid of the chip's integers for a trained network."""
 
 
 class Watcher(Protocol):
@@ -67,6 +71,9 @@ class Fit:
         ``cpu`` or ``cuda``.
     origin
         Trained network whose weights, and plan, a new run starts from.
+    planner
+        Needed where ``training.forward = 'chip'`` and there is no plan: the run begins in floating
+        point, and asks for one when its last quarter begins, or when its patience is over.
     """
 
     def __init__(
@@ -77,20 +84,21 @@ class Fit:
         test: Dataset,
         device: str,
         origin: Checkpoint | None = None,
+        planner: Planner | None = None,
     ) -> None:
-        self.recipe, self.run = recipe, run
+        self.recipe, self.run, self._planner = recipe, run, planner
         _check_precision(recipe, device)
-        self.plan = run.load_plan() if origin is None else origin.plan
+        plan = run.load_plan() if origin is None else origin.plan
         self.input_shape = _sample_shape(train)
         graph = resolve(recipe.network, self.input_shape)
-        _check_plan(recipe, graph, self.plan, device)
+        _check_plan(recipe, plan, device)
         self.group = Group(device)
         self.encoding = chip_encoding(recipe.encoding, train.full_scale)
         _check_data(recipe, graph, train)
         generator = torch.Generator().manual_seed(recipe.training.seed)
         device = self.group.device
         check_size(graph, torch.device(device))
-        network = SpikingNetwork(recipe, self.input_shape, generator, self.plan)
+        network = SpikingNetwork(recipe, self.input_shape, generator, plan)
         self.network = network.to(device)
         self.optimizer = make_optimizer(self.network, recipe.training)
         self.train, self.validation = self._split(train, device)
@@ -110,12 +118,25 @@ class Fit:
         return -(-len(self.train) // self.recipe.training.batch_size)
 
     @property
+    def plan(self) -> ChipPlan | None:
+        """The grid of integers that it trains on; None in floating point."""
+        return self.network.plan
+
+    @property
     def is_finished(self) -> bool:
         """Whether all epochs are done, or nothing got better for too long."""
-        training, progress = self.recipe.training, self.progress
-        if progress.epoch >= training.epochs:
-            return True
-        return bool(training.patience) and progress.epochs_without_better >= training.patience
+        if self._has_integers_ahead:
+            return False
+        return self.progress.epoch >= self.recipe.training.epochs or self._is_out_of_patience
+
+    @property
+    def _has_integers_ahead(self) -> bool:
+        return self.recipe.training.forward == "chip" and self.plan is None
+
+    @property
+    def _is_out_of_patience(self) -> bool:
+        patience = self.recipe.training.patience
+        return bool(patience) and self.progress.epochs_without_better >= patience
 
     def fit(self, watcher: Watcher) -> bool:
         """Train until the last epoch or until the watcher stops it.
@@ -134,6 +155,7 @@ class Fit:
         """
         with self._alone(), tf32(allowed=False):
             while not self.is_finished:
+                self._begin_integers_when_due()
                 if not self._train_epoch(watcher):
                     self.save_state()
                     return False
@@ -149,6 +171,18 @@ class Fit:
         with self.run.alone():
             self.run.check_unchanged(self.progress)
             yield
+
+    def _begin_integers_when_due(self) -> None:
+        """Plan, and compute with the chip's integers from this epoch on."""
+        progress, epochs = self.progress, self.recipe.training.epochs
+        is_due = progress.epoch >= float_epochs(epochs) or self._is_out_of_patience
+        if not self._has_integers_ahead or progress.batch or not is_due:
+            return
+        if self._planner is None:
+            raise TypeError("training.forward = 'chip' needs a plan or a planner")
+        self.network.compute_on(self._planner(self._checkpoint(progress.metrics[-1])))
+        self.model = self.group.wrap(self.network)
+        progress.integers_from = progress.epoch
 
     def _train_epoch(self, watcher: Watcher) -> bool:
         training, progress = self.recipe.training, self.progress
@@ -319,6 +353,11 @@ class Fit:
         return Samples.encoded(dataset, indices, self.encoding, device, neuron, steps)
 
 
+def float_epochs(epochs: int) -> int:
+    """Return how many epochs of a run come before those in integers."""
+    return epochs - -(-epochs // _INTEGER_PART)
+
+
 def choose_device(name: str) -> str:
     """Return ``cpu`` or ``cuda`` for ``auto``, ``cpu`` or ``cuda``.
 
@@ -339,18 +378,13 @@ def _sample_shape(dataset: Dataset) -> tuple[int, int, int]:
     return channels, height, width
 
 
-def _check_plan(recipe: Recipe, graph: Graph, plan: ChipPlan | None, device: str) -> None:
+def _check_plan(recipe: Recipe, plan: ChipPlan | None, device: str) -> None:
     if recipe.training.forward == "float":
         return
-    problem = plan_problem(graph)
-    if problem is not None:
+    if plan is None and recipe.training.epochs < 2:
         raise ConfigError(
-            f"training.forward = 'chip': {problem}; only chains of feed-forward layers without "
-            "norms and trained leaks can be"
-        )
-    if plan is None:
-        raise ConfigError(
-            "training.forward = 'chip' goes on from a trained network; name its run with --from"
+            f"training.epochs = {recipe.training.epochs}: training.forward = 'chip' trains in "
+            "floating point first; use at least 2 epochs, or name a trained run with --from"
         )
     if device != "cpu":
         raise ConfigError("training.forward = 'chip' runs on the CPU; use --device cpu")

@@ -41,8 +41,11 @@ def gated(node: Node, spikes: Sequence[Tensor], *, tau_s: float, activity: Activ
 
 
 def _whole(spikes: Tensor) -> Tensor:
-    """Undo roundings of spikes that were filtered and then recovered; errors pass unchanged."""
-    return spikes + (spikes.round() - spikes).detach()
+    """Return zeros and ones for spikes that dropout raised, or that were filtered and recovered.
+
+    Errors pass unchanged.
+    """
+    return spikes + ((spikes > 0.5).to(spikes) - spikes).detach()
 
 
 def _and(_: Node, spikes: Sequence[Tensor]) -> Tensor:

@@ -11,18 +11,16 @@ from torch import Tensor, nn
 
 from tssl.checkpoint import ChipPlan
 from tssl.chip import INPUT
-from tssl.errors import ConfigError
 from tssl.graph import NORM, Graph, Node, resolve
 from tssl.neurons import Lif
 from tssl.recipe import Recipe
 from tssl.trainer import norm
-from tssl.trainer.chip_forward import ChipLayer, input_signal, over_time, pooled, run_layer
+from tssl.trainer.chip_network import OnChip
 from tssl.trainer.filters import filters_of, refiltered
 from tssl.trainer.gates import gated
 from tssl.trainer.leak import first_leak, leaky
 from tssl.trainer.linear import weighted
 from tssl.trainer.neuron import Activity, Neurons, Pool, Trace, constant_over_time, psp, sum_pool
-from tssl.trainer.recurrence import Gradient, RecurrenceRule
 from tssl.trainer.rules import Rule, get_rule
 from tssl.trainer.weights import Weights
 
@@ -97,8 +95,8 @@ class SpikingNetwork(nn.Module):
         plan: ChipPlan | None = None,
     ) -> None:
         super().__init__()
-        self.plan = plan
-        self._quantum = recipe.encoding.quantum
+        self._recipe = recipe
+        self._on_chip: OnChip | None = None
         self.graph = resolve(recipe.network, input_shape)
         self.rule: Rule = get_rule(recipe.training)
         self._factors = torch.bfloat16 if recipe.training.precision == "bfloat16" else None
@@ -122,6 +120,8 @@ class SpikingNetwork(nn.Module):
                     continue
                 initial = initial_weight(shape, generator)
                 self.weights[name] = nn.Parameter(initial * node.weight_scale)
+        if plan is not None:
+            self.compute_on(plan)
 
     def forward(self, inputs: Tensor, *, record_all: bool = False) -> Forward:
         """Run the network from rest.
@@ -133,8 +133,10 @@ class SpikingNetwork(nn.Module):
         record_all
             Whether to keep spikes and potentials of all layers and not just of the last.
         """
-        if self.plan is not None:
-            return self._on_chip(inputs, self.plan, record_all)
+        if self._on_chip is not None:
+            noise = self.noise if self.training else None
+            done = self._on_chip.run(inputs, noise=noise, record_all=record_all)
+            return Forward(done[1][self.graph.output.name], *done)
         result = Forward(Trace(inputs, inputs, inputs), {}, {})
         constant = self.graph.time_steps if inputs.dim() == 4 else 0
         factors = self._factors if self.training else None
@@ -203,7 +205,9 @@ class SpikingNetwork(nn.Module):
 
     @property
     def averages(self) -> list[Tensor]:
-        """The running averages of all norms, which follow batches and no gradient."""
+        """The running averages of norms that follow batches, and no gradient."""
+        if self.plan is not None:
+            return []
         return [each.data for each in self.weights.values() if not each.requires_grad]
 
     def _filtered(self, node: Node, source: str, way: _Sent) -> _Sent:
@@ -239,38 +243,17 @@ class SpikingNetwork(nn.Module):
             return self.rule(current, neurons, activity)
         return leaky(current, neurons, torch.sigmoid(self.weights[leak.name]), self.rule, activity)
 
-    def _on_chip(self, inputs: Tensor, plan: ChipPlan, record_all: bool) -> Forward:
-        """Run the network in the chip's integers; see :mod:`tssl.trainer.chip_forward`."""
-        result = Forward(Trace(inputs, inputs, inputs), {}, {})
-        constant = self.graph.time_steps if inputs.dim() == 4 else 0
-        frames = inputs[None] if constant else inputs
-        potential = frames if constant else psp(inputs, tau_s=self._filters[INPUT])
-        signal, quantum = input_signal(frames, potential, self._quantum), self._quantum
-        for block in self._blocks:
-            node = block.node
-            if node.neuron is None:
-                signal = pooled(signal, _pool(node))
-                continue
-            bias = self._bias(node)
-            if bias is not None and constant:
-                signal = over_time(signal, constant, tau_s=self._synapse(node))
-                constant = 0
-            neurons = self._neurons(block, self._neuron(node), constant, record_all)
-            chip = ChipLayer(
-                name=node.name,
-                geometry=node.geometry,
-                neurons=neurons,
-                gradient=self._gradient(neurons),
-                scale=plan.scales[node.name],
-                largest_weight=plan.largest_weights[node.name],
-                weight_step=plan.weight_step,
-                quantum=quantum,
-            )
-            activity = result.activity[node.name] = Activity()
-            trace, signal = run_layer(signal, self._weight(node), bias, chip, activity)
-            result.traces[node.name] = trace
-            constant, quantum = 0, 1.0
-        return result._replace(output=trace)
+    def compute_on(self, plan: ChipPlan) -> None:
+        """Compute with the chip's integers from now on; leaks and norms' averages are frozen."""
+        for node in self.graph:
+            if "leak" in node.parameters:
+                self.weights[node.parameters["leak"].name].requires_grad = False
+        self._on_chip = OnChip(self._recipe, self.graph, self._blocks, self.weights, plan)
+
+    @property
+    def plan(self) -> ChipPlan | None:
+        """Grid of the chip's integers that it computes with; None in floating point."""
+        return None if self._on_chip is None else self._on_chip.plan
 
     def _neurons(
         self, block: _Block, neuron: Lif, constant: int, record_all: bool = False
@@ -293,17 +276,6 @@ class SpikingNetwork(nn.Module):
     def _bias(self, node: Node) -> Tensor | None:
         parameter = node.parameters.get("bias")
         return None if parameter is None else self.weights[parameter.name]
-
-    def _gradient(self, neurons: Neurons) -> Gradient:
-        if not isinstance(self.rule, RecurrenceRule):
-            raise ConfigError("training.forward = 'chip' needs a rule that is a recurrence")
-        gradient = self.rule.gradient(neurons)
-        if not gradient.has_kernels:
-            raise ConfigError(
-                "training.forward = 'chip' knows the surrogate of the rules tssl-bp, surrogate and "
-                "surrogate-reset alone; use one of them"
-            )
-        return gradient
 
     def _drop(self, signal: Tensor, share: float) -> Tensor:
         """Silence a share of the neurons over all time, while training."""

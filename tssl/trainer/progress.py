@@ -82,10 +82,13 @@ class TrainingProgress:
         One entry per finished epoch.
     layers
         One entry per finished epoch and layer.
+    integers_from
+        Epochs before the chip's integers began, in floating point; they do not count for the best.
     """
 
     epoch: int = 0
     batch: int = 0
+    integers_from: int = 0
     loss_sum: float = 0.0
     correct: int = 0
     seconds: float = 0.0
@@ -118,7 +121,7 @@ class TrainingProgress:
     @property
     def epochs_without_better(self) -> int:
         """Epochs since the held-out accuracy first reached its highest; 0 without held-out ones."""
-        reached = _held_out(self.metrics)
+        reached = _held_out(self.metrics[self.integers_from :])
         return len(reached) - 1 - reached.index(max(reached)) if reached else 0
 
     def finish_epoch(self, metrics: EpochMetrics) -> None:
@@ -132,12 +135,13 @@ class TrainingProgress:
     def best(self) -> EpochMetrics:
         """The epoch with the highest held-out accuracy, the latest of equals.
 
-        The last epoch, when nothing is held out.
+        The last epoch, when nothing is held out. Where integers have begun, an epoch in integers.
         """
-        reached = _held_out(self.metrics)
+        counted = self.metrics[self.integers_from :] or self.metrics
+        reached = _held_out(counted)
         if not reached:
-            return self.metrics[-1]
-        return self.metrics[max(range(len(reached)), key=lambda index: (reached[index], index))]
+            return counted[-1]
+        return counted[max(range(len(reached)), key=lambda index: (reached[index], index))]
 
 
 def stored_progress(document: dict[str, Any]) -> TrainingProgress:
@@ -161,6 +165,8 @@ def stored_progress(document: dict[str, Any]) -> TrainingProgress:
             raise ValueError(f"activity of {name} = {counts!r}")
     if progress.epoch != len(progress.metrics):
         raise ValueError(f"epoch = {progress.epoch}, but metrics of {len(progress.metrics)}")
+    if not 0 <= progress.integers_from <= progress.epoch:
+        raise ValueError(f"integers_from = {progress.integers_from}")
     return progress
 
 

@@ -277,4 +277,8 @@ def _fit(
         recipe, environment.data_dir, environment.on_download, environment.on_warning
     )
     start = None if origin is None else _starting_point(recipe, origin, train_split)
-    return Fit(recipe, run, train_split, test_split, device, start)
+
+    def planner(checkpoint: Checkpoint) -> ChipPlan:
+        return chip_plan(checkpoint, load_profile(DEFAULT_TARGET), train_split)
+
+    return Fit(recipe, run, train_split, test_split, device, start, planner)
