@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tests.exporter.networks import LIMITS, QUANTUM
-from tests.trainer.test_neurons import among
+from tests.trainer.test_neurons import among, logic
 from tssl.checkpoint import Checkpoint, ChipPlan
 from tssl.chip import INPUT, ChipNetwork, IntArray
 from tssl.exporter import quantize
@@ -132,6 +132,9 @@ def gradients(run: Planned, forward: Forward, inputs: Tensor, coming: Tensor) ->
         if node.neuron is None:
             pool = Pool(node.window, node.gain)
             sent[node.name] = [(sum_pool(s, pool), gain * node.gain, q) for s, gain, q in ways]
+            continue
+        if node.gate is not None:
+            sent[node.name] = [(logic(node, [signal for signal, _, _ in ways]), 1.0, 1.0)]
             continue
         arrays, scale = folded(node, leaves), run.plan.scales[node.name]
         tau_s, current = node.neuron.tau_s, torch.zeros(1).double()

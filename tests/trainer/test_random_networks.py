@@ -4,17 +4,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.exporter.networks import LIMITS, QUANTUM, checkpoint
+from tests.lava_runtime.test_lava_sim import run_all
 from tests.trainer.test_neurons import by_hand, doubled
 from tssl.checkpoint import Checkpoint
 from tssl.engine import run_chunk
-from tssl.errors import RangeError
+from tssl.errors import RangeError, UnsupportedLayerError
 from tssl.exporter import quantize
 from tssl.geometry import Shape
+from tssl.lava_runtime.lava_sim import LavaSim
 from tssl.proof.compare import first_difference
 from tssl.proof.quantized import run_quantized
 from tssl.trainer.network import SpikingNetwork
@@ -67,13 +70,38 @@ def sources(rng: np.random.Generator, shapes: Mapping[str, Shape]) -> list[str]:
     return [str(name) for name in rng.permutation(alike)[: rng.integers(1, 4)]]
 
 
+def logic(rng: np.random.Generator, shapes: Mapping[str, Shape]) -> tuple[Layer, Shape] | None:
+    """Return a gate or a pool that fires, of layers that fire; None where there are none."""
+    names = [str(name) for name in rng.permutation(list(shapes))]
+    if not names:
+        return None
+    first, shape = names[0], shapes[names[0]]
+    alike = [name for name in names if shapes[name] == shape]
+    if len(alike) > 1 and rng.random() < 0.7:
+        function = str(rng.choice(["and", "iand"]))
+        return {"type": "gate", "function": function, "from": alike[:2]}, shape
+    if len(shape) == 3 and min(shape[1:]) > 1:
+        size = (shape[0], shape[1] // 2, shape[2] // 2)
+        return {"type": "pool", "kernel": 2, "mode": "or", "from": [first]}, size
+    return None
+
+
 def network(rng: np.random.Generator) -> list[Layer]:
     layers: list[Layer] = []
     shapes: dict[str, Shape] = {"input": SHAPE}
+    firing: dict[str, Shape] = {}
     for number in range(rng.integers(2, 7)):
-        chosen = sources(rng, shapes)
-        fields, shapes[f"l{number}"] = layer(rng, shapes[chosen[0]])
-        layers.append({"name": f"l{number}", "from": chosen, **fields})
+        name = f"l{number}"
+        made = logic(rng, firing) if rng.random() < 0.3 else None
+        if made is None:
+            chosen = sources(rng, shapes)
+            fields, shapes[name] = layer(rng, shapes[chosen[0]])
+            fields["from"] = chosen
+        else:
+            fields, shapes[name] = made
+        if fields["type"] != "pool" or fields["mode"] == "or":
+            firing[name] = shapes[name]
+        layers.append({"name": name, **fields})
     heard = {source for each in layers for source in each["from"]}
     loose = [each["name"] for each in layers if each["name"] not in heard]
     for name in loose:
@@ -132,3 +160,24 @@ def test_most_of_them_fire_and_can_be_exported() -> None:
         layers, firing = layers + len(trains), firing + sum(s.any() for s in trains.values())
     assert exported == 20
     assert firing > 0.8 * layers
+
+
+@pytest.mark.lava
+def test_lava_agrees(request: pytest.FixtureRequest) -> None:
+    """``--lava-draws N`` compares N networks."""
+    wanted, compared, seed = request.config.getoption("--lava-draws"), 0, 0
+    while compared < wanted:
+        seed += 1
+        rng = np.random.default_rng(seed)
+        trained = drawn(rng)
+        steps = int(rng.choice([1, STEPS]))
+        train = rng.integers(0, 16, (steps, 3, int(np.prod(SHAPE))))
+        try:
+            chip = quantize(trained, LIMITS, train, (0, 15)).network
+            theirs = run_all(LavaSim(), chip, train, STEPS)
+        except (RangeError, UnsupportedLayerError):  # such as weights of one sign
+            assert seed < 3 * wanted + 10
+            continue
+        difference = first_difference(chip, run_chunk(chip, train, STEPS), theirs)
+        assert difference is None, f"seed {seed}: {difference}"
+        compared += 1
