@@ -68,10 +68,8 @@ def _node(entry: PoolEntry, place: Place) -> Node:
     whole = place.shape[1], place.shape[2]
     kernel = entry.kernel if isinstance(entry.kernel, tuple) else whole
     geometry = Geometry(kernel=kernel, stride=kernel)
-    if entry.mode == "or":
-        return _or(entry, place, geometry)
     shared_by = math.prod(kernel) if entry.mode == "average" else 1
-    return Node(
+    node = Node(
         name=place.name,
         kind=entry.type,
         sources=place.sources,
@@ -81,21 +79,15 @@ def _node(entry: PoolEntry, place: Place) -> Node:
         gain=entry.gain / shared_by,
         dropout=entry.dropout,
     )
+    return _firing(node, place) if entry.mode == "or" else node
 
 
-def _or(entry: PoolEntry, place: Place, geometry: Geometry) -> Node:
+def _firing(node: Node, place: Place) -> Node:
+    """Return the pool as neurons that fire where any of their windows does."""
     check_spikes(place, "a pool with mode = 'or'")
-    return Node(
-        name=place.name,
-        kind=entry.type,
-        sources=place.sources,
-        input_shape=place.shape,
-        output_shape=sliding(geometry, place, place.shape[0]),
-        neuron=forgetful(0.5),
-        geometry=replace(geometry, groups=place.shape[0]),
-        dropout=entry.dropout,
-        gate=Gate("or", (1.0,) * len(place.sources)),
-    )
+    own_maps = Geometry(kernel=node.window, stride=node.window, groups=place.shape[0])
+    gate = Gate("or", (1.0,) * len(place.sources))
+    return replace(node, neuron=forgetful(0.5), geometry=own_maps, gate=gate)
 
 
 POOL = Kind(entry=PoolEntry, node=_node, shape="image", may_end=False)
