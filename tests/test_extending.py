@@ -272,7 +272,7 @@ def test_the_local_layer_goes_to_lava(tmp_path: Path) -> None:
     tssl("train", "mine.toml", "--out", "run", "--device", "cpu")
     document = json.loads(tssl("export", "run", "--target", "loihi2", "-o", "x.net", "--json"))
     assert document["proof"]["verdict"] == "PASS"
-    assert [layer["name"] for layer in document["layers"]] == ["a", "b", "c", "d"]
+    assert [layer["layer"] for layer in document["layers"]] == ["a", "b", "c", "d"]
 
 
 def named() -> list[tuple[str, str]]:
