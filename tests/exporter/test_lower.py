@@ -236,3 +236,19 @@ def filtered_run(stages: list[Stage], integers: np.ndarray, steps: int) -> dict[
             voltage = np.where(fired[-1], 0, voltage)
         train = trains[stage.name] = np.array(fired, float)
     return trains
+
+
+def test_pools_that_fire_of_many_maps() -> None:
+    """Lava holds 127 maps apart; more lie below each other, where windows do not cross."""
+
+    def lowered(channels: int, height: int) -> Stage:
+        rng = np.random.default_rng(0)
+        fires = pool((2, 1), mode="or", name="fires")
+        layers = [conv(channels, 1, name="maps"), fires, dense(2, name="out")]
+        return lower(checkpoint(rng, layers, (1, height, 3)))[1]
+
+    assert lowered(127, 3).arriving[0].input_shape == (127, 3, 3)
+    (arrival,) = lowered(128, 4).arriving
+    assert (arrival.input_shape, arrival.weight.shape) == ((1, 512, 3), (1, 1, 2, 1))
+    with pytest.raises(UnsupportedLayerError, match="layer fires: windows of 2 rows do not fill"):
+        lowered(128, 3)

@@ -69,8 +69,12 @@ def test_blocks_of_convolutions(tmp_path: Path, gate: str) -> None:
 @pytest.mark.lava
 def test_blocks_of_dense_layers(tmp_path: Path) -> None:
     block = {"type": "sew-dense", "gate": "iand"}
-    recipe = recipe_of({"type": "dense", "neurons": 16}, block, {**block, "neurons": 12}, OUT)
-    assert exported(trained(tmp_path, recipe)).proof.verdict == "PASS"
+    recipe = recipe_of({"type": "dense", "neurons": 130}, block, {**block, "neurons": 12}, OUT)
+    made = exported(trained(tmp_path, recipe))
+    assert made.proof.verdict == "PASS"
+    (gate, _) = (layer for layer in made.network.layers if layer.name.endswith("iand"))
+    assert gate.neurons == 130
+    assert gate.weights.tolist() == [-2, 2], "shared by all neurons"
 
 
 def test_a_silent_branch_is_said_and_a_silent_trunk_refused(tmp_path: Path) -> None:

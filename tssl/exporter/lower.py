@@ -21,6 +21,8 @@ from tssl.neurons import Lif
 
 Floats = NDArray[np.float64]
 
+_MOST_GROUPS = 127
+"""Of a convolution in Lava."""
 _GATE_SCALE = 2.0
 """At which synapses of gates weigh 2, the least of both signs, and thresholds are odd."""
 
@@ -185,12 +187,28 @@ def _dense(
 def _gate(node: Node, neuron: Lif, gate: Gate) -> Stage:
     """Return a layer whose neurons each listen to one neuron, or window, of every source.
 
-    Neurons without places are as many maps of one pixel.
+    All maps lie below each other in one, so that all neurons share their weights; pools of not too
+    many maps keep these, so that lava-dl can load a chain of them.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        When windows of too many maps would reach from one into the next.
     """
-    shape = (*node.input_shape, 1, 1)[:3]
-    ones = np.ones((shape[0], 1, *node.window))
+    (rows, columns), (channels, height, width) = node.window, (*node.input_shape, 1, 1)[:3]
+    if gate.function == "or" and channels <= _MOST_GROUPS:
+        shape, geometry = node.input_shape, node.geometry
+    elif height % rows:
+        raise UnsupportedLayerError(
+            f"layer {node.name}: windows of {rows} rows do not fill {channels} maps of height "
+            f"{height}, and Lava holds no more than {_MOST_GROUPS} maps apart"
+        )
+    else:
+        shape = (1, channels * height, width)
+        geometry = Geometry(kernel=node.window, stride=node.window)
+    ones = np.ones((shape[0], 1, rows, columns))
     connections = (
-        Arrival(source=source, input_shape=shape, weight=weight * ones, geometry=node.geometry)
+        Arrival(source=source, input_shape=shape, weight=weight * ones, geometry=geometry)
         for source, weight in zip(node.sources, gate.weights, strict=True)
     )
     return Stage(name=node.name, neuron=neuron, connections=tuple(connections), scale=_GATE_SCALE)
