@@ -273,6 +273,9 @@ def test_the_local_layer_goes_to_lava(tmp_path: Path) -> None:
     document = json.loads(tssl("export", "run", "--target", "loihi2", "-o", "x.net", "--json"))
     assert document["proof"]["verdict"] == "PASS"
     assert [layer["layer"] for layer in document["layers"]] == ["a", "b", "c", "d"]
+    tssl("train", "--from", "run", "--set", "forward=chip", "--epochs", "1", "--out", "chip")
+    document = json.loads(tssl("export", "chip", "--target", "loihi2", "-o", "y.net", "--json"))
+    assert document["proof"]["verdict"] == "PASS"
 
 
 def named() -> list[tuple[str, str]]:

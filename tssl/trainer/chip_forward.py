@@ -25,12 +25,16 @@ from tssl.trainer.chip_layer import (
 )
 from tssl.trainer.linear import gradients
 from tssl.trainer.neuron import Activity, Trace, pool_fits, psp
-from tssl.trainer.recurrence import constant_response, empty, flat, memory_window
+from tssl.trainer.recurrence import (
+    constant_response,
+    empty,
+    flat,
+    memory_window,
+    recurrent_errors,
+    to_feedback,
+)
 
 __all__ = ["run_layer"]
-
-_STEEPEST = 8.0
-"""Bound of 1/δ, the sensitivity of a spike time to the membrane potential."""
 
 
 def run_layer(
@@ -204,24 +208,11 @@ class _Recurrent(torch.autograd.Function):
         fired, whole, potential, feedback = ctx.saved_tensors
         chip, gradient, activity, arriving = ctx.settings
         neurons, voltage = chip.neurons, whole * chip.unit
-        surrogate = gradient.surrogate(voltage, neurons.threshold)
-        slope = _spike_slope(voltage, fired) if gradient.spike_time else surrogate
-        falls_back = potential < gradient.fallback_below
-        activity.fallbacks += int(falls_back.sum())
-        filtered, carry = torch.zeros_like(voltage[0]), torch.zeros_like(voltage[0])
-        errors, to_own = torch.zeros_like(voltage), torch.zeros_like(feedback)
-        for t in reversed(range(len(voltage))):
-            coming = grads[0][t]
-            if t + 1 < len(voltage):
-                heard, more = gradients(
-                    errors[t + 1][None], potential[t][None], feedback, chip.own_geometry,
-                    to_signal=True,
-                )  # fmt: skip
-                coming, to_own = coming + heard[0], to_own + more  # type: ignore[index]
-            filtered = coming / neurons.tau_s + (1 - 1 / neurons.tau_s) * filtered
-            leak = (1 - fired[t]) * (1 - 1 / neurons.tau_m)
-            carry = slope[t] * (filtered + gradient.reset * voltage[t] * carry) + leak * carry
-            errors[t] = torch.where(falls_back[t], filtered * surrogate[t], carry)
+        errors, falls_back = recurrent_errors(
+            grads[0], voltage, potential, fired, feedback, neurons, gradient
+        )
+        activity.fallbacks += int(falls_back)
+        to_own = to_feedback(errors, potential, feedback)
         if arriving < len(voltage):  # a constant input: collected from all steps
             response = torch.from_numpy(constant_response(len(voltage), neurons.synapse))
             arrived = (errors * response.view(-1, *[1] * (errors.dim() - 1))).sum(0, keepdim=True)
@@ -235,10 +226,3 @@ def _to_bias(error: Tensor, ctx: Any) -> Tensor | None:  # noqa: ANN401
         return None
     other_axes = [axis for axis in range(error.dim()) if axis != 2]
     return error.sum(other_axes).to(ctx.kind)
-
-
-def _spike_slope(voltage: Tensor, fired: Tensor) -> Tensor:
-    """Return clamp(1/δ, 0, 8) at spikes, otherwise 0."""
-    before = torch.zeros_like(voltage)
-    before[1:] = (voltage * (1 - fired))[:-1]
-    return fired * (1 / (voltage - before)).clamp(0, _STEEPEST)

@@ -13,12 +13,12 @@ from tssl.checkpoint import ChipPlan
 from tssl.chip import INPUT
 from tssl.errors import ConfigError
 from tssl.graph import NORM, NORM_EPSILON, Graph, Node
-from tssl.neurons import Lif
 from tssl.recipe import Recipe
 from tssl.trainer.chip_forward import run_layer
 from tssl.trainer.chip_layer import Arrays, ChipLayer, Signal, input_signal, over_time, pooled
 from tssl.trainer.filters import filters_of, refiltered
 from tssl.trainer.gates import gated
+from tssl.trainer.leak import trained_neuron
 from tssl.trainer.neuron import Activity, Neurons, Pool, Trace, psp
 from tssl.trainer.recurrence import Gradient, RecurrenceRule
 from tssl.trainer.rules import get_rule
@@ -72,7 +72,7 @@ class OnChip:
         for node, pool in self._blocks:
             ways, last = self._arriving(node, sent), pool or node
             if node.neuron is None:
-                sending = [pooled(way, _pool(node)) for way in ways]
+                sending = [pooled(way, Pool.of(node)) for way in ways]
             elif node.gate is not None:
                 activity = activities[node.name] = Activity()
                 trace = gated(
@@ -82,7 +82,7 @@ class OnChip:
                     activity=activity,
                 )
                 traces[node.name], signal = trace, Signal(trace.psp, trace.spikes, 1)
-                sending = [signal if pool is None else pooled(signal, _pool(pool))]
+                sending = [signal if pool is None else pooled(signal, Pool.of(pool))]
             else:
                 chip = self._layer(node, pool, ways[0].constant, record_all)
                 activity = activities[node.name] = Activity()
@@ -116,14 +116,14 @@ class OnChip:
         return ways
 
     def _layer(self, node: Node, pool: Node | None, constant: int, record_all: bool) -> ChipLayer:
-        neuron = self._neuron(node)
+        neuron = trained_neuron(node, self._weights)
         neurons = Neurons(
             tau_m=neuron.tau_m,
             tau_s=self._filters[node.name],
             arriving_tau_s=neuron.tau_s,
             threshold=neuron.threshold,
             constant_steps=constant,
-            pool=None if pool is None else _pool(pool),
+            pool=None if pool is None else Pool.of(pool),
             record=record_all or node is self._graph.output,
         )
         return ChipLayer(
@@ -137,14 +137,6 @@ class OnChip:
             own_geometry=node.own_geometry,
         )
 
-    def _neuron(self, node: Node) -> Lif:
-        """Return a layer's neuron, its leak trained so far."""
-        if node.neuron is None:
-            raise TypeError(f"layer {node.name}: a {node.kind} has no neurons")
-        if "leak" not in node.parameters:
-            return node.neuron
-        return node.neuron.with_leak(float(self._weights[node.parameters["leak"].name].detach()))
-
     def _arrays(self, node: Node) -> Arrays:
         """Return a layer's arrays, in double precision where export computes them so."""
         arrays: dict[str, Tensor] = {
@@ -153,7 +145,7 @@ class OnChip:
         if NORM[0] in arrays:
             arrays = _folded(arrays)
         if "leak" in arrays:
-            share = 1 / self._neuron(node).tau_m
+            share = 1 / trained_neuron(node, self._weights).tau_m
             arrays = {role: array.double() * share for role, array in arrays.items()}
         return Arrays(arrays["weight"], arrays.get("bias"), arrays.get("recurrent"))
 
@@ -173,9 +165,10 @@ def _folded(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
     scale, shift, mean, variance = (arrays[role].double() for role in NORM)
     factor = scale / torch.sqrt(variance + NORM_EPSILON)
     weight = arrays["weight"].double()
+    each = factor.repeat_interleave(len(weight) // len(factor))
     return {
         **{role: array for role, array in arrays.items() if role not in NORM},
-        "weight": weight * factor.view(-1, *[1] * (weight.dim() - 1)),
+        "weight": weight * each.view(-1, *[1] * (weight.dim() - 1)),
         "bias": shift - mean * factor,
     }
 
@@ -198,7 +191,3 @@ def _dropped(ways: Sequence[Signal], share: float, noise: torch.Generator | None
         )
         for way in ways
     ]
-
-
-def _pool(node: Node) -> Pool:
-    return Pool(node.window, node.gain)

@@ -4,10 +4,12 @@ import torch
 from torch import Tensor
 
 from tssl.graph import Node
+from tssl.neurons import Lif
 from tssl.trainer.neuron import Activity, Neurons, Trace, over_time
 from tssl.trainer.rules import Rule
+from tssl.trainer.weights import Weights
 
-__all__ = ["first_leak", "leaky"]
+__all__ = ["first_leak", "leaky", "trained_neuron"]
 
 
 def first_leak(node: Node) -> Tensor:
@@ -15,6 +17,15 @@ def first_leak(node: Node) -> Tensor:
     if node.neuron is None:
         raise TypeError(f"layer {node.name}: a {node.kind} has no neurons")
     return torch.tensor([node.neuron.leak_parameter], dtype=torch.float32)
+
+
+def trained_neuron(node: Node, weights: Weights) -> Lif:
+    """Return a layer's neuron as it is now, its leak trained so far."""
+    if node.neuron is None:
+        raise TypeError(f"layer {node.name}: a {node.kind} has no neurons")
+    if "leak" not in node.parameters:
+        return node.neuron
+    return node.neuron.with_leak(float(weights[node.parameters["leak"].name].detach()))
 
 
 def leaky(

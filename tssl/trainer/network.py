@@ -18,7 +18,7 @@ from tssl.trainer import norm
 from tssl.trainer.chip_network import OnChip
 from tssl.trainer.filters import filters_of, refiltered
 from tssl.trainer.gates import gated
-from tssl.trainer.leak import first_leak, leaky
+from tssl.trainer.leak import first_leak, leaky, trained_neuron
 from tssl.trainer.linear import weighted
 from tssl.trainer.neuron import Activity, Neurons, Pool, Trace, constant_over_time, psp, sum_pool
 from tssl.trainer.rules import Rule, get_rule
@@ -139,25 +139,19 @@ class SpikingNetwork(nn.Module):
             return Forward(done[1][self.graph.output.name], *done)
         result = Forward(Trace(inputs, inputs, inputs), {}, {})
         constant = self.graph.time_steps if inputs.dim() == 4 else 0
-        factors = self._factors if self.training else None
         first = inputs[None] if constant else psp(inputs, tau_s=self._filters[INPUT])
         sent = {INPUT: _Sent(first, constant)}
         for block in self._blocks:
             node, ways = block.node, self._arriving(block.node, sent)
             if node.neuron is None:
                 arriving = self._sum(node, ways)
-                signal, constant = sum_pool(arriving.psp, _pool(node)), arriving.constant
+                signal, constant = sum_pool(arriving.psp, Pool.of(node)), arriving.constant
             else:
                 activity = result.activity[node.name] = Activity()
                 if node.gate is not None:
                     trace = self._gated(block, ways, activity)
                 else:
-                    arriving = self._sum(node, ways)
-                    current = weighted(arriving.psp, self._weight(node), node.geometry, factors)
-                    driving = self._shifted(node, _Sent(current, arriving.constant))
-                    current, constant = driving.psp, driving.constant
-                    neurons = self._neurons(block, self._neuron(node), constant, record_all)
-                    trace = self._fire(node, current, neurons, activity)
+                    trace = self._learning(block, ways, activity, record_all=record_all)
                 result.traces[node.name] = trace
                 signal, constant = trace.psp, 0
             sent[block.last.name] = _Sent(self._drop(signal, block.last.dropout), constant)
@@ -182,8 +176,20 @@ class SpikingNetwork(nn.Module):
     def _gated(self, block: _Block, ways: list[_Sent], activity: Activity) -> Trace:
         tau_s = self._filters[block.node.name]
         trace = gated(block.node, [way.psp for way in ways], tau_s=tau_s, activity=activity)
-        pool = None if block.pool is None else _pool(block.pool)
+        pool = None if block.pool is None else Pool.of(block.pool)
         return trace._replace(psp=sum_pool(trace.psp, pool))
+
+    def _learning(
+        self, block: _Block, ways: list[_Sent], activity: Activity, *, record_all: bool
+    ) -> Trace:
+        """Weight what arrives and run the neurons."""
+        node, arriving = block.node, self._sum(block.node, ways)
+        factors = self._factors if self.training else None
+        current = weighted(arriving.psp, self._weight(node), node.geometry, factors)
+        driving = self._shifted(node, _Sent(current, arriving.constant))
+        neuron = trained_neuron(node, self.weights)
+        neurons = self._neurons(block, neuron, driving.constant, record_all)
+        return self._fire(node, driving.psp, neurons, activity)
 
     def _shifted(self, node: Node, current: _Sent) -> _Sent:
         """Normalise the current of a layer, or add biases, which no synapse filters."""
@@ -227,15 +233,6 @@ class SpikingNetwork(nn.Module):
         """Return the time constant of a layer's synapses; for a pool, that of its readers."""
         return self._filters[node.name] if node.neuron is None else node.neuron.tau_s
 
-    def _neuron(self, node: Node) -> Lif:
-        """Return a layer's neuron as it is now, its leak trained so far."""
-        if node.neuron is None:
-            raise TypeError(f"layer {node.name}: a {node.kind} has no neurons")
-        if "leak" not in node.parameters:
-            return node.neuron
-        leak = self.weights[node.parameters["leak"].name]
-        return node.neuron.with_leak(float(leak.detach()))
-
     def _fire(self, node: Node, current: Tensor, neurons: Neurons, activity: Activity) -> Trace:
         """Run a layer's neurons by the rule."""
         leak = node.parameters.get("leak")
@@ -265,7 +262,7 @@ class SpikingNetwork(nn.Module):
             arriving_tau_s=neuron.tau_s,
             threshold=neuron.threshold,
             constant_steps=constant,  # weighted once, then it follows its time course
-            pool=None if block.pool is None else _pool(block.pool),
+            pool=None if block.pool is None else Pool.of(block.pool),
             feedback=None if own is None else self.weights[own.name],
             record=record_all or block.node is self.graph.output,
         )
@@ -297,25 +294,23 @@ class SpikingNetwork(nn.Module):
 
 def _blocks(graph: Graph, filters: Mapping[str, float]) -> list[_Block]:
     """Pair layers with the pools behind them; other pools stay blocks of their own."""
-    pools = {node.name: _own_pool(graph, node) for node in graph}
-    for name, pool in pools.items():
-        if pool is not None and filters[name] != filters[pool.name]:
-            pools[name] = None  # what a recurrent layer sends is filtered anew in between
+    pools = {node.name: _own_pool(graph, node, filters) for node in graph}
     joined = [pool.name for pool in pools.values() if pool is not None]
     return [_Block(node, pools[node.name]) for node in graph if node.name not in joined]
 
 
-def _own_pool(graph: Graph, node: Node) -> Node | None:
-    """Return the pool that alone listens to a layer of neurons, and to nothing else."""
+def _own_pool(graph: Graph, node: Node, filters: Mapping[str, float]) -> Node | None:
+    """Return the pool that alone listens to a layer of neurons, and to nothing else.
+
+    What a recurrent layer sends may have to be filtered anew before the pool.
+    """
     readers = graph.readers[node.name]
     if node.neuron is None or node.dropout or len(readers) != 1:
         return None
     reader = readers[0]
-    return reader if reader.neuron is None and len(reader.sources) == 1 else None
-
-
-def _pool(node: Node) -> Pool:
-    return Pool(node.window, node.gain)
+    if reader.neuron is not None or filters[node.name] != filters[reader.name]:
+        return None
+    return reader if len(reader.sources) == 1 else None
 
 
 def initial_weight(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

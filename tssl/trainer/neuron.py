@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from tssl.geometry import Pair
+from tssl.graph import Node
 
 
 class Pool(NamedTuple):
@@ -16,6 +17,11 @@ class Pool(NamedTuple):
 
     kernel: Pair
     gain: float = 1.0
+
+    @staticmethod
+    def of(node: Node) -> "Pool":
+        """Return the pool that a node of the graph is."""
+        return Pool(node.window, node.gain)
 
 
 class Neurons(NamedTuple):

@@ -33,7 +33,7 @@ from tssl.trainer.neuron import (
 )
 from tssl.trainer.slopes import arctan, sigmoid
 
-__all__ = ["Gradient", "RecurrenceRule", "spiking"]
+__all__ = ["Gradient", "RecurrenceRule", "recurrent_errors", "spiking", "to_feedback"]
 
 _STEEPEST = 8.0
 """Bound of 1/δ, the sensitivity of a spike time to the membrane potential."""
@@ -196,22 +196,48 @@ class _Recurrent(torch.autograd.Function):
         voltage, potential, feedback = ctx.saved_tensors
         neurons, gradient, activity = ctx.settings
         spikes = (voltage > neurons.threshold).to(voltage.dtype)
-        surrogate = gradient.surrogate(voltage, neurons.threshold)
-        slope = spikes * _spike_slope(voltage, spikes) if gradient.spike_time else surrogate
-        falls_back = potential < gradient.fallback_below
-        activity.fallbacks = activity.fallbacks + falls_back.sum()
-        filtered, carry = torch.zeros_like(voltage[0]), torch.zeros_like(voltage[0])
-        errors = torch.zeros_like(voltage)
-        for t in reversed(range(len(voltage))):
-            coming = gradients[0][t]
-            if t + 1 < len(voltage):
-                coming = coming + _fed_back_adjoint(errors[t + 1], feedback)
-            filtered = coming / neurons.tau_s + (1 - 1 / neurons.tau_s) * filtered
-            leak = (1 - spikes[t]) * (1 - 1 / neurons.tau_m)
-            carry = slope[t] * (filtered + gradient.reset * voltage[t] * carry) + leak * carry
-            errors[t] = torch.where(falls_back[t], filtered * surrogate[t], carry)
-        own = _to_feedback(errors[1:], potential[:-1], feedback)
+        errors, falls_back = recurrent_errors(
+            gradients[0], voltage, potential, spikes, feedback, neurons, gradient
+        )
+        activity.fallbacks = activity.fallbacks + falls_back
+        own = to_feedback(errors, potential, feedback)
         return errors, own, None, None, None
+
+
+def recurrent_errors(
+    coming: Tensor,
+    voltage: Tensor,
+    potential: Tensor,
+    spikes: Tensor,
+    feedback: Tensor,
+    neurons: Neurons,
+    gradient: Gradient,
+) -> tuple[Tensor, Tensor]:
+    """Return the errors at the current of neurons that hear each other, and the fallbacks.
+
+    Parameters
+    ----------
+    coming
+        The errors that reach their post-synaptic ``potential`` from other layers.
+    voltage
+        Of the membrane, before a possible reset.
+    feedback
+        Weights of their own potentials, one step later.
+    """
+    surrogate = gradient.surrogate(voltage, neurons.threshold)
+    slope = spikes * _spike_slope(voltage, spikes) if gradient.spike_time else surrogate
+    falls_back = potential < gradient.fallback_below
+    filtered, carry = torch.zeros_like(voltage[0]), torch.zeros_like(voltage[0])
+    errors = torch.zeros_like(voltage)
+    for t in reversed(range(len(voltage))):
+        arriving = coming[t]
+        if t + 1 < len(voltage):
+            arriving = arriving + _fed_back_adjoint(errors[t + 1], feedback)
+        filtered = arriving / neurons.tau_s + (1 - 1 / neurons.tau_s) * filtered
+        leak = (1 - spikes[t]) * (1 - 1 / neurons.tau_m)
+        carry = slope[t] * (filtered + gradient.reset * voltage[t] * carry) + leak * carry
+        errors[t] = torch.where(falls_back[t], filtered * surrogate[t], carry)
+    return errors, falls_back.sum()
 
 
 def _fed_back(potential: Tensor, feedback: Tensor) -> Tensor:
@@ -228,8 +254,9 @@ def _fed_back_adjoint(error: Tensor, feedback: Tensor) -> Tensor:
     return F.conv_transpose2d(error, feedback, padding=feedback.shape[2] // 2)
 
 
-def _to_feedback(errors: Tensor, potentials: Tensor, feedback: Tensor) -> Tensor:
-    """Return the error at the weights of :func:`_fed_back`, over steps and samples."""
+def to_feedback(errors: Tensor, potentials: Tensor, feedback: Tensor) -> Tensor:
+    """Return the errors at the weights of :func:`recurrent_errors`, over steps and samples."""
+    errors, potentials = errors[1:], potentials[:-1]
     if feedback.dim() == 2:
         return torch.einsum("tbi,tbj->ij", errors, potentials)
     return conv2d_weight(
