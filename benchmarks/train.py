@@ -32,7 +32,7 @@ from tssl.geometry import Geometry
 from tssl.recipe import Recipe, load_recipe
 from tssl.trainer import linear, recurrence
 from tssl.trainer.linear import weighted
-from tssl.trainer.loss import desired_spikes, loss_of
+from tssl.trainer.loss import desired_spikes
 from tssl.trainer.network import SpikingNetwork
 from tssl.trainer.neuron import Activity, Neurons
 from tssl.trainer.optimization import make_optimizer, optimizer_step
@@ -154,8 +154,7 @@ def our_step(network: SpikingNetwork, recipe: Recipe, x: Tensor, labels: Tensor)
     network.eval()  # without dropout, which the others do not have
 
     def step() -> None:
-        output = network(x).output.psp
-        loss = loss_of(output, labels, recipe.training, tau_s=recipe.network.tau_s)
+        loss = network.loss.function(network(x).output, labels)
         optimizer_step(network, optimizer, loss, recipe.training)
 
     return step

@@ -689,10 +689,10 @@ def test_folder_that_may_not_be_written(
 def test_loss_that_is_no_number(
     tssl: Callable[..., Ran], work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tssl.trainer import fit
+    from tssl.trainer.fit import Fit
 
-    true_loss = fit.loss_of
-    monkeypatch.setattr(fit, "loss_of", lambda *a, **k: true_loss(*a, **k) * float("nan"))
+    true_loss = Fit._loss
+    monkeypatch.setattr(Fit, "_loss", lambda *a: true_loss(*a) * float("nan"))
     ran = tssl("train", work / "rows.toml", "--out", tmp_path / "run", "--quiet")
     assert_one_line(ran, USAGE, "epoch 1, batch 1: the loss is nan; lower training.lr")
 

@@ -25,10 +25,9 @@ from tssl.engine import collect
 from tssl.errors import DataError
 from tssl.hw_profiles import CostOptions, estimate, load_profile, map_to_cores
 from tssl.lava_runtime import BACKENDS, BackendOptions, create_backend
-from tssl.recipe import TrainingSpec
+from tssl.trainer.methods import METHODS
 from tssl.trainer.neuron import Activity, Neurons
 from tssl.trainer.recurrence import RecurrenceRule
-from tssl.trainer.rules import RULES, get_rule
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
@@ -72,8 +71,8 @@ def register(name: str, table: dict[str, str], monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_page_has_its_examples() -> None:
     assert list(FILES) == [
-        "tssl/trainer/rules/local.py",
-        "tssl/trainer/rules/arctan.py",
+        "tssl/trainer/methods/local.py",
+        "tssl/trainer/methods/arctan.py",
         "tssl/datasets/letters.py",
         "mychip.toml",
         "tssl/lava_runtime/chip_model.py",
@@ -94,7 +93,7 @@ class TestRules:
     def test_it_fulfils_the_contract(
         self, rule: str, name: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        register(rule, RULES, monkeypatch)
+        register(rule, METHODS, monkeypatch)
         case = getattr(test_rules.TestEveryRule(), name)
         if "extreme" not in name:
             case(rule)
@@ -103,7 +102,7 @@ class TestRules:
             case(rule, dtype)
 
     def test_it_learns(self, rule: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        register(rule, RULES, monkeypatch)
+        register(rule, METHODS, monkeypatch)
         watcher = tiny.Watcher()
         training = tiny.fit(tmp_path / "run", tiny.recipe(rule=rule, epochs=8))
         assert training.fit(watcher)
@@ -112,12 +111,12 @@ class TestRules:
         assert last.test_accuracy > 0.8  # a third by chance
 
     def test_it_serves_recurrent_layers(self, rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        register(rule, RULES, monkeypatch)
+        register(rule, METHODS, monkeypatch)
         given = test_rules.current(9, 4, 6)
         feedback = torch.full((6, 6), 0.3, dtype=torch.float64, requires_grad=True)
         neurons = Neurons(**test_rules.CONSTANTS, record=True, feedback=feedback)
-        trace = get_rule(TrainingSpec(rule=rule))(given, neurons, Activity())
-        reference = get_rule(TrainingSpec())(given, neurons, Activity())
+        trace = tiny.rule_of(rule=rule)(given, neurons, Activity())
+        reference = tiny.rule_of()(given, neurons, Activity())
         assert torch.equal(trace.spikes, reference.spikes)
         trace.psp.sum().backward()
         assert feedback.grad is not None
@@ -128,13 +127,13 @@ def test_only_a_setting_of_the_recurrence_can_train_on_the_chips_integers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for rule, can in (("local", True), ("arctan", False)):
-        register(rule, RULES, monkeypatch)
-        assert isinstance(get_rule(TrainingSpec(rule=rule)), RecurrenceRule) is can
+        register(rule, METHODS, monkeypatch)
+        assert isinstance(tiny.rule_of(rule=rule), RecurrenceRule) is can
 
 
 def test_the_own_rule_is_the_gradient_of_its_surrogate() -> None:
     """One spike and one step: k / (1 + (pi (u - threshold))^2)."""
-    rule = sys.modules["tssl.trainer.rules.arctan"].make_rule(TrainingSpec())
+    rule = sys.modules["tssl.trainer.methods.arctan"].arctan
     given = torch.tensor([[[1.25]]], dtype=torch.float64, requires_grad=True)
     rule(given, Neurons(**test_rules.CONSTANTS), Activity()).psp.sum().backward()
     assert given.grad is not None

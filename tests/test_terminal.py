@@ -144,6 +144,16 @@ def test_training_bar_leaves_one_line_per_epoch(capsys: pytest.CaptureFixture[st
     assert captured.err.count("\n") == 1
 
 
+def test_training_bar_says_when_the_chips_integers_begin(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with TrainingBar(output(), epochs=4, samples=100) as bar:
+        for epoch, batch in ((2, 1), (3, 1), (3, 2)):
+            progress = TrainingProgress(epoch=epoch, batch=batch, integers_from=3 * (epoch == 3))
+            bar.batch_done(progress, samples=10 * batch)
+    assert capsys.readouterr().err == "epoch 4: the chip's integers begin\n"
+
+
 @pytest.mark.parametrize(
     ("rate", "said"),
     [(0.0, "hardly fires"), (0.0005, "hardly fires"), (0.002, ""), (0.8, ""), (0.95, "saturated")],

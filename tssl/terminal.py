@@ -137,6 +137,8 @@ class TrainingBar:
         if self._task is None:
             total = self._epochs * self._samples
             self._task = self._bar.add_task("", total=total, note="")
+        if progress.batch == 1 and 0 < progress.integers_from == progress.epoch:
+            self._output.say(f"epoch {progress.epoch + 1}: the chip's integers begin")
         note = (
             f"loss {progress.loss_sum / samples:.4f}  accuracy {progress.correct / samples:.2%}  "
             f"firing rate {progress.firing_rate:.1%}  "

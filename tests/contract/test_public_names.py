@@ -16,7 +16,7 @@ ROOMS = [
 LISTED = [
     name
     for name in [
-        "tssl.trainer.rules",
+        "tssl.trainer.methods",
         "tssl.trainer.loss",
         "tssl.recipe",
         "tssl.machine.files",
@@ -30,7 +30,7 @@ def test_there_are_lists() -> None:
     assert {"tssl", "tssl.chip", "tssl.datasets", "tssl.exporter", "tssl.hw_profiles"} <= set(
         LISTED
     )
-    assert {"tssl.lava_runtime", "tssl.reporting", "tssl.trainer.rules"} <= set(LISTED)
+    assert {"tssl.lava_runtime", "tssl.reporting", "tssl.trainer.methods"} <= set(LISTED)
 
 
 @pytest.mark.parametrize("name", LISTED)

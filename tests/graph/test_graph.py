@@ -149,7 +149,9 @@ def test_shapes_that_do_not_add_up() -> None:
         conv(2, 2, **{"from": ["input"]}),
         dense(3, **{"from": ["conv1", "conv2"]}),
     ]
-    with pytest.raises(ConfigError, match=r"dense3 adds up conv1 of shape \(2, 4, 4\) and conv2"):
+    with pytest.raises(
+        ConfigError, match=r"dense3 listens to conv1 of shape \(2, 4, 4\) and to conv2"
+    ):
         graph((1, 6, 6), *layers)
 
 

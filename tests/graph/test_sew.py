@@ -114,7 +114,7 @@ def test_blocks_begin_as_the_identity(function: str, neuron: str) -> None:
         ([STEM, sew()], "the last layer must have neurons that learn; it is a sew"),
         ([STEM, gate("iand", "stem", "input")], "the last layer must have neurons that learn"),
         ([STEM, conv(4, 3, padding=1, name="b"), dense(4, name="c"), gate("iand", "b", "c"),
-          dense(3)], "gate4 adds up b of shape (4, 8, 8) and c of shape (4,)"),
+          dense(3)], "gate4 listens to b of shape (4, 8, 8) and to c of shape (4,)"),
     ],
 )  # fmt: skip
 def test_what_is_refused(layers: list[dict[str, Any]], message: str) -> None:

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from tssl.recipe import TrainingSpec
+from tests.trainer import tiny
 from tssl.trainer.neuron import Activity, Neurons, Trace, psp
-from tssl.trainer.rules import get_rule
 
 PAGE = (Path(__file__).parents[2] / "docs" / "tssl-bp.md").read_text(encoding="utf-8")
 PAGE = PAGE.replace("\u2212", "-")  # the page has minus signs, numbers in code have hyphens
@@ -65,7 +64,7 @@ def test_backward_rows_follow_from_the_equations() -> None:
 def by_rule(dtype: torch.dtype = torch.float64, **settings: Any) -> tuple[Trace, list[float]]:
     """Return what the neuron does, and its error at the current."""
     current = torch.tensor(TABLE["I"], dtype=dtype).reshape(STEPS, 1, 1).requires_grad_()
-    rule = get_rule(TrainingSpec(**settings))
+    rule = tiny.rule_of(**settings)
     trace = rule(current, Neurons(2.0, 2.0, 1.0, record=True), Activity())
     desired = torch.tensor([0, 1, 1, 1, 1], dtype=dtype).reshape(STEPS, 1, 1)
     (0.5 * (trace.psp - psp(desired, tau_s=2)).square().sum()).backward()

@@ -81,7 +81,7 @@ def test_tensor_cores_need_a_gpu(tmp_path: Path) -> None:
 def test_metrics_are_means_over_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A loss of 2 per sample, in batches of different size."""
     monkeypatch.setattr(
-        fit_module, "loss_of", lambda psp, labels, *_, **__: psp.sum() * 0 + 2.0 * len(labels)
+        Fit, "_loss", lambda _, forward, labels: forward.output.psp.sum() * 0 + 2.0 * len(labels)
     )
     fit = tiny.fit(tmp_path / "run", tiny.recipe(epochs=1))
     fit.fit(tiny.Watcher())
@@ -161,13 +161,13 @@ def test_held_out_samples_are_never_trained_on(tmp_path: Path) -> None:
 def break_loss(monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
     """Make the loss of one batch (counted from 1) not a number."""
     done = iter(range(1, 10_000))
-    true_loss = fit_module.loss_of
+    true_loss = Fit._loss
 
-    def loss_of(*arguments: Any, **keywords: Any) -> torch.Tensor:
-        loss = true_loss(*arguments, **keywords)
+    def broken(*arguments: Any) -> torch.Tensor:
+        loss = true_loss(*arguments)
         return loss * math.nan if next(done) == batch else loss
 
-    monkeypatch.setattr(fit_module, "loss_of", loss_of)
+    monkeypatch.setattr(Fit, "_loss", broken)
 
 
 def test_loss_that_is_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

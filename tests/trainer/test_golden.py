@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from tssl.recipe import recipe_from_tables
-from tssl.trainer import network as network_module
+from tssl.trainer import potentials
 from tssl.trainer.linear import tf32
-from tssl.trainer.loss import loss_of
 from tssl.trainer.network import SpikingNetwork
 from tssl.trainer.neuron import Activity, Neurons, Trace, over_time
 from tssl.trainer.optimization import make_optimizer, optimizer_step
@@ -72,9 +71,9 @@ class Golden:
         tensor = torch.from_numpy(given).to(self.device, self.dtype)
         return tensor if self.meta["input_kind"] == "static" else time_first(tensor)
 
-    def loss(self, output: torch.Tensor) -> torch.Tensor:
+    def loss(self, output: Trace) -> torch.Tensor:
         labels = torch.from_numpy(self.arrays["labels"]).to(self.device)
-        return loss_of(output, labels, self.recipe.training, tau_s=self.recipe.network.tau_s)
+        return self.network.loss.function(output, labels)
 
     def check(self, key: str, ours: torch.Tensor) -> None:
         theirs = self.arrays[key]
@@ -132,7 +131,7 @@ def record(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[A
     is between them.
     """
     seen: list[tuple[Any, ...]] = []
-    rule, pool = golden.network.rule, network_module.sum_pool
+    rule, pool = golden.network.method.rule, potentials.sum_pool
 
     def recording_rule(current: torch.Tensor, neurons: Neurons, activity: Activity) -> Trace:
         current = over_time(current, neurons)
@@ -150,10 +149,10 @@ def record(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[A
         seen.append((pooled, None, None))
         return pooled
 
-    golden.network.rule = recording_rule
-    monkeypatch.setattr(network_module, "sum_pool", recording_pool)
+    golden.network.method.rule = recording_rule
+    monkeypatch.setattr(potentials, "sum_pool", recording_pool)
     forward = golden.network(golden.inputs())
-    loss = golden.loss(forward.output.psp)
+    loss = golden.loss(forward.output)
     loss.backward()
     golden.check("loss", loss)
     prediction = forward.output.psp.sum(dim=0).argmax(dim=1)
@@ -190,7 +189,7 @@ def test_training_steps_equal_the_official_loop() -> None:
     optimizer = make_optimizer(golden.network, golden.recipe.training)
     losses, norms = [], []
     for step in range(golden.meta["train"]["steps"]):
-        loss = golden.loss(golden.network(golden.inputs()).output.psp)
+        loss = golden.loss(golden.network(golden.inputs()).output)
         norms.append(optimizer_step(golden.network, optimizer, loss, golden.recipe.training))
         losses.append(loss.item())
         for layer, ours in golden.weighted():

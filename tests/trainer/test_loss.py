@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from tests.trainer.tiny import recipe
-from tssl.trainer.loss import count, desired_spikes, kernel, loss_of, softmax
+from tssl.errors import ConfigError
+from tssl.trainer.loss import count, desired_spikes, kernel, losses_of, softmax
+from tssl.trainer.neuron import Trace
 
 
 def output(*shape: int) -> Tensor:
@@ -122,4 +124,14 @@ def test_recipes_choose_the_loss() -> None:
         training = recipe(
             loss=name, target_filter=target, desired_count=7, undesired_count=2
         ).training
-        assert torch.equal(loss_of(potential, labels, training, tau_s=3), expected)
+        loss = losses_of(training, 5, tau_s=3)[name]
+        assert torch.equal(loss.function(Trace(potential, potential, potential), labels), expected)
+        assert loss.is_mean is (name == "softmax")
+
+
+@pytest.mark.parametrize("steps", [1, 7, 15, 25])
+def test_the_kernel_loss_needs_a_desired_spike_train(steps: int) -> None:
+    for loss in ("kernel", None):
+        with pytest.raises(ConfigError, match=rf"network.time_steps = {steps}: the kernel loss"):
+            losses_of(recipe(loss=loss).training, steps, tau_s=3)
+    losses_of(recipe(loss="count").training, steps, tau_s=3)

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from tssl.recipe import Recipe, recipe_from_tables
-from tssl.trainer.network import SpikingNetwork, initial_weight
+from tssl.trainer.methods import initial_weight
+from tssl.trainer.network import SpikingNetwork
 from tssl.trainer.neuron import Pool, psp, sum_pool
 
 SHAPE = (2, 8, 6)
@@ -172,14 +173,14 @@ def test_dropout_silences_a_neuron_over_all_time_and_raises_the_others() -> None
     dropping = network(layers=[{"type": "dense", "neurons": 400, "dropout": 0.25}, LAYERS[3]])
     dropping.noise.manual_seed(1)
     seen: list[torch.Tensor] = []
-    rule = dropping.rule
+    rule = dropping.method.rule
 
     def ones(current: torch.Tensor, *arguments: Any) -> Any:
         seen.append(current)
         trace = rule(current, *arguments)
         return trace._replace(psp=torch.ones_like(trace.psp))
 
-    dropping.rule = ones
+    dropping.method.rule = ones
     with torch.no_grad():
         dropping.weights["dense2"].copy_(torch.eye(3, 400))
         dropping(images(500))

@@ -91,6 +91,43 @@ def test_processes_share_the_averages_of_norms(tmp_path: Path, batch_size: int) 
         assert torch.equal(values, second[name]), name
 
 
+CHIP_WORKER = """
+import sys
+from pathlib import Path
+
+import torch
+
+from tests.trainer import tiny
+from tssl.hw_profiles import load_profile
+from tssl.recipe import load_recipe
+from tssl.trainer.fit import Fit
+from tssl.workflow.export import chip_plan
+
+torch.set_num_threads(1)
+directory, train = Path(sys.argv[1]), tiny.dataset()
+recipe = load_recipe(directory / "recipe.toml")
+run = tiny.prepare(directory, recipe)
+fit = Fit(recipe, run, train, tiny.dataset("test"), "cpu",
+          planner=lambda found: chip_plan(found, load_profile("loihi2"), train))
+assert fit.fit(tiny.Watcher())
+assert fit.progress.integers_from == 3
+weights = dict(fit.network.weights.items())
+torch.save((weights, fit.plan.scales), directory / f"rank{fit.group.rank}.pt")
+"""
+
+
+@pytest.mark.slow
+def test_processes_share_the_chips_integers(tmp_path: Path) -> None:
+    run_two(tmp_path, tiny.recipe(forward="chip", batch_size=7, epochs=4), CHIP_WORKER)
+    first, second = (torch.load(tmp_path / f"rank{n}.pt", weights_only=True) for n in range(2))
+    assert first[1] == second[1]
+    for name, values in first[0].items():
+        assert torch.equal(values, second[0][name]), name
+    trained = Checkpoint.load(tmp_path / "best.safetensors")
+    assert trained.plan is not None
+    assert trained.plan.scales == first[1]
+
+
 def test_alone_without_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     monkeypatch.delenv("RANK", raising=False)

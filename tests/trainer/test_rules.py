@@ -7,11 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.trainer import tiny
 from tssl.errors import ConfigError
-from tssl.recipe import TrainingSpec
+from tssl.trainer.methods import METHODS
+from tssl.trainer.methods.tsslbp import tssl_bp
 from tssl.trainer.neuron import Activity, Neurons, Trace, lif_forward, psp
-from tssl.trainer.rules import RULES, Rule, get_rule
-from tssl.trainer.rules.tsslbp import tssl_bp
+from tssl.trainer.rule import Rule
+
+RULES = [name for name in METHODS if name == "tssl-bp" or name.startswith("surrogate")]
+"""The methods that train on potentials."""
 
 CONSTANTS = {"tau_m": 5.0, "tau_s": 3.0, "threshold": 1.0}
 NEURONS = Neurons(**CONSTANTS, record=True)
@@ -24,12 +28,8 @@ def current(*shape: int, seed: int = 0) -> Tensor:
     return (values * 0.8 + 0.3).requires_grad_()
 
 
-def test_there_are_rules() -> None:
-    assert RULES
-
-
 def rule(name: str, **settings: Any) -> Rule:
-    return get_rule(TrainingSpec(rule=name, **settings))
+    return tiny.rule_of(rule=name, **settings)
 
 
 def run(name: str, given: Tensor, neurons: Neurons = NEURONS, **settings: Any) -> Trace:

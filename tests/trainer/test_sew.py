@@ -18,19 +18,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tests.trainer import tiny
 from tssl.geometry import Geometry
-from tssl.recipe import TrainingSpec
 from tssl.trainer.leak import leaky
 from tssl.trainer.linear import weighted
 from tssl.trainer.neuron import Activity, Neurons
 from tssl.trainer.norm import normalised
-from tssl.trainer.rules import get_rule
 
 SHARED = Path(__file__).parents[3] / "shared" / "golden" / "methods"
 FOLDER = Path(os.environ.get("TSSL_METHODS_DIR", SHARED))
 FILES = sorted(FOLDER.glob("sew_*.npz"))
 NORM = ("weight", "bias", "running_mean", "running_var")
-RULE = get_rule(TrainingSpec(rule="surrogate-arctan"))
+RULE = tiny.rule_of(rule="surrogate-arctan")
 GATES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "ADD": lambda a, x: a + x,
     "AND": lambda a, x: a * x,

@@ -4,11 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from tssl.datasets import Dataset, Description
 from tssl.recipe import Recipe, recipe_from_tables
 from tssl.trainer.fit import Fit
+from tssl.trainer.network import SpikingNetwork
+from tssl.trainer.potentials import Potentials
 from tssl.trainer.progress import EpochMetrics, LayerMetrics, TrainingProgress
+from tssl.trainer.rule import Rule
 from tssl.trainer.run_directory import RunDirectory
 
 CLASSES = 3
@@ -42,6 +46,13 @@ def recipe(**training: Any) -> Recipe:
         "training": {"epochs": 2, "batch_size": 10, "lr": 0.01, **training},
     }
     return recipe_from_tables(tables, "tiny")
+
+
+def rule_of(**training: Any) -> Rule:
+    """Return how neurons compute in a method that trains on potentials."""
+    network = SpikingNetwork(recipe(**training), (1, 4, 4), torch.Generator())
+    assert isinstance(network.method, Potentials)
+    return network.method.rule
 
 
 def prepare(directory: Path, of: Recipe) -> RunDirectory:

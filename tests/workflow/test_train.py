@@ -1,6 +1,7 @@
 """Starting a run, and going on with one."""
 
 import json
+import math
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -137,7 +138,7 @@ def test_a_run_that_saved_nothing_leaves_its_folder_free(
     recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "tssl.trainer.fit.loss_of", lambda output, *_, **__: output.sum() * float("nan")
+        "tssl.trainer.fit.Fit._loss", lambda _, forward, __: forward.output.psp.sum() * math.nan
     )
     for _ in range(2):  # the second attempt is not refused
         fit = workflow.start(recipe, {}, tmp_path / "run", CPU)

@@ -156,7 +156,7 @@ class _Resolver:
                 f"network.layers: {twice[0]} reaches {name} twice, by itself or as a part of a "
                 "block; name it once"
             )
-        shape = _shape_of_sum(name, {source: self._shapes[source] for source in sources})
+        shape = _common_shape(name, {source: self._shapes[source] for source in sources})
         return Place(name, sources, shape, self.neuron, self._firing.issuperset(sources))
 
 
@@ -172,12 +172,12 @@ def _check_parameters(nodes: Sequence[Node]) -> None:
                 )
 
 
-def _shape_of_sum(name: str, shapes: Mapping[str, Shape]) -> Shape:
+def _common_shape(name: str, shapes: Mapping[str, Shape]) -> Shape:
     first, *others = shapes.items()
     for source, shape in others:
         if shape != first[1]:
             raise ConfigError(
-                f"network.layers: {name} adds up {first[0]} of shape {first[1]} and {source} of "
-                f"shape {shape}; only equal shapes add up"
+                f"network.layers: {name} listens to {first[0]} of shape {first[1]} and to {source} "
+                f"of shape {shape}; all sources of a layer must have one shape"
             )
     return first[1]

@@ -1,5 +1,12 @@
-"""The neurons that a network may have, one file each."""
+"""Neurons: one file for each, and a table."""
 
-from tssl.neurons.lif import Lif
+from tssl.neurons.integrator import IF
+from tssl.neurons.kind import NeuronKind
+from tssl.neurons.lif import LIF
+from tssl.neurons.model import Lif, membrane_step
+from tssl.neurons.plif import PLIF
 
-__all__ = ["Lif"]
+__all__ = ["IF", "LIF", "Lif", "NEURONS", "NeuronKind", "PLIF", "membrane_step"]
+
+NEURONS: dict[str, NeuronKind] = {"lif": LIF, "if": IF, "plif": PLIF}
+"""By the name in a recipe."""

@@ -1,61 +1,7 @@
-"""The leaky integrate-and-fire neuron behind a synapse that filters."""
+"""The leaky integrate-and-fire neuron, as TSSL-BP has it."""
 
-import math
-from dataclasses import dataclass, replace
+from tssl.neurons.kind import NeuronKind
 
-from tssl.chip import DECAY_ONE
+__all__ = ["LIF"]
 
-__all__ = ["Lif"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lif:
-    r"""Parameters of the TSSL-BP neuron.
-
-    .. math::
-        a_t &= (1 - 1/\tau_s)\, a_{t-1} + s_t / \tau_s \\
-        v_t &= (1 - 1/\tau_m)\, v_{t-1} + W a_t, \qquad \text{spike and } v_t \leftarrow 0
-        \text{ where } v_t > \vartheta
-
-    Parameters
-    ----------
-    tau_m, tau_s
-        Time constants of membrane and synapse in time steps, at least 1; 1 keeps nothing. A
-        membrane with an infinite one has no leak: an integrate-and-fire neuron.
-    threshold
-        Potential above which the neuron fires; one that equals it does not.
-    """
-
-    tau_m: float
-    tau_s: float
-    threshold: float
-
-    def with_leak(self, parameter: float) -> "Lif":
-        r"""Return the neuron whose membrane loses :math:`\omega = \sigma(w)` of itself per step.
-
-        Parameters
-        ----------
-        parameter
-            The trained :math:`w`.
-
-        References
-        ----------
-        .. [1] W. Fang et al., Incorporating Learnable Membrane Time Constant to Enhance Learning
-           of Spiking Neural Networks, ICCV 2021.
-        """
-        return replace(self, tau_m=1 + math.exp(-parameter))
-
-    @property
-    def leak_parameter(self) -> float:
-        """The number that :meth:`with_leak` turns into this membrane."""
-        return -math.log(self.tau_m - 1)
-
-    @property
-    def current_decay(self) -> int:
-        """What the chip's synaptic current loses per step, in units of 1/4096."""
-        return round(DECAY_ONE / self.tau_s)
-
-    @property
-    def voltage_decay(self) -> int:
-        """What the chip's membrane potential loses per step, in units of 1/4096."""
-        return round(DECAY_ONE / self.tau_m)
+LIF = NeuronKind(make=lambda given: given)

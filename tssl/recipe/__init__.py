@@ -3,7 +3,7 @@
 from tssl.recipe.data import AugmentationSpec, DataSpec
 from tssl.recipe.encoding import EncodingSpec
 from tssl.recipe.network import LayerSpec, NetworkSpec
-from tssl.recipe.reading import load_recipe, recipe_from_tables
+from tssl.recipe.reading import entries_of, load_recipe, recipe_from_tables
 from tssl.recipe.recipe import Recipe
 from tssl.recipe.training import TrainingSpec
 
@@ -15,6 +15,7 @@ __all__ = [
     "NetworkSpec",
     "Recipe",
     "TrainingSpec",
+    "entries_of",
     "load_recipe",
     "recipe_from_tables",
 ]

@@ -34,8 +34,8 @@ _PLAIN = {
 """What pydantic says of a table or list in Python's words, in those of a TOML file."""
 
 
-def first_problem(error: ValidationError) -> str:
-    """Return the first of pydantic's complaints in a user's words."""
+def first_problem(error: ValidationError, model: type[BaseModel] = Recipe) -> str:
+    """Return the first of pydantic's complaints about a model in a user's words."""
     problem = error.errors()[0]
     location = [  # behind the number of a layer, pydantic puts its type
         part
@@ -45,7 +45,8 @@ def first_problem(error: ValidationError) -> str:
     where = ".".join(str(part + 1 if isinstance(part, int) else part) for part in location)
     kind, context = problem["type"], problem.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"unknown key '{where}'{did_you_mean(str(location[-1]), _keys_at(problem['loc']))}"
+        known = _keys_at(problem["loc"], model)
+        return f"unknown key '{where}'{did_you_mean(str(location[-1]), known)}"
     if kind == "union_tag_not_found":
         return f"key '{where}.type' is missing; it is {' or '.join(_LAYERS)}"
     if kind == "missing" and not isinstance(location[-1], int):
@@ -67,9 +68,8 @@ def short(given: object) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
-def _keys_at(location: tuple[int | str, ...]) -> list[str]:
+def _keys_at(location: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
     """Return the keys known in the table that holds the last part of ``location``."""
-    model: type[BaseModel] = Recipe
     for part in location[:-1]:
         model = {**SECTIONS, **_LAYERS}.get(str(part), model)
     return sorted(field.alias or name for name, field in model.model_fields.items())

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -10,8 +10,11 @@ from tssl.errors import ConfigError
 from tssl.machine.files import read_toml
 from tssl.recipe._problems import SECTIONS, did_you_mean, first_problem, short
 from tssl.recipe.recipe import Recipe
+from tssl.settings import Entries
 
-__all__ = ["load_recipe", "recipe_from_tables"]
+__all__ = ["entries_of", "load_recipe", "recipe_from_tables"]
+
+Own = TypeVar("Own", bound=Entries)
 
 
 def load_recipe(path: Path, settings: Mapping[str, Any] | None = None) -> Recipe:
@@ -41,6 +44,20 @@ def recipe_from_tables(tables: dict[str, Any], origin: str) -> Recipe:
         return Recipe.model_validate(tables)
     except ValidationError as error:
         raise ConfigError(f"{origin}: {first_problem(error)}") from error
+
+
+def entries_of(kind: type[Own], values: Mapping[str, Any], origin: str) -> Own:
+    """Validate a table of a kind that is no part of :class:`Recipe`.
+
+    Raises
+    ------
+    ConfigError
+        When a key is unknown or a value is not allowed.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{origin}: {first_problem(error, kind)}") from error
 
 
 def _set(tables: dict[str, Any], key: str, value: object) -> None:

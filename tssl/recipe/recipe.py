@@ -26,16 +26,6 @@ class Recipe(Entries):
     training: TrainingSpec = TrainingSpec()
 
     @model_validator(mode="after")
-    def _check_target(self) -> "Recipe":
-        steps = self.network.time_steps
-        if self.training.loss == "kernel" and steps != 5 and (steps < 10 or steps % 10):
-            raise ValueError(
-                f"network.time_steps = {steps}: the kernel loss has a desired spike train only "
-                "for 5 steps and multiples of 10; use training.loss = 'count' or 'softmax'"
-            )
-        return self
-
-    @model_validator(mode="after")
     def _check_input_neurons(self) -> "Recipe":
         """Refuse neurons that never fire, however bright their pixel."""
         encoding, steps = self.encoding, self.network.time_steps

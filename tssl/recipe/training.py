@@ -8,6 +8,8 @@ from tssl.settings import Above0, AtLeast0, Entries, NonNegative, Positive, Seed
 
 __all__ = ["TrainingSpec"]
 
+Setting = bool | int | float | str
+
 
 class TrainingSpec(Entries):
     """How the network is trained.
@@ -15,7 +17,7 @@ class TrainingSpec(Entries):
     Parameters
     ----------
     rule
-        Learning rule, see ``tssl.trainer.rules.RULES``.
+        Learning method, see ``tssl.trainer.methods.METHODS``.
     forward
         ``chip`` computes spikes in the integers of a chip, so that the accuracy is that of the
         exported network; it goes on from a run trained in ``float``, or is so for the last quarter
@@ -31,10 +33,13 @@ class TrainingSpec(Entries):
         When the rule tssl-bp takes a surrogate gradient: ``neuron`` for neurons that did not
         fire recently, as the official code; ``layer`` for whole layers of which fewer than a
         tenth fire at a step, as it did when the paper came out; ``none`` never.
+    settings
+        Of the rule alone, by name; which there are is said on the page of the rule.
     loss
-        ``kernel`` compares post-synaptic potentials with a desired one, ``count`` their
-        sums with ``desired_count`` and ``undesired_count``, ``softmax`` is cross-entropy
-        over the sums.
+        One that the rule has; its usual one when None. Rules that train on potentials have
+        ``kernel``, which compares post-synaptic potentials with a desired one, ``count``, their
+        sums with ``desired_count`` and ``undesired_count``, and ``softmax``, cross-entropy over
+        the sums.
     target_filter
         How often the desired spike train passes the synapse filter before the kernel loss
         compares it: ``once`` as the output, or ``twice`` as the official code does.
@@ -55,11 +60,12 @@ class TrainingSpec(Entries):
     """
 
     rule: str = "tssl-bp"
+    settings: dict[str, Setting] = Field(default_factory=dict)
     forward: Literal["float", "chip"] = "float"
     precision: Literal["float32", "tf32", "bfloat16"] = "float32"
     reset_term: Literal["official", "chain", "none"] = "official"
     warm_up: Literal["neuron", "layer", "none"] = "neuron"
-    loss: Literal["kernel", "count", "softmax"] = "kernel"
+    loss: str | None = None
     target_filter: Literal["once", "twice"] = "twice"
     desired_count: AtLeast0 = 5.0
     undesired_count: AtLeast0 = 1.0

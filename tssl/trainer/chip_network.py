@@ -5,6 +5,7 @@ decays of the chip, as export puts them there. A norm's scale and shift go on le
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -12,102 +13,93 @@ from torch import Tensor
 from tssl.checkpoint import ChipPlan
 from tssl.chip import INPUT
 from tssl.errors import ConfigError
-from tssl.graph import NORM, NORM_EPSILON, Graph, Node
-from tssl.recipe import Recipe
+from tssl.graph import NORM, NORM_EPSILON, Node
 from tssl.trainer.chip_forward import run_layer
 from tssl.trainer.chip_layer import Arrays, ChipLayer, Signal, input_signal, over_time, pooled
 from tssl.trainer.filters import filters_of, refiltered
 from tssl.trainer.gates import gated
 from tssl.trainer.leak import trained_neuron
-from tssl.trainer.neuron import Activity, Neurons, Pool, Trace, psp
-from tssl.trainer.recurrence import Gradient, RecurrenceRule
-from tssl.trainer.rules import get_rule
-from tssl.trainer.weights import Weights
+from tssl.trainer.methods.method import Block, Loss, Material, Method, Pass
+from tssl.trainer.neuron import Activity, Neurons, Pool, psp
+from tssl.trainer.recurrence import RecurrenceRule
+from tssl.trainer.rule import Rule
 
-__all__ = ["OnChip"]
+__all__ = ["OnChip", "recurrence_of"]
 
 
-class OnChip:
+class OnChip(Method[Sequence[Signal]]):
     """Runs the layers of a network in integers.
+
+    A layer sends its spikes on several ways where sources that add up in a pool stand for
+    different units.
 
     Parameters
     ----------
-    recipe
-        For the learning rule, and what the integers that enter stand for.
+    material
+        The network that is trained.
+    rule
+        How neurons compute, and how errors pass them.
     blocks
         Layers in order, each with the pool that is done together with its neurons, if any.
-    weights
-        By the name of the parameter; trained in place.
     plan
         The grid of the integers.
     """
 
+    losses: Mapping[str, Loss] = MappingProxyType({})
+
     def __init__(
-        self,
-        recipe: Recipe,
-        graph: Graph,
-        blocks: Sequence[tuple[Node, Node | None]],
-        weights: Weights,
-        plan: ChipPlan,
+        self, material: Material, rule: RecurrenceRule, blocks: Sequence[Block], plan: ChipPlan
     ) -> None:
-        self._graph, self._blocks, self._weights, self.plan = graph, blocks, weights, plan
-        self._quantum, self._rule = recipe.encoding.quantum, get_rule(recipe.training)
-        self._filters = filters_of(graph)
+        recipe, self._graph, self._weights = material
+        self._quantum, self._rule, self._plan = recipe.encoding.quantum, rule, plan
+        self._filters, self.blocks = filters_of(self._graph), blocks
 
-    def run(
-        self, inputs: Tensor, *, noise: torch.Generator | None, record_all: bool
-    ) -> tuple[dict[str, Activity], dict[str, Trace]]:
-        """Run the network from rest; return what every layer of neurons did.
-
-        Parameters
-        ----------
-        inputs
-            ``(batch, C, H, W)`` for an input that stays the same, or ``(time, batch, C, H, W)``.
-        noise
-            Source of dropout masks; None for no dropout.
-        """
-        activities: dict[str, Activity] = {}
-        traces: dict[str, Trace] = {}
-        sent = {INPUT: [self._input(inputs)]}
-        for node, pool in self._blocks:
-            ways, last = self._arriving(node, sent), pool or node
-            if node.neuron is None:
-                sending = [pooled(way, Pool.of(node)) for way in ways]
-            elif node.gate is not None:
-                activity = activities[node.name] = Activity()
-                trace = gated(
-                    node,
-                    [way.psp for way in ways],
-                    tau_s=self._filters[node.name],
-                    activity=activity,
-                )
-                traces[node.name], signal = trace, Signal(trace.psp, trace.spikes, 1)
-                sending = [signal if pool is None else pooled(signal, Pool.of(pool))]
-            else:
-                chip = self._layer(node, pool, ways[0].constant, record_all)
-                activity = activities[node.name] = Activity()
-                trace, signal = run_layer(ways, self._arrays(node), chip, activity)
-                traces[node.name], sending = trace, [signal]
-            sent[last.name] = _dropped(sending, last.dropout, noise)
-        return activities, traces
-
-    def _input(self, inputs: Tensor) -> Signal:
+    def enter(self, inputs: Tensor) -> Sequence[Signal]:
+        """See :class:`Method`."""
         constant = self._graph.time_steps if inputs.dim() == 4 else 0
         frames = inputs[None] if constant else inputs
         potential = frames if constant else psp(inputs, tau_s=self._filters[INPUT])
-        return input_signal(frames, potential, self._quantum, constant)
+        return [input_signal(frames, potential, self._quantum, constant)]
 
-    def _arriving(self, node: Node, sent: dict[str, list[Signal]]) -> list[Signal]:
-        """Return what a layer's sources send; forget what no later layer needs."""
+    def layer(self, block: Block, ways: Sequence[Sequence[Signal]], run: Pass) -> Sequence[Signal]:
+        """See :class:`Method`."""
+        (node, pool), arriving = block, self._arriving(block.node, ways)
+        if node.neuron is None:
+            return [pooled(way, Pool.of(node)) for way in arriving]
+        activity = run.activity[node.name] = Activity()
+        if node.gate is not None:
+            spikes = [way.psp for way in arriving]
+            trace = gated(node, spikes, tau_s=self._filters[node.name], activity=activity)
+            signal = Signal(trace.psp, trace.spikes, 1)
+            signal = signal if pool is None else pooled(signal, Pool.of(pool))
+        else:
+            chip = self._layer(node, pool, arriving[0].constant, run.record_all)
+            trace, signal = run_layer(arriving, self._arrays(node), chip, activity)
+        run.traces[node.name] = trace
+        return [signal]
+
+    def dropped(
+        self, signal: Sequence[Signal], share: float, noise: torch.Generator
+    ) -> Sequence[Signal]:
+        """See :class:`Method`; weights stay on their grid."""
+        kept = torch.rand(signal[0].psp.shape[1:], generator=noise) >= share
+        return [
+            way._replace(
+                psp=way.psp * (kept / (1 - share)).to(way.psp),
+                counts=way.counts * kept,
+                lift=way.lift / (1 - share),
+            )
+            for way in signal
+        ]
+
+    def _arriving(self, node: Node, sent: Sequence[Sequence[Signal]]) -> list[Signal]:
+        """Return what a layer's sources send, behind its synapses."""
         tau_s = self._filters[node.name] if node.neuron is None else node.neuron.tau_s
         ways = [
             way if way.constant else _filtered(way, before=self._filters[source], after=tau_s)
-            for source in node.sources
-            for way in sent[source]
+            for source, signal in zip(node.sources, sent, strict=True)
+            for way in signal
         ]
-        for source in node.sources:
-            if self._graph.readers[source][-1] is node:
-                sent.pop(source, None)
         if node.neuron is None:
             return ways
         shifts = "bias" in node.parameters or NORM[0] in node.parameters
@@ -130,10 +122,10 @@ class OnChip:
             name=node.name,
             geometry=node.geometry,
             neurons=neurons,
-            gradient=self._gradient(neurons),
-            scale=self.plan.scales[node.name],
-            largest_weight=self.plan.largest_weights[node.name],
-            weight_step=self.plan.weight_step,
+            gradient=self._rule.gradient(neurons),
+            scale=self._plan.scales[node.name],
+            largest_weight=self._plan.largest_weights[node.name],
+            weight_step=self._plan.weight_step,
             own_geometry=node.own_geometry,
         )
 
@@ -149,15 +141,22 @@ class OnChip:
             arrays = {role: array.double() * share for role, array in arrays.items()}
         return Arrays(arrays["weight"], arrays.get("bias"), arrays.get("recurrent"))
 
-    def _gradient(self, neurons: Neurons) -> Gradient:
-        if not isinstance(self._rule, RecurrenceRule):
-            raise ConfigError("training.forward = 'chip' needs a rule that is a recurrence")
-        gradient = self._rule.gradient(neurons)
-        if not gradient.has_kernels:
-            raise ConfigError(
-                "training.forward = 'chip' knows the surrogates of shipped rules; use one of them"
-            )
-        return gradient
+
+def recurrence_of(rule: Rule) -> RecurrenceRule:
+    """Return the rule, whose errors are a recurrence that the compiled loops know.
+
+    Raises
+    ------
+    ConfigError
+        When they are not.
+    """
+    if not isinstance(rule, RecurrenceRule):
+        raise ConfigError("training.forward = 'chip' needs a rule that is a recurrence")
+    if not rule.gradient(Neurons(tau_m=2.0, tau_s=2.0, threshold=1.0)).has_kernels:
+        raise ConfigError(
+            "training.forward = 'chip' knows the surrogates of shipped rules; use one of them"
+        )
+    return rule
 
 
 def _folded(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -176,18 +175,3 @@ def _folded(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _filtered(way: Signal, *, before: float, after: float) -> Signal:
     """Return what arrives behind the filter that a layer's synapses are."""
     return way._replace(psp=refiltered(way.psp, before=before, after=after))
-
-
-def _dropped(ways: Sequence[Signal], share: float, noise: torch.Generator | None) -> list[Signal]:
-    """Silence a share of the neurons over all time, on all ways; weights stay on their grid."""
-    if not share or noise is None:
-        return list(ways)
-    kept = torch.rand(ways[0].psp.shape[1:], generator=noise) >= share
-    return [
-        way._replace(
-            psp=way.psp * (kept / (1 - share)).to(way.psp),
-            counts=way.counts * kept,
-            lift=way.lift / (1 - share),
-        )
-        for way in ways
-    ]

@@ -19,7 +19,6 @@ from tssl.graph import Graph, resolve
 from tssl.recipe import Recipe
 from tssl.trainer.evaluation import Correct, correct, evaluate
 from tssl.trainer.linear import tf32
-from tssl.trainer.loss import loss_of
 from tssl.trainer.memory import check_size, explained_shortage
 from tssl.trainer.network import Forward, SpikingNetwork
 from tssl.trainer.optimization import (
@@ -99,6 +98,8 @@ class Fit:
         device = self.group.device
         check_size(graph, torch.device(device))
         network = SpikingNetwork(recipe, self.input_shape, generator, plan)
+        if recipe.training.forward == "chip":
+            network.method.check_integers()
         self.network = network.to(device)
         self.optimizer = make_optimizer(self.network, recipe.training)
         self.train, self.validation = self._split(train, device)
@@ -218,7 +219,7 @@ class Fit:
         self.group.average(self.network.averages)  # each process saw a part of the batch
         self._check_finite("gradient's norm", norm)  # NaN potentials never fire: no NaN loss
         progress.batch += 1
-        progress.loss_sum += value * (len(batch) if training.loss == "softmax" else 1)
+        progress.loss_sum += value * (len(batch) if self.network.loss.is_mean else 1)
         progress.correct += int(right)
         self._add_activity(forward)
         progress.seconds += time.perf_counter() - started
@@ -233,20 +234,14 @@ class Fit:
         self.network.noise.manual_seed(int(rng.integers(1 << 62)))
         return self.train.encode(pixels), torch.from_numpy(labels).to(self.group.device)
 
-    @property
-    def _output_tau_s(self) -> float:
-        neuron = self.network.graph.output.neuron
-        return self.recipe.network.tau_s if neuron is None else neuron.tau_s
-
     def _loss(self, forward: Forward, labels: Tensor) -> Tensor:
-        output = forward.output.psp
         if not len(labels):  # a process may go without samples in the last batch
-            return output.sum()
-        return loss_of(output, labels, self.recipe.training, tau_s=self._output_tau_s)
+            return forward.output.psp.sum()
+        return self.network.loss.function(forward.output, labels)
 
     def _weight(self, own: int, all_samples: int) -> float:
         """Return this process's share in a loss that is a mean; sums just add up."""
-        return own / all_samples if self.recipe.training.loss == "softmax" else 1.0
+        return own / all_samples if self.network.loss.is_mean else 1.0
 
     def _add_activity(self, forward: Forward) -> None:
         for name, layer in forward.activity.items():

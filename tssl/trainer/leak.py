@@ -6,7 +6,7 @@ from torch import Tensor
 from tssl.graph import Node
 from tssl.neurons import Lif
 from tssl.trainer.neuron import Activity, Neurons, Trace, over_time
-from tssl.trainer.rules import Rule
+from tssl.trainer.rule import Rule
 from tssl.trainer.weights import Weights
 
 __all__ = ["first_leak", "leaky", "trained_neuron"]
@@ -41,7 +41,7 @@ def leaky(
     Parameters
     ----------
     current
-        See :class:`tssl.trainer.rules.Rule`.
+        See :class:`tssl.trainer.rule.Rule`.
     neurons
         With the membrane's time constant :math:`1 / \omega`.
     share

@@ -6,10 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tssl.errors import ConfigError
 from tssl.recipe import TrainingSpec
+from tssl.trainer.methods.method import Loss
 from tssl.trainer.neuron import psp
 
-__all__ = ["count", "desired_spikes", "kernel", "loss_of", "softmax"]
+__all__ = ["count", "desired_spikes", "kernel", "losses_of", "softmax"]
 
 
 def desired_spikes(time_steps: int) -> Tensor:
@@ -20,11 +22,15 @@ def desired_spikes(time_steps: int) -> Tensor:
     ValueError
         When ``time_steps`` is neither 5 nor a multiple of 10: the method defines no other.
     """
+    if not _has_desired_spikes(time_steps):
+        raise ValueError(f"no desired spike train is defined for {time_steps} time steps")
     if time_steps == 5:
         return torch.tensor([0.0, 1.0, 1.0, 1.0, 1.0])
-    if time_steps % 10 == 0:
-        return torch.tensor([0.0, 1.0]).repeat(time_steps // 2)
-    raise ValueError(f"no desired spike train is defined for {time_steps} time steps")
+    return torch.tensor([0.0, 1.0]).repeat(time_steps // 2)
+
+
+def _has_desired_spikes(time_steps: int) -> bool:
+    return time_steps == 5 or (time_steps >= 10 and time_steps % 10 == 0)
 
 
 def kernel(output: Tensor, labels: Tensor, *, tau_s: float, filters: int = 2) -> Tensor:
@@ -82,13 +88,34 @@ def softmax(output: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(output.sum(dim=0), labels)
 
 
-def loss_of(output: Tensor, labels: Tensor, training: TrainingSpec, *, tau_s: float) -> Tensor:
-    """Return the loss that a recipe asks for."""
-    if training.loss == "kernel":
-        filters = {"once": 1, "twice": 2}[training.target_filter]
-        return kernel(output, labels, tau_s=tau_s, filters=filters)
-    if training.loss == "count":
-        return count(
-            output, labels, desired=training.desired_count, undesired=training.undesired_count
+def losses_of(training: TrainingSpec, time_steps: int, *, tau_s: float) -> dict[str, Loss]:
+    """Return the losses on potentials by their names in a recipe; ``kernel`` is the usual one.
+
+    Parameters
+    ----------
+    tau_s
+        Time constant of the synapse that filters the output's spikes.
+
+    Raises
+    ------
+    ConfigError
+        When the recipe asks for the kernel loss, which is not defined for so many steps.
+    """
+    if training.loss in (None, "kernel") and not _has_desired_spikes(time_steps):
+        raise ConfigError(
+            f"network.time_steps = {time_steps}: the kernel loss has a desired spike train only "
+            "for 5 steps and multiples of 10; use training.loss = 'count' or 'softmax'"
         )
-    return softmax(output, labels)
+    filters = {"once": 1, "twice": 2}[training.target_filter]
+    desired, undesired = training.desired_count, training.undesired_count
+    return {
+        "kernel": Loss(
+            lambda output, labels: kernel(output.psp, labels, tau_s=tau_s, filters=filters),
+            is_mean=False,
+        ),
+        "count": Loss(
+            lambda output, labels: count(output.psp, labels, desired=desired, undesired=undesired),
+            is_mean=False,
+        ),
+        "softmax": Loss(lambda output, labels: softmax(output.psp, labels), is_mean=True),
+    }

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tssl.geometry import Pair
 from tssl.graph import Node
+from tssl.neurons import membrane_step
 
 
 class Pool(NamedTuple):
@@ -130,11 +131,9 @@ def static_psp(time_steps: int, *, tau_s: float, like: Tensor) -> Tensor:
 
 
 def lif_forward(current: Tensor, *, tau_m: float, tau_s: float, threshold: float) -> Trace:
-    r"""Run leaky integrate-and-fire neurons from rest.
+    """Run leaky integrate-and-fire neurons from rest.
 
-    .. math::
-        u_t = (1 - 1/\tau_m)\, v_{t-1} + I_t, \qquad s_t = [u_t > \vartheta], \qquad
-        v_t = u_t (1 - s_t)
+    See :func:`tssl.neurons.membrane_step`.
 
     Parameters
     ----------
@@ -148,11 +147,11 @@ def lif_forward(current: Tensor, *, tau_m: float, tau_s: float, threshold: float
     voltages, spikes = [], []
     after_reset = torch.zeros_like(current[0])
     for step in current:
-        voltage = (1 - 1 / tau_m) * after_reset + step
-        fired = (voltage > threshold).to(current.dtype)
-        after_reset = voltage * (1 - fired)
+        voltage, fires, after_reset = membrane_step(
+            after_reset, step, tau_m=tau_m, threshold=threshold
+        )
         voltages.append(voltage)
-        spikes.append(fired)
+        spikes.append(fires.to(current.dtype))
     spike_train = torch.stack(spikes)
     return Trace(psp(spike_train, tau_s=tau_s), spike_train, torch.stack(voltages))
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.grad import conv2d_weight
 
+from tssl.neurons import membrane_step
 from tssl.trainer import kernels
 from tssl.trainer.neuron import (
     Activity,
@@ -102,7 +103,7 @@ class RecurrenceRule:
         self.gradient = gradient
 
     def __call__(self, current: Tensor, neurons: Neurons, activity: Activity) -> Trace:
-        """See :class:`tssl.trainer.rules.Rule`."""
+        """See :class:`tssl.trainer.rule.Rule`."""
         return spiking(current, neurons, self.gradient(neurons), activity)
 
 
@@ -178,10 +179,12 @@ class _Recurrent(torch.autograd.Function):
         potential, after_reset = torch.zeros_like(current[0]), torch.zeros_like(current[0])
         potentials, fired, voltages = (torch.empty_like(current) for _ in range(3))
         for t in range(len(current)):
-            arriving = current[t] + _fed_back(potential, feedback)
-            voltages[t] = (1 - 1 / neurons.tau_m) * after_reset + arriving
-            fired[t] = voltages[t] > neurons.threshold
-            after_reset = voltages[t] * (1 - fired[t])
+            voltages[t], fired[t], after_reset = membrane_step(
+                after_reset,
+                current[t] + _fed_back(potential, feedback),
+                tau_m=neurons.tau_m,
+                threshold=neurons.threshold,
+            )
             potential = (1 - 1 / neurons.tau_s) * potential + fired[t] / neurons.tau_s
             potentials[t] = potential
         count = fired.sum()

@@ -1,10 +1,9 @@
 """What every kind of layer says of itself, and what several share."""
 
-import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 from tssl.errors import ConfigError
 from tssl.geometry import Geometry, Shape
 from tssl.graph.node import NORM, Node, Parameter
-from tssl.neurons import Lif
+from tssl.neurons import NEURONS, Lif
 from tssl.settings import Above0, AtLeast0, Entries, Number, Share, TimeConstant
 
 __all__ = [
@@ -29,6 +28,11 @@ __all__ = [
     "sliding",
 ]
 
+
+if TYPE_CHECKING:
+    NeuronName = str
+else:
+    NeuronName = Literal[tuple(NEURONS)]
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
@@ -77,16 +81,17 @@ class FiringEntry(LayerEntry):
         Factor of its initial weights.
     """
 
-    neuron: Literal["lif", "if", "plif"] = "lif"
+    neuron: NeuronName = "lif"
     tau_m: TimeConstant | None = None
     tau_s: TimeConstant | None = None
     threshold: Above0 | None = None
     weight_scale: Above0 = 1.0
 
     @model_validator(mode="after")
-    def _check_leak(self) -> "FiringEntry":
-        if self.neuron == "if" and self.tau_m is not None:
-            raise ValueError("neuron = 'if' has no leak; leave tau_m out, or use 'lif'")
+    def _check_constants(self) -> "FiringEntry":
+        for constant, advice in NEURONS[self.neuron].without.items():
+            if getattr(self, constant) is not None:
+                raise ValueError(f"neuron = {self.neuron!r} {advice}")
         return self
 
 
@@ -211,25 +216,28 @@ class Block:
     may_end: bool = False
 
 
-def neuron_of(entry: NeuronEntry, place: Place) -> Lif:
+def neuron_of(entry: FiringEntry, place: Place) -> Lif:
     """Return the neuron of a layer, before training.
 
     Raises
     ------
     ConfigError
-        When a leak is to be trained and begins where it keeps nothing.
+        When no training can begin at such a neuron.
     """
-    tau_m = math.inf if entry.neuron == "if" else entry.tau_m or place.neuron.tau_m
-    if entry.neuron == "plif" and tau_m == 1:
-        raise ConfigError(
-            f"network.layers: {place.name} has neuron = 'plif' with tau_m = 1, from where no "
-            "training leads away; begin above 1"
+    kind, common = NEURONS[entry.neuron], place.neuron
+    neuron = kind.make(
+        Lif(
+            tau_m=entry.tau_m or common.tau_m,
+            tau_s=entry.tau_s or common.tau_s,
+            threshold=entry.threshold or common.threshold,
         )
-    return Lif(
-        tau_m=tau_m,
-        tau_s=entry.tau_s or place.neuron.tau_s,
-        threshold=entry.threshold or place.neuron.threshold,
     )
+    problem = kind.problem(neuron)
+    if problem is not None:
+        raise ConfigError(
+            f"network.layers: {place.name} has neuron = {entry.neuron!r} with {problem}"
+        )
+    return neuron
 
 
 def parameters_of(
@@ -245,7 +253,7 @@ def parameters_of(
     sizes = {
         **({"bias": channels} if entry.bias else {}),
         **(dict.fromkeys(NORM, channels) if entry.norm else {}),
-        **({"leak": 1} if entry.neuron == "plif" else {}),
+        **NEURONS[entry.neuron].parameters,
     }
     own = {role: Parameter(f"{name}_{role}", (size,)) for role, size in sizes.items()}
     return {**weights, **own}

@@ -13,7 +13,16 @@ from tssl.errors import ConfigError
 from tssl.graph.kinds.conv import ConvEntry
 from tssl.graph.kinds.dense import DenseEntry
 from tssl.graph.kinds.gate import GateEntry
-from tssl.graph.kinds.kind import Block, FiringEntry, LayerEntry, NeuronEntry, Parts, Place
+from tssl.graph.kinds.kind import (
+    Block,
+    FiringEntry,
+    LayerEntry,
+    NeuronEntry,
+    Parts,
+    Place,
+    neuron_of,
+)
+from tssl.neurons import NEURONS
 from tssl.settings import Positive, PositivePair, with_pairs
 
 __all__ = ["SEW", "SEW_DENSE", "SewDenseEntry", "SewEntry"]
@@ -133,9 +142,8 @@ def _identity(entry: _Residual, place: Place) -> dict[str, float]:
     """Return where the norm of a branch begins that leaves the way around as it is."""
     if entry.gate != "and":
         return {"norm_scale": 0.0}
-    always = 2 * (entry.threshold or place.neuron.threshold)
-    if entry.neuron == "plif":  # takes in only a share
-        always *= entry.tau_m or place.neuron.tau_m
+    neuron = neuron_of(entry, place)
+    always = 2 * neuron.threshold / NEURONS[entry.neuron].share(neuron)
     return {"norm_scale": 0.0, "norm_shift": always}
 
 

@@ -1,24 +1,25 @@
 """Surrogate gradients: a spike counts as a steep but smooth function of the membrane potential."""
 
-from tssl.recipe import TrainingSpec
+from tssl.trainer.methods.method import Material
 from tssl.trainer.neuron import Neurons
+from tssl.trainer.potentials import Potentials
 from tssl.trainer.recurrence import Gradient, RecurrenceRule
-from tssl.trainer.rules import Rule
 from tssl.trainer.slopes import arctan as arctan_slope
 
 
-def detached(_: TrainingSpec) -> Rule:
+def detached(material: Material) -> Potentials:
     """Return the usual rule: the reset is taken for a constant."""
-    return RecurrenceRule(lambda _: Gradient(spike_time=False, reset=0.0, fallback_below=0.0))
+    setting = Gradient(spike_time=False, reset=0.0, fallback_below=0.0)
+    return Potentials(material, RecurrenceRule(lambda _: setting))
 
 
-def arctan(_: TrainingSpec) -> Rule:
+def arctan(material: Material) -> Potentials:
     """Return the rule of SEW ResNet: an arctangent, and the reset taken for a constant."""
     setting = Gradient(spike_time=False, reset=0.0, fallback_below=0.0, surrogate=arctan_slope)
-    return RecurrenceRule(lambda _: setting)
+    return Potentials(material, RecurrenceRule(lambda _: setting))
 
 
-def with_reset(_: TrainingSpec) -> Rule:
+def with_reset(material: Material) -> Potentials:
     r"""Return the complete gradient, through the reset as well.
 
     The potential after a reset is :math:`u (1 - s)`, so
@@ -33,4 +34,4 @@ def with_reset(_: TrainingSpec) -> Rule:
     def gradient(neurons: Neurons) -> Gradient:
         return Gradient(spike_time=False, reset=-(1 - 1 / neurons.tau_m), fallback_below=0.0)
 
-    return RecurrenceRule(gradient)
+    return Potentials(material, RecurrenceRule(gradient))

@@ -3,9 +3,10 @@
 from torch import Tensor
 
 from tssl.recipe import TrainingSpec
+from tssl.trainer.methods.method import Material
 from tssl.trainer.neuron import Activity, Neurons
+from tssl.trainer.potentials import Potentials
 from tssl.trainer.recurrence import Gradient, RecurrenceRule
-from tssl.trainer.rules import Rule
 
 _WARM_RATE = 0.1
 """Spikes per neuron and step at which a layer has warmed up, in the published version."""
@@ -48,10 +49,15 @@ def tssl_bp(current: Tensor, *, tau_m: float, tau_s: float, threshold: float) ->
        Spiking Neural Networks, NeurIPS 2020; the O(T) form equals the official code
        (stonezwr/TSSL-BP, December 2020) to rounding.
     """
-    return make_rule(TrainingSpec())(current, Neurons(tau_m, tau_s, threshold), Activity()).psp
+    return rule_of(TrainingSpec())(current, Neurons(tau_m, tau_s, threshold), Activity()).psp
 
 
-def make_rule(training: TrainingSpec) -> Rule:
+def make(material: Material) -> Potentials:
+    """Return the method with the recipe's ``reset_term`` and ``warm_up``."""
+    return Potentials(material, rule_of(material.recipe.training))
+
+
+def rule_of(training: TrainingSpec) -> RecurrenceRule:
     """Return the rule with the recipe's ``reset_term`` and ``warm_up``."""
 
     def gradient(neurons: Neurons) -> Gradient:

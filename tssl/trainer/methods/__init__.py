@@ -1,0 +1,52 @@
+"""Learning methods, which a recipe names as ``training.rule``.
+
+A new one is a file here with a function that makes it, and a line in :data:`METHODS`.
+"""
+
+import importlib
+from collections.abc import Callable
+from typing import Any
+
+from tssl.errors import ConfigError
+from tssl.trainer.methods.method import Block, Loss, Material, Method, Pass, initial_weight
+
+__all__ = [
+    "Block",
+    "Loss",
+    "METHODS",
+    "Material",
+    "Method",
+    "Pass",
+    "initial_weight",
+    "make_method",
+]
+
+# name -> "module:function". Strings, so that listing the methods imports none of them.
+METHODS = {
+    "tssl-bp": "tssl.trainer.methods.tsslbp:make",
+    "surrogate": "tssl.trainer.methods.surrogate:detached",
+    "surrogate-reset": "tssl.trainer.methods.surrogate:with_reset",
+    "surrogate-arctan": "tssl.trainer.methods.surrogate:arctan",
+}
+
+
+def make_method(material: Material) -> Method[Any]:
+    """Return the method that a recipe asks for.
+
+    Raises
+    ------
+    ConfigError
+        When there is none of that name, or it does not have such layers or such a loss.
+    """
+    training = material.recipe.training
+    if training.rule not in METHODS:
+        raise ConfigError(f"training.rule = {training.rule!r}; known rules: {', '.join(METHODS)}")
+    module, function = METHODS[training.rule].split(":")
+    make: Callable[[Material], Method[Any]] = getattr(importlib.import_module(module), function)
+    method = make(material)
+    if training.loss is not None and training.loss not in method.losses:
+        raise ConfigError(
+            f"training.loss = {training.loss!r}: rule {training.rule} has "
+            f"{', '.join(method.losses)}"
+        )
+    return method

@@ -1,0 +1,135 @@
+"""What every learning method says of itself."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, NamedTuple, TypeVar
+
+import torch
+from torch import Tensor
+
+from tssl.checkpoint import ChipPlan
+from tssl.errors import ConfigError
+from tssl.graph import Graph, Node
+from tssl.recipe import Recipe
+from tssl.trainer.neuron import Activity, Trace
+from tssl.trainer.weights import Weights
+
+__all__ = ["Block", "Loss", "Material", "Method", "Pass", "initial_weight"]
+
+Signal = TypeVar("Signal")
+
+
+class Material(NamedTuple):
+    """The network that a method trains."""
+
+    recipe: Recipe
+    graph: Graph
+    weights: Weights
+    """By the name of the parameter; empty when the method is made, and then trained in place."""
+
+
+class Block(NamedTuple):
+    """A layer, and a pool that is done together with its neurons."""
+
+    node: Node
+    pool: Node | None = None
+
+    @property
+    def last(self) -> Node:
+        """What others listen to."""
+        return self.pool or self.node
+
+
+@dataclass
+class Pass:
+    """One run of a network from rest; filled from layer to layer."""
+
+    training: bool
+    record_all: bool
+    """Whether spikes and potentials of every layer are wanted, and not just of the last."""
+    follows_batches: bool = True
+    """Whether norms take a batch of training into their running averages."""
+    activity: dict[str, Activity] = field(default_factory=dict)
+    """Of every layer of neurons, by name; the backward pass adds to it."""
+    traces: dict[str, Trace] = field(default_factory=dict)
+    """Likewise; that of the last layer is complete."""
+
+
+class Loss(NamedTuple):
+    """What training makes small."""
+
+    function: Callable[[Trace, Tensor], Tensor]
+    """Takes what the last layer did, and the classes ``(batch,)``."""
+    is_mean: bool
+    """Whether it is the mean over the samples of a batch, and not the sum."""
+
+
+class Method(ABC, Generic[Signal]):
+    """How a network is run so that errors come back through its layers.
+
+    A method decides what layers send to each other, its signal: potentials over time, spikes with
+    their number, times of spikes. Whatever tensor of it carries a gradient brings the errors back.
+    """
+
+    losses: Mapping[str, Loss]
+    """By the name in a recipe; the first is taken where a recipe names none."""
+    blocks: Sequence[Block]
+    """The layers in order."""
+
+    @abstractmethod
+    def enter(self, inputs: Tensor) -> Signal:
+        """Return the signal of the input.
+
+        Parameters
+        ----------
+        inputs
+            ``(batch, C, H, W)`` for an input that stays the same, or ``(time, batch, C, H, W)``.
+        """
+
+    @abstractmethod
+    def layer(self, block: Block, ways: Sequence[Signal], run: Pass) -> Signal:
+        """Return the signal of a layer, and note in ``run`` what its neurons did.
+
+        Parameters
+        ----------
+        ways
+            Of the layer's sources, in their order.
+        """
+
+    @abstractmethod
+    def dropped(self, signal: Signal, share: float, noise: torch.Generator) -> Signal:
+        """Silence a share of a layer's neurons over all time, in training."""
+
+    def first_weight(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+        """Return where the weights of a layer begin."""
+        return initial_weight(shape, generator)
+
+    def check_integers(self) -> None:
+        """Refuse to train in a chip's integers where the method cannot.
+
+        Raises
+        ------
+        ConfigError
+            With the reason.
+        """
+        raise ConfigError(
+            "training.forward = 'chip' needs a rule that trains on potentials; use training.rule "
+            "= 'tssl-bp', or forward = 'float'"
+        )
+
+    def on_chip(self, plan: ChipPlan) -> "Method[Any]":
+        """Return the method that computes with these integers."""
+        raise NotImplementedError(f"{type(self).__name__} has no integers for {plan}")
+
+
+def initial_weight(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    """Return initial weights of a dense (2-D) or convolution (4-D) layer.
+
+    Dense weights are normal with variance 2 / fan-in, convolution weights uniform within
+    1 / sqrt(fan-in), as in the official code of TSSL-BP.
+    """
+    fan_in = torch.Size(shape[1:]).numel()
+    if len(shape) == 2:
+        return torch.randn(shape, generator=generator) * (2 / fan_in) ** 0.5
+    return (torch.rand(shape, generator=generator) * 2 - 1) / fan_in**0.5
