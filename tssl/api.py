@@ -4,7 +4,7 @@ Each arrow is a file, here too: a verb takes what the one before it returned, or
 what it wrote. Rooms are imported inside the verbs, so that ``import tssl`` stays fast.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -153,6 +153,7 @@ def run(
     input: "PathLike | NDArray[Any] | None" = None,
     samples: int | None = None,
     steps: int | None = None,
+    record: Mapping[str, Collection[str]] | None = None,
     timeout: float | None = None,
     data_dir: PathLike | None = None,
     progress: bool = True,
@@ -174,6 +175,10 @@ def run(
         Integers, an array or a ``.npy`` file: ``(samples, time, *shape)`` or ``(samples, *shape)``.
     samples, steps
         The first so many samples; time steps of each.
+    record
+        What to keep of single layers at every step, in ``result.traces``: ``{"dense1":
+        ["potential"]}``. The layer may be ``"all"``; no quantity stands for spikes, current and
+        potential.
     timeout
         Seconds that Lava may take.
 
@@ -200,7 +205,7 @@ def run(
         on_warning=output.warn,
     )
     options = BackendOptions(timeout=timeout)
-    return workflow.run(_net(net), backend, choice, _path(out), options, output.bar)
+    return workflow.run(_net(net), backend, choice, _path(out), options, output.bar, record)
 
 
 def verify(

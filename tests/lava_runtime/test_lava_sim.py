@@ -46,12 +46,7 @@ from tssl.results import Recording
 def run_all(backend: LavaSim, network: ChipNetwork, train: IntArray, steps: int) -> Recording:
     chunks = list(backend.run(network, train, steps, lambda _: None))
     assert np.array_equal(np.concatenate([part for part, _ in chunks], axis=1), train)
-    recordings = [recording for _, recording in chunks]
-    names = recordings[0].trains
-    return Recording(
-        {name: np.concatenate([r.trains[name] for r in recordings], axis=1) for name in names},
-        np.concatenate([r.output_potential for r in recordings]),
-    )
+    return Recording.joined([recording for _, recording in chunks])
 
 
 def assert_same(

@@ -7,7 +7,8 @@ import pytest
 
 from tests.trainer.test_run_directory import metrics
 from tssl.errors import OutputError
-from tssl.trainer.figures import confusion_matrix, learning_curve, save_figure
+from tssl.machine.pictures import save_figure
+from tssl.trainer.figures import confusion_matrix, learning_curve
 
 
 def test_learning_curve_has_every_epoch() -> None:

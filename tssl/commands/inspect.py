@@ -4,23 +4,50 @@ from pathlib import Path
 
 import click
 
-from tssl.commands.options import (
-    FILE,
-    common,
-)
+from tssl.commands.options import ANY_PATH, FOLDER, common
+from tssl.errors import ConfigError
 from tssl.terminal import Output, show_loading
 
 
 @click.command()
-@click.argument("net", type=FILE)
+@click.argument("path", metavar="NET|RESULT", type=ANY_PATH)
+@click.option("--figures", type=FOLDER, help="Folder for figures of what a RESULT recorded.")
 @common
-def inspect(output: Output, net: Path) -> None:
-    """Show what is inside NET.
+def inspect(output: Output, path: Path, figures: Path | None) -> None:
+    """Show what is inside NET, or what the run of a RESULT recorded.
 
     \b
-    Example:
+    Examples:
       tssl inspect digits.net
+      tssl inspect digits-sim --figures pictures
     """
+    if path.is_dir():
+        _show_result(output, path, figures)
+    elif figures is not None:
+        raise ConfigError(
+            f"--figures {figures}: shows what a run recorded; give the folder of a result that "
+            f"`tssl run --record` wrote instead of {path}"
+        )
+    else:
+        _show_network(output, path)
+
+
+def _show_result(output: Output, directory: Path, figures: Path | None) -> None:
+    from tssl.workflow.recorded import inspect_result
+
+    found = inspect_result(directory, figures)
+    if output.as_json:
+        output.document(found.document())
+        return
+    result = found.result
+    title = f"{result.network} on {result.backend}: {result.data}, {result.counts.samples} samples"
+    rows = [[name, spikes, recorded or "-"] for name, spikes, recorded in found.rows]
+    output.table(title, ["layer", "spikes", "recorded at every step"], rows)
+    for figure in found.figures:
+        output.line(f"{figure}: drawn")
+
+
+def _show_network(output: Output, net: Path) -> None:
     from tssl.workflow import inspect as workflow
 
     document = workflow.inspect(net).document()

@@ -139,6 +139,19 @@ def bits_of(texts: Iterable[str]) -> dict[str, int]:
     return bits
 
 
+def recorded_of(texts: Iterable[str]) -> dict[str, list[str]]:
+    """Return what to record in texts ``LAYER`` and ``LAYER:WHAT``, by layer; all where empty."""
+    recorded: dict[str, list[str]] = {}
+    for given in texts:
+        layer, separator, quantity = given.partition(":")
+        known = recorded.get(layer)
+        if not separator:
+            recorded[layer] = []
+        elif known is None or known:
+            recorded[layer] = [*(known or ()), quantity]
+    return recorded
+
+
 def common(command: Command) -> Command:
     """Add the options that every command has, and hand over an ``Output``."""
 

@@ -13,6 +13,7 @@ from tssl.commands.options import (
     common,
     input_options,
     lava_options,
+    recorded_of,
 )
 from tssl.terminal import Output
 
@@ -27,10 +28,24 @@ from tssl.terminal import Output
     help="engine (ours), sim (Lava's CPU simulator) or loihi2 (a board).",
 )
 @click.option("--out", type=FOLDER, help="Folder of the result [NET-BACKEND beside NET].")
+@click.option(
+    "--record",
+    "record",
+    multiple=True,
+    metavar="LAYER[:WHAT]",
+    help="Keep what a layer (or all) does at every step: spikes, current, potential [all three].",
+)
 @input_options
 @lava_options
 @common
-def run(output: Output, net: Path, backend: str, out: Path | None, **options: Any) -> None:  # noqa: ANN401
+def run(
+    output: Output,
+    net: Path,
+    backend: str,
+    out: Path | None,
+    record: tuple[str, ...],
+    **options: Any,  # noqa: ANN401
+) -> None:
     """Run NET on our engine, Lava's CPU simulator (sim) or a Loihi 2 board.
 
     Without --data or --input the network's own data set is taken.
@@ -39,6 +54,7 @@ def run(output: Output, net: Path, backend: str, out: Path | None, **options: An
     Examples:
       tssl run digits.net --backend sim --data digits --samples 100
       tssl run any.net --backend engine --input spikes.npy --out result
+      tssl run digits.net --backend sim --samples 5 --record dense1:potential
     """
     from tssl.reporting import show_result
     from tssl.workflow import run as workflow
@@ -46,7 +62,7 @@ def run(output: Output, net: Path, backend: str, out: Path | None, **options: An
 
     lava = backend_options(options)
     choice = InputChoice(on_download=output.download, on_warning=output.warn, **options)
-    outcome = workflow.run(net, backend, choice, out, lava, output.bar)
+    outcome = workflow.run(net, backend, choice, out, lava, output.bar, recorded_of(record))
     if output.as_json:
         output.document(outcome.document())
         return

@@ -12,6 +12,7 @@ from tssl.machine.cores import spread
 from tssl.results.operations import OpCounts
 from tssl.results.recording import Recording, read_out
 from tssl.results.result import InputSource, RunResult
+from tssl.results.traces import SPIKES, TraceName
 
 __all__ = ["OperationCounter", "collect", "count_operations"]
 
@@ -76,6 +77,7 @@ def collect(
     labels: IntArray | None,
     started: float,
     source: InputSource | None = None,
+    record: Sequence[TraceName] = (),
 ) -> RunResult:
     """Join the recordings of consecutive chunks of samples into one result.
 
@@ -85,9 +87,11 @@ def collect(
         Pairs of input train and what the backend recorded for it; at least one.
     started
         Reading of ``time.perf_counter`` when the run began.
+    record
+        Traces to keep; the chunks have the states for them.
     """
     counts: OpCounts | None = None
-    spikes, totals, predictions = [], [], []
+    spikes, totals, predictions, traces = [], [], [], []
     entered: list[int] = []
     counter = OperationCounter(network)
     for train, recording in chunks:
@@ -98,6 +102,7 @@ def collect(
         spikes.append(output)
         totals.append(_layer_totals(network, recording))
         predictions.append(read_out(output, recording.output_potential))
+        traces.append([_trace(recording, name) for name in record])
     if counts is None:
         raise DataError("no samples to run")
     return RunResult(
@@ -113,7 +118,16 @@ def collect(
         seconds=time.perf_counter() - started,
         input_range=(min(entered), max(entered)),
         source=source,
+        traces={name: np.concatenate(parts) for name, *parts in zip(record, *traces, strict=True)},
     )
+
+
+def _trace(recording: Recording, name: TraceName) -> IntArray:
+    """Return one trace ``(samples, time, neurons)``."""
+    if name.quantity == SPIKES:
+        return recording.trains[name.layer].transpose(1, 0, 2)
+    states: IntArray = getattr(recording.states[name.layer], name.quantity)
+    return states.transpose(1, 0, 2)
 
 
 def _layer_totals(network: ChipNetwork, recording: Recording) -> IntArray:

@@ -6,6 +6,7 @@ recurrence, and integers that might leave 32 bits, are all its own.
 
 import functools
 from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
 
 import numpy as np
 
@@ -18,10 +19,11 @@ from tssl.chip import (
     Layer,
     Train,
     cuba_run,
+    neuron_steps,
 )
 from tssl.engine.events import Fired, rows_of, run_biases, run_layer, run_sums
 from tssl.machine.cores import cores, in_order, spread
-from tssl.results import Recording
+from tssl.results import Recording, States
 
 __all__ = ["Compiled", "Engine", "run_chunk"]
 
@@ -29,15 +31,33 @@ _BLOCK_BYTES = 1 << 20
 """Spikes that a thread computes at a time, and that are handed over; the caches hold them."""
 
 
+class Options(Protocol):
+    """What concerns the engine of what a user asks of a backend."""
+
+    @property
+    def states(self) -> frozenset[str]:
+        """Layers whose currents and potentials are recorded at every step."""
+
+
 class Engine:
-    """Runs networks on all cores, a few samples at a time, in bounded memory."""
+    """Runs networks on all cores, a few samples at a time, in bounded memory.
+
+    Parameters
+    ----------
+    states
+        Layers whose currents and potentials are recorded too; ``tssl.chip`` computes them once
+        more from the spikes, slowly.
+    """
 
     name = "engine"
 
+    def __init__(self, states: frozenset[str] = frozenset()) -> None:
+        self._states = states
+
     @classmethod
-    def with_options(cls, options: object) -> "Engine":
-        """Return the engine; no option concerns it."""
-        return cls()
+    def with_options(cls, options: Options) -> "Engine":
+        """Return the engine set up as asked."""
+        return cls(options.states)
 
     def run(
         self,
@@ -49,7 +69,7 @@ class Engine:
         """Yield chunks of samples with everything recorded; see ``lava_runtime.Backend.run``."""
         samples = train.shape[1]
         size = _block_size(network, time_steps, samples)
-        compiled = Compiled(network)
+        compiled = Compiled(network, self._states)
         parts = [train[:, first : first + size] for first in range(0, samples, size)]
         tasks = (functools.partial(compiled.run_part, part, time_steps) for part in parts)
         finished = 0
@@ -62,8 +82,8 @@ class Engine:
 class Compiled:
     """A network whose weights lie as spikes reach for them."""
 
-    def __init__(self, network: ChipNetwork) -> None:
-        self._network = network
+    def __init__(self, network: ChipNetwork, states: frozenset[str] = frozenset()) -> None:
+        self._network, self._states = network, states
         self._rows = {layer.name: rows_of(layer) for layer in network.layers}
 
     def run(self, train: IntArray, time_steps: int) -> Recording:
@@ -73,12 +93,7 @@ class Compiled:
         recordings = spread(lambda part: self.run_part(train[:, part], time_steps), samples, size)
         if not recordings:
             return self.run_part(train, time_steps)
-        trains = {
-            name: np.concatenate([recording.trains[name] for recording in recordings], axis=1)
-            for name in recordings[0].trains
-        }
-        potentials = [recording.output_potential for recording in recordings]
-        return Recording(trains, np.concatenate(potentials))
+        return Recording.joined(recordings)
 
     def run_part(self, train: IntArray, time_steps: int) -> Recording:
         """Do the same in one thread, for few samples."""
@@ -97,7 +112,24 @@ class Compiled:
             self._run_layer(layer, sources, room)
             sources[layer.name] = trains[layer.name] = room.spikes
         spikes = {name: fired.transpose(1, 0, 2) for name, fired in trains.items()}
-        return Recording(spikes, room.potential.astype(np.int64))
+        states = {name: self._state_of(name, train, sources, time_steps) for name in self._states}
+        return Recording(spikes, room.potential.astype(np.int64), states)
+
+    def _state_of(
+        self, name: str, train: IntArray, sources: Mapping[str, Train], time_steps: int
+    ) -> States:
+        """Return the states of a layer that listens to ``sources``."""
+        if name == INPUT and self._network.input.neuron is not None:
+            bias = train[0].astype(np.int64)
+            steps = neuron_steps(self._network.input.neuron, bias, time_steps)
+        else:
+            layer = next(each for each in self._network.layers if each.name == name)
+            trains = {
+                each.source: sources[each.source].transpose(1, 0, 2) for each in layer.arriving
+            }
+            steps = layer.steps(trains, time_steps)
+        currents, potentials = zip(*(step.state for step in steps), strict=True)
+        return States(np.stack(currents).astype(np.int32), np.stack(potentials).astype(np.int32))
 
     def _run_layer(self, layer: Layer, sources: Mapping[str, Train], room: Fired) -> None:
         """Run a layer on the trains of its sources ``(samples, time or 1, inputs)``."""

@@ -30,12 +30,15 @@ class BackendOptions:
         Processes of Lava's simulator among which the samples are divided.
     net_path
         The file to give to Lava, when the network was read from one; None to write it.
+    states
+        Layers whose currents and potentials are recorded at every step, see ``Recording.states``.
     """
 
     python: str | None = field(default_factory=lambda: os.environ.get("TSSL_LAVA_PYTHON"))
     timeout: float | None = None
     workers: int = 1
     net_path: Path | None = None
+    states: frozenset[str] = frozenset()
 
 
 class Backend(Protocol):

@@ -33,6 +33,7 @@ __all__ = ["LavaSim", "check", "run_workers"]
 _JOB_BYTES = 256 << 20
 """Spikes that all workers together may keep on disk."""
 _CHUNK_BYTES = 8 << 20
+_STATE_BYTES = 8
 _POLL_SECONDS = 0.02
 _CHECK_SECONDS = 60.0
 _INT16, _INT32 = np.iinfo(np.int16), np.iinfo(np.int32)
@@ -46,7 +47,7 @@ class LavaSim:
 
     Parameters
     ----------
-    python, timeout, net_path, workers, output_only
+    python, timeout, net_path, workers, output_only, states
         See :class:`WorkerSettings`.
     """
 
@@ -65,6 +66,7 @@ class LavaSim:
         net_path: Path | None = None,
         workers: int = 1,
         output_only: bool = False,
+        states: frozenset[str] = frozenset(),
     ) -> None:
         self._settings = WorkerSettings(
             python=python,
@@ -72,6 +74,7 @@ class LavaSim:
             net_path=net_path,
             workers=workers,
             output_only=output_only,
+            states=states,
         )
 
     def run(
@@ -184,7 +187,9 @@ class _Crew:
         self._start = functools.partial(
             Worker, settings, network, time_steps=time_steps, deadline=deadline
         )
-        bytes_per_sample = max(1, time_steps * network.neurons)
+        bytes_per_sample = max(
+            1, time_steps * (network.neurons + _STATE_BYTES * _traced(network, settings))
+        )
         self._chunk = max(1, _CHUNK_BYTES // bytes_per_sample)
         share = -(-train.shape[1] // settings.workers)
         self._size = max(1, min(share, _JOB_BYTES // settings.workers // bytes_per_sample))
@@ -220,6 +225,12 @@ class _Crew:
                 return
             head.worker.close()
             self._members.popleft()
+
+
+def _traced(network: ChipNetwork, settings: WorkerSettings) -> int:
+    """Return the number of neurons whose states are recorded."""
+    sizes = {INPUT: network.input.neurons, **{each.name: each.neurons for each in network.layers}}
+    return sum(sizes[name] for name in settings.states)
 
 
 @dataclass

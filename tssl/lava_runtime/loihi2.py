@@ -39,6 +39,11 @@ class Loihi2:
         """Return the board's backend set up as asked."""
         if options.workers > 1:
             raise ConfigError(f"--workers {options.workers}: a board takes one; leave it out")
+        if options.states:
+            raise ConfigError(
+                f"--record {', '.join(sorted(options.states))}: a board records spikes alone; add "
+                "':spikes', or use --backend sim or engine"
+            )
         return cls(python=options.python, timeout=options.timeout, net_path=options.net_path)
 
     def __init__(

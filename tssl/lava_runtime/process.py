@@ -29,7 +29,7 @@ from tssl.errors import (
 from tssl.lava_runtime.backend import BackendOptions
 from tssl.machine.cores import cores
 from tssl.machine.files import scratch_folder
-from tssl.results import Recording
+from tssl.results import Recording, States
 
 __all__ = [
     "SCRATCH",
@@ -107,6 +107,7 @@ def job(network: ChipNetwork, train: IntArray, time_steps: int) -> dict[str, Any
         "input_shape": first[::-1] if len(first) > 1 else None,
         "output_only": False,
         "graph": is_graph,
+        "states": [],
     }
 
 
@@ -161,6 +162,9 @@ class Worker:
             "period": period(network, time_steps, hardware=settings.hardware),
             "hardware": settings.hardware,
             "output_only": settings.output_only,
+            "states": [
+                index for index, (name, _) in enumerate(self._sizes) if name in settings.states
+            ],
         }
         np.save(folder / "input.npy", train.astype(np.int32))
         np.save(folder / "status.npy", np.zeros(3, np.int64))
@@ -230,20 +234,31 @@ class Worker:
         BackendError
             When Lava built other layers than the network has.
         """
-        names = [layer.name for layer in self._network.layers]
-        sizes = [layer.neurons for layer in self._network.layers]
-        if self._network.input.neuron is not None:
-            names, sizes = [INPUT, *names], [self._network.input.neurons, *sizes]
-        trains = {}
-        for index, (name, neurons) in enumerate(zip(names, sizes, strict=True)):
+        trains, states = {}, {}
+        for index, (name, neurons) in enumerate(self._sizes):
             rows = np.load(self._folder / f"layer_{index}.npy", mmap_mode="r")
             if rows.shape[2] != neurons:
                 raise BackendError(
                     f"layer {name}: Lava built {rows.shape[2]} neurons, the network has {neurons}"
                 )
             trains[name] = np.ascontiguousarray(rows[start:stop].transpose(1, 0, 2))
+            if name in self._settings.states:
+                files = (self._folder / f"{what}_{index}.npy" for what in States._fields)
+                states[name] = States(*(self._part(file, start, stop) for file in files))
         potential = np.load(self._folder / "potential.npy", mmap_mode="r")
-        return Recording(trains, np.array(potential[start:stop]))
+        return Recording(trains, np.array(potential[start:stop]), states)
+
+    @staticmethod
+    def _part(file: Path, start: int, stop: int) -> IntArray:
+        rows = np.load(file, mmap_mode="r")
+        return np.ascontiguousarray(rows[start:stop].transpose(1, 0, 2))
+
+    @property
+    def _sizes(self) -> list[tuple[str, int]]:
+        """Names and neurons of all layers in Lava's order, which input neurons lead."""
+        block = self._network.input
+        own = [] if block.neuron is None else [(INPUT, block.neurons)]
+        return [*own, *((layer.name, layer.neurons) for layer in self._network.layers)]
 
     def _check_clock(self, *, started: bool) -> None:
         now = time.monotonic()

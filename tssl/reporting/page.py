@@ -84,6 +84,7 @@ def _sheet(sheet: Sheet) -> dict[str, Any]:
         "classes": 1 + max((max(cell.row, cell.column) for cell in cells), default=-1),
         "rasters": pictures.rasters(sheet.traces),
         "traces_note": sheet.traces_note,
+        "recorded": sheet.recorded,
         "weights": [pictures.histogram(name, of) for name, of in sheet.weights.items()],
         "states": [
             pictures.histogram(f"{trace.layer}, {what}", values)

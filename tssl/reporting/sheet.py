@@ -46,6 +46,8 @@ class Sheet:
         Of one sample, by layer; empty when it could not be run again.
     traces_note
         Which sample it was, or why there is none.
+    recorded
+        Pictures of what the run itself recorded, an ``svg`` element for each layer.
     """
 
     result: RunResult
@@ -56,3 +58,4 @@ class Sheet:
     weights: Mapping[str, IntArray] = field(default_factory=dict)
     traces: tuple[LayerTrace, ...] = ()
     traces_note: str = ""
+    recorded: tuple[str, ...] = ()

@@ -3,11 +3,16 @@
 from tssl.results.operations import OpCounts
 from tssl.results.recording import Recording, read_out
 from tssl.results.result import InputSource, RunResult
+from tssl.results.traces import QUANTITIES, SPIKES, States, TraceName
 
 __all__ = [
     "InputSource",
     "OpCounts",
+    "QUANTITIES",
     "Recording",
     "RunResult",
+    "SPIKES",
+    "States",
+    "TraceName",
     "read_out",
 ]

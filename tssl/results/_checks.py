@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from tssl.results.traces import QUANTITIES
+
 if TYPE_CHECKING:
     from tssl.results.result import RunResult
 
@@ -84,6 +86,10 @@ def _check_shapes(result: "RunResult") -> None:
         "stored_zeros": (counts.stored_zeros, (layers, steps)),
         "input_spikes": (counts.input_spikes, (steps,)),
     }
+    for trace, values in result.traces.items():
+        if trace.quantity not in QUANTITIES or values.dtype.kind not in "iu":
+            raise ValueError(f"{trace} is no trace")
+        expected[str(trace)] = (values, (samples, steps, values.shape[-1]))
     for name, (array, shape) in expected.items():
         if array is not None and array.shape != shape:
             raise ValueError(f"{name} has shape {array.shape}, expected {shape}")

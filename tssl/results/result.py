@@ -1,6 +1,7 @@
 """One network run on one backend, to a folder and back."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ from tssl.errors import DataError
 from tssl.machine.files import read_json, remove, write_json, written
 from tssl.results._checks import DAMAGE, check, check_size
 from tssl.results.operations import OpCounts
+from tssl.results.traces import TraceName
 
 __all__ = ["InputSource", "RunResult"]
 
 SCHEMA_VERSION = 1
 _ARRAYS = "result.npz"
+_TRACE = "trace."
 _DOCUMENT = "result.json"
 
 
@@ -64,6 +67,9 @@ class RunResult:
         ``(samples,)``, or None when unknown.
     seconds
         Wall time of the run.
+    traces
+        What was recorded of single layers, ``(samples, time, neurons)``; see
+        :class:`tssl.results.States`.
     """
 
     backend: str
@@ -78,6 +84,7 @@ class RunResult:
     seconds: float
     input_range: tuple[int, int] | None = None
     source: InputSource | None = None
+    traces: Mapping[TraceName, IntArray] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> float | None:
@@ -100,9 +107,11 @@ class RunResult:
         }
         if self.labels is not None:
             arrays["labels"] = self.labels
-        for name, value in asdict(self.counts).items():
+        for name, value in vars(self.counts).items():
             if isinstance(value, np.ndarray):
                 arrays[f"counts.{name}"] = value
+        for trace, values in self.traces.items():
+            arrays[f"{_TRACE}{trace.quantity}.{trace.layer}"] = values
         remove(directory / _DOCUMENT)
         with written(directory / _ARRAYS) as path, path.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
@@ -123,6 +132,7 @@ class RunResult:
             "layers": list(self.counts.layers),
             "accuracy": self.accuracy,
             "seconds": self.seconds,
+            "traces": [str(name) for name in self.traces],
         }
 
     @staticmethod
@@ -177,9 +187,17 @@ def _from_files(document: dict[str, Any], arrays: dict[str, Any]) -> RunResult:
         seconds=float(document["seconds"]),
         input_range=_range(document.get("input_range")),
         source=_source(document.get("source")),
+        traces=dict(_traces(arrays)),
     )
     check(result)
     return result
+
+
+def _traces(arrays: Mapping[str, IntArray]) -> Iterator[tuple[TraceName, IntArray]]:
+    for key, values in arrays.items():
+        if key.startswith(_TRACE):
+            quantity, _, layer = key.removeprefix(_TRACE).partition(".")
+            yield TraceName(layer, quantity), values
 
 
 def _range(stored: Any) -> tuple[int, int] | None:  # noqa: ANN401 - JSON

@@ -1,13 +1,11 @@
 """Pictures of a run: how it learnt, and what it mistakes for what."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from tssl.chip import IntArray
-from tssl.machine.files import written
 from tssl.trainer.progress import EpochMetrics
 
 
@@ -47,9 +45,3 @@ def confusion_matrix(counts: IntArray, title: str) -> Figure:
         xlabel="predicted", ylabel="true", title=title, xticks=range(classes), yticks=range(classes)
     )
     return figure
-
-
-def save_figure(figure: Figure, path: Path) -> None:
-    """Write a PNG file, whole or not at all."""
-    with written(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})

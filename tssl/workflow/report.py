@@ -184,13 +184,17 @@ def write_page(found: Sequence[Report], path: Path, data_dir: Path | None = None
     missing
         A sentence for each result whose sample could not be run again: what is not shown, and why.
     """
+    from tssl.reporting.traces import as_svg, trace_figures  # loads matplotlib
+
     sheets, missing = [], []
     for each in found:
         traces, note = traces_of(each.network, each.result, each.net, data_dir)
         if not traces:
             missing.append(f"{path}, pictures of {each.sheet.result.network}: {note}")
         weights = {layer.name: layer.weights for layer in each.network.layers}
-        sheets.append(replace(each.sheet, weights=weights, traces=traces, traces_note=note))
+        drawn = tuple(map(as_svg, trace_figures(each.network, each.result).values()))
+        sheet = replace(each.sheet, weights=weights, traces=traces, traces_note=note)
+        sheets.append(replace(sheet, recorded=drawn))
     write_text(path, render_page(sheets))
     return missing
 

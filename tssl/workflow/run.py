@@ -1,22 +1,24 @@
 """Run a network on a backend and keep the result."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tssl import netx
-from tssl.chip import ChipNetwork
+from tssl.chip import INPUT, ChipNetwork
 from tssl.engine import collect
 from tssl.errors import ConfigError, DataError
 from tssl.lava_runtime import Backend, BackendOptions, SampleProgress, create_backend
 from tssl.machine.files import locked, make_directory, written_together
-from tssl.results import RunResult
+from tssl.results import QUANTITIES, SPIKES, RunResult, TraceName
 from tssl.workflow.inputs import InputChoice, Inputs, completed, load_inputs
 
 NETWORK_FILE = "network.net"
+_MOST_TRACES = 512 << 20
+"""Bytes; half of what a result may unpack to."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,6 +40,7 @@ def run(
     out: Path | None,
     options: BackendOptions,
     bar: Callable[[str, int], AbstractContextManager[SampleProgress]],
+    record: Mapping[str, Collection[str]] | None = None,
 ) -> RunOutcome:
     """Run a ``.net`` file and keep the result, the network's file beside it.
 
@@ -49,6 +52,8 @@ def run(
         Folder of the result; ``NET-BACKEND`` beside the file when None.
     bar
         Called with a title and the number of samples; shows progress.
+    record
+        What to record of single layers at every step, see :func:`traces_of`; nothing when None.
 
     Raises
     ------
@@ -58,22 +63,29 @@ def run(
         When a file is wrong, the backend fails, or the result cannot be written.
     """
     network = netx.read(net)
-    chosen = create_backend(backend, replace(options, net_path=net))
+    traces = traces_of(network, record or {})
+    states = frozenset(trace.layer for trace in traces if trace.quantity != SPIKES)
+    chosen = create_backend(backend, replace(options, net_path=net, states=states))
     full = completed(choice, net)
     if full.data is None and full.file is None:
         raise ConfigError(f"{net}: names no data set; give --data NAME or --input FILE.npy")
     inputs = load_inputs(network, full)
+    _check_room(network, traces, inputs)
     folder = out or net.with_name(f"{net.stem}-{backend}")
     content = content_of(net, network)  # now: an export may replace it while the network runs
     with result_folder(folder):
         with bar(backend, inputs.samples) as progress:
-            result = run_network(network, inputs, chosen, progress)
+            result = run_network(network, inputs, chosen, progress, traces)
         save_result(result, content, folder)
     return RunOutcome(result=result, directory=folder)
 
 
 def run_network(
-    network: ChipNetwork, inputs: Inputs, backend: Backend, progress: SampleProgress
+    network: ChipNetwork,
+    inputs: Inputs,
+    backend: Backend,
+    progress: SampleProgress,
+    record: Sequence[TraceName] = (),
 ) -> RunResult:
     """Run all samples and count operations."""
     started = time.perf_counter()
@@ -85,7 +97,51 @@ def run_network(
         labels=inputs.labels,
         started=started,
         source=inputs.source,
+        record=record,
     )
+
+
+def traces_of(network: ChipNetwork, record: Mapping[str, Collection[str]]) -> list[TraceName]:
+    """Return the traces that somebody asks for.
+
+    Parameters
+    ----------
+    record
+        Quantities by the name of a layer, or ``"all"`` for every layer; no quantity stands for all
+        of :data:`tssl.results.QUANTITIES`.
+
+    Raises
+    ------
+    ConfigError
+        When there is no such layer or quantity.
+    """
+    known = [layer.name for layer in network.layers]
+    if network.input.neuron is not None:
+        known.insert(0, INPUT)
+    wanted: dict[TraceName, None] = {}
+    for layer, quantities in record.items():
+        if layer not in ("all", *known):
+            raise ConfigError(f"--record {layer}: no such layer; there are all, {', '.join(known)}")
+        for quantity in quantities or QUANTITIES:
+            if quantity not in QUANTITIES:
+                raise ConfigError(
+                    f"--record {layer}:{quantity}: expected one of {', '.join(QUANTITIES)}"
+                )
+            names = known if layer == "all" else [layer]
+            wanted.update(dict.fromkeys(TraceName(name, quantity) for name in names))
+    return list(wanted)
+
+
+def _check_room(network: ChipNetwork, traces: Sequence[TraceName], inputs: Inputs) -> None:
+    """Refuse traces that no result could be read back from."""
+    sizes = {INPUT: network.input.neurons, **{each.name: each.neurons for each in network.layers}}
+    values = sum(sizes[trace.layer] * (1 if trace.quantity == SPIKES else 4) for trace in traces)
+    needed = values * inputs.samples * inputs.time_steps
+    if needed > _MOST_TRACES:
+        raise ConfigError(
+            f"--record: {needed:,} bytes of {inputs.samples} samples; at most {_MOST_TRACES:,} are "
+            "kept; record fewer layers, or use a smaller --samples"
+        )
 
 
 @contextmanager

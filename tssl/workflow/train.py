@@ -10,9 +10,10 @@ from tssl.checkpoint import Checkpoint, ChipPlan
 from tssl.datasets import Dataset
 from tssl.errors import BackendUnavailableError, ConfigError, TrainingError
 from tssl.hw_profiles import load_profile
+from tssl.machine.pictures import save_figure
 from tssl.recipe import Recipe, load_recipe
 from tssl.trainer.evaluation import confusion
-from tssl.trainer.figures import confusion_matrix, learning_curve, save_figure
+from tssl.trainer.figures import confusion_matrix, learning_curve
 from tssl.trainer.fit import Fit, Watcher, choose_device
 from tssl.trainer.parallel import is_first_process
 from tssl.trainer.progress import EpochMetrics, LayerMetrics

@@ -7,5 +7,6 @@ other relative to their folder. Usage: ``python worker FOLDER`` or ``python work
 In FOLDER: ``job.json`` and ``input.npy`` ``(time or 1, samples, inputs)``. Out of it:
 ``status.npy`` (phase, finished samples, time step: the heartbeat), ``layer_<i>.npy``
 ``(samples, time, neurons)`` for every layer in Lava's order, ``potential.npy``
-``(samples, outputs)``, or ``error.json`` (kind, message, traceback).
+``(samples, outputs)``, ``current_<i>.npy`` and ``potential_<i>.npy`` of the layers whose states the
+job asks for, or ``error.json`` (kind, message, traceback).
 """

@@ -36,6 +36,8 @@ class Job:
     graph
         Whether the file lists the connections of each layer, all of whose sources are equally
         deep; lava-dl cannot load it.
+    states
+        Numbers of the layers whose currents and potentials are recorded at every step.
     """
 
     net: str
@@ -49,6 +51,7 @@ class Job:
     hardware: bool
     output_only: bool
     graph: bool
+    states: list[int]
 
     def moment(self, step: int, transport: int) -> Moment | None:
         """Return sample and step that neurons ``transport`` layers in see, if any."""

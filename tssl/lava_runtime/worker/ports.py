@@ -36,6 +36,21 @@ class Tape:
             self.rows[moment.sample, moment.step] = from_lava(spikes)
 
 
+class StateTape:
+    """Currents and potentials of one layer after every step, written as :class:`Tape` does."""
+
+    def __init__(self, job: Job, transport: int, current: Array, potential: Array) -> None:
+        self.job, self.transport = job, transport
+        self.current, self.potential = current, potential
+
+    def store(self, step: int, current: Array, potential: Array) -> None:
+        """Keep the state after a time step."""
+        moment = self.job.moment(step, self.transport)
+        if moment is not None:
+            self.current[moment.sample, moment.step] = from_lava(current)
+            self.potential[moment.sample, moment.step] = from_lava(potential)
+
+
 class Probe:
     """The output's membrane potential after each sample's last step, and the heartbeat."""
 
@@ -43,7 +58,7 @@ class Probe:
         self.job, self.transport, self.rows, self.status = job, transport, rows, status
         self.deepest = deepest
 
-    def store(self, step: int, potential: Array) -> None:
+    def store(self, step: int, _: Array, potential: Array) -> None:
         """Look at the potential after a time step."""
         self.status[STEP] = step
         moment = self.job.moment(step, self.transport)
@@ -88,8 +103,8 @@ def ring_buffers() -> tuple[type, type]:
     return Player, Recorder
 
 
-def probed(process: Foreign, probe: Probe) -> type:
-    """Return Lava's own model of some neurons, which a probe looks at after each step.
+def probed(process: Foreign, probes: "list[Probe | StateTape]") -> type:
+    """Return Lava's own model of some neurons, which probes look at after each step.
 
     Reading the potential from outside takes a pause and a message per neuron and sample,
     longer than the run itself.
@@ -98,15 +113,16 @@ def probed(process: Foreign, probe: Probe) -> type:
     from lava.proc.lif.process import LIFReset
 
     model = PyLifResetModelBitAcc if isinstance(process, LIFReset) else PyLifModelBitAcc
-    process.proc_params["probe"] = probe
+    process.proc_params["probes"] = probes
 
     class Probed(model):  # type: ignore[misc, valid-type]
         def __init__(self, proc_params: Foreign) -> None:
             super().__init__(proc_params)
-            self.probe = proc_params["probe"]
+            self.probes = proc_params["probes"]
 
         def run_spk(self) -> None:
             super().run_spk()
-            self.probe.store(self.time_step, self.v)
+            for probe in self.probes:
+                probe.store(self.time_step, self.u, self.v)
 
     return Probed

@@ -10,7 +10,7 @@ from numpy.lib.format import open_memmap
 
 from .building import build_chain, build_graph, join
 from .job import FINISHED, PHASE, RUNNING, SAMPLES, Job
-from .ports import Feed, Probe, Tape, from_lava, probed, ring_buffers, to_lava
+from .ports import Feed, Probe, StateTape, Tape, from_lava, probed, ring_buffers, to_lava
 from .shims import Foreign
 from .watching import Watchdog, await_answer
 
@@ -39,10 +39,25 @@ class Simulation:
         )
         self.configuration = configuration(job)
         if not job.hardware:
-            deepest = self.network.deepest
-            probe = Probe(job, output.depth, deepest, self.potential, self.status)
             models = self.configuration.exception_proc_model_map
-            models[output.neuron] = probed(output.neuron, probe)
+            for neuron, probes in self._probes():
+                models[neuron] = probed(neuron, probes)
+
+    def _probes(self) -> "Iterator[tuple[Foreign, list[Probe | StateTape]]]":
+        """Yield neurons, and what looks at them: the output always, others if asked for."""
+        job, layers = self.job, self.network.layers
+        for index, layer in enumerate(layers):
+            probes: list[Probe | StateTape] = []
+            if index in job.states:
+                shape = (job.samples, job.time_steps, int(np.prod(layer.out.shape)))
+                files = (self.folder / f"{what}_{index}.npy" for what in ("current", "potential"))
+                rows = (open_memmap(file, mode="w+", dtype=np.int32, shape=shape) for file in files)
+                probes.append(StateTape(job, layer.depth, *rows))
+            if layer is self.network.output:
+                deepest = self.network.deepest
+                probes.append(Probe(job, layer.depth, deepest, self.potential, self.status))
+            if probes:
+                yield layer.neuron, probes
 
     def _sources(self) -> Iterator[Any]:
         from lava.proc.io.source import RingBuffer

@@ -1,0 +1,15 @@
+"""Figures as files."""
+
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from tssl.machine.files import written
+
+__all__ = ["save_figure"]
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a PNG file, whole or not at all."""
+    with written(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=150, metadata={"Software": None})

@@ -1,0 +1,86 @@
+"""Look at what a run recorded."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tssl.errors import ConfigError
+from tssl.machine.files import make_directory
+from tssl.machine.pictures import save_figure
+from tssl.reporting.traces import trace_figures
+from tssl.results import SPIKES, RunResult, TraceName
+from tssl.workflow.run import load_result
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ResultInspection:
+    """What a run kept, and the figures drawn of it."""
+
+    directory: Path
+    result: RunResult
+    figures: tuple[Path, ...]
+
+    @property
+    def rows(self) -> list[tuple[str, int, str]]:
+        """Name, spikes and recorded quantities of every layer."""
+        result, recorded = self.result, [*self.result.traces]
+        names = dict.fromkeys([*result.counts.layers, *(trace.layer for trace in recorded)])
+        spikes = dict(zip(result.counts.layers, result.spike_counts.sum(axis=0), strict=True))
+        return [
+            (
+                name,
+                int(spikes[name]) if name in spikes else _spikes(result, name),
+                ", ".join(trace.quantity for trace in recorded if trace.layer == name),
+            )
+            for name in names
+        ]
+
+    def document(self) -> dict[str, Any]:
+        """Return everything but the arrays as JSON data."""
+        rows = [
+            {"layer": name, "spikes": spikes, "recorded": recorded.split(", ") if recorded else []}
+            for name, spikes, recorded in self.rows
+        ]
+        return {
+            **self.result.document(),
+            "directory": str(self.directory),
+            "rows": rows,
+            "figures": [str(figure) for figure in self.figures],
+        }
+
+
+def _spikes(result: RunResult, layer: str) -> int:
+    """Return the recorded spikes of input neurons, 0 where they were not recorded."""
+    train = result.traces.get(TraceName(layer, SPIKES))
+    return 0 if train is None else int(train.sum())
+
+
+def inspect_result(directory: Path, figures: Path | None) -> ResultInspection:
+    """Say what a run kept, and draw what it recorded.
+
+    Parameters
+    ----------
+    figures
+        Folder for one PNG file for each recorded layer; nothing is drawn when None.
+
+    Raises
+    ------
+    DataError, NetFileError
+        When the result is missing or damaged.
+    ConfigError
+        When figures are wanted of a run that recorded nothing.
+    OutputError
+        When a figure cannot be written.
+    """
+    result, network, _ = load_result(directory)
+    drawn = []
+    if figures is not None:
+        if not result.traces:
+            raise ConfigError(
+                f"{directory}: recorded nothing to draw; run the network with --record LAYER"
+            )
+        make_directory(figures)
+        for layer, figure in trace_figures(network, result).items():
+            drawn.append(figures / f"{layer}.png")
+            save_figure(figure, drawn[-1])
+    return ResultInspection(directory=directory, result=result, figures=tuple(drawn))
