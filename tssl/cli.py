@@ -10,6 +10,7 @@ import click
 
 from tssl.commands.data import data
 from tssl.commands.demo import demo
+from tssl.commands.diff import diff
 from tssl.commands.doctor import doctor
 from tssl.commands.export import export
 from tssl.commands.inspect import inspect
@@ -108,6 +109,6 @@ def cli() -> None:
 
 
 for _command in (
-    demo, train, export, run, verify, report, inspect, profiles, recipes, data, doctor, lava,
+    demo, train, export, run, verify, report, inspect, diff, profiles, recipes, data, doctor, lava,
 ):  # fmt: skip
     cli.add_command(_command)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tssl.commands.options import bits_of, settings_of
+from tssl.commands.options import bits_of, recorded_of, settings_of
 from tssl.errors import ConfigError
 
 
@@ -28,3 +28,12 @@ def test_a_setting_without_key_or_value(text: str) -> None:
 def test_bits_that_are_no_number(text: str) -> None:
     with pytest.raises(ConfigError, match=r"--weight-bits .*: expected N or LAYER=N"):
         bits_of([text])
+
+
+def test_what_to_record() -> None:
+    assert recorded_of([]) == {}
+    assert recorded_of(["a", "b:spikes", "b:current", "all:spikes"]) == {
+        "a": [], "b": ["spikes", "current"], "all": ["spikes"],
+    }  # fmt: skip
+    for texts in (["a", "a:spikes"], ["a:spikes", "a"]):  # all three stay all three
+        assert recorded_of(texts) == {"a": []}

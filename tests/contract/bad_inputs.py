@@ -363,7 +363,8 @@ CASES: dict[str, list[Case]] = {
     ],
     ".net files": [
         Case("inspect bad.net", "nothing", "bad.net", "No such file"),
-        Case("inspect result", "a folder", "'result'", "is a directory"),
+        Case("inspect none", "a folder that holds no result", "none", "tssl run", folder("none")),
+        Case("inspect digits.net --figures f", "figures of a network", "--figures f", "--record"),
         Case("inspect bad.net", "not HDF5", "bad.net", "is not an HDF5 file",
              file("bad.net", "hello")),
         Case("inspect bad.net", "a pointer of Git LFS", "bad.net", "`git lfs pull`",
@@ -405,6 +406,13 @@ CASES: dict[str, list[Case]] = {
     ],
     "Run and verify": [
         Case("run digits.net", "no backend", "--backend", "Missing option"),
+        Case(RUN + " --record conv7 --out new", "a layer that is not there", "conv7",
+             "there are all"),
+        Case(RUN + " --record dense1:u --out new", "no such quantity", "dense1:u", "potential"),
+        Case("run digits.net --backend loihi2 --record dense1 --out new", "potentials of a board",
+             "--record dense1", "':spikes'"),
+        Case("diff digits.net none.net", "a second network that is not there", "none.net",
+             "No such"),
         Case("run digits.net --backend gpu", "an unknown backend", "'gpu'",
              "there are engine, sim, loihi2"),
         Case(f"{RUN} --data stars", "an unknown data set", "'stars'", "is unknown"),
