@@ -1,7 +1,9 @@
 """Data sets as integers: one table, one file per kind, numpy alone at import."""
 
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from tssl.datasets.dataset import (
     SPLITS,
@@ -13,6 +15,7 @@ from tssl.datasets.dataset import (
     Warn,
 )
 from tssl.datasets.events import Frames, PackedFrames
+from tssl.datasets.reading import Reading
 from tssl.errors import ConfigError, DataError
 
 __all__ = [
@@ -21,15 +24,23 @@ __all__ = [
     "Description",
     "EventSource",
     "Frames",
+    "Given",
     "PackedFrames",
     "Progress",
+    "Reading",
     "SPLITS",
     "Source",
     "Warn",
     "describe",
     "framing",
+    "given_source",
     "load",
+    "named_source",
 ]
+
+Given: TypeAlias = str | Path | Mapping[str, Any] | tuple[Any, ...] | Source | EventSource
+"""What stands for data: the name of a set, a path (text that is no name is one), arrays, or a
+source that is open already."""
 
 DATASETS: dict[str, str] = {
     "cifar10": "tssl.datasets.cifar10:CIFAR10",
@@ -47,7 +58,7 @@ Strings, so that listing imports none.
 
 
 def load(
-    name: str,
+    data: Given,
     split: str,
     *,
     data_dir: Path | None,
@@ -60,8 +71,8 @@ def load(
 
     Parameters
     ----------
-    name
-        A key of :data:`DATASETS`.
+    data
+        See :data:`Given`.
     split
         ``"train"`` or ``"test"``.
     data_dir
@@ -84,22 +95,23 @@ def load(
     """
     if split not in SPLITS:
         raise ConfigError(f"split = {split!r}; expected one of {', '.join(SPLITS)}")
-    source = _source(name)
+    source = given_source(data)
     _check_folder(data_dir)
-    if offline and not source.describe(data_dir=data_dir, cache=cache).ready:
+    if offline and not (there := source.describe(data_dir=data_dir, cache=cache)).ready:
         raise DataError(
-            f"data set {name}: is not on this machine, and nothing is downloaded for this; name "
-            "its folder with --data-dir"
+            f"data set {there.name}: is not on this machine, and nothing is downloaded for this; "
+            "name its folder with --data-dir"
         )
     if isinstance(source, EventSource):
         frames = frames or source.default_frames
         return source.load(split, frames=frames, data_dir=data_dir, cache=cache, progress=progress)
     if frames is not None:
+        name = source.describe(data_dir=data_dir, cache=cache).name
         raise ConfigError(f"data set {name} holds pictures; only events become frames")
     return source.load(split, data_dir=data_dir, cache=cache, progress=progress)
 
 
-def framing(name: str, *, time_steps: int, bin_us: int | None = None) -> Frames | None:
+def framing(data: Given, *, time_steps: int, bin_us: int | None = None) -> Frames | None:
     """Return how events become frames for a network of so many steps; None for pictures.
 
     Parameters
@@ -112,7 +124,7 @@ def framing(name: str, *, time_steps: int, bin_us: int | None = None) -> Frames 
     ConfigError
         When there is no such data set, or a number is not positive.
     """
-    source = _source(name)
+    source = given_source(data)
     if not isinstance(source, EventSource):
         return None
     if bin_us is None:
@@ -120,7 +132,9 @@ def framing(name: str, *, time_steps: int, bin_us: int | None = None) -> Frames 
     return Frames(time_steps=time_steps, bin_us=bin_us)
 
 
-def describe(name: str, *, data_dir: Path | None = None, cache: Path | None = None) -> Description:
+def describe(
+    data: Given, *, data_dir: Path | None = None, cache: Path | None = None
+) -> Description:
     """Return what a data set is and where it would be found now; read and download nothing.
 
     Raises
@@ -130,17 +144,61 @@ def describe(name: str, *, data_dir: Path | None = None, cache: Path | None = No
     DataError
         When ``data_dir`` is not a folder.
     """
-    source = _source(name)
+    source = given_source(data)
     _check_folder(data_dir)
     return source.describe(data_dir=data_dir, cache=cache)
 
 
-def _source(name: str) -> Source | EventSource:
+def given_source(data: Given, reading: Reading | None = None) -> Source | EventSource:
+    """Return what can load the data that something stands for.
+
+    Parameters
+    ----------
+    reading
+        How data by path, and arrays, are read.
+
+    Raises
+    ------
+    ConfigError
+        When text is neither a name nor a path.
+    DataError
+        When nothing recognises what lies at a path, or arrays are not what they should be.
+    """
+    how = reading or Reading()
+    match data:
+        case str() if data in DATASETS or not _is_path(data):
+            return named_source(data)
+        case str() | Path():
+            from tssl.datasets.formats import opened
+
+            return opened(Path(data), how)
+        case Mapping() | tuple():
+            from tssl.datasets.formats.arrays import given
+
+            return given(data, how)
+    return data
+
+
+def named_source(name: str) -> Source | EventSource:
+    """Return the data set of this name, which is never taken for a path.
+
+    Raises
+    ------
+    ConfigError
+        When there is none.
+    """
     if name not in DATASETS:
-        raise ConfigError(f"data set {name!r} is unknown; there are {', '.join(sorted(DATASETS))}")
+        raise ConfigError(
+            f"data set {name!r} is unknown; there are {', '.join(sorted(DATASETS))}, and paths of "
+            "files and folders"
+        )
     module, attribute = DATASETS[name].split(":")
     source: Source | EventSource = getattr(import_module(module), attribute)
     return source
+
+
+def _is_path(text: str) -> bool:
+    return "/" in text or Path(text).exists()
 
 
 def _check_folder(data_dir: Path | None) -> None:

@@ -1,5 +1,6 @@
 """Reading a recipe from a file, with settings that change some of its keys."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ from pydantic import ValidationError
 from tssl.errors import ConfigError
 from tssl.machine.files import read_toml
 from tssl.recipe._problems import SECTIONS, did_you_mean, first_problem, short
+from tssl.recipe.data import DataSpec
 from tssl.recipe.recipe import Recipe
 
-__all__ = ["load_recipe", "recipe_from_tables"]
+__all__ = ["data_from_table", "load_recipe", "recipe_from_tables"]
 
 
 def load_recipe(path: Path, settings: Mapping[str, Any] | None = None) -> Recipe:
@@ -21,7 +23,8 @@ def load_recipe(path: Path, settings: Mapping[str, Any] | None = None) -> Recipe
     ----------
     settings
         New values by key; ``section.key``, or the bare key where only one section has it. Of
-        several for one key the last counts.
+        several for one key the last counts. A path of data is relative to the working folder
+        here, and to the recipe's file there.
 
     Raises
     ------
@@ -29,8 +32,10 @@ def load_recipe(path: Path, settings: Mapping[str, Any] | None = None) -> Recipe
         When the file cannot be read, a key is unknown or a value is not allowed.
     """
     tables = read_toml(path)
+    _root(tables, path.parent)
     for key, value in (settings or {}).items():
         _set(tables, key, value)
+    _root(tables, Path())
     shown = ", ".join(short(f"{key}={value}") for key, value in (settings or {}).items())
     return recipe_from_tables(tables, f"{path} with {shown}" if settings else str(path))
 
@@ -41,6 +46,21 @@ def recipe_from_tables(tables: dict[str, Any], origin: str) -> Recipe:
         return Recipe.model_validate(tables)
     except ValidationError as error:
         raise ConfigError(f"{origin}: {first_problem(error)}") from error
+
+
+def data_from_table(table: dict[str, Any], origin: str) -> DataSpec:
+    """Validate the section ``data`` of a recipe alone; ``origin`` names it in errors."""
+    try:
+        return DataSpec.model_validate(table)
+    except ValidationError as error:
+        raise ConfigError(f"{origin}: data: {first_problem(error)}") from error
+
+
+def _root(tables: dict[str, Any], folder: Path) -> None:
+    """Make the path of data absolute in place: a run's folder must not depend on where one is."""
+    data = tables.get("data")
+    if isinstance(data, dict) and isinstance(data.get("path"), str) and data["path"]:
+        data["path"] = os.path.abspath(folder / data["path"])
 
 
 def _set(tables: dict[str, Any], key: str, value: object) -> None:

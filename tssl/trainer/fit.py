@@ -317,6 +317,8 @@ class Fit:
             "torch": torch.__version__,
             "python": platform.python_version(),
             "data": self.train.dataset.source,
+            "class_names": list(self.train.dataset.class_names),
+            "fingerprint": self.train.dataset.fingerprint,
             "epoch": metrics.epoch,
             "test_accuracy": metrics.test_accuracy,
         }

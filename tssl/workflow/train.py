@@ -7,7 +7,7 @@ from typing import Any
 
 from tssl import datasets
 from tssl.checkpoint import Checkpoint, ChipPlan
-from tssl.datasets import Dataset
+from tssl.datasets import Dataset, Given
 from tssl.errors import BackendUnavailableError, ConfigError, TrainingError
 from tssl.hw_profiles import load_profile
 from tssl.recipe import Recipe, load_recipe
@@ -18,7 +18,7 @@ from tssl.trainer.parallel import is_first_process
 from tssl.trainer.progress import EpochMetrics, LayerMetrics
 from tssl.trainer.run_directory import RunDirectory, identity
 from tssl.trainer.tensorboard import TensorBoard
-from tssl.workflow.data import load_splits
+from tssl.workflow.data import load_splits, with_data
 from tssl.workflow.export import checkpoint_file, chip_plan
 from tssl.workflow.recipes import recipe_path
 
@@ -74,6 +74,8 @@ class Environment:
 
     Parameters
     ----------
+    data
+        In place of what the recipe names.
     data_dir
         Folder to look for data files in first.
     device
@@ -84,6 +86,7 @@ class Environment:
         Told what is unusual about the data.
     """
 
+    data: Given | None = None
     data_dir: Path | None = None
     device: str = "auto"
     on_download: datasets.Progress | None = None
@@ -133,6 +136,7 @@ def start(
         See :func:`tssl.recipe.load_recipe` and :func:`tssl.datasets.load`.
     """
     loaded = load_recipe(_recipe_file(recipe, origin), settings)
+    loaded = with_data(loaded, environment.data)
     suffix = "-chip" if loaded.training.forward == "chip" else ""
     run = RunDirectory(out or Path("runs") / f"{loaded.name}{suffix}")
     if is_first_process():
@@ -220,7 +224,7 @@ def _draw(fit: Fit) -> None:
     best = fit.progress.best
     title = f"epoch {best.epoch}: {best.test_accuracy:.2%} of the test set"
     counts = confusion(Checkpoint.load(fit.run.best), fit.test)
-    save_figure(confusion_matrix(counts, title), fit.run.confusion)
+    save_figure(confusion_matrix(counts, title, fit.test.dataset.class_names), fit.run.confusion)
 
 
 def _recipe_file(recipe: str | None, origin: Origin | None) -> Path:
@@ -274,7 +278,11 @@ def _fit(
 ) -> Fit:
     device = choose_device(environment.device)
     train_split, test_split = load_splits(
-        recipe, environment.data_dir, environment.on_download, environment.on_warning
+        recipe,
+        environment.data_dir,
+        environment.on_download,
+        environment.on_warning,
+        environment.data,
     )
     start = None if origin is None else _starting_point(recipe, origin, train_split)
 
