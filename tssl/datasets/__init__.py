@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard, cast
 
 from tssl.datasets.dataset import (
     SPLITS,
@@ -102,13 +102,14 @@ def load(
             f"data set {there.name}: is not on this machine, and nothing is downloaded for this; "
             "name its folder with --data-dir"
         )
-    if isinstance(source, EventSource):
+    if _has_events(source):
         frames = frames or source.default_frames
         return source.load(split, frames=frames, data_dir=data_dir, cache=cache, progress=progress)
     if frames is not None:
         name = source.describe(data_dir=data_dir, cache=cache).name
         raise ConfigError(f"data set {name} holds pictures; only events become frames")
-    return source.load(split, data_dir=data_dir, cache=cache, progress=progress)
+    pictures = cast(Source, source)
+    return pictures.load(split, data_dir=data_dir, cache=cache, progress=progress)
 
 
 def framing(data: Given, *, time_steps: int, bin_us: int | None = None) -> Frames | None:
@@ -125,7 +126,7 @@ def framing(data: Given, *, time_steps: int, bin_us: int | None = None) -> Frame
         When there is no such data set, or a number is not positive.
     """
     source = given_source(data)
-    if not isinstance(source, EventSource):
+    if not _has_events(source):
         return None
     if bin_us is None:
         bin_us = source.bin_us(time_steps)
@@ -195,6 +196,10 @@ def named_source(name: str) -> Source | EventSource:
     module, attribute = DATASETS[name].split(":")
     source: Source | EventSource = getattr(import_module(module), attribute)
     return source
+
+
+def _has_events(source: Source | EventSource) -> TypeGuard[EventSource]:
+    return hasattr(source, "bin_us")  # isinstance would compute properties in Python 3.10 and 3.11
 
 
 def _is_path(text: str) -> bool:

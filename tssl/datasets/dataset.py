@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -191,7 +191,6 @@ class Source(Protocol):
         """Return one split; see :func:`tssl.datasets.load`."""
 
 
-@runtime_checkable
 class EventSource(Protocol):
     """What an entry of the table can do, when it holds events."""
 

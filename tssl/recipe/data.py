@@ -1,12 +1,12 @@
 """Which data a network is trained on, and how training pictures are varied."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from tssl.datasets import Reading
 from tssl.errors import ConfigError
-from tssl.settings import Entries, NonNegative, Number, Positive, Seed
+from tssl.settings import Above0, Entries, NonNegative, Number, Positive, PositivePair, Seed
 
 __all__ = ["GIVEN", "AugmentationSpec", "DataSpec"]
 
@@ -25,7 +25,7 @@ class DataSpec(Entries):
         File or folder of data, in place of a name. In a recipe's file it is relative to that file.
     bin_us
         Events: microseconds of a time step; the data set's own when None.
-    time, range, test_share, split_seed
+    time, range, size, time_unit, bands, band_hz, spike_threshold, test_share, split_seed
         How data by path are read, see :class:`tssl.datasets.Reading`.
     """
 
@@ -34,6 +34,11 @@ class DataSpec(Entries):
     bin_us: Positive | None = None
     time: Annotated[bool, Field(strict=True)] | None = None
     range: tuple[Number, Number] | None = None
+    size: PositivePair | None = None
+    time_unit: Literal["us", "ms", "s"] | None = None
+    bands: Annotated[Positive, Field(le=1024)] | None = None
+    band_hz: tuple[Above0, Above0] | None = None
+    spike_threshold: Above0 | None = None
     test_share: Annotated[Number, Field(gt=0, lt=1)] | None = None
     split_seed: Seed | None = None
 
@@ -60,9 +65,11 @@ class DataSpec(Entries):
         return self
 
     @model_validator(mode="after")
-    def _check_range(self) -> "DataSpec":
-        if self.range is not None and self.range[0] >= self.range[1]:
-            raise ValueError(f"range = {list(self.range)}: the second number must be larger")
+    def _check_ranges(self) -> "DataSpec":
+        for key in ("range", "band_hz"):
+            ends = getattr(self, key)
+            if ends is not None and ends[0] >= ends[1]:
+                raise ValueError(f"{key} = {list(ends)}: the second number must be larger")
         return self
 
 

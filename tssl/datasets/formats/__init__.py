@@ -32,6 +32,13 @@ FORMATS: dict[str, Format] = {
         "arrays x_train, y_train, x_test, y_test in a .npz file or as .npy files in a folder",
         "tssl.datasets.formats.arrays:opened",
     ),
+    "files": Format(
+        "one file a sample, in a folder for each class (or train/ and test/ with such folders), or "
+        "beside a labels.csv with the columns file, label and perhaps split: pictures (.png, .jpg, "
+        ".bmp, .gif, .tif, .webp, .pgm, .ppm), event recordings (N-MNIST .bin, AEDAT 2, 3.1 and 4, "
+        "Prophesee .dat, lists of x, y, t, p as .npy or .csv, tactile .npy), sound (.wav)",
+        "tssl.datasets.formats.trees:opened",
+    ),
 }
 """Name -> format; strings, so that listing imports none."""
 

@@ -3,6 +3,7 @@
 Errors say what is wrong, not with which file: that is the caller's to add.
 """
 
+import io
 import math
 import warnings
 import zipfile
@@ -20,7 +21,7 @@ from numpy.typing import NDArray
 from tssl.errors import DataError
 from tssl.machine.files import pointer_hint
 
-__all__ = ["Array", "members", "read_npy", "read_stream"]
+__all__ = ["Array", "members", "read_content", "read_npy", "read_stream"]
 
 Array = NDArray[Any]
 
@@ -54,6 +55,20 @@ def read_npy(path: Path) -> Array:
     """
     with _faults(path), path.open("rb") as file:
         return read_stream(file, path.stat().st_size)
+
+
+def read_content(content: bytes) -> Array:
+    """Return the array in the bytes of a ``.npy`` file.
+
+    Raises
+    ------
+    DataError
+        As of :func:`read_npy`, without the name of a file.
+    """
+    try:
+        return read_stream(io.BytesIO(content), len(content))
+    except _DAMAGED as error:
+        raise DataError("is no .npy file, or its header is damaged") from error
 
 
 def members(path: Path, names: tuple[str, ...]) -> dict[str, Array]:
