@@ -32,6 +32,11 @@ FORMATS: dict[str, Format] = {
         "arrays x_train, y_train, x_test, y_test in a .npz file or as .npy files in a folder",
         "tssl.datasets.formats.arrays:opened",
     ),
+    "spikes": Format(
+        "spikes/times, spikes/units and labels in an HDF5 file, or in two files *train*.h5 and "
+        "*test*.h5 in a folder",
+        "tssl.datasets.formats.spikes:opened",
+    ),
     "files": Format(
         "one file a sample, in a folder for each class (or train/ and test/ with such folders), or "
         "beside a labels.csv with the columns file, label and perhaps split: pictures (.png, .jpg, "

@@ -29,7 +29,7 @@ __all__ = ["BANDS", "BAND_HZ", "SPIKE_THRESHOLD", "cochlea", "read"]
 
 BANDS = 32
 BAND_HZ = (100.0, 3600.0)
-SPIKE_THRESHOLD = 0.1
+SPIKE_THRESHOLD = 0.5
 """Amplitude x milliseconds, the loudest sample having amplitude 1."""
 
 _DAMAGED = (OSError, ValueError, TypeError, OverflowError, MemoryError, EOFError, IndexError,
