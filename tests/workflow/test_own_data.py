@@ -8,6 +8,7 @@ import tomli_w
 from sklearn.datasets import load_digits
 
 import tssl
+from tests.command import in_this_process
 from tssl import netx
 from tssl.checkpoint import Checkpoint
 from tssl.errors import ConfigError, DataError
@@ -131,3 +132,52 @@ def test_a_network_that_does_not_fit_says_so(folder: Path, tmp_path: Path):
     settings = {"layers": [{"type": "dense", "neurons": 4}]}
     with pytest.raises(ConfigError, match="has 4 neurons, but data set own has 3 classes"):
         tssl.train(folder / "own.toml", settings=settings, out=tmp_path, progress=False)
+
+
+def test_what_data_hold_is_shown(folder: Path, capsys):
+    command = in_this_process(capsys)
+    shown = command("data", "show", folder / "own.npz", "--set", "range=[0, 16]", "--json").document
+    assert shown["class_names"] == ["naught", "one", "two"]
+    assert (shown["train"], shown["test"], shown["full_scale"]) == (400, len(X) - 400, 16)
+    assert "naught, one, two" in command("data", "show", folder / "own.npz").out
+    for wrong in (["own.npz", "--set", "rnge=1"], ["nothing"], ["digits", "--set", "range=[0,1]"]):
+        ran = command("data", "show", *wrong)
+        assert (ran.status, ran.err.count("\n")) == (2, 1)
+        assert (
+            "did you mean 'range'" in ran.err or "unknown; there" in ran.err or "no use" in ran.err
+        )
+
+
+def flickers(folder: Path) -> Path:
+    """Write recordings of two classes: brighter, then darker; or darker, then brighter."""
+    rng = np.random.default_rng(2)
+    for number in range(40):
+        split, label = ("train", "test")[number % 4 == 3], number % 2
+        times = np.sort(rng.integers(0, 100, 60))
+        polarity = (times >= 50) ^ label
+        events = np.stack([rng.integers(0, 3, 60), rng.integers(0, 3, 60), times, polarity], axis=1)
+        path = folder / split / ("rise", "fall")[label] / f"{number}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, events)
+    return folder
+
+
+@pytest.mark.parametrize("frames", ["presence", "counts", "signed"])
+def test_graded_events_reach_the_chip(frames: str, tmp_path: Path):
+    data = {"path": str(flickers(tmp_path / "flickers")), "time_unit": "us", "frames": frames}
+    tables = {
+        **TABLES, "data": data, "encoding": {"resolution": 1},
+        "network": {"time_steps": 10, "tau_m": 5, "tau_s": 3, "layers": [
+            {"type": "dense", "neurons": 16}, {"type": "dense", "neurons": 2},
+        ]},
+        "training": {"epochs": 15, "lr": 0.02, "batch_size": 10, "validation": 0},
+    }  # fmt: skip
+    (tmp_path / "own.toml").write_text(tomli_w.dumps(tables))
+    run = tssl.train(tmp_path / "own.toml", out=tmp_path / "run", progress=False)
+    made = tssl.export(run, "loihi2", samples=10, lava=False, progress=False)
+    assert made.proof.problem is None
+    assert made.proof.stages[0].samples == 10, "the witness in PyTorch agrees"
+    assert made.input_range == {"presence": (0, 1), "counts": (0, 15), "signed": (-15, 15)}[frames]
+    assert abs(made.float_accuracy - made.chip_accuracy) <= 0.2
+    assert tssl.run(made, progress=False).result.accuracy == made.chip_accuracy
+    assert made.chip_accuracy > 0.7

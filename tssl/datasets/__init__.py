@@ -17,6 +17,7 @@ from tssl.datasets.dataset import (
 from tssl.datasets.events import Frames, PackedFrames
 from tssl.datasets.reading import Reading
 from tssl.errors import ConfigError, DataError
+from tssl.machine.plugins import extended
 
 __all__ = [
     "DATASETS",
@@ -42,7 +43,7 @@ Given: TypeAlias = str | Path | Mapping[str, Any] | tuple[Any, ...] | Source | E
 """What stands for data: the name of a set, a path (text that is no name is one), arrays, or a
 source that is open already."""
 
-DATASETS: dict[str, str] = {
+_OWN = {
     "cifar10": "tssl.datasets.cifar10:CIFAR10",
     "digits": "tssl.datasets.digits:DIGITS",
     "fashion-mnist": "tssl.datasets.idx:FASHION_MNIST",
@@ -51,6 +52,8 @@ DATASETS: dict[str, str] = {
     "tactile-containers": "tssl.datasets.tactile:CONTAINERS",
     "tactile-objects": "tssl.datasets.tactile:OBJECTS",
 }
+
+DATASETS: dict[str, str] = extended(_OWN, "tssl.datasets")
 """Name -> "module:object", a :class:`Source` or :class:`EventSource`.
 
 Strings, so that listing imports none.

@@ -39,7 +39,12 @@ class Dataset:
     classes
         Number of classes; labels are ``0 .. classes - 1``.
     full_scale
-        Largest value that a pixel can take; 1 for events.
+        Largest value that a pixel can take; 1 for events that are there or not.
+    zero
+        Value of a pixel that stands for nothing; above 0 where values of both signs are counted.
+    unit
+        Steps of a pixel from zero to what the encoding of a recipe takes for 1: full scale when
+        None, one where events are counted.
     source
         Where the data came from, in words for people.
     time_steps
@@ -62,6 +67,8 @@ class Dataset:
     classes: int
     full_scale: int
     source: str
+    zero: int = 0
+    unit: int | None = None
     time_steps: int = 0
     class_names: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -127,6 +134,8 @@ class Dataset:
             raise self._fault(f"labels {smallest}..{largest} are outside 0..{self.classes - 1}")
         if not 1 <= self.full_scale <= _BYTE:
             raise self._fault(f"full_scale = {self.full_scale}; expected 1 to {_BYTE}")
+        if not 0 <= self.zero < self.full_scale:
+            raise self._fault(f"zero = {self.zero}; expected 0 to {self.full_scale - 1}")
         if self.class_names and len(self.class_names) != self.classes:
             raise self._fault(f"{len(self.class_names)} class names for {self.classes} classes")
         # packed bits can be nothing else

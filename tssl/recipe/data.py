@@ -25,7 +25,7 @@ class DataSpec(Entries):
         File or folder of data, in place of a name. In a recipe's file it is relative to that file.
     bin_us
         Events: microseconds of a time step; the data set's own when None.
-    time, range, size, time_unit, bands, band_hz, spike_threshold, test_share, split_seed
+    time, range, size, time_unit, frames, bands, band_hz, spike_threshold, test_share, split_seed
         How data by path are read, see :class:`tssl.datasets.Reading`.
     """
 
@@ -36,6 +36,7 @@ class DataSpec(Entries):
     range: tuple[Number, Number] | None = None
     size: PositivePair | None = None
     time_unit: Literal["us", "ms", "s"] | None = None
+    frames: Literal["presence", "counts", "signed"] | None = None
     bands: Annotated[Positive, Field(le=1024)] | None = None
     band_hz: tuple[Above0, Above0] | None = None
     spike_threshold: Above0 | None = None

@@ -12,6 +12,7 @@ from tssl.machine.files import read_toml
 from tssl.recipe._problems import SECTIONS, did_you_mean, first_problem, short
 from tssl.recipe.data import DataSpec
 from tssl.recipe.recipe import Recipe
+from tssl.settings import Entries
 
 __all__ = ["data_from_table", "load_recipe", "recipe_from_tables"]
 
@@ -51,9 +52,15 @@ def recipe_from_tables(tables: dict[str, Any], origin: str) -> Recipe:
 def data_from_table(table: dict[str, Any], origin: str) -> DataSpec:
     """Validate the section ``data`` of a recipe alone; ``origin`` names it in errors."""
     try:
-        return DataSpec.model_validate(table)
+        return _Section.model_validate({"data": table}).data
     except ValidationError as error:
-        raise ConfigError(f"{origin}: data: {first_problem(error)}") from error
+        raise ConfigError(f"{origin}: {first_problem(error)}") from error
+
+
+class _Section(Entries):
+    """A recipe of which nothing but the data matters."""
+
+    data: DataSpec
 
 
 def _root(tables: dict[str, Any], folder: Path) -> None:

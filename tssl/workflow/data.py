@@ -1,8 +1,9 @@
 """The data that a recipe names, or that a user names instead, as a network sees them."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from tssl import datasets
 from tssl.datasets import DATASETS, Dataset, EventSource, Frames, Given, Source, given_source
@@ -51,6 +52,27 @@ def source_of(spec: DataSpec, data: Given | None = None) -> Opened:
     if chosen is None:
         raise ConfigError("no data are named")
     return given_source(chosen, spec.reading)
+
+
+def description(
+    data: str, settings: Mapping[str, Any], data_dir: Path | None
+) -> datasets.Description:
+    """Return what a data set, a file or a folder holds.
+
+    Parameters
+    ----------
+    settings
+        Keys of a recipe's section ``data`` that say how files are read.
+
+    Raises
+    ------
+    ConfigError, DataError
+        When a key is unknown, or the data are not what they should be.
+    """
+    where = {"name": data} if data in DATASETS else {"path": data}
+    bare = {key.removeprefix("data."): value for key, value in settings.items()}
+    spec = data_from_table({**bare, **where}, data)
+    return datasets.describe(source_of(spec, data), data_dir=data_dir)
 
 
 def load_splits(

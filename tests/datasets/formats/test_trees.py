@@ -29,8 +29,11 @@ def put(folder: Path, *names: str, content: bytes = ONE) -> Path:
     return folder
 
 
-def load(path: Path, split: str = "train", frames: Frames = FRAMES, **reading: object):
-    source = given_source(path, Reading(**reading))
+def load(
+    path: Path, split: str = "train", frames: Frames = FRAMES, frames_of: str | None = None,
+    **reading: object,
+):  # fmt: skip
+    source = given_source(path, Reading(frames=frames_of, **reading))
     return datasets.load(source, split, data_dir=None, frames=frames)
 
 
@@ -180,3 +183,39 @@ def test_all_recordings_empty(tmp_path: Path):
         load(tmp_path)
     with pytest.raises(DataError, match="train split holds no event in any of its 2 recording"):
         load(tmp_path, size=(3, 3))
+
+
+def counts_by_hand(events: list[Event], steps: int, shape: tuple[int, int]) -> np.ndarray:
+    found = np.zeros((steps, 2, *shape), int)
+    for x, y, t, p in events:
+        if t // FRAMES.bin_us < steps:
+            found[t // FRAMES.bin_us, p, y, x] += 1
+    return found
+
+
+def test_counts_and_signed_counts(tmp_path: Path, rng: np.random.Generator):
+    columns = [rng.integers(0, top, 300) for top in (3, 2, 45, 2)]
+    columns[2].sort()
+    events = [tuple(map(int, event)) for event in zip(*columns, strict=True)] + [(0, 0, 45, 0)] * 20
+    put(tmp_path, "train/a/1.bin", "test/b/1.bin", "train/b/1.bin", content=recording(*events))
+    expected = counts_by_hand(events, 5, (2, 3))
+    frames = Frames(time_steps=5, bin_us=10)
+    data = load(tmp_path, frames=frames, frames_of="counts")
+    assert expected.max() > 15
+    assert np.array_equal(data.inputs[0], expected.clip(max=15))
+    assert (data.full_scale, data.zero) == (15, 0)
+    assert "2 counts are above 15 and become 15" in data.warnings[-1]
+    data = load(tmp_path, frames=frames, frames_of="signed")
+    assert np.array_equal(
+        data.inputs[0].astype(int) - data.zero, (expected[:, 1:] - expected[:, :1]).clip(-15, 15)
+    )
+    assert (data.full_scale, data.zero, data.shape) == (30, 15, (1, 2, 3))
+    assert datasets.describe(given_source(tmp_path, Reading(frames="signed"))).shape == (1, 2, 3)
+
+
+def test_one_polarity_has_no_sign(tmp_path: Path):
+    for name in ("train/a", "train/b", "test/a"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "1.csv").write_text("x,t_us\n1,5\n")
+    with pytest.raises(ConfigError, match=r"'signed': .* has 1 polarities, and two are needed"):
+        load(tmp_path, frames_of="signed")

@@ -57,10 +57,6 @@ class Labelled(Generic[T]):
         except DataError as error:
             raise DataError(f"{sample.name}: {error}") from error
 
-    def said(self, more: list[str]) -> tuple[str, ...]:
-        """Return warnings that name the data set."""
-        return tuple(f"data set {self.name}: {text}" for text in (*self.warnings, *more))
-
     def description(self, title: str, shape: tuple[int, int, int], full_scale: int) -> Description:
         """Return what the data are."""
         return Description(

@@ -105,7 +105,10 @@ class PictureSource:
             full_scale=_FULL_SCALE,
             source=self.found.source,
             class_names=self.found.class_names,
-            warnings=self.found.said([]) if split == "train" else (),
+            warnings=tuple(
+                f"data set {self.found.name}: {text}"
+                for text in (self.found.warnings if split == "train" else ())
+            ),
         )
 
     @cached_property

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tssl.datasets.dataset import SPLITS, Dataset, Description, Progress
 from tssl.datasets.events import Events, Frames, PackedFrames, Tally, framed
+from tssl.datasets.formats._counting import MOST, counted
 from tssl.datasets.formats._labelled import Labelled, Sample
 from tssl.datasets.reading import Reading
-from tssl.errors import DataError
+from tssl.errors import ConfigError, DataError
 
 __all__ = ["Recording", "RecordingSource"]
 
@@ -72,7 +74,9 @@ class RecordingSource:
 
     def describe(self, *, data_dir: Path | None, cache: Path | None) -> Description:
         """Return what the recordings are, from all of them; the folders play no part."""
-        return self.found.description("recordings of events", self._shape, 1)
+        channels, height, width = self._sensor
+        shape = (1 if self._is_signed else channels, height, width)
+        return self.found.description("recordings of events", shape, self._full_scale)
 
     def load(
         self,
@@ -90,14 +94,16 @@ class RecordingSource:
         DataError
             When a recording is damaged, contradicts itself or the others, or all are empty.
         """
-        shape, tally = self._shape, Tally(frames)
-        rows, labels, empty = [], [], []
+        shape, tally = self._sensor, Tally(frames)
+        rows, labels, empty, cut = [], [], [], 0
         for sample in self.found.samples[split]:
             events = self._events(sample, shape)
             tally.add(events)
             if len(events.time_us):
-                rows.append(np.packbits(framed(events, frames, shape)))
+                row, more = self._row(events, frames)
+                rows.append(row)
                 labels.append(sample.label)
+                cut += more
             else:
                 empty.append(sample.name)
         try:
@@ -107,20 +113,62 @@ class RecordingSource:
         said = [text for text in tally.warnings() if "no event" not in text]
         if empty:
             said.append(f"{len(empty)} recording(s) without events are left out, as {empty[0]}")
+        if cut:
+            said.append(f"{cut} counts are above {MOST} and become {MOST}")
+        return self._dataset(split, frames, np.stack(rows), labels, said)
+
+    def _row(self, events: Events, frames: Frames) -> tuple[NDArray[np.uint8], int]:
+        """Return the frames of a recording, and how many counts had to be cut."""
+        if self.reading.frames in (None, "presence"):
+            return np.packbits(framed(events, frames, self._sensor)), 0
+        return counted(events, frames, self._sensor, signed=self._is_signed)
+
+    def _dataset(
+        self,
+        split: str,
+        frames: Frames,
+        rows: NDArray[np.uint8],
+        labels: list[int],
+        said: list[str],
+    ) -> Dataset:
+        is_packed = rows.ndim == 2  # else frames of counts
+        packed_shape = (frames.time_steps, *self._sensor)
+        own = list(self.found.warnings) if split == "train" else []
         return Dataset(
             name=self.found.name,
             split=split,
-            inputs=PackedFrames(bits=np.stack(rows), frame_shape=(frames.time_steps, *shape)),
+            inputs=PackedFrames(bits=rows, frame_shape=packed_shape) if is_packed else rows,
             labels=np.array(labels, np.int64),
             classes=len(self.found.class_names),
-            full_scale=1,
+            full_scale=self._full_scale,
+            zero=MOST if self._is_signed else 0,
+            unit=1,
             source=self.found.source,
             time_steps=frames.time_steps,
             class_names=self.found.class_names,
-            warnings=self.found.said(said)
-            if split == "train"
-            else tuple(f"data set {self.found.name}, {split} split: {text}" for text in said),
+            warnings=tuple(
+                f"data set {self.found.name}, {split} split: {text}" for text in [*own, *said]
+            ),
         )
+
+    @property
+    def _is_signed(self) -> bool:
+        return self.reading.frames == "signed"
+
+    @property
+    def _full_scale(self) -> int:
+        """1 where frames say whether there was an event, otherwise the largest pixel."""
+        return {"counts": MOST, "signed": 2 * MOST}.get(self.reading.frames or "", 1)
+
+    @cached_property
+    def _sensor(self) -> tuple[int, int, int]:
+        shape = self._shape
+        if self._is_signed and shape[0] != 2:
+            raise ConfigError(
+                f"data.frames = 'signed': {self.found.source} has {shape[0]} polarities, and two "
+                "are needed; use 'counts'"
+            )
+        return shape
 
     @cached_property
     def _shape(self) -> tuple[int, int, int]:
