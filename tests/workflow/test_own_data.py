@@ -12,8 +12,10 @@ from tests.command import in_this_process
 from tssl import netx
 from tssl.checkpoint import Checkpoint
 from tssl.errors import ConfigError, DataError
+from tssl.hw_profiles import CostOptions
 from tssl.recipe import load_recipe, recipe_from_tables
 from tssl.results import RunResult
+from tssl.workflow.report import reports, write_page
 
 BUNCH = load_digits()
 KEPT = BUNCH.target < 3
@@ -101,6 +103,29 @@ def test_arrays_of_a_program(folder: Path, tmp_path: Path):
     with pytest.raises(ConfigError, match=r"names no data set; give --data NAME\|PATH"):
         tssl.run(made, progress=False)
     assert accuracy(made, data=PARTS) == accuracy(folder / "own.net", out=tmp_path / "r")
+
+
+def test_a_run_that_goes_on_with_other_data_is_told(folder: Path, tmp_path: Path, capsys):
+    quick = {"epochs": 1}
+    tssl.train(folder / "own.toml", settings=quick, out=tmp_path / "run", progress=False)
+    goes_on = {"resume": tmp_path / "run", "settings": {"epochs": 2}}
+    other = {**PARTS, "x_train": X[:400, :, ::-1]}
+    tssl.train(**goes_on, data=other)
+    assert capsys.readouterr().err.count("is not the one that") == 1
+    tssl.train(**{**goes_on, "settings": {"epochs": 3}})
+    assert "is not the one that" in capsys.readouterr().err, "the last epoch saw other data"
+
+
+def test_pictures_of_a_report_are_of_moved_data(folder: Path, tmp_path: Path):
+    np.savez(tmp_path / "away.npz", **PARTS)
+    tssl.run(
+        folder / "own.net", data=tmp_path / "away.npz", out=tmp_path / "result", progress=False
+    )
+    (tmp_path / "away.npz").rename(tmp_path / "here.npz")
+    (found,) = reports([tmp_path / "result"], ["loihi2"], CostOptions())
+    (missing,) = write_page([found], tmp_path / "page.html")
+    assert "away.npz is not there any more" in missing
+    assert write_page([found], tmp_path / "page.html", data=tmp_path / "here.npz") == []
 
 
 def test_paths_are_relative_to_the_recipe_and_settings_to_the_working_folder(tmp_path, monkeypatch):

@@ -90,9 +90,10 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256, in hexadecimal, of all inputs and labels as they are here: frames of events
-        that are cut otherwise are other data.
-        """  # noqa: D205 - one sentence
+        """SHA-256, in hexadecimal, of shape, inputs and labels.
+
+        Frames of events that are cut otherwise are other data.
+        """
         is_packed = isinstance(self.inputs, PackedFrames)
         inputs = self.inputs.bits if isinstance(self.inputs, PackedFrames) else self.inputs
         state = hashlib.sha256(repr((self.inputs.shape, is_packed)).encode())

@@ -174,7 +174,20 @@ def resume(
     fit = _fit(changed, run, environment)
     if changed != stored and is_first_process():
         run.save_recipe(changed)
+    _check_data(fit, environment.on_warning)
     return fit
+
+
+def _check_data(fit: Fit, warn: datasets.Warn | None) -> None:
+    """Warn when a run goes on with other data than those of its last epoch."""
+    if not fit.run.last.exists() or warn is None:
+        return
+    stored = Checkpoint.load(fit.run.last).provenance.get("fingerprint")
+    if stored not in (None, fit.train.dataset.fingerprint):
+        warn(
+            f"data set {fit.train.dataset.name}: is not the one that {fit.run.path} was trained "
+            f"on so far: SHA-256 {fit.train.dataset.fingerprint:.12}..., it was {stored:.12}..."
+        )
 
 
 def train(fit: Fit, watcher: Watcher, *, tensorboard: bool = False) -> TrainOutcome:
