@@ -30,7 +30,9 @@ import tomli_w
 import torch
 
 from tests.contract.mutations import EVIL, altered, pick, regrown, respelled, spoiled
-from tests.datasets.formats.test_events import GOOD as OWN_DATA
+from tests.datasets.formats.test_events import GOOD as EVENTS
+from tests.datasets.formats.test_pictures import PICTURE
+from tests.datasets.formats.test_sound import SHORT as SOUND
 from tests.datasets.test_cifar10 import ARCHIVE as CIFAR_ARCHIVE
 from tests.datasets.test_cifar10 import CONTENTS as CIFAR_CONTENTS
 from tests.datasets.test_cifar10 import batch, put, small_source
@@ -47,6 +49,7 @@ from tssl.checkpoint import Checkpoint, load_tensors, save_tensors
 from tssl.chip import ChipNetwork, CubaNeuron, Encoding
 from tssl.datasets import Frames, Reading
 from tssl.datasets.cifar10 import read_batch
+from tssl.datasets.formats import pictures, sound
 from tssl.datasets.idx import IdxFile, read_idx
 from tssl.engine import Engine
 from tssl.errors import CheckpointError, DataError, NetFileError, TsslError
@@ -591,6 +594,13 @@ def read_npy(folder: Path) -> None:
     found = load_inputs(network(0), InputChoice(file=folder / "x.npy"))
     assert found.train.shape[2] == 9
     assert not (folder / "sprung").exists()
+
+
+OWN_DATA = {
+    **EVENTS,
+    "png": (pictures.read, PICTURE, {}),
+    "wav": (sound.read, SOUND, {"bands": 2}),
+}
 
 
 def own_data(name: str) -> Kind:

@@ -35,14 +35,19 @@ def test_names_are_added_and_never_replaced(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_a_data_set_of_another_distribution(tmp_path: Path):
-    distribution(tmp_path, "flashes", "tssl.datasets", "flashes = flashes:FLASHES")
+    lines = ("flashes = flashes:FLASHES", "broken = nowhere:X")
+    distribution(tmp_path, "flashes", "tssl.datasets", *lines)
     (tmp_path / "flashes.py").write_text(MODULE)
     code = (
         f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
         "from tssl import datasets\n"
         "assert 'flashes' not in sys.modules\n"
         "print(datasets.describe('flashes').title, len(datasets.load('flashes', 'train', "
-        "data_dir=None)))"
+        "data_dir=None)))\n"
+        "try: datasets.describe('broken')\n"
+        "except datasets.ConfigError as error: print(error)"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ran.stdout.split() == ["Blinking", "40"]
+    shown, problem = ran.stdout.splitlines()
+    assert shown == "Blinking 40"
+    assert "'broken': nowhere:X cannot be loaded (No module named 'nowhere'); mend" in problem

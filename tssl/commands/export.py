@@ -80,10 +80,15 @@ def export(output: Output, run: Path, target: str, path: Path | None, **options:
         fed = InputChoice(data=chosen.data, samples=chosen.proof_samples, data_dir=chosen.data_dir)
         bundle(outcome.path, folder, fed)
         output.say(f"{folder}: read README.md there; python check.py runs and compares")
-    document = outcome.document()
     if output.as_json:
-        output.document(document)
-        return
+        output.document(outcome.document())
+    else:
+        _print(output, outcome, target, lava=chosen.lava)
+
+
+def _print(output: Output, outcome: Any, target: str, *, lava: bool) -> None:  # noqa: ANN401
+    """Write what an ``ExportOutcome`` says."""
+    document = outcome.document()
     show_layers(output, document["layers"])
     rows = [
         [m.title, m.neurons, m.cores, m.bound_by, f"{m.utilisation:.0%}"] for m in outcome.mapping
@@ -95,7 +100,7 @@ def export(output: Output, run: Path, target: str, path: Path | None, **options:
     )
     show_proof(output, document["proof"])
     if document["proof"]["verdict"] != "PASS":
-        cure = "run `tssl lava install`, then" if chosen.lava else "when wanted, run"
+        cure = "run `tssl lava install`, then" if lava else "when wanted, run"
         output.line(f"Not compared with Lava: {cure} `tssl verify` on the file")
     show_loading(output, document["lava_dl"])
     if outcome.silent:

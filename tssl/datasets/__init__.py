@@ -189,15 +189,21 @@ def named_source(name: str) -> Source | EventSource:
     Raises
     ------
     ConfigError
-        When there is none.
+        When there is none, or the package that adds it is broken.
     """
     if name not in DATASETS:
         raise ConfigError(
             f"data set {name!r} is unknown; there are {', '.join(sorted(DATASETS))}, and paths of "
             "files and folders"
         )
-    module, attribute = DATASETS[name].split(":")
-    source: Source | EventSource = getattr(import_module(module), attribute)
+    module, _, attribute = DATASETS[name].partition(":")
+    try:
+        source: Source | EventSource = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"data set {name!r}: {DATASETS[name]} cannot be loaded ({error}); mend or remove the "
+            "package that adds it"
+        ) from error
     return source
 
 

@@ -160,7 +160,7 @@ def test_lists_of_units_alone(tmp_path: Path):
         (aedat.read, in_aedat3()[:-1], {}, "ends in the middle of a packet"),
         (aedat.read, in_aedat3() + b"x", {}, "ends in the header of a packet"),
         (aedat.read, in_aedat3()[:40], {}, "ends in its header"),
-        (aedat.read, b"#!AER-DAT4.0\r\n", {}, "cannot be read as AEDAT 4"),
+        (aedat.read, b"#!AER-DAT4.0\r\n", {}, "has a damaged header"),
         (lists.read_npy, in_npy(ARRAY), {}, "times from 5 to 70000 and does not say in what; set"),
         (lists.read_npy, in_npy(ARRAY[:, :3]), {}, r"is int64 of shape \(4, 3\); expected events"),
         (lists.read_npy, in_npy(ARRAY + 0.5), {"time_unit": "us"}, "event 1 has x = 3.5"),
@@ -253,6 +253,42 @@ def test_real_recordings(samples: Path):
     assert davis.shape == (2, 240, 320)
     assert listed(davis)[:3] == [(154, 204, 0, 0), (149, 206, 3, 0), (148, 199, 4, 1)]
     assert (np.diff(davis.events.time_us) >= 0).all()
+
+
+def test_half_a_real_recording_and_spoilt_ones(samples: Path, tmp_path: Path):
+    content = (samples / "sample.aedat4").read_bytes()
+    with pytest.raises(DataError, match="cannot be read as AEDAT 4: "):
+        read(aedat.read, tmp_path, content[:500_000])
+    for case in range(40):  # its head, where panics of its reader come from
+        bad = spoiled(content[:1500], np.random.default_rng(case)) + content[1500:]
+        said = ""
+        try:
+            read(aedat.read, tmp_path, bad)
+        except DataError as error:
+            said = str(error)
+        assert "\n" not in said, case
+
+
+def test_real_gestures(shared_dir: Path, tmp_path: Path):
+    archive = shared_dir / "data" / "dvsgesture_samples" / "dvsgesture_10_samples.tar.xz"
+    if not archive.exists():
+        pytest.skip(f"needs {archive}")
+    with tarfile.open(archive) as opened:
+        opened.extractall(tmp_path, filter="data")
+    files = sorted(tmp_path.glob("*.bin"))
+    rows = "".join(
+        f"{file.name},{file.stem[3:]},{split}\n" for split in datasets.SPLITS for file in files[:2]
+    )
+    (tmp_path / "labels.csv").write_text(f"file,label,split\n{rows}")
+    data = datasets.load(
+        given_source(tmp_path), "train", data_dir=None, frames=Frames(time_steps=29, bin_us=50_000)
+    )
+    assert data.class_names == ("hand_clapping", "right_hand_wave")
+    assert data.shape == (2, 128, 128)
+    assert data.warnings == (), "1.45 s are covered"
+    content = np.frombuffer(files[0].read_bytes(), np.uint8).reshape(-1, 5)
+    first = {(int(p) >> 7, int(y), int(x)) for x, y, p, *_ in content[:200]}
+    assert {tuple(place) for place in np.argwhere(data.inputs[0][0]).tolist()} >= first
 
 
 def test_a_real_folder_reads_as_the_named_data_set(shared_dir: Path, tmp_path: Path):

@@ -38,6 +38,9 @@ def png(pixels: np.ndarray) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
 
 
+PICTURE = png(COLOUR)
+
+
 def saved(picture: object, kind: str) -> bytes:
     picture.save(buffer := io.BytesIO(), kind)
     return buffer.getvalue()

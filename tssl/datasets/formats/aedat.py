@@ -1,6 +1,7 @@
 """AEDAT, the formats of jAER and iniVation: 2.0 and 3.1 with numpy, 4 with the package aedat."""
 
 import re
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,13 @@ __all__ = ["read"]
 _MAGIC = re.compile(rb"#!AER-DAT(\d\.\d)[^\n]*\n")
 _END = b"#!END-HEADER\r\n"
 _RECORD = 8
+_LARGEST_HEADER = 1 << 20
 _PACKET_HEADER = 28
 _POLARITY_EVENTS = 1
 _DVS128 = (2, 128, 128)
 _DAVIS = {b"DAVIS240": (2, 180, 240), b"DAVIS346": (2, 260, 346), b"DAVIS640": (2, 480, 640)}
+_PANIC = "PanicException"
+"""What Rust's panics are in Python; their class, no Exception, cannot be imported."""
 _UNREADABLE = (OSError, ValueError, TypeError, RuntimeError, AttributeError, KeyError,
                AssertionError, MemoryError, OverflowError, IndexError, StopIteration)  # fmt: skip
 
@@ -113,8 +117,37 @@ def _version_3(content: bytes) -> tuple[Events, tuple[int, int, int]]:
     return events, _DVS128 if b"DVS128" in content[:header_end] else (2, 0, 0)
 
 
+def _check_header_4(path: Path) -> None:
+    """Refuse a header whose description is no text: the package aedat would end the process.
+
+    Behind the first line is the header's size and a flatbuffer, whose third field is the
+    description.
+    """
+    try:
+        with path.open("rb") as file:
+            file.readline(64)
+            size = int.from_bytes(file.read(4), "little")
+            header = file.read(min(size, _LARGEST_HEADER))
+        if len(header) < size:
+            raise DataError("ends in its header, or the header is damaged")
+        (table,) = struct.unpack_from("<I", header)
+        (back,) = struct.unpack_from("<i", header, table)
+        (field,) = struct.unpack_from("<H", header, table - back + 8)
+        (offset,) = struct.unpack_from("<I", header, table + field)
+        (length,) = struct.unpack_from("<I", header, table + field + offset)
+        start = table + field + offset + 4
+        if not field or len(header) < start + length:
+            raise DataError("has a damaged header: its description is not in it")
+        header[start : start + length].decode()
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror or error}") from error
+    except (struct.error, UnicodeError) as error:
+        raise DataError("has a damaged header") from error
+
+
 def _version_4(path: Path) -> Recording:
     aedat = imported("aedat", "AEDAT 4 recordings")
+    _check_header_4(path)
     try:
         decoder = aedat.Decoder(str(path))
         streams = {
@@ -123,7 +156,9 @@ def _version_4(path: Path) -> Recording:
             if stream["type"] == "events"
         }
         packets = [packet for packet in decoder if packet["stream_id"] in streams]
-    except _UNREADABLE as error:
+    except BaseException as error:
+        if not isinstance(error, _UNREADABLE) and type(error).__name__ != _PANIC:
+            raise
         reason = " ".join(str(error).split())
         raise DataError(f"cannot be read as AEDAT 4: {reason}") from error
     if len(streams) != 1:
