@@ -48,7 +48,7 @@ def pictures(data: Path, folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("make", "epochs", "least"),
-    [(containers, 8, 0.15), (spoken, 3, 0.2), (pictures, 6, 0.6)],
+    [(containers, 20, 0.2), (spoken, 4, 0.2), (pictures, 6, 0.6)],
     ids=["containers", "spoken", "pictures"],
 )
 @pytest.mark.timeout(900)

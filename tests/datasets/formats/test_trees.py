@@ -62,6 +62,17 @@ def test_classes_without_splits(tmp_path: Path):
     assert names[0] != names[1]
 
 
+def test_classes_come_in_turn(tmp_path: Path):
+    """What takes the first samples sees all classes."""
+    names = ["a/1", "a/2", "a/3", "b/1", "c/1", "c/2"]
+    put(tmp_path, *(f"train/{name}.bin" for name in names), "test/a/1.bin")
+    source = given_source(tmp_path)
+    found = [str(Path(one.name).relative_to(tmp_path)) for one in source.found.samples["train"]]
+    order = ["a/1", "b/1", "c/1", "a/2", "c/2", "a/3"]
+    assert found == [f"train/{name}.bin" for name in order]
+    assert load(tmp_path).labels.tolist() == [0, 1, 2, 0, 2, 0]
+
+
 def test_numbers_sort_as_numbers(tmp_path: Path):
     put(tmp_path, *(f"{number}/{one}.bin" for number in (1, 2, 10) for one in range(2)))
     assert load(tmp_path).class_names == ("1", "2", "10")
@@ -72,7 +83,7 @@ def test_a_table_of_labels(tmp_path: Path):
     rows = "file,label,split\na.bin,yes,train\nsub/b.bin,no,train\nc.bin,yes,test\nd.bin,no,test\n"
     (tmp_path / "labels.csv").write_text(rows)
     data = load(tmp_path)
-    assert (data.class_names, data.labels.tolist()) == (("no", "yes"), [1, 0])
+    assert (data.class_names, data.labels.tolist()) == (("no", "yes"), [0, 1])
     (tmp_path / "labels.csv").write_text("file,label\na.bin,1\nsub/b.bin,1\nc.bin,2\nd.bin,2\n")
     assert len(load(tmp_path)) == len(load(tmp_path, "test")) == 2
 
@@ -148,7 +159,7 @@ def test_an_empty_recording_is_left_out_and_said(tmp_path: Path):
     put(tmp_path, "test/a/1.bin", "test/b/1.bin")
     put(tmp_path, "train/a/1.bin", content=b"")
     data = load(tmp_path)
-    assert data.labels.tolist() == [0, 0, 1, 1, 1]
+    assert data.labels.tolist() == [0, 1, 1, 0, 1]
     (said,) = data.warnings
     assert "1 recording(s) without events are left out, as" in said
     assert "train/a/1.bin" in said

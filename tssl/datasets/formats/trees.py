@@ -271,9 +271,23 @@ def _labelled(
         name=Path(os.path.realpath(path)).name,
         source=str(path),
         class_names=tuple(names),
-        samples=samples,
+        samples={split: _in_turn(found) for split, found in samples.items()},
         warnings=tuple(said),
     )
+
+
+def _in_turn(samples: list[Sample[Any]]) -> list[Sample[Any]]:
+    """Return one sample of each class, then another of each, and so on.
+
+    Calibration, proofs and ``--samples`` take the first ones, which must not be of one class.
+    """
+    seen: Counter[int] = Counter()
+    turns = []
+    for sample in samples:
+        turns.append((seen[sample.label], sample.label))
+        seen[sample.label] += 1
+    order = sorted(range(len(samples)), key=turns.__getitem__)
+    return [samples[number] for number in order]
 
 
 def _check_splits(path: Path, samples: dict[str, list[Sample[Any]]], names: list[str]) -> None:
