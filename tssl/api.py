@@ -14,6 +14,7 @@ from tssl.terminal import Output, TrainingBar
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from tssl.datasets import Given
     from tssl.proof import Proof
     from tssl.workflow.export import ExportOutcome
     from tssl.workflow.report import Report
@@ -32,6 +33,7 @@ def train(
     origin: "TrainOutcome | PathLike | None" = None,
     target: str | None = None,
     device: str = "auto",
+    data: "Given | None" = None,
     data_dir: PathLike | None = None,
     progress: bool = True,
 ) -> "TrainOutcome":
@@ -54,6 +56,9 @@ def train(
         ``loihi2`` when None.
     device
         ``auto``, ``cpu`` or ``cuda``.
+    data
+        In place of those of the recipe: the name of a set, a file or folder, or arrays, by the
+        names ``x_train, y_train, x_test, y_test`` or as ``(x, y)`` or all four in this order.
     data_dir
         Where to look for data files first.
     progress
@@ -75,6 +80,7 @@ def train(
         raise ConfigError("resume: a run goes on in its own folder with its own weights")
     output = _output(progress)
     environment = workflow.Environment(
+        data=data,
         data_dir=_path(data_dir),
         device=device,
         on_download=output.download,
@@ -102,6 +108,7 @@ def export(
     proof_samples: int = 20,
     lava: bool = True,
     weight_bits: "int | Mapping[str, int] | None" = None,
+    data: "Given | None" = None,
     data_dir: PathLike | None = None,
     progress: bool = True,
 ) -> "ExportOutcome":
@@ -121,6 +128,9 @@ def export(
         Prove against Lava too; when it is not installed, ``proof.verdict`` says so.
     weight_bits
         Bits of all weights, or of single layers by name; all that the target has when None.
+    data
+        To calibrate and test on, in place of what the network was trained on, as of
+        :func:`train`; arrays have to be given again.
 
     Raises
     ------
@@ -133,6 +143,7 @@ def export(
 
     bits = weight_bits if isinstance(weight_bits, Mapping) else {"": weight_bits}
     options = workflow.ExportOptions(
+        data=data,
         data_dir=_path(data_dir),
         samples=samples,
         proof_samples=proof_samples,
@@ -148,7 +159,7 @@ def run(
     *,
     backend: str = "engine",
     out: PathLike | None = None,
-    data: str | None = None,
+    data: "Given | None" = None,
     split: str = "test",
     input: "PathLike | NDArray[Any] | None" = None,
     samples: int | None = None,
@@ -169,8 +180,8 @@ def run(
     out
         Folder of the result; ``NET-BACKEND`` beside the file when None.
     data
-        Name of a data set; the one the network was trained on when neither it nor ``input``
-        is given.
+        As of :func:`train`; what the network was exported with when neither it nor ``input`` is
+        given.
     input
         Integers, an array or a ``.npy`` file: ``(samples, time, *shape)`` or ``(samples, *shape)``.
     samples, steps
@@ -211,7 +222,7 @@ def run(
 def verify(
     net: "ExportOutcome | PathLike",
     *,
-    data: str | None = None,
+    data: "Given | None" = None,
     samples: int = 10,
     steps: int | None = None,
     seed: int | None = None,
@@ -225,7 +236,7 @@ def verify(
     Parameters
     ----------
     data
-        Name of a data set; the network's own, or random input, when None.
+        As of :func:`train`; the network's own, or random input, when None.
     samples, steps
         The first so many samples; time steps of each.
     seed

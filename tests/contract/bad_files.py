@@ -267,5 +267,19 @@ def recordings(array: np.ndarray | None, label: int = 0) -> Make:
     return make
 
 
+def samples(kind: str, content: bytes, good: bytes = bytes(5)) -> Make:
+    """Write the folder ``data`` of two classes, with one recording that is like none other."""
+    names = ("train/a/1", "train/a/2", "train/b/1", "test/a/1", "test/b/1")
+    wrong = file(f"data/train/b/2.{kind}", content)
+    return both(wrong, *(file(f"data/{name}.{kind}", good) for name in names))
+
+
+def own_arrays(**values: Any) -> Make:
+    """Write ``x.npz`` of own data, right but for what is given; then without a test split."""
+    x, y = np.arange(256, dtype=np.uint8).reshape(4, 1, 8, 8), np.arange(4) % 2
+    test = {} if values else {"x_test": x, "y_test": y}
+    return lambda: np.savez("x.npz", **{"x_train": x, "y_train": y, **test, **values})
+
+
 def both(*makes: Make) -> Make:
     return lambda: [make() for make in makes]

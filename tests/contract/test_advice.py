@@ -37,6 +37,7 @@ SHOWN_BY = {
     "trainer/": {"train"},
     "trainer/run_directory.py": {"train", "demo"},
     "workflow/bundle.py": {"export"},
+    "workflow/data.py": {"train", "export"},
     "workflow/export.py": {"export"},
     "workflow/inputs.py": {"run", "verify"},
     "workflow/probe.py": {"report"},

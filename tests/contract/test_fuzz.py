@@ -30,6 +30,9 @@ import tomli_w
 import torch
 
 from tests.contract.mutations import EVIL, altered, pick, regrown, respelled, spoiled
+from tests.datasets.formats.test_events import GOOD as EVENTS
+from tests.datasets.formats.test_pictures import PICTURE
+from tests.datasets.formats.test_sound import SHORT as SOUND
 from tests.datasets.test_cifar10 import ARCHIVE as CIFAR_ARCHIVE
 from tests.datasets.test_cifar10 import CONTENTS as CIFAR_CONTENTS
 from tests.datasets.test_cifar10 import batch, put, small_source
@@ -44,8 +47,9 @@ from tests.trainer import tiny
 from tssl import datasets, netx
 from tssl.checkpoint import Checkpoint, load_tensors, save_tensors
 from tssl.chip import ChipNetwork, CubaNeuron, Encoding
-from tssl.datasets import Frames
+from tssl.datasets import Frames, Reading
 from tssl.datasets.cifar10 import read_batch
+from tssl.datasets.formats import pictures, sound
 from tssl.datasets.idx import IdxFile, read_idx
 from tssl.engine import Engine
 from tssl.errors import CheckpointError, DataError, NetFileError, TsslError
@@ -592,6 +596,24 @@ def read_npy(folder: Path) -> None:
     assert not (folder / "sprung").exists()
 
 
+OWN_DATA = {
+    **EVENTS,
+    "png": (pictures.read, PICTURE, {}),
+    "wav": (sound.read, SOUND, {"bands": 2}),
+}
+
+
+def own_data(name: str) -> Kind:
+    """Return a kind of files of a user's own."""
+    read, content, how = OWN_DATA[name]
+
+    def spoil(rng: Rng, folder: Path) -> str:
+        (folder / "x").write_bytes(spoiled(content, rng))
+        return "bytes"
+
+    return Kind(f"own-{name}", spoil, lambda folder: read(folder / "x", Reading(**how)))
+
+
 KINDS = (
     Kind("net-bytes", spoil_sealed, read_sealed),
     Kind("net-of-others-bytes", spoil_foreign, read_net),
@@ -608,6 +630,7 @@ KINDS = (
     Kind("tactile", spoil_recordings, read_recordings),
     Kind("result", spoil_result, read_result),
     Kind("npy", spoil_npy, read_npy),
+    *map(own_data, OWN_DATA),
 )
 
 

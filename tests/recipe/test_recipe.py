@@ -298,7 +298,6 @@ def test_unknown_keys(path, meant):
         ("name", "name"),
         ("data", "data"),
         ("network", "network"),
-        ("data.name", "data.name"),
         ("network.layers", "network.layers"),
         (f"{LAYER}.type", f"{LAYER}.type"),
         (f"{LAYER}.kernel", f"{LAYER}.kernel"),

@@ -1,4 +1,4 @@
-"""`tssl data`: list, fetch."""
+"""`tssl data`: list, show, fetch."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -6,9 +6,11 @@ from pathlib import Path
 import click
 
 from tssl.commands.options import (
+    DATA,
     DATA_SETS,
     FOLDER,
     common,
+    settings_of,
 )
 from tssl.terminal import Output
 
@@ -41,6 +43,38 @@ def data_list(output: Output, data_dir: Path | None) -> None:
         return
     rows = [[d.name, d.title, d.shape, d.train, d.test, d.licence, d.found] for d in found]
     output.table("Data sets", ["name", "title", "shape", "train", "test", "licence", "found"], rows)
+
+
+@data.command("show")
+@click.argument("data", metavar="NAME|PATH", shell_complete=DATA)
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="As in [data].")
+@click.option("--data-dir", type=FOLDER, help="Where to look for data files first.")
+@common
+def data_show(output: Output, data: str, overrides: tuple[str, ...], data_dir: Path | None) -> None:
+    """Show what a data set, a file or a folder holds: shape, classes, samples.
+
+    \b
+    Examples:
+      tssl data show digits
+      tssl data show recordings --set size=[34,34]
+    """
+    from tssl.workflow.data import description
+
+    found = description(data, settings_of(overrides), data_dir)
+    if output.as_json:
+        output.document({"schema_version": 1, **asdict(found)})
+        return
+    classes = ", ".join(found.class_names) or "not named"
+    rows: list[list[object]] = [
+        ["holds", found.title],
+        ["found", found.found],
+        ["samples to train on, to test on", f"{found.train}, {found.test}"],
+        ["shape (C, H, W)", " x ".join(map(str, found.shape))],
+        [f"{found.classes} classes", classes],
+        ["brightest pixel", found.full_scale],
+        ["licence", found.licence],
+    ]
+    output.table(f"Data set {found.name}", ["", ""], rows)
 
 
 @data.command("fetch")

@@ -7,6 +7,7 @@ import click
 
 from tssl.commands.options import (
     ANY_PATH,
+    DATA_OPTION,
     FILE,
     FOLDER,
     PROFILES,
@@ -50,6 +51,7 @@ from tssl.terminal import Output, show_layers, show_loading, show_proof
     help="Bits of weights, the sign included [all that the target has].",
 )
 @click.option("--bundle", type=FOLDER, help="Also write a folder for a machine with the chip.")
+@DATA_OPTION
 @click.option("--data-dir", type=FOLDER, help="Where to look for data files first.")
 @lava_options
 @common
@@ -75,13 +77,18 @@ def export(output: Output, run: Path, target: str, path: Path | None, **options:
     with output.bar("proof", chosen.proof_samples) as progress:
         outcome = workflow.export(run, target, path, chosen, progress)
     if folder is not None:
-        fed = InputChoice(samples=chosen.proof_samples, data_dir=chosen.data_dir)
+        fed = InputChoice(data=chosen.data, samples=chosen.proof_samples, data_dir=chosen.data_dir)
         bundle(outcome.path, folder, fed)
         output.say(f"{folder}: read README.md there; python check.py runs and compares")
-    document = outcome.document()
     if output.as_json:
-        output.document(document)
-        return
+        output.document(outcome.document())
+    else:
+        _print(output, outcome, target, lava=chosen.lava)
+
+
+def _print(output: Output, outcome: Any, target: str, *, lava: bool) -> None:  # noqa: ANN401
+    """Write what an ``ExportOutcome`` says."""
+    document = outcome.document()
     show_layers(output, document["layers"])
     rows = [
         [m.title, m.neurons, m.cores, m.bound_by, f"{m.utilisation:.0%}"] for m in outcome.mapping
@@ -93,7 +100,7 @@ def export(output: Output, run: Path, target: str, path: Path | None, **options:
     )
     show_proof(output, document["proof"])
     if document["proof"]["verdict"] != "PASS":
-        cure = "run `tssl lava install`, then" if chosen.lava else "when wanted, run"
+        cure = "run `tssl lava install`, then" if lava else "when wanted, run"
         output.line(f"Not compared with Lava: {cure} `tssl verify` on the file")
     show_loading(output, document["lava_dl"])
     if outcome.silent:

@@ -91,7 +91,17 @@ RECIPES = _completed(_recipe_names)
 PROFILES = _completed(_profile_names)
 PROFILES_OR_ALL = _completed(lambda: ["all", *_profile_names()])
 DATA_SETS = _completed(_data_names, paths=False)
+DATA = _completed(_data_names)
 BACKENDS = _completed(_backend_names, paths=False)
+
+
+DATA_OPTION = click.option(
+    "--data",
+    metavar="NAME|PATH",
+    help="Data set (`tssl data list`), or file or folder of your own data.",
+    shell_complete=DATA,
+)
+"""Which data, in place of those that a recipe or a network names."""
 
 
 def settings_of(texts: Iterable[str]) -> dict[str, Any]:
@@ -168,12 +178,7 @@ def common(command: Command) -> Command:
 def input_options(command: Command) -> Command:
     """Add the options that choose what a network is fed."""
     options = [
-        click.option(
-            "--data",
-            metavar="NAME",
-            help="Data set, see `tssl data list`.",
-            shell_complete=DATA_SETS,
-        ),
+        DATA_OPTION,
         click.option(
             "--split", type=click.Choice(["train", "test"]), default="test", show_default=True
         ),

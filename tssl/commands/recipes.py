@@ -36,5 +36,5 @@ def recipes(output: Output, name: str | None) -> None:
         descriptions = {name: recipe.description for name, recipe in loaded.items()}
         output.document({"schema_version": 1, "recipes": descriptions})
         return
-    rows = [[name, recipe.data.name, recipe.description] for name, recipe in loaded.items()]
+    rows = [[name, recipe.data.shown, recipe.description] for name, recipe in loaded.items()]
     output.table("Recipes", ["name", "data set", "description"], rows)

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from tssl.commands.options import (
+    ANY_PATH,
     FILE,
     FOLDER,
     PROFILES_OR_ALL,
@@ -37,6 +38,11 @@ _MOST_IN_FULL = 2
     help="Cores on the mesh by a simple rule, or by search for short ways.",
 )
 @click.option(
+    "--data",
+    type=ANY_PATH,
+    help="Your own data for the page's pictures [where the run found them].",
+)
+@click.option(
     "--data-dir",
     type=FOLDER,
     help="Where to look for the data of the page's pictures [where the run found them].",
@@ -55,8 +61,9 @@ def report(output: Output, results: tuple[Path, ...], html: Path | None, **optio
 
     chosen = CostOptions(io=options["io"], search=options["placement"] == "search")
     found = workflow.reports(results, options["profiles"], chosen)
-    for missing in workflow.write_page(found, html, options["data_dir"]) if html else ():
-        output.warn(missing)
+    if html is not None:
+        for missing in workflow.write_page(found, html, options["data_dir"], options["data"]):
+            output.warn(missing)
     if output.as_json:
         output.document(workflow.joined(found))
         return

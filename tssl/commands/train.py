@@ -7,6 +7,7 @@ import click
 
 from tssl.commands.options import (
     ANY_PATH,
+    DATA_OPTION,
     FOLDER,
     PROFILES,
     RECIPES,
@@ -19,6 +20,7 @@ from tssl.terminal import Output, TrainingBar
 
 @click.command()
 @click.argument("recipe", required=False, shell_complete=RECIPES)
+@DATA_OPTION
 @click.option("--data-dir", type=FOLDER, help="Where to look for data files first.")
 @click.option("--epochs", type=int, help="Same as --set training.epochs=N.")
 @click.option("--batch-size", type=int, help="Same as --set training.batch_size=N.")
@@ -48,6 +50,7 @@ def train(output: Output, recipe: str | None, resume: Path | None, **options: An
       tssl train digits
       tssl train fashion-mnist-mlp --epochs 5 --set encoding.resolution=15
       tssl train --resume runs/digits
+      tssl train mine.toml --data recordings
       tssl train digits --set forward=chip
       tssl train --from runs/digits --set forward=chip --epochs 3
       torchrun --nproc-per-node 2 -m tssl train fashion-mnist-cnn
@@ -60,6 +63,7 @@ def train(output: Output, recipe: str | None, resume: Path | None, **options: An
     if not is_first_process():  # torchrun started several; one talks
         output = Output(as_json=False, quiet=True)
     environment = workflow.Environment(
+        data=options["data"],
         data_dir=options["data_dir"],
         device=options["device"],
         on_download=output.download,

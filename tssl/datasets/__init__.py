@@ -1,7 +1,9 @@
 """Data sets as integers: one table, one file per kind, numpy alone at import."""
 
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from typing import Any, TypeAlias, TypeGuard, cast
 
 from tssl.datasets.dataset import (
     SPLITS,
@@ -13,7 +15,9 @@ from tssl.datasets.dataset import (
     Warn,
 )
 from tssl.datasets.events import Frames, PackedFrames
+from tssl.datasets.reading import Reading
 from tssl.errors import ConfigError, DataError
+from tssl.machine.plugins import extended
 
 __all__ = [
     "DATASETS",
@@ -21,17 +25,25 @@ __all__ = [
     "Description",
     "EventSource",
     "Frames",
+    "Given",
     "PackedFrames",
     "Progress",
+    "Reading",
     "SPLITS",
     "Source",
     "Warn",
     "describe",
     "framing",
+    "given_source",
     "load",
+    "named_source",
 ]
 
-DATASETS: dict[str, str] = {
+Given: TypeAlias = str | Path | Mapping[str, Any] | tuple[Any, ...] | Source | EventSource
+"""What stands for data: the name of a set, a path (text that is no name is one), arrays, or a
+source that is open already."""
+
+_OWN = {
     "cifar10": "tssl.datasets.cifar10:CIFAR10",
     "digits": "tssl.datasets.digits:DIGITS",
     "fashion-mnist": "tssl.datasets.idx:FASHION_MNIST",
@@ -40,6 +52,8 @@ DATASETS: dict[str, str] = {
     "tactile-containers": "tssl.datasets.tactile:CONTAINERS",
     "tactile-objects": "tssl.datasets.tactile:OBJECTS",
 }
+
+DATASETS: dict[str, str] = extended(_OWN, "tssl.datasets")
 """Name -> "module:object", a :class:`Source` or :class:`EventSource`.
 
 Strings, so that listing imports none.
@@ -47,7 +61,7 @@ Strings, so that listing imports none.
 
 
 def load(
-    name: str,
+    data: Given,
     split: str,
     *,
     data_dir: Path | None,
@@ -60,8 +74,8 @@ def load(
 
     Parameters
     ----------
-    name
-        A key of :data:`DATASETS`.
+    data
+        See :data:`Given`.
     split
         ``"train"`` or ``"test"``.
     data_dir
@@ -84,22 +98,24 @@ def load(
     """
     if split not in SPLITS:
         raise ConfigError(f"split = {split!r}; expected one of {', '.join(SPLITS)}")
-    source = _source(name)
+    source = given_source(data)
     _check_folder(data_dir)
-    if offline and not source.describe(data_dir=data_dir, cache=cache).ready:
+    if offline and not (there := source.describe(data_dir=data_dir, cache=cache)).ready:
         raise DataError(
-            f"data set {name}: is not on this machine, and nothing is downloaded for this; name "
-            "its folder with --data-dir"
+            f"data set {there.name}: is not on this machine, and nothing is downloaded for this; "
+            "name its folder with --data-dir"
         )
-    if isinstance(source, EventSource):
+    if _has_events(source):
         frames = frames or source.default_frames
         return source.load(split, frames=frames, data_dir=data_dir, cache=cache, progress=progress)
     if frames is not None:
+        name = source.describe(data_dir=data_dir, cache=cache).name
         raise ConfigError(f"data set {name} holds pictures; only events become frames")
-    return source.load(split, data_dir=data_dir, cache=cache, progress=progress)
+    pictures = cast(Source, source)
+    return pictures.load(split, data_dir=data_dir, cache=cache, progress=progress)
 
 
-def framing(name: str, *, time_steps: int, bin_us: int | None = None) -> Frames | None:
+def framing(data: Given, *, time_steps: int, bin_us: int | None = None) -> Frames | None:
     """Return how events become frames for a network of so many steps; None for pictures.
 
     Parameters
@@ -112,15 +128,17 @@ def framing(name: str, *, time_steps: int, bin_us: int | None = None) -> Frames 
     ConfigError
         When there is no such data set, or a number is not positive.
     """
-    source = _source(name)
-    if not isinstance(source, EventSource):
+    source = given_source(data)
+    if not _has_events(source):
         return None
     if bin_us is None:
         bin_us = source.bin_us(time_steps)
     return Frames(time_steps=time_steps, bin_us=bin_us)
 
 
-def describe(name: str, *, data_dir: Path | None = None, cache: Path | None = None) -> Description:
+def describe(
+    data: Given, *, data_dir: Path | None = None, cache: Path | None = None
+) -> Description:
     """Return what a data set is and where it would be found now; read and download nothing.
 
     Raises
@@ -130,17 +148,71 @@ def describe(name: str, *, data_dir: Path | None = None, cache: Path | None = No
     DataError
         When ``data_dir`` is not a folder.
     """
-    source = _source(name)
+    source = given_source(data)
     _check_folder(data_dir)
     return source.describe(data_dir=data_dir, cache=cache)
 
 
-def _source(name: str) -> Source | EventSource:
+def given_source(data: Given, reading: Reading | None = None) -> Source | EventSource:
+    """Return what can load the data that something stands for.
+
+    Parameters
+    ----------
+    reading
+        How data by path, and arrays, are read.
+
+    Raises
+    ------
+    ConfigError
+        When text is neither a name nor a path.
+    DataError
+        When nothing recognises what lies at a path, or arrays are not what they should be.
+    """
+    how = reading or Reading()
+    match data:
+        case str() if data in DATASETS or not _is_path(data):
+            return named_source(data)
+        case str() | Path():
+            from tssl.datasets.formats import opened
+
+            return opened(Path(data), how)
+        case Mapping() | tuple():
+            from tssl.datasets.formats.arrays import given
+
+            return given(data, how)
+    return data
+
+
+def named_source(name: str) -> Source | EventSource:
+    """Return the data set of this name, which is never taken for a path.
+
+    Raises
+    ------
+    ConfigError
+        When there is none, or the package that adds it is broken.
+    """
     if name not in DATASETS:
-        raise ConfigError(f"data set {name!r} is unknown; there are {', '.join(sorted(DATASETS))}")
-    module, attribute = DATASETS[name].split(":")
-    source: Source | EventSource = getattr(import_module(module), attribute)
+        raise ConfigError(
+            f"data set {name!r} is unknown; there are {', '.join(sorted(DATASETS))}, and paths of "
+            "files and folders"
+        )
+    module, _, attribute = DATASETS[name].partition(":")
+    try:
+        source: Source | EventSource = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"data set {name!r}: {DATASETS[name]} cannot be loaded ({error}); mend or remove the "
+            "package that adds it"
+        ) from error
     return source
+
+
+def _has_events(source: Source | EventSource) -> TypeGuard[EventSource]:
+    return hasattr(source, "bin_us")  # isinstance would compute properties in Python 3.10 and 3.11
+
+
+def _is_path(text: str) -> bool:
+    return "/" in text or Path(text).exists()
 
 
 def _check_folder(data_dir: Path | None) -> None:

@@ -1,9 +1,11 @@
 """What every data set looks like, whatever files it comes from."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from tssl.datasets.events import Frames, PackedFrames
 from tssl.errors import DataError
 
 SPLITS = ("train", "test")
+_BYTE = 255
 
 Progress = Callable[[str, int, int], None]
 """Called with a file's name, the bytes received and the bytes expected (0: unknown)."""
@@ -27,20 +30,27 @@ class Dataset:
     Parameters
     ----------
     name, split
-        A key of ``DATASETS``; ``"train"`` or ``"test"``.
+        A key of ``DATASETS``, or of data by path what the path ends in; ``"train"`` or ``"test"``.
     inputs
-        Pixels as published, uint8, ``(samples, C, H, W)``; of events whether there was one,
-        ``(samples, time, C, H, W)``, packed or not.
+        Pixels as published, uint8, ``(samples, C, H, W)``; of what changes in time
+        ``(samples, time, C, H, W)``, packed or not, of events whether there was one.
     labels
         Classes, int64, ``(samples,)``.
     classes
         Number of classes; labels are ``0 .. classes - 1``.
     full_scale
-        Largest value that a pixel can take; 1 for events.
+        Largest value that a pixel can take; 1 for events that are there or not.
+    zero
+        Value of a pixel that stands for nothing; above 0 where values of both signs are counted.
+    unit
+        Steps of a pixel from zero to what the encoding of a recipe takes for 1: full scale when
+        None, one where events are counted.
     source
         Where the data came from, in words for people.
     time_steps
         Frames of a sample of events; 0 for pictures, which do not change.
+    class_names
+        In the order of the labels; empty where nobody named them.
     warnings
         What a user may not expect of these data, a sentence each.
 
@@ -57,7 +67,10 @@ class Dataset:
     classes: int
     full_scale: int
     source: str
+    zero: int = 0
+    unit: int | None = None
     time_steps: int = 0
+    class_names: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -74,6 +87,19 @@ class Dataset:
     def shape(self) -> tuple[int, ...]:
         """Shape (C, H, W) of one sample, or of one frame of it."""
         return self.inputs.shape[-3:]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256, in hexadecimal, of shape, inputs and labels.
+
+        Frames of events that are cut otherwise are other data.
+        """
+        is_packed = isinstance(self.inputs, PackedFrames)
+        inputs = self.inputs.bits if isinstance(self.inputs, PackedFrames) else self.inputs
+        state = hashlib.sha256(repr((self.inputs.shape, is_packed)).encode())
+        for array in (inputs, self.labels.astype("<i8", copy=False)):
+            state.update(np.ascontiguousarray(array).data)
+        return state.hexdigest()
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -107,8 +133,12 @@ class Dataset:
         smallest, largest = int(self.labels.min()), int(self.labels.max())
         if smallest < 0 or largest >= self.classes:
             raise self._fault(f"labels {smallest}..{largest} are outside 0..{self.classes - 1}")
-        if self.time_steps and self.full_scale != 1:
-            raise self._fault(f"full_scale = {self.full_scale}; events are 0 or 1")
+        if not 1 <= self.full_scale <= _BYTE:
+            raise self._fault(f"full_scale = {self.full_scale}; expected 1 to {_BYTE}")
+        if not 0 <= self.zero < self.full_scale:
+            raise self._fault(f"zero = {self.zero}; expected 0 to {self.full_scale - 1}")
+        if self.class_names and len(self.class_names) != self.classes:
+            raise self._fault(f"{len(self.class_names)} class names for {self.classes} classes")
         # packed bits can be nothing else
         brightest = int(self.inputs.max()) if isinstance(self.inputs, np.ndarray) else 1
         if brightest > self.full_scale:
@@ -141,6 +171,8 @@ class Description:
         Whether it is on this machine already, so that loading downloads nothing.
     downloadable
         Whether loading downloads what is not.
+    class_names
+        As in :class:`Dataset`.
     """
 
     name: str
@@ -154,6 +186,7 @@ class Description:
     found: str
     ready: bool
     downloadable: bool = True
+    class_names: tuple[str, ...] = ()
 
 
 class Source(Protocol):
@@ -168,7 +201,6 @@ class Source(Protocol):
         """Return one split; see :func:`tssl.datasets.load`."""
 
 
-@runtime_checkable
 class EventSource(Protocol):
     """What an entry of the table can do, when it holds events."""
 

@@ -113,7 +113,8 @@ class Nmnist:
             found=where,
             ready=found is not None,
             downloadable=False,
-            **counts,
+            train=counts["train"],
+            test=counts["test"],
         )
 
     def load(

@@ -1,5 +1,6 @@
 """Reading a recipe from a file, with settings that change some of its keys."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,10 +10,11 @@ from pydantic import ValidationError
 from tssl.errors import ConfigError
 from tssl.machine.files import read_toml
 from tssl.recipe._problems import SECTIONS, did_you_mean, first_problem, short
+from tssl.recipe.data import DataSpec
 from tssl.recipe.recipe import Recipe
 from tssl.settings import Entries
 
-__all__ = ["entries_of", "load_recipe", "recipe_from_tables"]
+__all__ = ["data_from_table", "entries_of", "load_recipe", "recipe_from_tables"]
 
 Own = TypeVar("Own", bound=Entries)
 
@@ -24,7 +26,8 @@ def load_recipe(path: Path, settings: Mapping[str, Any] | None = None) -> Recipe
     ----------
     settings
         New values by key; ``section.key``, or the bare key where only one section has it. Of
-        several for one key the last counts.
+        several for one key the last counts. A path of data is relative to the working folder
+        here, and to the recipe's file there.
 
     Raises
     ------
@@ -32,8 +35,10 @@ def load_recipe(path: Path, settings: Mapping[str, Any] | None = None) -> Recipe
         When the file cannot be read, a key is unknown or a value is not allowed.
     """
     tables = read_toml(path)
+    _root(tables, path.parent)
     for key, value in (settings or {}).items():
         _set(tables, key, value)
+    _root(tables, Path())
     shown = ", ".join(short(f"{key}={value}") for key, value in (settings or {}).items())
     return recipe_from_tables(tables, f"{path} with {shown}" if settings else str(path))
 
@@ -58,6 +63,24 @@ def entries_of(kind: type[Own], values: Mapping[str, Any], origin: str) -> Own:
         return kind.model_validate(values)
     except ValidationError as error:
         raise ConfigError(f"{origin}: {first_problem(error, kind)}") from error
+
+
+def data_from_table(table: dict[str, Any], origin: str) -> DataSpec:
+    """Validate the section ``data`` of a recipe alone; ``origin`` names it in errors."""
+    return entries_of(_Section, {"data": table}, origin).data
+
+
+class _Section(Entries):
+    """A recipe of which nothing but the data matters."""
+
+    data: DataSpec
+
+
+def _root(tables: dict[str, Any], folder: Path) -> None:
+    """Make the path of data absolute in place: a run's folder must not depend on where one is."""
+    data = tables.get("data")
+    if isinstance(data, dict) and isinstance(data.get("path"), str) and data["path"]:
+        data["path"] = os.path.abspath(folder / data["path"])
 
 
 def _set(tables: dict[str, Any], key: str, value: object) -> None:

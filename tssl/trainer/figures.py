@@ -29,8 +29,14 @@ def learning_curve(metrics: Sequence[EpochMetrics]) -> Figure:
     return figure
 
 
-def confusion_matrix(counts: IntArray, title: str) -> Figure:
-    """Draw how often each class (row) was taken for each class (column)."""
+def confusion_matrix(counts: IntArray, title: str, names: Sequence[str] = ()) -> Figure:
+    """Draw how often each class (row) was taken for each class (column).
+
+    Parameters
+    ----------
+    names
+        Of the classes, where they have some.
+    """
     classes = len(counts)
     figure = Figure(figsize=(1.5 + 0.45 * classes,) * 2, layout="constrained")
     axes = figure.subplots()
@@ -44,4 +50,7 @@ def confusion_matrix(counts: IntArray, title: str) -> Figure:
     axes.set(
         xlabel="predicted", ylabel="true", title=title, xticks=range(classes), yticks=range(classes)
     )
+    if names:
+        axes.set_xticklabels(names, rotation=90)
+        axes.set_yticklabels(names)
     return figure

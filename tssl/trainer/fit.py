@@ -92,7 +92,7 @@ class Fit:
         graph = resolve(recipe.network, self.input_shape)
         _check_plan(recipe, plan, device)
         self.group = Group(device)
-        self.encoding = chip_encoding(recipe.encoding, train.full_scale)
+        self.encoding = chip_encoding(recipe.encoding, train.unit or train.full_scale, train.zero)
         _check_data(recipe, graph, train)
         generator = torch.Generator().manual_seed(recipe.training.seed)
         device = self.group.device
@@ -230,7 +230,7 @@ class Fit:
         place = (progress.epoch, progress.batch, self.group.rank)
         pixels, labels = self.train.pixels(chosen)
         rng = np.random.default_rng((self.recipe.training.seed, 3, *place))
-        pixels = augmented(pixels, self.recipe.augmentation, rng)
+        pixels = augmented(pixels, self.recipe.augmentation, rng, self.train.dataset.zero)
         self.network.noise.manual_seed(int(rng.integers(1 << 62)))
         return self.train.encode(pixels), torch.from_numpy(labels).to(self.group.device)
 
@@ -312,6 +312,8 @@ class Fit:
             "torch": torch.__version__,
             "python": platform.python_version(),
             "data": self.train.dataset.source,
+            "class_names": list(self.train.dataset.class_names),
+            "fingerprint": self.train.dataset.fingerprint,
             "epoch": metrics.epoch,
             "test_accuracy": metrics.test_accuracy,
         }

@@ -16,11 +16,11 @@ from tssl.recipe import AugmentationSpec, EncodingSpec
 Pixels = NDArray[np.uint8]
 
 
-def chip_encoding(spec: EncodingSpec, full_scale: int) -> Encoding:
-    """Return the integer encoding of a recipe for pixels in 0...full_scale."""
+def chip_encoding(spec: EncodingSpec, unit: int, zero: int = 0) -> Encoding:
+    """Return the integer encoding of a recipe for pixels that are 0 at ``zero``, 1 a unit above."""
     return Encoding(
-        offset=spec.mean * full_scale,
-        gain=spec.resolution / (spec.std * full_scale),
+        offset=zero + spec.mean * unit,
+        gain=spec.resolution / (spec.std * unit),
         quantum=spec.quantum,
     )
 
@@ -86,10 +86,15 @@ def input_spikes(neuron: CubaNeuron, bias: NDArray[Any], time_steps: int) -> NDA
     return cuba_run(neuron, silence, bias, time_steps).spikes
 
 
-def augmented(pixels: Pixels, spec: AugmentationSpec, rng: np.random.Generator) -> Pixels:
-    """Move and mirror pictures ``(..., C, H, W)`` at random, one draw per sample (first axis)."""
+def augmented(
+    pixels: Pixels, spec: AugmentationSpec, rng: np.random.Generator, zero: int = 0
+) -> Pixels:
+    """Move and mirror pictures ``(..., C, H, W)`` at random, one draw per sample (first axis).
+
+    What moves in has the value ``zero``.
+    """
     if spec.crop_padding:
-        pixels = _moved(pixels, spec.crop_padding, rng)
+        pixels = _moved(pixels, spec.crop_padding, rng, zero)
     if spec.flip:
         mirrored = rng.random(len(pixels)) < 0.5
         pixels = pixels.copy()
@@ -97,9 +102,9 @@ def augmented(pixels: Pixels, spec: AugmentationSpec, rng: np.random.Generator) 
     return pixels
 
 
-def _moved(pixels: Pixels, padding: int, rng: np.random.Generator) -> Pixels:
+def _moved(pixels: Pixels, padding: int, rng: np.random.Generator, zero: int) -> Pixels:
     around = [(0, 0)] * (pixels.ndim - 2) + [(padding, padding)] * 2
-    padded = np.pad(pixels, around)
+    padded = np.pad(pixels, around, constant_values=zero)
     height, width = pixels.shape[-2:]
     moved = np.empty_like(pixels)
     corners = rng.integers(0, 2 * padding + 1, (len(pixels), 2))

@@ -1,11 +1,78 @@
-"""The data set that a recipe names, as its network sees it."""
+"""The data that a recipe names, or that a user names instead, as a network sees them."""
 
+import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from tssl import datasets
-from tssl.datasets import Dataset, Frames
+from tssl.datasets import DATASETS, Dataset, EventSource, Frames, Given, Source, given_source
 from tssl.errors import ConfigError
-from tssl.recipe import Recipe
+from tssl.recipe import GIVEN, DataSpec, Recipe, data_from_table
+
+Opened: TypeAlias = Source | EventSource
+
+
+def with_data(recipe: Recipe, data: Given | None) -> Recipe:
+    """Return a recipe that names these data, if any, in place of its own.
+
+    Raises
+    ------
+    ConfigError
+        When its other settings of data do not fit them.
+    """
+    if data is None:
+        return recipe
+    tables = recipe.data.model_dump(exclude={"name", "path"}, exclude_none=True)
+    match data:
+        case str() if data in DATASETS:
+            tables = {"name": data}
+        case str() | Path():
+            tables["path"] = os.path.abspath(data)
+        case _:
+            tables["name"] = GIVEN
+    return recipe.model_copy(update={"data": data_from_table(tables, recipe.name)})
+
+
+def source_of(spec: DataSpec, data: Given | None = None) -> Opened:
+    """Return what loads the data of a recipe, or others that are read in its way.
+
+    Raises
+    ------
+    ConfigError, DataError
+        See :func:`tssl.datasets.given_source`.
+    """
+    if data is None and spec.name == GIVEN:
+        raise ConfigError(
+            "the network was trained on arrays that a program gave: give them again, data=..., or "
+            "save them as x_train, y_train, x_test, y_test in a .npz file and name it with --data"
+        )
+    own = Path(spec.path) if spec.path is not None else spec.name
+    chosen = own if data is None else data
+    if chosen is None:
+        raise ConfigError("no data are named")
+    return given_source(chosen, spec.reading)
+
+
+def description(
+    data: str, settings: Mapping[str, Any], data_dir: Path | None
+) -> datasets.Description:
+    """Return what a data set, a file or a folder holds.
+
+    Parameters
+    ----------
+    settings
+        Keys of a recipe's section ``data`` that say how files are read.
+
+    Raises
+    ------
+    ConfigError, DataError
+        When a key is unknown, or the data are not what they should be.
+    """
+    where = {"name": data} if data in DATASETS else {"path": data}
+    bare = {key.removeprefix("data."): value for key, value in settings.items()}
+    spec = data_from_table({**bare, **where}, data)
+    return datasets.describe(source_of(spec, data), data_dir=data_dir)
 
 
 def load_splits(
@@ -13,17 +80,24 @@ def load_splits(
     data_dir: Path | None,
     progress: datasets.Progress | None = None,
     warn: datasets.Warn | None = None,
+    data: Given | None = None,
 ) -> tuple[Dataset, Dataset]:
     """Return the training and the test split.
+
+    Parameters
+    ----------
+    data
+        In place of the recipe's.
 
     Raises
     ------
     ConfigError, DataError
         See :func:`tssl.datasets.load` and :func:`frames_of`.
     """
-    frames = frames_of(recipe)
+    source = source_of(recipe.data, data)
+    frames = frames_of(recipe, source)
     train, test = (
-        datasets.load(recipe.data.name, split, data_dir=data_dir, frames=frames, progress=progress)
+        datasets.load(source, split, data_dir=data_dir, frames=frames, progress=progress)
         for split in datasets.SPLITS
     )
     train.pass_on_warnings(warn)
@@ -31,8 +105,13 @@ def load_splits(
     return train, test
 
 
-def frames_of(recipe: Recipe) -> Frames | None:
+def frames_of(recipe: Recipe, source: Opened | None = None) -> Frames | None:
     """Return how events become the steps of the network; None for pictures.
+
+    Parameters
+    ----------
+    source
+        Of the data; what the recipe names when None.
 
     Raises
     ------
@@ -40,9 +119,9 @@ def frames_of(recipe: Recipe) -> Frames | None:
         When there is no such data set, or its pictures shall be cut into frames.
     """
     data, steps = recipe.data, recipe.network.time_steps
-    frames = datasets.framing(data.name, time_steps=steps, bin_us=data.bin_us)
+    frames = datasets.framing(source or source_of(data), time_steps=steps, bin_us=data.bin_us)
     if frames is None and data.bin_us is not None:
         raise ConfigError(
-            f"data.bin_us: data set {data.name} holds pictures and no events; leave it out"
+            f"data.bin_us: data set {data.shown} holds pictures and no events; leave it out"
         )
     return frames

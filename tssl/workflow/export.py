@@ -1,7 +1,7 @@
 """Turn a trained network into a proven ``.net`` file."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from tssl import netx
 from tssl.checkpoint import Checkpoint, ChipPlan
 from tssl.chip import INPUT, ChipNetwork
 from tssl.costs import LayerMapping
-from tssl.datasets import Dataset
+from tssl.datasets import Dataset, Given
 from tssl.engine import Compiled, Engine
 from tssl.errors import (
     BackendUnavailableError,
@@ -30,7 +30,7 @@ from tssl.proof.quantized import run_quantized
 from tssl.trainer.evaluation import float_accuracy
 from tssl.trainer.run_directory import RunDirectory
 from tssl.version import __version__
-from tssl.workflow.data import frames_of, load_splits
+from tssl.workflow.data import frames_of, load_splits, source_of, with_data
 from tssl.workflow.inputs import Inputs, encode, encoded
 from tssl.workflow.proof import lava_statement
 from tssl.workflow.run import run_network
@@ -46,6 +46,8 @@ class ExportOptions:
 
     Parameters
     ----------
+    data
+        To calibrate and test on, in place of what the network was trained on.
     samples
         Test samples for the accuracies.
     proof_samples
@@ -57,6 +59,7 @@ class ExportOptions:
         many as the target has where nothing is said.
     """
 
+    data: Given | None = None
     data_dir: Path | None = None
     samples: int = 1000
     proof_samples: int = 20
@@ -158,12 +161,14 @@ def export(
         When the proof fails.
     """
     profile = load_profile(target)
-    source = checkpoint_file(run)
-    checkpoint = Checkpoint.load(source)
-    path = output or source.parent / f"{checkpoint.recipe.name}-{profile.name}.net"
+    file = checkpoint_file(run)
+    checkpoint = Checkpoint.load(file)
+    path = output or file.parent / f"{checkpoint.recipe.name}-{profile.name}.net"
     if path.suffix != ".net":
         raise ConfigError(f"{path}: the name of an exported network must end in .net")
-    train, test = load_splits(checkpoint.recipe, options.data_dir)
+    checkpoint = replace(checkpoint, recipe=with_data(checkpoint.recipe, options.data))
+    source = source_of(checkpoint.recipe.data, options.data)
+    train, test = load_splits(checkpoint.recipe, options.data_dir, data=source)
     bits = _bits_of_layers(checkpoint, options.weight_bits)
     quantized = calibrated(checkpoint, profile, train, bits)
     mapping = map_to_cores(profile, quantized.network)
@@ -180,7 +185,9 @@ def export(
         float_accuracy=float_accuracy(checkpoint, test, options.samples),
         chip_accuracy=_chip_accuracy(quantized.network, test, options.samples),
     )
-    _write(outcome, checkpoint)
+    frames = frames_of(checkpoint.recipe, source)
+    facts = {"bin_us": None if frames is None else frames.bin_us, **data_facts(train, test)}
+    _write(outcome, checkpoint, facts)
     return outcome
 
 
@@ -323,13 +330,21 @@ def _chip_accuracy(network: ChipNetwork, test: Dataset, samples: int) -> float:
     return float("nan") if accuracy is None else accuracy
 
 
-def _write(outcome: ExportOutcome, checkpoint: Checkpoint) -> None:
-    frames = frames_of(checkpoint.recipe)
+def data_facts(train: Dataset, test: Dataset) -> dict[str, Any]:
+    """Return what shows, later, whether other data are the same, as JSON data."""
+    return {
+        "data_name": train.name,
+        "class_names": list(train.class_names),
+        "fingerprints": {part.split: part.fingerprint for part in (train, test)},
+    }
+
+
+def _write(outcome: ExportOutcome, checkpoint: Checkpoint, facts: Mapping[str, Any]) -> None:
     notes = {
         "tssl": __version__,
         "target": outcome.profile.name,
-        "data": checkpoint.recipe.data.name,
-        "bin_us": None if frames is None else frames.bin_us,
+        "data": checkpoint.recipe.data.shown,
+        **facts,
         "input_range": outcome.input_range,
         "recipe": checkpoint.recipe.model_dump(mode="json", exclude_none=True, by_alias=True),
         "training": checkpoint.provenance,

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tokenize import TokenError
 from typing import Any
@@ -13,9 +14,19 @@ from numpy.typing import NDArray
 
 from tssl import datasets, netx
 from tssl.chip import ChipNetwork, Encoding, IntArray
-from tssl.datasets import Dataset
+from tssl.datasets import (
+    DATASETS,
+    Dataset,
+    EventSource,
+    Frames,
+    Given,
+    Source,
+    given_source,
+    named_source,
+)
 from tssl.errors import ConfigError, DataError
 from tssl.machine.files import pointer_hint, printable
+from tssl.recipe import GIVEN, DataSpec, data_from_table
 from tssl.results import InputSource
 
 DEFAULT_STEPS = 16
@@ -33,7 +44,10 @@ class InputChoice:
     Parameters
     ----------
     data
-        Name of a data set; it needs a network that knows its encoding.
+        See :data:`tssl.datasets.Given`; it needs a network that knows its encoding.
+    spec, facts
+        What an exported network knows of its own data: how they were read, and what their name,
+        frames and fingerprints were; see :func:`completed`.
     split
         ``train`` or ``test``.
     samples
@@ -55,7 +69,9 @@ class InputChoice:
         Take only data that are on this machine; download nothing.
     """
 
-    data: str | None = None
+    data: Given | None = None
+    spec: DataSpec | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
     split: str = "test"
     samples: int | None = None
     file: Path | NDArray[np.generic] | None = None
@@ -175,12 +191,13 @@ def completed(choice: InputChoice, net: Path) -> InputChoice:
     Raises
     ------
     DataError
-        When the range stored with the network is none.
+        When what is stored of data or range with the network is none.
     """
     notes = netx.read_notes(net)
-    name, span = notes.get("data"), notes.get("input_range")
+    span = notes.get("input_range")
+    choice = replace(choice, spec=_spec(notes, net), facts=notes)
     if choice.data is None and choice.file is None and not _asks_for_random(choice):
-        choice = replace(choice, data=name if isinstance(name, str) else None)
+        choice = replace(choice, data=_own_data(choice.spec, notes))
     if isinstance(span, list) and len(span) == 2 and all(isinstance(end, int) for end in span):
         low, high = span
         if not -_SPIKE_LIMIT <= low <= high < _SPIKE_LIMIT:
@@ -194,25 +211,87 @@ def completed(choice: InputChoice, net: Path) -> InputChoice:
     return choice
 
 
-def _from_data_set(network: ChipNetwork, choice: InputChoice, name: str) -> Inputs:
+def _spec(notes: Mapping[str, Any], net: Path) -> DataSpec | None:
+    """Return how the data were read that a network was exported with."""
+    recipe = notes.get("recipe")
+    table = recipe.get("data") if isinstance(recipe, dict) else None
+    if not isinstance(table, dict):
+        return None
+    try:
+        return data_from_table(table, str(net))
+    except ConfigError as error:
+        raise DataError(f"{error}; export it again") from error
+
+
+def _own_data(spec: DataSpec | None, notes: Mapping[str, Any]) -> Given | None:
+    """Return the data that a network was exported with, unless a program gave them."""
+    if spec is not None and spec.path is not None:
+        return Path(spec.path)
+    name = notes.get("data")
+    return name if isinstance(name, str) and name != GIVEN else None
+
+
+def _from_data_set(network: ChipNetwork, choice: InputChoice, data: Given) -> Inputs:
     steps = _steps(network, choice)
+    source = _source(data, choice)
+    frames = datasets.framing(source, time_steps=steps, bin_us=choice.bin_us)
     dataset = datasets.load(
-        name,
+        source,
         choice.split,
         data_dir=choice.data_dir,
-        frames=datasets.framing(name, time_steps=steps, bin_us=choice.bin_us),
+        frames=frames,
         progress=choice.on_download,
         offline=choice.offline,
     )
     dataset.pass_on_warnings(choice.on_warning)
+    other = _other_data(dataset, frames, network, choice.facts)
+    if other is not None and choice.on_warning is not None:
+        choice.on_warning(other)
     train = encode(network, dataset, choice.samples)
     return Inputs(
         train=train,
         time_steps=steps,
         labels=dataset.labels[: choice.samples],
-        text=f"{name}, {choice.split} split",
-        source=InputSource(data=name, split=choice.split, data_dir=_absolute(choice.data_dir)),
+        text=f"{dataset.name}, {choice.split} split",
+        source=InputSource(
+            data=_findable(data), split=choice.split, data_dir=_absolute(choice.data_dir)
+        ),
     )
+
+
+def _source(data: Given, choice: InputChoice) -> Source | EventSource:
+    """Return the data; a name in a network's file is never taken for a path."""
+    has_path = choice.spec is not None and choice.spec.path is not None
+    if isinstance(data, str) and data == choice.facts.get("data") and not has_path:
+        return named_source(data)
+    return given_source(data, None if choice.spec is None else choice.spec.reading)
+
+
+def _other_data(
+    dataset: Dataset, frames: Frames | None, network: ChipNetwork, facts: Mapping[str, Any]
+) -> str | None:
+    """Return a warning about data of the same name that are not those of the export."""
+    known = facts.get("fingerprints")
+    stored = known.get(dataset.split) if isinstance(known, dict) else None
+    is_cut_otherwise = frames is not None and (frames.time_steps, frames.bin_us) != (
+        network.time_steps,
+        facts.get("bin_us"),
+    )
+    if stored is None or is_cut_otherwise or facts.get("data_name") != dataset.name:
+        return None
+    if stored == dataset.fingerprint:
+        return None
+    return (
+        f"data set {dataset.name}, {dataset.split} split: is not the one that the network was "
+        f"exported with: SHA-256 {dataset.fingerprint:.12}..., it was {stored!s:.12}..."
+    )
+
+
+def _findable(data: Given) -> str | None:
+    """Return a name or an absolute path; None for what only a program has."""
+    if isinstance(data, str) and data in DATASETS:
+        return data
+    return _absolute(Path(data)) if isinstance(data, str | Path) else None
 
 
 def _from_file(

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,11 @@ _DATA_SET = re.compile(r"(?P<data>[^,]+), (?P<split>train|test) split")
 
 
 def traces_of(
-    network: ChipNetwork, result: RunResult, net: Path, data_dir: Path | None = None
+    network: ChipNetwork,
+    result: RunResult,
+    net: Path,
+    data_dir: Path | None = None,
+    data: Path | None = None,
 ) -> tuple[tuple[LayerTrace, ...], str]:
     """Return what every layer did in the first sample, or nothing; and a sentence about it.
 
@@ -30,8 +35,10 @@ def traces_of(
     ----------
     data_dir
         Where to look for a data set first; where the run found it when None.
+    data
+        File or folder of the data, where they are not where the run found them any more.
     """
-    choice = _choice(result, data_dir)
+    choice = _choice(result, data_dir, data)
     if isinstance(choice, str):
         return (), f"Not shown: {choice}."
     try:
@@ -46,14 +53,16 @@ def traces_of(
     return traces, f"The first sample of {result.data}, run again: same output spikes."
 
 
-def _choice(result: RunResult, data_dir: Path | None) -> InputChoice | str:
+def _choice(result: RunResult, data_dir: Path | None, data: Path | None) -> InputChoice | str:
     """Return what to run again, or why nothing can be.
 
     Where a data folder has gone, the data set is looked for in the usual places; where a file
     has, under the name that the run was given.
     """
     source, steps = result.source or _older_source(result.data), result.counts.time_steps
-    if source.data in datasets.DATASETS and source.split in datasets.SPLITS:
+    if data is not None:
+        source = replace(source, data=os.path.abspath(data), split=source.split or "test")
+    if _is_there(source.data) and source.split in datasets.SPLITS:
         if data_dir is None and source.data_dir is not None and os.path.isdir(source.data_dir):
             data_dir = Path(source.data_dir)
         return InputChoice(
@@ -67,9 +76,14 @@ def _choice(result: RunResult, data_dir: Path | None) -> InputChoice | str:
     files = [path for path in (source.file, result.data) if path and path.endswith(".npy")]
     for path in filter(os.path.isfile, files):
         return InputChoice(file=Path(path), samples=1)
+    files += [source.data] if source.data else []
     if files:
         return f"{files[0]} is not there any more"
     return "the result does not say which input could be run again"
+
+
+def _is_there(data: str | None) -> bool:
+    return data is not None and (data in datasets.DATASETS or os.path.exists(data))
 
 
 def _older_source(text: str) -> InputSource:

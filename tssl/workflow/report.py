@@ -170,7 +170,9 @@ def report(directory: Path, profiles: Sequence[str], options: CostOptions | None
     )
 
 
-def write_page(found: Sequence[Report], path: Path, data_dir: Path | None = None) -> list[str]:
+def write_page(
+    found: Sequence[Report], path: Path, data_dir: Path | None = None, data: Path | None = None
+) -> list[str]:
     """Write one page about all reports; the first sample of each result is run again for it.
 
     Parameters
@@ -178,6 +180,8 @@ def write_page(found: Sequence[Report], path: Path, data_dir: Path | None = None
     data_dir
         Where to look for data sets first; where each run found its own when None. Nothing is
         downloaded.
+    data
+        File or folder of the data, where they are not where the runs found them any more.
 
     Returns
     -------
@@ -188,7 +192,7 @@ def write_page(found: Sequence[Report], path: Path, data_dir: Path | None = None
 
     sheets, missing = [], []
     for each in found:
-        traces, note = traces_of(each.network, each.result, each.net, data_dir)
+        traces, note = traces_of(each.network, each.result, each.net, data_dir, data)
         if not traces:
             missing.append(f"{path}, pictures of {each.sheet.result.network}: {note}")
         weights = {layer.name: layer.weights for layer in each.network.layers}

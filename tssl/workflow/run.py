@@ -68,7 +68,7 @@ def run(
     chosen = create_backend(backend, replace(options, net_path=net, states=states))
     full = completed(choice, net)
     if full.data is None and full.file is None:
-        raise ConfigError(f"{net}: names no data set; give --data NAME or --input FILE.npy")
+        raise ConfigError(f"{net}: names no data set; give --data NAME|PATH or --input FILE.npy")
     inputs = load_inputs(network, full)
     _check_room(network, traces, inputs)
     folder = out or net.with_name(f"{net.stem}-{backend}")

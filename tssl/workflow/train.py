@@ -7,7 +7,7 @@ from typing import Any
 
 from tssl import datasets
 from tssl.checkpoint import Checkpoint, ChipPlan
-from tssl.datasets import Dataset
+from tssl.datasets import Dataset, Given
 from tssl.errors import BackendUnavailableError, ConfigError, TrainingError
 from tssl.hw_profiles import load_profile
 from tssl.machine.pictures import save_figure
@@ -19,7 +19,7 @@ from tssl.trainer.parallel import is_first_process
 from tssl.trainer.progress import EpochMetrics, LayerMetrics
 from tssl.trainer.run_directory import RunDirectory, identity
 from tssl.trainer.tensorboard import TensorBoard
-from tssl.workflow.data import load_splits
+from tssl.workflow.data import load_splits, with_data
 from tssl.workflow.export import checkpoint_file, chip_plan
 from tssl.workflow.recipes import recipe_path
 
@@ -75,6 +75,8 @@ class Environment:
 
     Parameters
     ----------
+    data
+        In place of what the recipe names.
     data_dir
         Folder to look for data files in first.
     device
@@ -85,6 +87,7 @@ class Environment:
         Told what is unusual about the data.
     """
 
+    data: Given | None = None
     data_dir: Path | None = None
     device: str = "auto"
     on_download: datasets.Progress | None = None
@@ -134,6 +137,7 @@ def start(
         See :func:`tssl.recipe.load_recipe` and :func:`tssl.datasets.load`.
     """
     loaded = load_recipe(_recipe_file(recipe, origin), settings)
+    loaded = with_data(loaded, environment.data)
     suffix = "-chip" if loaded.training.forward == "chip" else ""
     run = RunDirectory(out or Path("runs") / f"{loaded.name}{suffix}")
     if is_first_process():
@@ -171,7 +175,20 @@ def resume(
     fit = _fit(changed, run, environment)
     if changed != stored and is_first_process():
         run.save_recipe(changed)
+    _check_data(fit, environment.on_warning)
     return fit
+
+
+def _check_data(fit: Fit, warn: datasets.Warn | None) -> None:
+    """Warn when a run goes on with other data than those of its last epoch."""
+    if not fit.run.last.exists() or warn is None:
+        return
+    stored = Checkpoint.load(fit.run.last).provenance.get("fingerprint")
+    if stored not in (None, fit.train.dataset.fingerprint):
+        warn(
+            f"data set {fit.train.dataset.name}: is not the one that {fit.run.path} was trained "
+            f"on so far: SHA-256 {fit.train.dataset.fingerprint:.12}..., it was {stored:.12}..."
+        )
 
 
 def train(fit: Fit, watcher: Watcher, *, tensorboard: bool = False) -> TrainOutcome:
@@ -221,7 +238,7 @@ def _draw(fit: Fit) -> None:
     best = fit.progress.best
     title = f"epoch {best.epoch}: {best.test_accuracy:.2%} of the test set"
     counts = confusion(Checkpoint.load(fit.run.best), fit.test)
-    save_figure(confusion_matrix(counts, title), fit.run.confusion)
+    save_figure(confusion_matrix(counts, title, fit.test.dataset.class_names), fit.run.confusion)
 
 
 def _recipe_file(recipe: str | None, origin: Origin | None) -> Path:
@@ -275,7 +292,11 @@ def _fit(
 ) -> Fit:
     device = choose_device(environment.device)
     train_split, test_split = load_splits(
-        recipe, environment.data_dir, environment.on_download, environment.on_warning
+        recipe,
+        environment.data_dir,
+        environment.on_download,
+        environment.on_warning,
+        environment.data,
     )
     start = None if origin is None else _starting_point(recipe, origin, train_split)
 
