@@ -14,6 +14,7 @@ from tssl.commands.doctor import doctor
 from tssl.commands.export import export
 from tssl.commands.inspect import inspect
 from tssl.commands.lava import lava
+from tssl.commands.nir import nir
 from tssl.commands.profiles import profiles
 from tssl.commands.recipes import recipes
 from tssl.commands.report import report
@@ -108,6 +109,7 @@ def cli() -> None:
 
 
 for _command in (
-    demo, train, export, run, verify, report, inspect, profiles, recipes, data, doctor, lava,
+    demo, train, export, run, verify, report, inspect, profiles, recipes, data, nir, doctor,
+    lava,
 ):  # fmt: skip
     cli.add_command(_command)
