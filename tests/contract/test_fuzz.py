@@ -29,6 +29,7 @@ import pytest
 import tomli_w
 import torch
 
+from tests.contract import nir_files
 from tests.contract.mutations import EVIL, altered, pick, regrown, respelled, spoiled
 from tests.datasets.test_cifar10 import ARCHIVE as CIFAR_ARCHIVE
 from tests.datasets.test_cifar10 import CONTENTS as CIFAR_CONTENTS
@@ -608,6 +609,8 @@ KINDS = (
     Kind("tactile", spoil_recordings, read_recordings),
     Kind("result", spoil_result, read_result),
     Kind("npy", spoil_npy, read_npy),
+    Kind("nir-bytes", nir_files.spoil_bytes, nir_files.read_graph),
+    Kind("nir-tree", nir_files.spoil_tree, nir_files.read_graph),
 )
 
 

@@ -31,7 +31,7 @@ __all__ = [
 
 NIR_STEPS = 100
 """Time steps of a network that says none."""
-SOURCE = "network.nir"
+SOURCE = "graph.nir"
 """The graph, in the folder of the run that was made of it."""
 
 

@@ -131,7 +131,7 @@ def _float(checkpoint: Checkpoint, path: Path, dt: float) -> WriteOutcome:
     if checkpoint.input_neuron is not None:
         losses.append("input neurons: the graph takes the spikes that they fire")
     metadata = _metadata("float", checkpoint.recipe.name, dt)
-    content = graph_bytes(checkpoint.input_shape, layers, dt, metadata)
+    content = graph_bytes(_plain(checkpoint.input_shape, layers), layers, dt, metadata)
     losses += _other(layers)
     with written_together(path.parent, path.name) as folder:
         (folder / path.name).write_bytes(content)
@@ -139,6 +139,12 @@ def _float(checkpoint: Checkpoint, path: Path, dt: float) -> WriteOutcome:
         path=path, mode="float", dt=dt, nodes=len(layers), spikes=None, fed=None,
         losses=tuple(losses),
     )  # fmt: skip
+
+
+def _plain(shape: Shape, layers: list[OutLayer]) -> Shape:
+    """Return the shape of an input that nobody reads as maps in one dimension."""
+    read = [each for layer in layers for each in layer.incoming if each.source == INPUT]
+    return shape if any(each.geometry for each in read) else (int(np.prod(shape)),)
 
 
 def _of_stage(stage: Stage, sent: dict[str, Shape]) -> OutLayer:
@@ -179,7 +185,8 @@ def _chip(source: Path, path: Path, dt: float) -> WriteOutcome:
     if network.input.neuron is not None:
         losses.append("input neurons: the graph takes the spikes that they fire")
     losses += _other(layers)
-    content = graph_bytes(network.input.shape, layers, dt, _metadata("chip", network.name, dt))
+    shape = _plain(network.input.shape, layers)
+    content = graph_bytes(shape, layers, dt, _metadata("chip", network.name, dt))
     trains, fed = _spikes(network, source)
     spikes = path.with_suffix(".spikes.h5")
     with written_together(path.parent, path.name) as folder:

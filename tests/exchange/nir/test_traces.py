@@ -80,6 +80,17 @@ def test_every_spike_and_potential(name: str, folder: Path) -> None:
     assert error < row.error
 
 
+def test_the_table_on_the_page_is_in_step() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "nir.md").read_text(encoding="utf-8")
+    fired = {"lif_norse": (460, 510, 710, 760), "lif_rockpool": (450, 500, 710, 760)}
+    for name, row in TRACES.items():
+        spikes = " ".join(str(step + row.late[0]) for step in fired[row.graph])
+        line = (
+            f"| `{name}` | `{row.graph}` | {row.rule} | {spikes} | {row.late[0]} | x {row.unit:g} |"
+        )
+        assert line in page
+
+
 def test_which_rule_matters(folder: Path) -> None:
     """Rule and gain move two of four spikes by ten steps."""
     given = columns(folder / "lif_exact.csv")[:, 0]

@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 Edge = tuple[str, str]
 
 INPUT, OUTPUT = "Input", "Output"
+_MOST_NODES = 800
 FIRING = ("IF", "LIF", "CubaLIF", "Threshold")
 """Kinds of nodes that send spikes."""
 NEURONS = (*FIRING, "I", "LI", "CubaLI")
@@ -92,6 +93,10 @@ class Nir:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if len(self.nodes) > _MOST_NODES:
+            raise NirFileError(
+                f"{self.origin}: has {len(self.nodes)} nodes; at most {_MOST_NODES} are expected"
+            )
         for kind in (INPUT, OUTPUT):
             found = [node.name for node in self.nodes.values() if node.kind == kind]
             if len(found) != 1:

@@ -197,7 +197,7 @@ class Arriving:
         They must be the only way in; what arrives a step later has a way of its own.
         """
         chain: list[NirNode] = []
-        heard = [name for name in self._now(self.node.name) if not self._only_late(name)]
+        heard = [name for name in self._now(self.node.name) if name not in self._only_late]
         while len(heard) == 1 and not self._stays(heard[0]):
             node = self.nir.nodes[heard[0]]
             if self.nir.late_sources[node.name]:
@@ -208,11 +208,14 @@ class Arriving:
             return None
         return chain if len(self.sizes[self.node.name]) == 3 else None
 
-    def _only_late(self, name: str) -> bool:
-        """Whether nothing but the neurons' own spikes comes through a node."""
-        if self._is_source(name):
-            return False
-        return all(self._only_late(one) for one in self._now(name))
+    @cached_property
+    def _only_late(self) -> set[str]:
+        """Nodes through which nothing but the neurons' own spikes comes."""
+        found: set[str] = set()
+        for node in self.between:
+            if found.issuperset(self._now(node.name)):
+                found.add(node.name)
+        return found
 
     def _stays(self, name: str) -> bool:
         """Whether a node is a source, or a pool that tssl has as a layer, behind one."""
@@ -235,7 +238,7 @@ class Arriving:
         """Return the ways into the first node behind the pools."""
         found = []
         for heard in self._now(name):
-            if name == self.node.name and self._only_late(heard):
+            if name == self.node.name and heard in self._only_late:
                 continue
             pools: list[str] = []
             while not self._is_source(heard):

@@ -86,7 +86,8 @@ def lower(
     UnsupportedLayerError
         When the chip has nothing that fires the same spikes; it names the node.
     """
-    made = _Lowering(nir, timing).run()
+    with np.errstate(all="ignore"):  # what is not finite is refused by name
+        made = _Lowering(nir, timing).run()
     layers, input_shape = with_always_on(nir, made.layers, made.pools, made.input_shape)
     grown = math.prod(input_shape) - math.prod(made.input_shape)
     if grown:
@@ -240,6 +241,11 @@ class _Neuron:
     def __init__(self, nir: Nir, node: NirNode, timing: Timing, shape: Shape) -> None:
         self.origin, self.node, self.shape = nir.origin, node, shape
         steps = timing.steps(node)
+        if not all(np.isfinite(each).all() for each in (*steps, steps.into * steps.through)):
+            raise UnsupportedLayerError(
+                f"{nir.origin}: {node.title}: its time constants and gains make steps that are not "
+                "finite"
+            )
         reset = node.v_reset
         self.starts = float(reset.reshape(-1)[np.abs(reset).argmax()])
         threshold = self._each(node.threshold - reset)
@@ -291,7 +297,7 @@ class _Neuron:
             raise UnsupportedLayerError(
                 f"{self.origin}: {self.node.title}: its neurons have {key} of different lengths "
                 f"(losses {losses.min():.4g} to {losses.max():.4g} a step); neurons of a layer of "
-                "tssl share theirs; make a node for each, or train with one"
+                "tssl share theirs; train with one for all"
             )
         loss = float(losses.reshape(-1)[0])
         if round(DECAY_ONE * loss) == 0:

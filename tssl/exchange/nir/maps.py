@@ -31,6 +31,11 @@ def shapes(nir: Nir) -> dict[str, Shape]:
     NirFileError
         When something does not fit what reaches it.
     """
+    with np.errstate(all="ignore"):  # what is not finite is noticed where it becomes weights
+        return _shapes(nir)
+
+
+def _shapes(nir: Nir) -> dict[str, Shape]:
     found = {nir.input.name: _input_shape(nir.origin, nir.input)}
     waiting = [node for node in nir.order if node.kind != INPUT]
     while waiting:  # every node is reached from the input, in a loop from one side first
@@ -114,8 +119,14 @@ def _linear(node: NirNode, values: Floats) -> Floats:
     if weight.ndim != 2 or weight.shape[1] != values.shape[-1]:
         hint = " (a Flatten counts its axes without the batch)" if values.ndim > 2 else ""
         raise ValueError(f"weight has shape {weight.shape}{hint}")
+    _check_size(values[0].size // weight.shape[1] * len(weight))
     product = values @ weight.T
     return product + _vector(node, "bias", len(weight)) if "bias" in node.numbers else product
+
+
+def _check_size(values: int) -> None:
+    if values > MOST_NEURONS:
+        raise ValueError(f"it sends {values} values; at most {MOST_NEURONS} are expected")
 
 
 def _scale(node: NirNode, values: Floats) -> Floats:
@@ -186,9 +197,10 @@ def _windows(
     """Return what each position sees, ``(batch, C, rows, columns, kh, kw)``."""
     if values.ndim != 4:
         raise ValueError("maps (C, H, W) are expected")
-    if max(max(pads) for pads in padding) > max(values.shape[2:]) + max(kernel) * max(dilation):
-        raise ValueError(f"padding {padding} is wider than the maps")
     span = tuple(gap * (size - 1) + 1 for gap, size in zip(dilation, kernel, strict=True))
+    sizes = (size + sum(pads) for size, pads in zip(values.shape[2:], padding, strict=True))
+    if math.prod(sizes) > MOST_NEURONS:
+        raise ValueError(f"padding {padding} makes maps of more than {MOST_NEURONS} pixels")
     padded = np.pad(values, ((0, 0), (0, 0), *padding))
     seen = np.lib.stride_tricks.sliding_window_view(padded, span, axis=(2, 3))
     return seen[:, :, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
@@ -206,6 +218,7 @@ def _conv2d(node: NirNode, values: Floats, weight: Floats | None = None) -> Floa
     spans = tuple(gap * (size - 1) + 1 for gap, size in zip(dilation, kernel, strict=True))
     padding = padding_of(node, (spans[0], spans[1]))
     seen = _windows(values, kernel, geometry(node, "stride", 1), padding, dilation)
+    _check_size(len(weight) * seen.shape[2] * seen.shape[3])
     parts = [
         np.einsum("bcyxij,ocij->boyx", inputs, kernels, optimize=True)
         for inputs, kernels in zip(

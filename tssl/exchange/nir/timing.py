@@ -21,6 +21,7 @@ Rule = Literal["euler", "exp"]
 Floats = NDArray[np.float64]
 
 _EQUAL = 1e-6
+_MOST_STEPS = 1e6
 _SECONDS = 0.1
 """Time constants above it are hardly seconds."""
 _TIMES = ("tau", "tau_mem", "tau_syn")
@@ -81,11 +82,13 @@ class Timing:
         Raises
         ------
         ConfigError
-            When it is no whole number of steps.
+            When it is no whole number of steps, or of more than a million.
         """
-        steps = node["delay"] / self.dt
+        with np.errstate(over="ignore"):
+            steps = node["delay"] / self.dt
         whole = np.rint(steps)
-        if (np.abs(steps - whole) > _EQUAL * np.maximum(1, steps)).any() or steps.min() < 0:
+        near = (steps < _MOST_STEPS) & (np.abs(steps - whole) <= _EQUAL * np.maximum(1, steps))
+        if not near.all() or steps.min() < 0:
             raise ConfigError(
                 f"{node.title}: a delay of {steps.reshape(-1)[0]:g} steps of {self.dt:g}; only "
                 "whole steps, not below 0, are possible; use another --dt"
@@ -122,7 +125,8 @@ def timing(nir: Nir, dt: float | None = None, rule: Rule | None = None) -> Timin
     """
     if dt is not None and not 0 < dt < math.inf:
         raise ConfigError(f"--dt {dt:g}: a time above 0 is needed")
-    claim = _claim(nir)
+    with np.errstate(all="ignore"):  # what is not finite is no evidence
+        claim = _claim(nir)
     found = _asked(nir, claim, dt, rule)
     for node, key in _with_times(nir):
         shortest = float(node[key].min())
@@ -152,7 +156,11 @@ def _asked(nir: Nir, claim: _Claim | None, dt: float | None, rule: Rule | None) 
 
 
 def _question(nir: Nir, dt: float | None) -> str:
-    missing = "--rule euler or --rule exp" if dt is not None else "--dt DT and --rule euler|exp"
+    missing = (
+        "--rule euler or --rule exp"
+        if dt is not None
+        else "--dt DT, and --rule euler or --rule exp"
+    )
     text = (
         f"{nir.origin}: NIR files do not say their time step or rule of integration, and the gains "
         f"of this one do not give them away: give {missing}"
