@@ -45,6 +45,8 @@ _FIELDS: dict[str, tuple[str, ...]] = {
     "Threshold": ("threshold",),
 }
 """The fields that a node of each kind must have."""
+_WORDS = ("padding",)
+"""Fields that may be a text."""
 _OPTIONAL = {"IF": ("v_reset",), "LIF": ("v_reset",), "CubaLIF": ("v_reset",)}
 
 
@@ -208,10 +210,10 @@ class _Reader:
             if not isinstance(dataset, h5py.Dataset):
                 raise NirFileError(f"{self.origin}: node {name} ({kind}) has no {key}")
             values = self.content.numbers(dataset)
-            if values is None:
+            if values is None and key in _WORDS:
                 words[key] = self._text(group, key)
                 continue
-            if not np.isfinite(values).all() or not values.size:
+            if values is None or not np.isfinite(values).all() or not values.size:
                 raise NirFileError(
                     f"{self.origin}: node {name} ({kind}): {key} holds no number, or one that is "
                     "not finite"

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tssl.errors import ConfigError
 from tssl.exchange.nir.description import Nir, NirNode
+from tssl.exchange.nir.maps import shapes
 
 __all__ = ["Rule", "Steps", "Timing", "timing"]
 
@@ -122,9 +123,12 @@ def timing(nir: Nir, dt: float | None = None, rule: Rule | None = None) -> Timin
     ------
     ConfigError
         When neither is there, or a time constant is shorter than the step.
+    NirFileError
+        When parameters do not fit their neurons.
     """
     if dt is not None and not 0 < dt < math.inf:
         raise ConfigError(f"--dt {dt:g}: a time above 0 is needed")
+    shapes(nir)  # refuses parameters that do not fit their neurons
     with np.errstate(all="ignore"):  # what is not finite is no evidence
         claim = _claim(nir)
     found = _asked(nir, claim, dt, rule)
