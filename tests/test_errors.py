@@ -13,6 +13,7 @@ EXIT_CODES = {
     "DataError": 2,
     "CheckpointError": 2,
     "NetFileError": 2,
+    "NirFileError": 2,
     "OutputError": 2,
     "TrainingError": 2,
     "TargetError": 3,

@@ -7,8 +7,18 @@
 >>> tssl.report(result, "loihi2", html="report.html")  # doctest: +SKIP
 """
 
-from tssl.api import export, report, run, train, verify
+from tssl.api import export, nir_read, nir_write, report, run, train, verify
 from tssl.errors import TsslError
 from tssl.version import __version__
 
-__all__ = ["TsslError", "__version__", "export", "report", "run", "train", "verify"]
+__all__ = [
+    "TsslError",
+    "__version__",
+    "export",
+    "nir_read",
+    "nir_write",
+    "report",
+    "run",
+    "train",
+    "verify",
+]

@@ -6,7 +6,7 @@ what it wrote. Rooms are imported inside the verbs, so that ``import tssl`` stay
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tssl.errors import ConfigError
 from tssl.terminal import Output, TrainingBar
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from tssl.datasets import Given
     from tssl.proof import Proof
     from tssl.workflow.export import ExportOutcome
+    from tssl.workflow.nir import ReadOutcome
+    from tssl.workflow.nir_write import WriteOutcome
     from tssl.workflow.report import Report
     from tssl.workflow.run import RunOutcome
     from tssl.workflow.train import TrainOutcome
@@ -100,7 +102,7 @@ def train(
 
 
 def export(
-    run: "TrainOutcome | PathLike",
+    run: "TrainOutcome | ReadOutcome | PathLike",
     target: str,
     *,
     out: PathLike | None = None,
@@ -108,8 +110,12 @@ def export(
     proof_samples: int = 20,
     lava: bool = True,
     weight_bits: "int | Mapping[str, int] | None" = None,
-    data: "Given | None" = None,
     data_dir: PathLike | None = None,
+    data: "Given | NDArray[Any] | None" = None,
+    dt: float | None = None,
+    rule: Literal["euler", "exp"] | None = None,
+    as_nir: bool = False,
+    steps: int = 100,
     progress: bool = True,
 ) -> "ExportOutcome":
     """Turn a trained network into a proven ``.net`` file.
@@ -117,7 +123,7 @@ def export(
     Parameters
     ----------
     run
-        What :func:`train` returned, or a run's folder.
+        What :func:`train` or :func:`nir_read` returned, a run's folder, or a ``.nir`` file.
     target
         Name or path of a hardware profile.
     out
@@ -130,7 +136,10 @@ def export(
         Bits of all weights, or of single layers by name; all that the target has when None.
     data
         To calibrate and test on, in place of what the network was trained on, as of
-        :func:`train`; arrays have to be given again.
+        :func:`train`; arrays have to be given again. For a network from a NIR file its inputs, an
+        array or a ``.npy`` or ``.npz`` file; random spikes when None.
+    dt, rule, as_nir, steps
+        Of a ``.nir`` file, see :func:`nir_read`.
 
     Raises
     ------
@@ -140,6 +149,7 @@ def export(
         When the proof fails.
     """
     from tssl.workflow import export as workflow
+    from tssl.workflow.nir import NirChoice
 
     bits = weight_bits if isinstance(weight_bits, Mapping) else {"": weight_bits}
     options = workflow.ExportOptions(
@@ -149,6 +159,7 @@ def export(
         proof_samples=proof_samples,
         lava=lava,
         weight_bits={layer: count for layer, count in bits.items() if count is not None},
+        nir=NirChoice(dt=dt, rule=rule, as_nir=as_nir, steps=steps),
     )
     with _output(progress).bar("proof", proof_samples) as moved:
         return workflow.export(_folder(run), target, _path(out), options, moved)
@@ -314,11 +325,73 @@ def report(
     return found
 
 
+def nir_read(
+    file: PathLike,
+    out: PathLike,
+    *,
+    dt: float | None = None,
+    rule: Literal["euler", "exp"] | None = None,
+    as_nir: bool = False,
+    steps: int = 100,
+) -> "ReadOutcome":
+    """Turn a NIR graph into a run that :func:`export` takes.
+
+    Parameters
+    ----------
+    out
+        Folder of the run.
+    dt
+        Time step in the unit of the file's time constants; by evidence when None.
+    rule
+        How its equations become steps; by evidence when None.
+    as_nir
+        Take it by NIR's word where its maker's neurons fire or reset otherwise.
+    steps
+        Time steps of a sample where no data say them.
+
+    Raises
+    ------
+    TsslError
+        ``NirFileError``, ``ConfigError`` or ``UnsupportedLayerError``, as the command.
+    """
+    from tssl.workflow import nir as workflow
+
+    choice = workflow.NirChoice(dt=dt, rule=rule, as_nir=as_nir, steps=steps)
+    return workflow.read_into(Path(file), Path(out), choice)
+
+
+def nir_write(
+    source: "TrainOutcome | ExportOutcome | PathLike", out: PathLike, *, dt: float = 1e-4
+) -> "WriteOutcome":
+    """Write a run's floats, or the integers of a ``.net`` file, as a NIR graph.
+
+    Parameters
+    ----------
+    source
+        What :func:`train` or :func:`export` returned, a run's folder, or a ``.net`` file.
+    out
+        The ``.nir`` file.
+    dt
+        Seconds that stand for a step.
+
+    Raises
+    ------
+    TsslError
+        As the command.
+    """
+    from tssl.workflow import nir_write as workflow
+
+    if isinstance(source, str | Path):
+        return workflow.write(Path(source), Path(out), dt)
+    made = source.path if hasattr(source, "path") else source.directory
+    return workflow.write(made, Path(out), dt)
+
+
 def _output(progress: bool) -> Output:
     return Output(as_json=False, quiet=not progress)
 
 
-def _folder(made: "TrainOutcome | RunOutcome | PathLike") -> Path:
+def _folder(made: "TrainOutcome | ReadOutcome | RunOutcome | PathLike") -> Path:
     return Path(made if isinstance(made, str | Path) else made.directory)
 
 

@@ -7,6 +7,7 @@ The number is the exit status of the ``tssl`` command::
     ├── DataError                    2   data set missing, corrupt, wrong shape
     ├── CheckpointError              2   run directory or checkpoint
     ├── NetFileError                 2   .net file
+    ├── NirFileError                 2   .nir file
     ├── OutputError                  2   a file cannot be written
     ├── TrainingError                2   the loss is not a number
     ├── TargetError                  3   the target chip cannot do it
@@ -45,6 +46,10 @@ class CheckpointError(TsslError):
 
 class NetFileError(TsslError):
     """A ``.net`` file cannot be read."""
+
+
+class NirFileError(TsslError):
+    """A ``.nir`` file cannot be read, or is no network."""
 
 
 class OutputError(TsslError):

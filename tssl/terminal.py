@@ -252,6 +252,51 @@ def show_proof(output: Output, proof: Mapping[str, Any]) -> None:
     output.line(f"Proof of {proof['network']}: {proof['verdict']}")
 
 
+def show_nir(output: Output, facts: Mapping[str, Any]) -> None:
+    """Write how a NIR graph became steps, and what its decays lose on the chip."""
+    output.line(
+        f"{facts['file']} (nir {facts['version']}): dt = {facts['dt']:g}, rule {facts['rule']}: "
+        f"{facts['evidence']}"
+    )
+    output.line("spikes that a layer sends itself arrive one step later; all others in their step")
+    for note in facts["notes"]:
+        output.line(f"note: {note}")
+    rows = [
+        [
+            row["layer"],
+            row["node"],
+            row["quantity"],
+            f"{row['wanted']:.6f}",
+            f"{row['integer']}/4096",
+            f"{row['error']:+.1e}",
+        ]
+        for row in facts["decays"]
+    ]
+    columns = ["layer", "node", "quantity", "lost per step", "on the chip", "error"]
+    output.table("Decays", columns, rows)
+
+
+def show_reference(output: Output, facts: Mapping[str, Any]) -> None:
+    """Write how far the chip's spikes are those of the graph in floating point."""
+    if not facts["reference"]:
+        output.line("The NIR file is not at hand: not compared with the graph in floating point")
+        return
+    rows = [
+        [
+            row["layer"],
+            row["node"],
+            f"{row['compared']:,}",
+            f"{row['reference']:,}",
+            f"{row['chip']:,}",
+            f"{row['differ']:,}",
+            row["first"],
+        ]
+        for row in facts["reference"]
+    ]
+    columns = ["layer", "node", "compared", "graph", "chip", "differ", "first difference"]
+    output.table(f"Spikes of the graph in floating point, {facts['samples']}", columns, rows)
+
+
 def show_loading(output: Output, lava_dl: Mapping[str, Any]) -> None:
     """Write the Python that loads a network with lava-dl alone."""
     if not lava_dl["lines"]:

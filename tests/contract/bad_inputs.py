@@ -51,6 +51,8 @@ from tests.contract.bad_files import (
     training,
     weights,
 )
+from tests.contract.nir_files import graph
+from tests.exchange.nir.files import lif, linear
 from tssl.cli import run_command
 
 USAGE, TARGET, BACKEND, TIME_OUT = 2, 3, 5, 6
@@ -120,6 +122,8 @@ ARRAY = f"{RUN} --input x.npy"
 REPORT = "report result --profile loihi2"
 CHECK = "profiles check bad.toml"
 PRICE = "value = 23.6e-12"
+NIR = "nir read bad.nir -o new"
+NIR_EXPORT = "export bad.nir --target loihi2 -o new.net --no-lava"
 SIM = "run digits.net --backend sim --samples 1 --out new"
 
 CASES: dict[str, list[Case]] = {
@@ -578,6 +582,44 @@ CASES: dict[str, list[Case]] = {
         Case("report result --profile bad.toml", "a mesh without end", "mesh.columns",
              "less than or equal to",
              profile("columns = { value = 8", "columns = { value = 1e300")),
+    ],
+    "NIR files": [
+        Case(NIR, "nothing", "bad.nir", "No such file"),
+        Case(NIR, "a text", "bad.nir", "is not an HDF5 file", file("bad.nir", "hello")),
+        Case(NIR, "a missing node", "node 'x'", "which is missing",
+             graph([("input", "w"), ("w", "x"), ("x", "output")])),
+        Case(NIR, "a loop without neurons", "through v, w", "no neurons that fire",
+             graph([("input", "w"), ("w", "v"), ("v", "w"), ("w", "l"), ("l", "output")],
+                   v=linear(np.eye(4, 3))), TARGET),
+        Case(NIR, "a node that leads nowhere", "node w", "no edges lead from it to the output",
+             graph([("input", "w"), ("input", "l"), ("l", "output")])),
+        Case(NIR, "an unknown node", "node l", "'Izhikevich'",
+             graph(l={"type": "Izhikevich"}), TARGET),
+        Case(NIR, "NaN", "node w", "not finite", graph(w=linear(np.full((3, 4), np.nan)))),
+        Case(NIR, "weights of another shape", "node w", "does not fit what reaches it",
+             graph(w=linear(np.ones((3, 5))))),
+        Case(NIR, "no time step", "--dt DT", "--rule euler or", graph(l=lif(3, r=np.ones(3)))),
+        Case(f"{NIR} --dt 0.001", "no rule", "--rule", "euler", graph(l=lif(3, r=np.ones(3)))),
+        Case(f"{NIR} --dt 0.02 --rule exp", "a step longer than a time constant", "node l",
+             "not as long as a step", graph()),
+        Case(f"{NIR} --dt nan --rule exp", "a step that is none", "--dt", "above 0", graph()),
+        Case(NIR, "neurons of several time constants", "node l", "of different lengths",
+             graph(l=lif(3, tau=np.array([0.01, 0.02, 0.03]))), TARGET),
+        Case(NIR, "neurons without spikes", "node v (LI)", "sends no spikes",
+             graph([("input", "w"), ("w", "l"), ("l", "v"), ("v", "output")],
+                   v={"type": "LI", "tau": np.full(3, 0.01), "r": np.full(3, 10.0),
+                      "v_leak": np.zeros(3)}), TARGET),
+        Case("nir read sinabs.nir -o new", "neurons that reset otherwise", "sinabs", "--as-nir",
+             both(graph(), lambda: Path("bad.nir").rename("sinabs.nir")), TARGET),
+        Case("nir read bad.nir -o run", "a folder with a run", "run", "already holds a run",
+             graph()),
+        Case(f"{NIR_EXPORT} --data x.npy", "inputs of another shape", "x.npy", "takes (samples",
+             both(graph(), npy(np.ones((2, 7, 7), int)))),
+        Case(f"{NIR_EXPORT} --data x.npy", "inputs that are fractions", "x.npy", "whole numbers",
+             both(graph(), npy(np.full((2, 9, 4), 0.5)))),
+        Case("nir write digits.net -o x.h5", "another name", "x.h5", "must end in .nir"),
+        Case("nir write digits.net -o x.nir --dt 0", "no time", "--dt 0", "above 0"),
+        Case("nir write nothing -o x.nir", "no run", "nothing", "does not exist"),
     ],
     "Installation": [
         Case("lava install --lava-python none", "an interpreter that is not there", "none",

@@ -170,14 +170,14 @@ _IMPOSSIBLE = (
 )  # fmt: skip
 
 
-def regrown(file: h5py.File, rng: Rng) -> str:
-    """Change one to three things in an open HDF5 file; say what."""
+def regrown(file: h5py.File, rng: Rng, root: str = "layer") -> str:
+    """Change one to three things below a group of an open HDF5 file; say what."""
     said = []
     for _ in range(int(rng.integers(1, 4))):
         keys: list[str] = []
-        if isinstance(file.get("layer"), h5py.Group):
-            file["layer"].visit(keys.append)
-        key = f"layer/{pick(rng, keys)}" if keys else "layer"
+        if isinstance(file.get(root), h5py.Group):
+            file[root].visit(keys.append)
+        key = f"{root}/{pick(rng, keys)}" if keys else root
         change = pick(rng, _TREE_CHANGES)
         said.append(f"{change.__name__} {key}")
         try:

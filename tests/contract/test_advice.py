@@ -29,6 +29,7 @@ PAGES.remove(ROOT / "docs" / "bad-input.md")  # it shows misspelt ones
 LOADS = {"train", "export", "run", "verify", "report", "data list", "data fetch"}
 SHOWN_BY = {
     "datasets/": LOADS,
+    "exchange/": {"export", "nir read"},
     "exporter/": {"export"},
     "hw_profiles/": {"export", "report"},
     "lava_runtime/": {"export", "run", "verify"},
@@ -40,9 +41,13 @@ SHOWN_BY = {
     "workflow/data.py": {"train", "export"},
     "workflow/export.py": {"export"},
     "workflow/inputs.py": {"run", "verify"},
+    "workflow/nir.py": {"export", "nir read"},
+    "workflow/nir_write.py": {"nir write"},
     "workflow/probe.py": {"report"},
     "workflow/report.py": {"report"},
     "workflow/run.py": {"run"},
+    "workflow/samples.py": {"export"},
+    "workflow/sources.py": {"export"},
     "workflow/train.py": {"train"},
     "commands/options.py": {"train"},
     "commands/": set(),  # the verb that the file is named for

@@ -29,6 +29,7 @@ import pytest
 import tomli_w
 import torch
 
+from tests.contract import nir_files
 from tests.contract.mutations import EVIL, altered, pick, regrown, respelled, spoiled
 from tests.datasets.formats.test_events import GOOD as EVENTS
 from tests.datasets.formats.test_pictures import PICTURE
@@ -65,7 +66,7 @@ from tssl.workflow.run import run_network
 
 pytestmark = pytest.mark.timeout(240)
 CASES = 40
-FAILED = {"nmnist": (305551993, 305552079), "npy": (305559985,)}
+FAILED = {"nmnist": (305551993, 305552079), "npy": (305559985,), "nir-tree": (1016, 1178)}
 """Cases that a reader failed once, by kind."""
 SECONDS = 10.0
 """Of the processor, for one case: more is a hang, however busy the machine is."""
@@ -631,6 +632,8 @@ KINDS = (
     Kind("result", spoil_result, read_result),
     Kind("npy", spoil_npy, read_npy),
     *map(own_data, OWN_DATA),
+    Kind("nir-bytes", nir_files.spoil_bytes, nir_files.read_graph),
+    Kind("nir-tree", nir_files.spoil_tree, nir_files.read_graph),
 )
 
 

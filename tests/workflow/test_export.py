@@ -23,8 +23,9 @@ from tssl.errors import (
 from tssl.lava_runtime import BackendOptions
 from tssl.results import Recording
 from tssl.workflow import export as workflow
-from tssl.workflow.export import ExportOptions, ExportOutcome, checkpoint_file, export
+from tssl.workflow.export import ExportOptions, ExportOutcome, export
 from tssl.workflow.inspect import inspect
+from tssl.workflow.sources import checkpoint_file
 
 QUICK = ExportOptions(lava=False, proof_samples=3, samples=10)
 

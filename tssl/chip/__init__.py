@@ -1,6 +1,14 @@
 """What every integer of a chip network means. Engine, Lava, file and cost model agree with it."""
 
-from tssl.chip.connections import Connection, ConvSynapses, DenseSynapses, Synapses, Train
+from tssl.chip.connections import (
+    MAX_DELAY,
+    MOST_NEURONS,
+    Connection,
+    ConvSynapses,
+    DenseSynapses,
+    Synapses,
+    Train,
+)
 from tssl.chip.cuba import (
     CubaNeuron,
     CubaRun,
@@ -46,6 +54,8 @@ __all__ = [
     "InputLayer",
     "IntArray",
     "Layer",
+    "MAX_DELAY",
+    "MOST_NEURONS",
     "OneOrEach",
     "STATE_LIMIT",
     "SpikeArray",

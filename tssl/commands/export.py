@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from tssl.commands.nir import nir_options
 from tssl.commands.options import (
     ANY_PATH,
     DATA_OPTION,
@@ -16,7 +17,14 @@ from tssl.commands.options import (
     common,
     lava_options,
 )
-from tssl.terminal import Output, show_layers, show_loading, show_proof
+from tssl.terminal import (
+    Output,
+    show_layers,
+    show_loading,
+    show_nir,
+    show_proof,
+    show_reference,
+)
 
 
 @click.command()
@@ -53,48 +61,58 @@ from tssl.terminal import Output, show_layers, show_loading, show_proof
 @click.option("--bundle", type=FOLDER, help="Also write a folder for a machine with the chip.")
 @DATA_OPTION
 @click.option("--data-dir", type=FOLDER, help="Where to look for data files first.")
+@nir_options
 @lava_options
 @common
 def export(output: Output, run: Path, target: str, path: Path | None, **options: Any) -> None:  # noqa: ANN401
-    """Turn the network of RUN, a training folder, into a proven .net file.
+    """Turn the network of RUN, a training folder or a .nir file, into a proven .net file.
 
     \b
     Examples:
       tssl export runs/digits --target loihi2 -o digits.net
       tssl export runs/digits --target loihi2 --weight-bits 4 --weight-bits dense2=8
       tssl export runs/digits --target loihi2 --bundle for-the-board
+      tssl export theirs.nir --target loihi2 --dt 0.0001 --rule euler --data x.npy
     """
     from tssl.workflow import export as workflow
     from tssl.workflow.bundle import bundle, check_folder
     from tssl.workflow.inputs import InputChoice
+    from tssl.workflow.nir import NirChoice
 
-    backend = backend_options(options)
+    backend, data = backend_options(options), options["data"]
     options["weight_bits"] = bits_of(options["weight_bits"])
     folder: Path | None = options.pop("bundle")
-    chosen = workflow.ExportOptions(backend=backend, **options)
+    choice = NirChoice(**{key: options.pop(key) for key in ("dt", "rule", "as_nir", "steps")})
+    chosen = workflow.ExportOptions(backend=backend, nir=choice, **options)
     if folder is not None:
         check_folder(folder, path)
     with output.bar("proof", chosen.proof_samples) as progress:
         outcome = workflow.export(run, target, path, chosen, progress)
     if folder is not None:
-        fed = InputChoice(data=chosen.data, samples=chosen.proof_samples, data_dir=chosen.data_dir)
+        fed = InputChoice(
+            data=None if outcome.nir is not None else data,
+            samples=chosen.proof_samples,
+            data_dir=chosen.data_dir,
+        )
         bundle(outcome.path, folder, fed)
         output.say(f"{folder}: read README.md there; python check.py runs and compares")
     if output.as_json:
         output.document(outcome.document())
     else:
-        _print(output, outcome, target, lava=chosen.lava)
+        _print(output, outcome, lava=chosen.lava)
 
 
-def _print(output: Output, outcome: Any, target: str, *, lava: bool) -> None:  # noqa: ANN401
+def _print(output: Output, outcome: Any, *, lava: bool) -> None:  # noqa: ANN401
     """Write what an ``ExportOutcome`` says."""
     document = outcome.document()
+    if outcome.nir is not None:
+        show_nir(output, document["nir"])
     show_layers(output, document["layers"])
     rows = [
         [m.title, m.neurons, m.cores, m.bound_by, f"{m.utilisation:.0%}"] for m in outcome.mapping
     ]
     output.table(
-        f"Cores on {target}: {document['cores']}",
+        f"Cores on {outcome.profile.name}: {document['cores']}",
         ["layer", "neurons", "cores", "limited by", "utilisation"],
         rows,
     )
@@ -102,12 +120,17 @@ def _print(output: Output, outcome: Any, target: str, *, lava: bool) -> None:  #
     if document["proof"]["verdict"] != "PASS":
         cure = "run `tssl lava install`, then" if lava else "when wanted, run"
         output.line(f"Not compared with Lava: {cure} `tssl verify` on the file")
+    if outcome.nir is not None:
+        show_reference(output, document["nir"])
     show_loading(output, document["lava_dl"])
     if outcome.silent:
         output.line(
             f"Silent on all training samples that were tried: {', '.join(outcome.silent)}; other "
             "branches carry the network"
         )
+    if outcome.nir is not None:
+        output.line(f"{outcome.path}: proven on {outcome.nir.samples}")
+        return
     output.line(
         f"{outcome.path}: accuracy float {outcome.float_accuracy:.2%}, "
         f"chip {outcome.chip_accuracy:.2%} ({outcome.samples} test samples)"

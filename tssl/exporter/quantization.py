@@ -24,8 +24,11 @@ from tssl.exporter.lower import Floats, Stage, lower
 from tssl.exporter.ranges import Ranges, Spans, observe
 from tssl.exporter.search import best_scale
 
-_ATTEMPTS = 20
+_ATTEMPTS = 40
 _FAR = 16
+_SMALL_STEPS = 20
+_LARGE_STEP = 0.8
+"""After so many: a potential that saturates at many steps in a row shows an excess of one step."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -162,7 +165,7 @@ class _Fitter:
         scale = best_scale(
             self.stage, self._largest_scale(), self._candidate, trains, self.time_steps
         )
-        for _ in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
             layer = self._layer(scale)
             try:
                 ranges = observe(layer, trains, self.time_steps, spans)
@@ -172,7 +175,8 @@ class _Fitter:
             excess = max(ranges.current_bound + 1, ranges.potential) / STATE_LIMIT
             if excess <= 1:
                 return self._report(layer, scale, ranges)
-            scale *= 0.99 / excess
+            smaller = 0.99 / excess
+            scale *= smaller if attempt < _SMALL_STEPS else min(smaller, _LARGE_STEP)
         raise RangeError(f"layer {self.stage.name}: no scale keeps its state in 24 bits")
 
     def _planned(self, plan: ChipPlan, trains: Mapping[str, Train], spans: Spans) -> LayerReport:

@@ -84,7 +84,17 @@ class Content:
             self._check(dataset)
             return _decoded(np.asarray(dataset[()]).item())
         if h5py.check_string_dtype(dataset.dtype) is not None:
-            return _decoded(self._text_in_heap(dataset))
+            (text,) = self._texts_in_heap(dataset)
+            return _decoded(text)
+        return None
+
+    def texts(self, dataset: h5py.Dataset) -> list[str] | None:
+        """Return the short texts of a dataset in order, or None when it holds something else."""
+        if dataset.dtype.kind == "S" and dataset.dtype.itemsize <= _LONGEST_TEXT:
+            self._check(dataset)
+            return [_decoded(text) for text in np.asarray(dataset[()]).reshape(-1).tolist()]
+        if h5py.check_string_dtype(dataset.dtype) is not None:
+            return [_decoded(text) for text in self._texts_in_heap(dataset)]
         return None
 
     def _check(self, dataset: h5py.Dataset) -> None:
@@ -104,16 +114,25 @@ class Content:
             if _GZIP in filters or _LZF in filters:
                 _check_chunks(dataset, chunk_bytes, filters)
 
-    def _text_in_heap(self, dataset: h5py.Dataset) -> bytes:
-        """Return a text of variable length.
+    def _texts_in_heap(self, dataset: h5py.Dataset) -> list[bytes]:
+        """Return texts of variable length.
 
-        HDF5 2.0 is not asked for it: from a damaged heap it never comes back, and it reserves
+        HDF5 2.0 is not asked for them: from a damaged heap it never comes back, and it reserves
         the four gigabytes that a damaged length may demand.
         """
-        length, heap, wanted = _REFERENCE.unpack_from(self._bytes, dataset.id.get_offset())
+        self.take(int(dataset.size), _LONGEST_TEXT)
+        place = dataset.id.get_offset()
+        if place is None:
+            raise ValueError(f"{dataset.name} is packed, or empty, where texts are expected")
+        places = (place + number * _REFERENCE.size for number in range(int(dataset.size)))
+        return [self._text_at(at, str(dataset.name)) for at in places]
+
+    def _text_at(self, reference: int, name: str) -> bytes:
+        """Return the text that a reference leads to."""
+        length, heap, wanted = _REFERENCE.unpack_from(self._bytes, reference)
         start, size = _HEAP.unpack_from(self._bytes, heap)
         if start != _HEAP_START or length > _LONGEST_TEXT:
-            raise ValueError(f"{dataset.name} is no short text")
+            raise ValueError(f"{name} is no short text")
         place, end = heap + _HEAP.size, heap + size
         while place < end:
             number, _, size = _HEAP_OBJECT.unpack_from(self._bytes, place)
@@ -121,7 +140,7 @@ class Content:
             if number == wanted and length <= size:
                 return self._bytes[place : place + length]
             place += -(-size // 8) * 8
-        raise ValueError(f"{dataset.name} is not where it should be")
+        raise ValueError(f"{name} is not where it should be")
 
 
 def member(group: h5py.Group, key: str) -> h5py.Group | h5py.Dataset | None:

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tssl import netx
 from tssl.checkpoint import Checkpoint, ChipPlan
-from tssl.chip import INPUT, ChipNetwork
+from tssl.chip import INPUT, ChipNetwork, IntArray
 from tssl.costs import LayerMapping
 from tssl.datasets import Dataset, Given
 from tssl.engine import Compiled, Engine
 from tssl.errors import (
     BackendUnavailableError,
-    CheckpointError,
     ConfigError,
     RangeError,
     VerificationError,
@@ -28,12 +28,15 @@ from tssl.machine.files import printable, write_json, written_together
 from tssl.proof import Proof, Statement, compare_chunks
 from tssl.proof.quantized import run_quantized
 from tssl.trainer.evaluation import float_accuracy
-from tssl.trainer.run_directory import RunDirectory
 from tssl.version import __version__
+from tssl.workflow import nir
 from tssl.workflow.data import frames_of, load_splits, source_of, with_data
 from tssl.workflow.inputs import Inputs, encode, encoded
+from tssl.workflow.nir import NirChoice, NirReport, is_foreign
 from tssl.workflow.proof import lava_statement
 from tssl.workflow.run import run_network
+from tssl.workflow.samples import samples_for
+from tssl.workflow.sources import bits_of_layers, network_of
 
 CALIBRATION_SAMPLES = 512
 CALIBRATION_FRAMES = 2560
@@ -47,7 +50,8 @@ class ExportOptions:
     Parameters
     ----------
     data
-        To calibrate and test on, in place of what the network was trained on.
+        To calibrate and test on, in place of what the network was trained on. Of a network that
+        came without a data set: its inputs, an array or a file of one; random spikes when None.
     samples
         Test samples for the accuracies.
     proof_samples
@@ -57,10 +61,13 @@ class ExportOptions:
     weight_bits
         Bits by layer, ``""`` standing for all of them; later entries override earlier ones. As
         many as the target has where nothing is said.
+    nir
+        What to make of a ``.nir`` file.
     """
 
-    data: Given | None = None
+    data: Given | NDArray[Any] | None = None
     data_dir: Path | None = None
+    nir: NirChoice = field(default_factory=NirChoice)
     samples: int = 1000
     proof_samples: int = 20
     lava: bool = True
@@ -75,9 +82,12 @@ class ExportOutcome:
     Parameters
     ----------
     float_accuracy, chip_accuracy
-        On the same test samples; the latter by the engine.
+        On the same test samples; the latter by the engine. Not a number for a network that came
+        without a data set.
     input_range
         Smallest and largest integer that the encoding can produce.
+    nir
+        Of a network that came from a NIR file.
     """
 
     path: Path
@@ -90,6 +100,7 @@ class ExportOutcome:
     samples: int
     float_accuracy: float
     chip_accuracy: float
+    nir: NirReport | None = None
 
     @property
     def silent(self) -> tuple[str, ...]:
@@ -118,6 +129,7 @@ class ExportOutcome:
             "cores": sum(mapping.cores for mapping in self.mapping),
             "lava_dl": {"shims": list(SHIMS), "lines": list(self.lines)},
             "proof": self.proof.document(),
+            **({} if self.nir is None else {"nir": self.nir.document()}),
         }
 
 
@@ -147,7 +159,7 @@ def export(
     Parameters
     ----------
     run
-        Folder of a training run (its best weights are taken) or a checkpoint file.
+        Folder of a training run (its best weights are taken), a checkpoint, or a ``.nir`` file.
     target
         Name or path of a hardware profile.
     output
@@ -161,25 +173,33 @@ def export(
         When the proof fails.
     """
     profile = load_profile(target)
-    file = checkpoint_file(run)
-    checkpoint = Checkpoint.load(file)
+    checkpoint, file = network_of(run, options.nir)
     path = output or file.parent / f"{checkpoint.recipe.name}-{profile.name}.net"
     if path.suffix != ".net":
         raise ConfigError(f"{path}: the name of an exported network must end in .net")
+    if is_foreign(checkpoint):
+        outcome = _foreign(checkpoint, file, path, profile, options, progress)
+        _write(outcome, checkpoint, {"bin_us": None})
+        return outcome
+    if isinstance(options.data, np.ndarray):
+        raise ConfigError(
+            f"{file}: data: one array is for networks that came without a data set; give a data "
+            "set, a path, or x_train, y_train, x_test and y_test"
+        )
     checkpoint = replace(checkpoint, recipe=with_data(checkpoint.recipe, options.data))
     source = source_of(checkpoint.recipe.data, options.data)
     train, test = load_splits(checkpoint.recipe, options.data_dir, data=source)
-    bits = _bits_of_layers(checkpoint, options.weight_bits)
+    bits = bits_of_layers(checkpoint, options.weight_bits)
     quantized = calibrated(checkpoint, profile, train, bits)
     mapping = map_to_cores(profile, quantized.network)
-    proof = _prove(checkpoint, quantized, profile, test, options, progress)
+    proven = encode(quantized.network, test, options.proof_samples)
     outcome = ExportOutcome(
         path=path,
         profile=profile,
         network=quantized.network,
         layers=quantized.reports,
         mapping=mapping,
-        proof=proof,
+        proof=_prove(checkpoint, quantized, proven, options, progress),
         input_range=input_range(checkpoint, train),
         samples=min(options.samples, len(test.labels)),
         float_accuracy=float_accuracy(checkpoint, test, options.samples),
@@ -191,43 +211,50 @@ def export(
     return outcome
 
 
-def checkpoint_file(run: Path) -> Path:
-    """Return the checkpoint of a run folder, or the file itself.
-
-    Raises
-    ------
-    CheckpointError
-        When there is none.
-    """
-    if run.is_file():
-        if run.suffix == ".net":
-            raise CheckpointError(f"{run}: is exported already; give the folder of a training run")
-        return run
-    if not run.exists():
-        raise CheckpointError(f"{run}: does not exist; give the folder of a training run")
-    directory = RunDirectory(run)
-    if not directory.best.exists():
-        hint = "train it first" if not directory.recipe.exists() else "no epoch is finished yet"
-        raise CheckpointError(f"{run}: holds no {directory.best.name}; {hint}")
-    return directory.best
+def _foreign(
+    checkpoint: Checkpoint,
+    source: Path,
+    path: Path,
+    profile: Profile,
+    options: ExportOptions,
+    progress: SampleProgress,
+) -> ExportOutcome:
+    """Quantize and prove a network that came without a data set."""
+    data = options.data
+    if isinstance(data, str):
+        data = Path(data)
+    if not (data is None or isinstance(data, Path | np.ndarray)):
+        raise ConfigError(f"{source}: data: an array or a file of one is expected")
+    samples = samples_for(checkpoint, data, CALIBRATION_FRAMES, options.proof_samples)
+    checkpoint = nir.with_steps(checkpoint, samples.time_steps)
+    bits = bits_of_layers(checkpoint, options.weight_bits)
+    quantized = quantize(checkpoint, profile.limits, samples.calibration, samples.span, bits)
+    if not _reaches_output(quantized):
+        raise RangeError(
+            f"layer {quantized.silent[0]}: is dead: it never fires on {samples.text}; give input "
+            "on which it does with --data"
+        )
+    mapping = map_to_cores(profile, quantized.network)
+    graph = source if source.suffix == ".nir" else source.parent / nir.SOURCE
+    return ExportOutcome(
+        path=path,
+        profile=profile,
+        network=quantized.network,
+        layers=quantized.reports,
+        mapping=mapping,
+        proof=_prove(checkpoint, quantized, samples.proof, options, progress),
+        input_range=samples.span,
+        samples=0,
+        float_accuracy=float("nan"),
+        chip_accuracy=float("nan"),
+        nir=nir.nir_report(checkpoint, graph, quantized.network, samples.proof, samples.text),
+    )
 
 
 def input_range(checkpoint: Checkpoint, dataset: Dataset) -> tuple[int, int]:
     """Return the smallest and the largest integer that the encoding can produce."""
     low, high = checkpoint.encoding.integers(np.array([0, dataset.full_scale]))
     return int(low), int(high)
-
-
-def _bits_of_layers(checkpoint: Checkpoint, given: Mapping[str, int]) -> dict[str, int]:
-    """Return the bits of each layer that is named, alone or with all others."""
-    names = [node.name for node in checkpoint.graph.spiking]
-    bits: dict[str, int] = {}
-    for name, number in given.items():
-        if type(number) is not int:
-            who = f"layer {name}" if name else "all layers"
-            raise ConfigError(f"weight bits of {who}: {number!r} is not a whole number")
-        bits.update(dict.fromkeys([name] if name else names, number))
-    return bits
 
 
 def calibrated(
@@ -280,14 +307,13 @@ def chip_plan(checkpoint: Checkpoint, profile: Profile, train: Dataset) -> ChipP
 def _prove(
     checkpoint: Checkpoint,
     quantized: Quantized,
-    profile: Profile,
-    test: Dataset,
+    train: IntArray,
     options: ExportOptions,
     progress: SampleProgress,
 ) -> Proof:
     network = quantized.network
     inputs = Inputs(
-        train=encode(network, test, options.proof_samples),
+        train=train,
         time_steps=checkpoint.recipe.network.time_steps,
         labels=None,
         text="proof",
@@ -340,10 +366,11 @@ def data_facts(train: Dataset, test: Dataset) -> dict[str, Any]:
 
 
 def _write(outcome: ExportOutcome, checkpoint: Checkpoint, facts: Mapping[str, Any]) -> None:
+    own = None if is_foreign(checkpoint) else checkpoint.recipe.data.shown
     notes = {
         "tssl": __version__,
         "target": outcome.profile.name,
-        "data": checkpoint.recipe.data.shown,
+        "data": own,
         **facts,
         "input_range": outcome.input_range,
         "recipe": checkpoint.recipe.model_dump(mode="json", exclude_none=True, by_alias=True),
@@ -355,6 +382,8 @@ def _write(outcome: ExportOutcome, checkpoint: Checkpoint, facts: Mapping[str, A
         },
         "proof": outcome.proof.document(),
     }
+    if own is None:
+        del notes["accuracy"]
     proof = outcome.path.with_suffix(".proof.json")
     with written_together(proof.parent, proof.name) as folder:
         net = folder / outcome.path.name

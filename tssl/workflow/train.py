@@ -20,8 +20,9 @@ from tssl.trainer.progress import EpochMetrics, LayerMetrics
 from tssl.trainer.run_directory import RunDirectory, identity
 from tssl.trainer.tensorboard import TensorBoard
 from tssl.workflow.data import load_splits, with_data
-from tssl.workflow.export import checkpoint_file, chip_plan
+from tssl.workflow.export import chip_plan
 from tssl.workflow.recipes import recipe_path
+from tssl.workflow.sources import checkpoint_file
 
 DEFAULT_TARGET = "loihi2"
 

@@ -1,0 +1,202 @@
+"""What is written: read back by us, by nir 1.0.4 and 1.0.8, by snnTorch and SpikingJelly.
+
+Other libraries run where ``TSSL_NIR_PYTHON`` names an interpreter that has them, and nir 1.0.4 from
+the folder ``TSSL_NIR_OLD``.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from tests.exchange.nir.floats import spikes_of
+from tssl import netx
+from tssl.checkpoint import Checkpoint
+from tssl.chip import ChipNetwork, CubaNeuron, InputLayer, conv_layer, dense_layer
+from tssl.engine import Compiled
+from tssl.errors import ConfigError, UnsupportedLayerError
+from tssl.exchange import nir
+from tssl.exchange.assembly import MadeLayer, checkpoint_of
+from tssl.exchange.nir import simulate, timing
+from tssl.workflow.nir_write import write
+
+READERS = Path(__file__).with_name("readers.py")
+STEPS, SAMPLES = 60, 4
+
+
+def made(neuron: dict[str, Any], *, recurrent: bool = False, bias: bool = False) -> Checkpoint:
+    rng = np.random.default_rng(5)
+    sizes, layers = (6, 9, 4), []
+    for number, (inputs, outputs) in enumerate(pairwise(sizes)):
+        arrays = {"weight": rng.normal(0.2, 0.6, (outputs, inputs))}
+        entry = {"type": "dense", "name": f"d{number}", "neurons": outputs, **neuron}
+        if recurrent and not number:
+            entry["recurrent"], arrays["recurrent"] = True, rng.normal(-0.2, 0.3, (9, 9))
+        if bias:
+            entry["bias"], arrays["bias"] = True, rng.normal(0, 0.2, outputs)
+        layers.append(MadeLayer(entry=entry, arrays=arrays))
+    return checkpoint_of("made", (6, 1, 1), STEPS, layers, {})
+
+
+LIF, CUBA = {"tau_m": 8.0, "tau_s": 1.0}, {"tau_m": 8.0, "tau_s": 2.5}
+INTEGRATE = {"neuron": "if", "tau_s": 1.0}
+
+
+def train(inputs: int) -> np.ndarray:
+    return (np.random.default_rng(2).random((STEPS, SAMPLES, inputs)) < 0.3).astype(float)
+
+
+def written(checkpoint: Checkpoint, folder: Path) -> Path:
+    checkpoint.save(folder / "x.safetensors")
+    write(folder / "x.safetensors", folder / "x.nir")
+    return folder / "x.nir"
+
+
+@pytest.mark.parametrize("neuron", [LIF, CUBA, INTEGRATE, {"neuron": "if", "tau_s": 2.0}])
+@pytest.mark.parametrize("recurrent", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+def test_floats_come_back(
+    neuron: dict[str, Any], recurrent: bool, bias: bool, tmp_path: Path
+) -> None:
+    """The graph, read and run in floating point, fires what the trained layers fire."""
+    checkpoint = made(neuron, recurrent=recurrent, bias=bias)
+    graph = nir.read(written(checkpoint, tmp_path))
+    given = train(6)
+    found = simulate(graph, timing(graph), given)
+    wanted = spikes_of(checkpoint, given)
+    for layer, spikes in wanted.items():
+        assert np.array_equal(found[layer].spikes, spikes), layer
+        assert spikes.any()
+
+
+def chip_network(rng: np.random.Generator) -> ChipNetwork:
+    neuron = CubaNeuron(current_decay=1024, voltage_decay=300, threshold=90)
+    conv = conv_layer(
+        name="c", source="input", weight=2 * rng.integers(-20, 30, (4, 1, 3, 3)),
+        map_shape=(2, 6, 6), groups=2, padding=(1, 1), neuron=neuron, bias=rng.integers(-3, 9, 4),
+    )  # fmt: skip
+    dense = dense_layer(
+        name="d", source="c", weight=2 * rng.integers(-20, 22, (7, 144)),
+        recurrent_weight=2 * rng.integers(-20, 20, (7, 7)),
+        neuron=CubaNeuron(current_decay=4096, voltage_decay=(100, 200, 300, 0, 9, 5, 4096),
+                          threshold=tuple(range(150, 157))),
+    )  # fmt: skip
+    late = dense_layer(
+        name="e", source="d", weight=2 * rng.integers(-20, 30, (5, 7)), neuron=neuron,
+        delay=rng.integers(0, 3, (5, 7)),
+    )  # fmt: skip
+    shape = InputLayer(shape=(2, 6, 6))
+    return ChipNetwork(name="chip", input=shape, layers=(conv, dense, late), time_steps=STEPS)
+
+
+def test_integers_in_floating_point(rng: np.random.Generator, tmp_path: Path) -> None:
+    """The chip's rounding toward zero is all that differs, and moves few spikes."""
+    network = chip_network(rng)
+    netx.write(tmp_path / "x.net", network)
+    outcome = write(tmp_path / "x.net", tmp_path / "x.nir")
+    graph = nir.read(tmp_path / "x.nir")
+    given = train(72)
+    fired = Compiled(network).run(given.astype(np.int64), STEPS).trains
+    found = simulate(graph, timing(graph), given.reshape(STEPS, SAMPLES, 2, 6, 6))
+    for layer, spikes in fired.items():
+        differ = (found[layer].spikes.reshape(spikes.shape) != spikes).mean()
+        assert spikes.any()
+        assert differ < (0.005 if layer == "c" else 0.1), layer  # a recurrence multiplies them
+    assert outcome.spikes == tmp_path / "x.spikes.h5"
+    assert any("24 bits" in loss for loss in outcome.losses)
+
+
+def test_spikes_are_nir_data(rng: np.random.Generator, tmp_path: Path) -> None:
+    package = pytest.importorskip("nir", reason="needs nir: pip install nir")
+    network = chip_network(rng)
+    netx.write(tmp_path / "x.net", network)
+    write(tmp_path / "x.net", tmp_path / "x.nir", dt=2e-3)
+    data = package.read_data(tmp_path / "x.spikes.h5")
+    assert set(data.nodes) == {"input", "c", "d", "e"}
+    spikes = {name: node.observables["spikes"] for name, node in data.nodes.items()}
+    assert {each.dt for each in spikes.values()} == {2e-3}
+    given = spikes["input"].data.transpose(1, 0, 2).astype(np.int64)
+    for name, fired in Compiled(network).run(given, STEPS).trains.items():
+        assert np.array_equal(spikes[name].data.transpose(1, 0, 2), fired > 0)
+
+
+def read_by(reader: str, path: Path, given: np.ndarray, **environment: str) -> dict[str, Any]:
+    """Return what a reader in another process makes of a file."""
+    python = environment.pop("python", sys.executable)
+    np.save(path.with_suffix(".npy"), given)
+    out = path.with_suffix(".json")
+    ran = subprocess.run(
+        [python, str(READERS), reader, str(path), str(path.with_suffix(".npy")), str(out)],
+        capture_output=True, text=True, check=False, env={**os.environ, **environment},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    return json.loads(out.read_text())
+
+
+KINDS = {"LIF": LIF, "CubaLIF": CUBA, "IF": INTEGRATE}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("version", ["1.0.4", "1.0.8"])
+def test_versions_of_nir(kind: str, version: str, tmp_path: Path) -> None:
+    path = written(made(KINDS[kind], recurrent=True, bias=kind != "CubaLIF"), tmp_path)
+    old = os.environ.get("TSSL_NIR_OLD", "")
+    if version == "1.0.4" and not old:
+        pytest.skip("needs nir 1.0.4 in the folder TSSL_NIR_OLD")
+    if version == "1.0.8":
+        pytest.importorskip("nir", reason="needs nir: pip install nir")
+    found = read_by("nir", path, np.zeros(1), PYTHONPATH=old if version == "1.0.4" else "")
+    affine = "Linear" if kind == "CubaLIF" else "Affine"
+    assert found["nodes"] == {
+        "input": "Input", "d0_weights": affine,
+        "d0_recurrent": "Linear", "d0": kind, "d1_weights": affine, "d1": kind, "output": "Output",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("library", "kind"),
+    [("snntorch", "LIF"), ("snntorch", "CubaLIF"), ("spikingjelly", "LIF"),
+     ("spikingjelly", "CubaLIF"), ("spikingjelly", "IF")],
+)  # fmt: skip
+def test_other_libraries(library: str, kind: str, tmp_path: Path) -> None:
+    """They fire the same spikes; snnTorch takes an IF for a leaky neuron and is not asked."""
+    python = os.environ.get("TSSL_NIR_PYTHON", "")
+    if not python:
+        pytest.skip("needs TSSL_NIR_PYTHON, an interpreter with snntorch and spikingjelly")
+    network = made(KINDS[kind])
+    path = written(network, tmp_path)
+    given = train(6)
+    found = read_by(library, path, given.reshape(STEPS, SAMPLES, 6), python=python, PYTHONPATH="")
+    wanted = spikes_of(network, given)["d1"]
+    assert wanted.any()
+    assert np.array_equal(np.array(found["spikes"]) > 0, wanted)
+
+
+def test_input_is_flat_where_it_is_no_picture(tmp_path: Path) -> None:
+    path = written(made(LIF), tmp_path)
+    with h5py.File(path) as file:
+        assert file["node/nodes/input/shape"][()].tolist() == [6]
+        assert "v_reset" not in file["node/nodes/d0"]
+        assert file["node/metadata/rule"][()] == b"euler"
+
+
+def test_refused(tmp_path: Path) -> None:
+    written(made(LIF), tmp_path)
+    with pytest.raises(ConfigError, match=r"must end in \.nir"):
+        write(tmp_path / "x.safetensors", tmp_path / "x.h5")
+    with pytest.raises(ConfigError, match="--dt 0"):
+        write(tmp_path / "x.safetensors", tmp_path / "y.nir", 0.0)
+    keeps = CubaNeuron(current_decay=0, voltage_decay=4096, threshold=90)
+    layer = dense_layer(name="d", source="input", weight=np.array([[2, -2]]), neuron=keeps)
+    network = ChipNetwork(name="x", input=InputLayer(shape=(2,)), layers=(layer,), time_steps=3)
+    netx.write(tmp_path / "k.net", network)
+    with pytest.raises(UnsupportedLayerError, match="layer d: its current never decays"):
+        write(tmp_path / "k.net", tmp_path / "k.nir")
+    assert not (tmp_path / "k.nir").exists()

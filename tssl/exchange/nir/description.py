@@ -1,0 +1,189 @@
+"""A NIR graph as its file says it, checked: which nodes there are, and which comes after which."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import networkx
+import numpy as np
+from numpy.typing import NDArray
+
+from tssl.errors import NirFileError, UnsupportedLayerError
+
+__all__ = ["FIRING", "INPUT", "NEURONS", "Nir", "NirNode", "OUTPUT"]
+
+Floats = NDArray[np.float64]
+Edge = tuple[str, str]
+
+INPUT, OUTPUT = "Input", "Output"
+_MOST_NODES = 800
+FIRING = ("IF", "LIF", "CubaLIF", "Threshold")
+"""Kinds of nodes that send spikes."""
+NEURONS = (*FIRING, "I", "LI", "CubaLI")
+"""Kinds of nodes that keep a state, or fire."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NirNode:
+    """A node: its kind by NIR's name, and its fields.
+
+    Parameters
+    ----------
+    name
+        With those of the graphs around it, ``outer.inner``.
+    numbers
+        Arrays by the name of the field.
+    words
+        Fields that are texts, such as ``padding = "same"``.
+    """
+
+    name: str
+    kind: str
+    numbers: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    words: Mapping[str, str] = field(default_factory=dict)
+
+    def __getitem__(self, key: str) -> Floats:
+        return np.asarray(self.numbers[key], np.float64)
+
+    @property
+    def title(self) -> str:
+        """What a message calls it."""
+        return f"node {self.name} ({self.kind})"
+
+    @property
+    def v_reset(self) -> Floats:
+        """Where the potential begins again; 0 where an older file does not say."""
+        return self["v_reset"] if "v_reset" in self.numbers else np.zeros(1)
+
+    @property
+    def threshold(self) -> Floats:
+        """Of a node that fires."""
+        return self["threshold" if self.kind == "Threshold" else "v_threshold"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Nir:
+    """A graph of nodes without graphs inside.
+
+    Parameters
+    ----------
+    origin
+        Of the file, for messages.
+    edges
+        What the first sends, the second receives; several into one node add up.
+    metadata
+        What the file says beside the graph.
+    notes
+        What reading had to make of it, in sentences.
+
+    Raises
+    ------
+    NirFileError
+        When there is not one input and one output, or a node lies on no way between them.
+    UnsupportedLayerError
+        When a loop holds no firing node, or several.
+    """
+
+    origin: str
+    nodes: Mapping[str, NirNode]
+    edges: tuple[Edge, ...]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    version: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.nodes) > _MOST_NODES:
+            raise NirFileError(
+                f"{self.origin}: has {len(self.nodes)} nodes; at most {_MOST_NODES} are expected"
+            )
+        for kind in (INPUT, OUTPUT):
+            found = [node.name for node in self.nodes.values() if node.kind == kind]
+            if len(found) != 1:
+                names = f" ({', '.join(found)})" if found else ""
+                raise NirFileError(
+                    f"{self.origin}: has {len(found)} nodes of the kind {kind}{names}; one is "
+                    "expected"
+                )
+        reached = networkx.descendants(self._digraph, self.input.name) | {self.input.name}
+        leading = networkx.ancestors(self._digraph, self.output.name) | {self.output.name}
+        for name, node in self.nodes.items():
+            if name not in reached or name not in leading:
+                where = "to it from the input" if name not in reached else "from it to the output"
+                raise NirFileError(f"{self.origin}: {node.title}: no edges lead {where}")
+        _ = self.order
+
+    def __iter__(self) -> Iterator[NirNode]:
+        return iter(self.nodes.values())
+
+    @cached_property
+    def input(self) -> NirNode:
+        """The node at which data enter."""
+        return next(node for node in self if node.kind == INPUT)
+
+    @cached_property
+    def output(self) -> NirNode:
+        """The node whose input is the result."""
+        return next(node for node in self if node.kind == OUTPUT)
+
+    @property
+    def firing(self) -> list[NirNode]:
+        """The nodes that send spikes, each behind those that it hears."""
+        return [node for node in self.order if node.kind in FIRING]
+
+    @cached_property
+    def sources(self) -> dict[str, list[str]]:
+        """Names of the nodes that each one hears in the same step, by name."""
+        found: dict[str, list[str]] = {name: [] for name in self.nodes}
+        for source, target in self.edges:
+            if (source, target) not in self.late:
+                found[target].append(source)
+        return found
+
+    @cached_property
+    def late_sources(self) -> dict[str, list[str]]:
+        """Names of the firing nodes whose spikes reach each node one step later."""
+        found: dict[str, list[str]] = {name: [] for name in self.nodes}
+        for source, target in sorted(self.late):
+            found[target].append(source)
+        return found
+
+    @cached_property
+    def order(self) -> list[NirNode]:
+        """The nodes, each behind those that it hears in the same step."""
+        now = self._digraph.copy()
+        now.remove_edges_from(self.late)
+        return [self.nodes[name] for name in networkx.lexicographical_topological_sort(now)]
+
+    @cached_property
+    def late(self) -> frozenset[Edge]:
+        """The edges that close a loop: from a firing node to itself, or to what leads to it."""
+        found: set[Edge] = set()
+        for names in networkx.strongly_connected_components(self._digraph):
+            inner = [edge for edge in self.edges if names.issuperset(edge)]
+            if not inner:
+                continue
+            firing = [name for name in sorted(names) if self.nodes[name].kind in FIRING]
+            self._check_loop(sorted(names), firing)
+            found |= {edge for edge in inner if edge[0] == firing[0]}
+        return frozenset(found)
+
+    def _check_loop(self, names: list[str], firing: list[str]) -> None:
+        loop = ", ".join(names)
+        if not firing:
+            raise UnsupportedLayerError(
+                f"{self.origin}: the loop through {loop} has no neurons that fire, so nothing in "
+                "it could arrive a step later"
+            )
+        if len(firing) > 1:
+            raise UnsupportedLayerError(
+                f"{self.origin}: the loop through {loop} has {len(firing)} layers of neurons "
+                f"({', '.join(firing)}); on the chip a layer can only hear itself a step later"
+            )
+
+    @cached_property
+    def _digraph(self) -> Any:  # noqa: ANN401 - networkx has no types
+        digraph = networkx.DiGraph()
+        digraph.add_nodes_from(self.nodes)
+        digraph.add_edges_from(self.edges)
+        return digraph

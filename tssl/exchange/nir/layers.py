@@ -1,0 +1,100 @@
+"""Layers on their way from NIR to a checkpoint."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tssl.exchange.assembly import MadeLayer
+from tssl.exchange.nir.description import NirNode
+from tssl.exchange.nir.maps import Floats
+from tssl.geometry import Geometry, Pair, Shape
+
+__all__ = ["NirLayer", "Pool"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """A pool whose windows fill its maps and do not overlap."""
+
+    name: str
+    source: str
+    kernel: Pair
+    average: bool
+
+    @property
+    def of_ones(self) -> float:
+        """What it gives for a map of ones."""
+        return 1.0 if self.average else float(self.kernel[0] * self.kernel[1])
+
+    def made(self) -> MadeLayer:
+        """Return it as a layer of a recipe."""
+        entry = {
+            "type": "pool",
+            "name": self.name,
+            "from": [self.source],
+            "kernel": list(self.kernel),
+            "mode": "average" if self.average else "sum",
+            "gain": 1.0,
+        }
+        return MadeLayer(entry=entry)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NirLayer:
+    """The neurons of a node, and what leads to them.
+
+    Parameters
+    ----------
+    sources
+        Names of layers and pools, or ``"input"``.
+    weight
+        What a spike adds to the current, ``(neurons, inputs)`` or ``(O, C / groups, kh, kw)``.
+    windows
+        Of a convolution; None for an all-to-all layer.
+    recurrent
+        Likewise among the neurons themselves, one step later.
+    bias, drive
+        What is added to the potential, and to the current, at every step: ``(neurons,)`` or
+        ``(channels,)``.
+    neuron
+        Its time constants and threshold, as a recipe says them.
+    shape
+        Of what it sends.
+    """
+
+    name: str
+    node: NirNode
+    sources: tuple[str, ...]
+    weight: Floats
+    windows: Geometry | None
+    recurrent: Floats | None
+    bias: Floats | None
+    drive: Floats | None
+    neuron: Mapping[str, Any]
+    shape: Shape
+
+    def made(self) -> MadeLayer:
+        """Return it as a layer of a recipe; a synapse filter has the gain 1/tau_s there."""
+        tau_s = self.neuron["tau_s"]
+        arrays = {"weight": self.weight * tau_s}
+        entry: dict[str, Any] = {"name": self.name, "from": list(self.sources), **self.neuron}
+        if self.windows is None:
+            entry |= {"type": "dense", "neurons": len(self.weight)}
+        else:
+            entry |= _conv_entry(self.weight, self.windows)
+        if self.recurrent is not None:
+            arrays["recurrent"] = self.recurrent * tau_s
+            entry["recurrent"] = True if self.windows is None else self.recurrent.shape[2]
+        if self.bias is not None:
+            arrays["bias"], entry["bias"] = self.bias, True
+        return MadeLayer(entry=entry, arrays=arrays)
+
+
+def _conv_entry(weight: Floats, windows: Geometry) -> dict[str, Any]:
+    pairs = ("kernel", "stride", "padding", "dilation")
+    return {
+        "type": "conv",
+        "channels": len(weight),
+        "groups": windows.groups,
+        **{key: list(getattr(windows, key)) for key in pairs},
+    }

@@ -1,0 +1,275 @@
+"""What leads to the neurons of a node: a convolution behind pools, or a matrix."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from tssl.errors import UnsupportedLayerError
+from tssl.exchange.nir.description import FIRING, INPUT, Nir, NirNode
+from tssl.exchange.nir.maps import Floats, applied, geometry, padding_of
+from tssl.exchange.nir.timing import Timing
+from tssl.geometry import Geometry, Shape
+
+__all__ = ["Arriving", "Way", "ungrouped"]
+
+_MOST_ENTRIES = 1 << 24
+"""Of a matrix, beyond which no layer is made all-to-all."""
+_BATCH = 256
+_POOLS = ("SumPool2d", "AvgPool2d")
+_LINEAR = ("Affine", "Linear", "Scale", "Conv1d", "Conv2d", "Flatten", "Delay", *_POOLS)
+
+
+@dataclass(frozen=True)
+class Way:
+    """A source, and the pools behind it that stay pools.
+
+    Parameters
+    ----------
+    source
+        Name of a firing node, or of the input.
+    pools
+        Names of nodes, that nearest to the source first.
+    """
+
+    source: str
+    pools: tuple[str, ...] = ()
+
+
+class Arriving:
+    """The linear map from firing nodes and the input to the neurons of one node.
+
+    Parameters
+    ----------
+    flat
+        Names of the firing nodes that have no maps in tssl: what they send has lost its shape.
+    """
+
+    def __init__(
+        self, nir: Nir, node: NirNode, sizes: Mapping[str, Shape], timing: Timing, flat: set[str]
+    ) -> None:
+        self.nir, self.node, self.sizes, self.flat = nir, node, sizes, flat
+        self._check(timing)
+
+    @cached_property
+    def between(self) -> list[NirNode]:
+        """The nodes on the ways to it, each behind those that it hears."""
+        found: set[str] = set()
+        waiting = [self.node.name]
+        while waiting:
+            for name in self._heard(waiting.pop()):
+                if not self._is_source(name) and name not in found:
+                    found.add(name)
+                    waiting.append(name)
+        return [node for node in self.nir.order if node.name in found]
+
+    @cached_property
+    def sources(self) -> list[str]:
+        """Names of the input and of the other firing nodes that reach it in the same step."""
+        heard = {name for node in (*self.between, self.node) for name in self._now(node.name)}
+        names = (node.name for node in self.nir.order if node.name in heard)
+        return [name for name in names if self._is_source(name)]
+
+    @property
+    def is_recurrent(self) -> bool:
+        """Whether its own spikes reach it, one step later."""
+        return any(self.nir.late_sources[node.name] for node in (*self.between, self.node))
+
+    def constant(self) -> Floats:
+        """Return what arrives at every step where nothing fires, ``shape``."""
+        return self._value({}, 1)[0]
+
+    def matrices(self) -> dict[str, Floats]:
+        """Return ``(neurons, inputs)`` by source; its own name for a recurrence.
+
+        Raises
+        ------
+        UnsupportedLayerError
+            When one would be too large.
+        """
+        names = [*self.sources, *([self.node.name] if self.is_recurrent else [])]
+        return {name: self._matrix(name) for name in names}
+
+    def convolution(self) -> tuple[Floats, Geometry, list[Way]] | None:
+        """Return weights, windows and ways of a convolution, or None where it is none."""
+        chain = self._chain()
+        if chain is None:
+            return None
+        factor, conv = 1.0, None
+        for node in chain:
+            if node.kind == "Scale" and np.ptp(node["scale"]) == 0:
+                factor *= float(node["scale"].reshape(-1)[0])
+            elif node.kind == "Conv2d" and conv is None:
+                conv = node
+            else:
+                return None
+        ways = self._ways(chain[0].name if chain else self.node.name)
+        if ways is None:
+            return None
+        if conv is None:
+            channels = self.sizes[self.node.name][0]
+            kernel = factor * np.eye(channels)[:, :, None, None]
+            return kernel, Geometry(kernel=(1, 1)), ways
+        windows = _windows_of(conv)
+        return None if windows is None else (factor * conv["weight"], windows, ways)
+
+    def own_kernel(self) -> Floats | None:
+        """Return ``(O, O, k, k)`` of a recurrence that is a convolution of odd windows, or None."""
+        late = [node for node in self.between if self.nir.late_sources[node.name]]
+        channels = self.sizes[self.node.name][0]
+        if not late and self.nir.late_sources[self.node.name]:
+            return np.eye(channels)[:, :, None, None]
+        if len(late) != 1 or late[0].kind != "Conv2d" or self.nir.sources[late[0].name]:
+            return None
+        if late[0].name not in self.nir.sources[self.node.name]:
+            return None
+        windows, weight = _windows_of(late[0]), late[0]["weight"]
+        rows, columns = weight.shape[2:]
+        if windows is None or rows != columns or rows % 2 == 0:
+            return None
+        centred = Geometry.centred((rows, columns))
+        if (windows.stride, windows.padding, windows.dilation) != (
+            centred.stride, centred.padding, centred.dilation,
+        ):  # fmt: skip
+            return None
+        return ungrouped(weight, windows.groups)
+
+    def _check(self, timing: Timing) -> None:
+        for node in self.between:
+            if node.kind not in _LINEAR:
+                raise UnsupportedLayerError(
+                    f"{self.nir.origin}: {node.title}: keeps a state and sends no spikes, which "
+                    "neurons of the chip cannot; make it a LIF or CubaLIF, or read the spikes "
+                    "before it"
+                )
+            if node.kind == "Delay" and timing.delay(node).any():
+                raise UnsupportedLayerError(
+                    f"{self.nir.origin}: {node.title}: waits up to {timing.delay(node).max()} "
+                    "steps; layers of tssl have no delays; leave it out, or add its steps to the "
+                    "data where it follows the input"
+                )
+
+    def _heard(self, name: str) -> list[str]:
+        return self.nir.sources[name] + self.nir.late_sources[name]
+
+    def _now(self, name: str) -> list[str]:
+        return self.nir.sources[name]
+
+    def _is_source(self, name: str) -> bool:
+        return self.nir.nodes[name].kind in (INPUT, *FIRING)
+
+    def _value(self, given: Mapping[str, Floats], batch: int) -> Floats:
+        """Return what arrives for values of some sources, ``(batch, *shape)``; others send 0."""
+        sent: dict[str, Floats] = dict(given)
+        for node in (*self.between, self.node):
+            heard = [
+                sent[name] if name in sent else np.zeros((batch, *self.sizes[name]))
+                for name in self._heard(node.name)
+            ]
+            total = sum(heard[1:], start=heard[0])
+            if node is self.node:
+                return total
+            sent[node.name] = applied(node, total)
+        raise TypeError("a node is behind all that leads to it")
+
+    def _matrix(self, source: str) -> Floats:
+        inputs, neurons = math.prod(self.sizes[source]), math.prod(self.sizes[self.node.name])
+        if inputs * neurons > _MOST_ENTRIES:
+            raise UnsupportedLayerError(
+                f"{self.nir.origin}: {self.node.title}: what reaches it from {source} is no plain "
+                f"convolution, and as a matrix has {inputs} times {neurons} weights; make it a "
+                "Conv2d behind pools whose windows do not overlap"
+            )
+        matrix = np.empty((neurons, inputs))
+        constant = self.constant().reshape(-1, 1)
+        for first in range(0, inputs, _BATCH):
+            part = np.eye(inputs)[first : first + _BATCH]
+            values = part.reshape(len(part), *self.sizes[source])
+            sums = self._value({source: values}, len(part)).reshape(len(part), -1)
+            matrix[:, first : first + len(part)] = sums.T - constant
+        return matrix
+
+    def _chain(self) -> list[NirNode] | None:
+        """Return the nodes, first to last, that are between pools and neurons; None for branches.
+
+        They must be the only way in; what arrives a step later has a way of its own.
+        """
+        chain: list[NirNode] = []
+        heard = [name for name in self._now(self.node.name) if name not in self._only_late]
+        while len(heard) == 1 and not self._stays(heard[0]):
+            node = self.nir.nodes[heard[0]]
+            if self.nir.late_sources[node.name]:
+                return None
+            chain.insert(0, node)
+            heard = self._now(node.name)
+        if any(not self._stays(name) for name in heard):
+            return None
+        return chain if len(self.sizes[self.node.name]) == 3 else None
+
+    @cached_property
+    def _only_late(self) -> set[str]:
+        """Nodes through which nothing but the neurons' own spikes comes."""
+        found: set[str] = set()
+        for node in self.between:
+            if found.issuperset(self._now(node.name)):
+                found.add(node.name)
+        return found
+
+    def _stays(self, name: str) -> bool:
+        """Whether a node is a source, or a pool that tssl has as a layer, behind one."""
+        if self._is_source(name):
+            return len(self.sizes[name]) == 3 and name not in self.flat
+        node = self.nir.nodes[name]
+        if node.kind not in _POOLS or len(self._now(name)) != 1 or self._heard(name)[1:]:
+            return False
+        before = self._now(name)[0]
+        kernel = geometry(node, "kernel_size", 1)
+        fills = all(
+            size % window == 0 for size, window in zip(self.sizes[before][1:], kernel, strict=False)
+        )
+        plain = kernel == geometry(node, "stride", 1) and padding_of(node, kernel) == (
+            (0, 0), (0, 0),
+        )  # fmt: skip
+        return fills and plain and self._stays(before)
+
+    def _ways(self, name: str) -> list[Way] | None:
+        """Return the ways into the first node behind the pools."""
+        found = []
+        for heard in self._now(name):
+            if name == self.node.name and heard in self._only_late:
+                continue
+            pools: list[str] = []
+            while not self._is_source(heard):
+                pools.insert(0, heard)
+                (heard,) = self._now(heard)
+            found.append(Way(heard, tuple(pools)))
+        return found
+
+
+def _windows_of(node: NirNode) -> Geometry | None:
+    """Return the windows of a ``Conv2d``; None where its zeros differ from side to side."""
+    weight = node["weight"]
+    kernel, dilation = (weight.shape[2], weight.shape[3]), geometry(node, "dilation", 1)
+    spans = tuple(gap * (size - 1) + 1 for gap, size in zip(dilation, kernel, strict=True))
+    rows, columns = padding_of(node, (spans[0], spans[1]))
+    if rows[0] != rows[1] or columns[0] != columns[1]:
+        return None
+    return Geometry(
+        kernel=kernel,
+        stride=geometry(node, "stride", 1),
+        padding=(rows[0], columns[0]),
+        dilation=dilation,
+        groups=int(node["groups"].reshape(-1)[0]),
+    )
+
+
+def ungrouped(weight: Floats, groups: int) -> Floats:
+    """Return the weights of a convolution as if all maps saw each other, zeros between groups."""
+    outputs, inputs = weight.shape[0] // groups, weight.shape[1]
+    whole = np.zeros((len(weight), inputs * groups, *weight.shape[2:]))
+    for group in range(groups):
+        rows = slice(group * outputs, (group + 1) * outputs)
+        whole[rows, group * inputs : (group + 1) * inputs] = weight[rows]
+    return whole

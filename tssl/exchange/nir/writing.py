@@ -1,0 +1,259 @@
+"""Writing a network of tssl as a NIR graph, and its spikes as NIR data.
+
+HDF5 as ``nir`` 1.0 has it, written here: ``nir`` 1.0.8 always adds ``v_reset``, with which 1.0.4
+reads no file; left out where it is 0, all versions read it.
+"""
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from tssl.errors import UnsupportedLayerError
+from tssl.geometry import Geometry, Shape
+
+__all__ = ["Incoming", "OutLayer", "data_bytes", "graph_bytes"]
+
+Floats = NDArray[np.float64]
+
+_VERSION = "1.0.4"
+"""Of the format, which has no number of its own: all fields are those that this version has."""
+_INPUT, _OUTPUT = "input", "output"
+_SLOW = float(1 << 40)
+"""Steps that stand for a membrane without a leak, where NIR's neuron must have one."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Incoming:
+    """The synapses from one source.
+
+    Parameters
+    ----------
+    source
+        A layer, ``"input"``, or the layer itself.
+    weight
+        What a spike adds to the current, ``(neurons, inputs)`` or ``(O, C / groups, kh, kw)``.
+    delays
+        Steps that a spike waits, of the weight's shape; None where none does.
+    """
+
+    source: str
+    input_shape: Shape
+    weight: Floats
+    geometry: Geometry | None = None
+    delays: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OutLayer:
+    """A layer of neurons.
+
+    Parameters
+    ----------
+    losses
+        Shares of current and potential that are lost in a step, each a number or one for each
+        neuron.
+    threshold, bias
+        A number, or one for each neuron.
+    shape
+        Of what it sends.
+    """
+
+    name: str
+    incoming: Sequence[Incoming]
+    losses: tuple[Floats, Floats]
+    threshold: Floats
+    bias: Floats
+    shape: Shape
+
+
+@dataclass
+class _Graph:
+    """Nodes and edges as they are put into the file."""
+
+    nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    edges: list[tuple[str, str]] = field(default_factory=list)
+
+
+def graph_bytes(
+    input_shape: Shape, layers: Sequence[OutLayer], dt: float, metadata: Mapping[str, str | float]
+) -> bytes:
+    """Return a NIR file.
+
+    Parameters
+    ----------
+    dt
+        Seconds of a step.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        When NIR has no neuron that keeps its whole current.
+    """
+    graph = _Graph()
+    graph.nodes[_INPUT] = {"type": "Input", "shape": np.array(input_shape)}
+    shapes = {_INPUT: input_shape, **{layer.name: layer.shape for layer in layers}}
+    for layer in layers:
+        _add(graph, layer, dt, shapes)
+    graph.nodes[_OUTPUT] = {"type": "Output", "shape": np.array(layers[-1].shape)}
+    graph.edges.append((layers[-1].name, _OUTPUT))
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file["version"] = _VERSION
+        root = file.create_group("node")
+        root["type"] = "NIRGraph"
+        root["edges"] = np.array(graph.edges, dtype=h5py.string_dtype())
+        _put(root.create_group("metadata"), metadata)
+        nodes = root.create_group("nodes")
+        for name, fields in graph.nodes.items():
+            _put(nodes.create_group(name), fields)
+    return buffer.getvalue()
+
+
+def data_bytes(trains: Mapping[str, NDArray[Any]], dt: float) -> bytes:
+    """Return spikes as a file of NIR data.
+
+    Parameters
+    ----------
+    trains
+        By node, ``(time, samples, neurons)``.
+    """
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        file.attrs["__type__"] = "NIRGraphData"
+        nodes = file.create_group("nodes")
+        for name, train in trains.items():
+            node = nodes.create_group(name)
+            node.attrs["__type__"] = "NIRNodeData"
+            spikes = node.create_group("observables").create_group("spikes")
+            spikes.attrs["__type__"], spikes.attrs["dt"] = "TimeGriddedData", dt
+            gridded = np.ascontiguousarray(train.transpose(1, 0, 2) > 0)
+            spikes.create_dataset("data", data=gridded, compression="gzip")
+    return buffer.getvalue()
+
+
+def _put(group: h5py.Group, fields: Mapping[str, Any]) -> None:
+    for key, value in fields.items():
+        if isinstance(value, np.ndarray) and value.ndim:
+            group.create_dataset(key, data=value, compression="gzip")
+        else:
+            group[key] = value
+
+
+def _add(graph: _Graph, layer: OutLayer, dt: float, shapes: Mapping[str, Shape]) -> None:
+    """Add the neurons of a layer, and a node for the synapses from each source."""
+    neuron, affine = _neuron(layer, dt)
+    for number, each in enumerate(layer.incoming):
+        own = each.source == layer.name
+        stem = f"{layer.name}_recurrent" if own else f"{layer.name}_weights"
+        stem = stem if number == 0 or own else f"{stem}{number + 1}"
+        bias = affine if number == 0 else np.zeros(1)
+        for name, fields, late in _synapses(stem, each, layer.shape, bias):
+            source = _flattened(graph, each, name, shapes[each.source])
+            source = _waiting(graph, source, name, late * dt, each.input_shape)
+            graph.nodes[name] = fields
+            graph.edges += [(source, name), (name, layer.name)]
+    graph.nodes[layer.name] = neuron
+
+
+def _neuron(layer: OutLayer, dt: float) -> tuple[dict[str, Any], Floats]:
+    """Return the node of neurons, and what an ``Affine`` before it adds at every step."""
+    alpha, beta = (np.broadcast_to(loss, layer.shape).astype(np.float64) for loss in layer.losses)
+    whole = np.broadcast_to(layer.threshold, layer.shape).astype(np.float64)
+    bias = _of_each(layer.bias, layer.shape)
+    if not alpha.all():
+        raise UnsupportedLayerError(
+            f"layer {layer.name}: its current never decays, which no neuron of NIR does"
+        )
+    zero = np.zeros(layer.shape)
+    if (alpha == 1).all() and not beta.any():
+        return {"type": "IF", "r": zero + 1 / dt, "v_threshold": whole}, bias
+    steps = np.where(beta > 0, 1 / np.where(beta > 0, beta, 1), _SLOW)
+    leaky = {"r": steps, "v_threshold": whole}
+    if (alpha == 1).all():
+        return {"type": "LIF", "tau": steps * dt, "v_leak": zero, **leaky}, bias
+    return {
+        "type": "CubaLIF",
+        "tau_syn": dt / alpha,
+        "tau_mem": steps * dt,
+        "w_in": 1 / alpha,
+        "v_leak": bias * steps,
+        **leaky,
+    }, np.zeros(1)
+
+
+def _of_each(values: Floats, shape: Shape) -> Floats:
+    """Return one number for each neuron, from one, one for each map, or one for each neuron."""
+    if values.size == 1:
+        return np.full(shape, float(values.reshape(-1)[0]))
+    if values.size == math.prod(shape):
+        return values.reshape(shape).astype(np.float64)
+    return np.broadcast_to(values.reshape(-1, *[1] * (len(shape) - 1)), shape).astype(np.float64)
+
+
+def _synapses(
+    name: str, each: Incoming, shape: Shape, bias: Floats
+) -> list[tuple[str, dict[str, Any], int]]:
+    """Return nodes of weights, each with the steps that its spikes wait."""
+    if each.geometry is not None:
+        return [(name, _conv(each, shape, bias), 0)]
+    if each.delays is None:
+        return [(name, _dense(each.weight, bias), 0)]
+    found = []
+    for number, late in enumerate(np.unique(each.delays)):
+        weight = np.where(each.delays == late, each.weight, 0)
+        part = bias if number == 0 else np.zeros(1)
+        found.append((f"{name}_after{late}", _dense(weight, part), int(late)))
+    return found
+
+
+def _dense(weight: Floats, bias: Floats) -> dict[str, Any]:
+    if not bias.any():
+        return {"type": "Linear", "weight": weight}
+    return {"type": "Affine", "weight": weight, "bias": bias.reshape(-1)}
+
+
+def _conv(each: Incoming, shape: Shape, bias: Floats) -> dict[str, Any]:
+    of = each.geometry
+    if of is None:
+        raise TypeError("no convolution")
+    by_map = np.zeros(shape[0]) if bias.size == 1 else bias.reshape(shape[0], -1)[:, 0]
+    return {
+        "type": "Conv2d",
+        "input_shape": np.array(each.input_shape[1:]),
+        "weight": each.weight,
+        "stride": np.array(of.stride),
+        "padding": np.array(of.padding),
+        "dilation": np.array(of.dilation),
+        "groups": of.groups,
+        "bias": by_map,
+    }
+
+
+def _flattened(graph: _Graph, each: Incoming, reader: str, sent: Shape) -> str:
+    """Return the node whose values have the shape that the weights take."""
+    if len(each.input_shape) == len(sent):
+        return each.source
+    name = f"{reader}_flatten"
+    graph.nodes[name] = {
+        "type": "Flatten",
+        "start_dim": 0,
+        "end_dim": -1,
+        "input_type": np.array(sent),
+    }
+    graph.edges.append((each.source, name))
+    return name
+
+
+def _waiting(graph: _Graph, source: str, reader: str, delay: float, shape: Shape) -> str:
+    if not delay:
+        return source
+    name = f"{reader}_delay"
+    graph.nodes[name] = {"type": "Delay", "delay": np.full(shape, delay)}
+    graph.edges.append((source, name))
+    return name

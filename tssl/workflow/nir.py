@@ -1,0 +1,270 @@
+"""Read NIR networks into runs, and say how well the chip's integers follow the graph."""
+
+import hashlib
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tssl.checkpoint import Checkpoint
+from tssl.chip import ChipNetwork, IntArray
+from tssl.engine import Compiled
+from tssl.errors import CheckpointError, NirFileError
+from tssl.exchange import nir
+from tssl.exchange.assembly import NO_DATA
+from tssl.exchange.nir import Lowered, Nir, Rule, Timing
+from tssl.machine.files import make_directory, printable, write_text, written_together
+from tssl.trainer.run_directory import RunDirectory
+from tssl.version import __version__
+
+__all__ = [
+    "Agreement",
+    "NIR_STEPS",
+    "NirChoice",
+    "NirReport",
+    "ReadOutcome",
+    "nir_report",
+    "read",
+    "read_into",
+]
+
+NIR_STEPS = 100
+"""Time steps of a network that says none."""
+SOURCE = "graph.nir"
+"""The graph, in the folder of the run that was made of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NirChoice:
+    """What a user says of a NIR file.
+
+    Parameters
+    ----------
+    dt
+        Time step, in the unit of the file's time constants; by evidence when None.
+    rule
+        ``euler`` or ``exp``; by evidence when None.
+    as_nir
+        Take the file by NIR's word where its maker's neurons do otherwise.
+    steps
+        Time steps of a sample, where no data say them.
+    """
+
+    dt: float | None = None
+    rule: Rule | None = None
+    as_nir: bool = False
+    steps: int = NIR_STEPS
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReadOutcome:
+    """A NIR network as tssl has it."""
+
+    lowered: Lowered
+    directory: Path
+
+    def document(self) -> dict[str, Any]:
+        """Return what was read as JSON data."""
+        graph = self.lowered.checkpoint.graph
+        layers = [
+            {
+                "layer": node.name,
+                "kind": node.kind,
+                "node": self.lowered.layers.get(node.name),
+                "sources": list(node.sources),
+                "shape": list(node.output_shape),
+            }
+            for node in graph
+        ]
+        return {
+            "schema_version": 1,
+            "directory": str(self.directory),
+            **self.lowered.checkpoint.provenance["nir"],
+            "layers": layers,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """How far the spikes of a layer on the chip are those of the graph in double precision."""
+
+    layer: str
+    node: str
+    compared: int
+    reference: int
+    chip: int
+    differ: int
+    first: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class NirReport:
+    """Of an exported NIR network: its steps, decays, and the first witness.
+
+    Parameters
+    ----------
+    facts
+        As they stand in the checkpoint: time step, rule, evidence, decays, notes.
+    agreements
+        By layer; empty where the graph is not beside the run.
+    samples
+        What both were fed.
+    """
+
+    facts: dict[str, Any]
+    agreements: tuple[Agreement, ...]
+    samples: str
+
+    def document(self) -> dict[str, Any]:
+        """Return the report as JSON data."""
+        rows = [asdict(each) for each in self.agreements]
+        return {**self.facts, "reference": rows, "samples": self.samples}
+
+
+def read(path: Path, choice: NirChoice) -> Lowered:
+    """Read a NIR file into a checkpoint.
+
+    Raises
+    ------
+    NirFileError
+        When the file is no NIR graph.
+    ConfigError
+        When time step or rule are asked for.
+    UnsupportedLayerError
+        When a chip has nothing that fires the same spikes.
+    """
+    graph = nir.read(path)
+    timing = nir.timing(graph, choice.dt, choice.rule)
+    notes = nir.check_conventions(graph, timing, as_nir=choice.as_nir)
+    lowered = nir.lower(
+        graph, timing, name=printable(path.stem), time_steps=choice.steps, provenance={}
+    )
+    lowered = replace(lowered, notes=(*notes, *lowered.notes))
+    facts = {
+        "file": printable(path.name),
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "version": graph.version,
+        "dt": timing.dt,
+        "rule": timing.rule,
+        "unit_gain": timing.unit_gain,
+        "evidence": timing.evidence,
+        "input_shape": list(lowered.input_shape),
+        "always_on": lowered.always_on,
+        "nodes": dict(lowered.layers),
+        "decays": [{**asdict(each), "error": each.error} for each in lowered.decays],
+        "notes": list(lowered.notes),
+    }
+    lowered.checkpoint.provenance.update(tssl=__version__, nir=facts)
+    return lowered
+
+
+def read_into(path: Path, run: Path, choice: NirChoice) -> ReadOutcome:
+    """Read a NIR file and keep the network as a run, which `tssl export` takes.
+
+    Raises
+    ------
+    ConfigError, OutputError
+        When the folder holds a run already, or cannot be written; and those of :func:`read`.
+    """
+    directory = RunDirectory(run)
+    directory.check_free()
+    lowered = read(path, choice)
+    checkpoint = lowered.checkpoint
+    content = path.read_bytes()
+    make_directory(run)
+    with written_together(run, directory.best.name) as folder:
+        (folder / SOURCE).write_bytes(content)
+        write_text(folder / directory.recipe.name, checkpoint.recipe.to_toml())
+        checkpoint.save(folder / directory.best.name)
+    return ReadOutcome(lowered=lowered, directory=run)
+
+
+def is_foreign(checkpoint: Checkpoint) -> bool:
+    """Return whether a network came without a data set."""
+    return checkpoint.recipe.data.name == NO_DATA
+
+
+def with_steps(checkpoint: Checkpoint, steps: int | None) -> Checkpoint:
+    """Return a checkpoint whose samples are shown for so many steps."""
+    if steps is None:
+        return checkpoint
+    recipe = checkpoint.recipe
+    network = recipe.network.model_copy(update={"time_steps": steps})
+    return replace(checkpoint, recipe=recipe.model_copy(update={"network": network}))
+
+
+def facts_of(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Return what a checkpoint knows of the NIR file it came from.
+
+    Raises
+    ------
+    CheckpointError
+        When it knows nothing.
+    """
+    facts = checkpoint.provenance.get("nir")
+    if not isinstance(facts, dict):
+        raise CheckpointError(
+            f"network {checkpoint.recipe.name}: came without a data set and from no NIR file; give "
+            "the folder that `tssl nir read` wrote"
+        )
+    return facts
+
+
+def nir_report(
+    checkpoint: Checkpoint, graph: Path | None, network: ChipNetwork, proof: IntArray, samples: str
+) -> NirReport:
+    """Compare the engine with the graph in double precision, the first witness.
+
+    Parameters
+    ----------
+    graph
+        The NIR file, if it is at hand.
+    proof
+        Input ``(time or 1, samples, inputs)``, values that are always on included.
+    """
+    facts = facts_of(checkpoint)
+    if graph is None or not graph.exists():
+        return NirReport(facts=facts, agreements=(), samples=samples)
+    if hashlib.sha256(graph.read_bytes()).hexdigest() != facts["sha256"]:
+        raise NirFileError(f"{printable(graph)}: is another file than the network was read from")
+    source = nir.read(graph)
+    timing = Timing(dt=facts["dt"], rule=facts["rule"], unit_gain=facts["unit_gain"])
+    steps = network.time_steps or len(proof)
+    found = _agreements(source, timing, facts, network, proof, steps)
+    return NirReport(facts=facts, agreements=found, samples=samples)
+
+
+def _agreements(
+    source: Nir,
+    timing: Timing,
+    facts: dict[str, Any],
+    network: ChipNetwork,
+    proof: IntArray,
+    steps: int,
+) -> tuple[Agreement, ...]:
+    own: Any = proof[..., : proof.shape[2] - facts["always_on"]]
+    own = np.broadcast_to(own, (steps, *own.shape[1:])).astype(np.float64)
+    traces = nir.simulate(source, timing, own.reshape(*own.shape[:2], *facts["input_shape"]))
+    trains = Compiled(network).run(proof, steps).trains
+    found = []
+    for layer, node in facts["nodes"].items():
+        wanted = traces[node].spikes.reshape(*own.shape[:2], -1)
+        fired = trains[layer][..., : wanted.shape[2]] > 0
+        differ = wanted != fired
+        first = "none"
+        if differ.any():
+            step, sample, neuron = np.argwhere(differ)[0]
+            first = f"step {step}, sample {sample}, neuron {neuron}"
+        found.append(
+            Agreement(
+                layer=layer,
+                node=node,
+                compared=wanted.size,
+                reference=int(wanted.sum()),
+                chip=int(fired.sum()),
+                differ=int(differ.sum()),
+                first=first,
+            )
+        )
+    return tuple(found)

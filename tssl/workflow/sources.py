@@ -1,0 +1,69 @@
+"""Which network an export is of, and how many bits its layers get."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from tssl.checkpoint import Checkpoint
+from tssl.errors import CheckpointError, ConfigError
+from tssl.trainer.run_directory import RunDirectory
+from tssl.workflow import nir
+from tssl.workflow.nir import NirChoice
+
+__all__ = ["bits_of_layers", "checkpoint_file", "network_of"]
+
+
+def network_of(run: Path, choice: NirChoice) -> tuple[Checkpoint, Path]:
+    """Return a network, and the file that it is from.
+
+    Raises
+    ------
+    CheckpointError
+        When there is none.
+    ConfigError
+        When a choice about NIR files is made of another one.
+    """
+    if run.suffix == ".nir":
+        return nir.read(run, choice).checkpoint, run
+    if choice != NirChoice():
+        raise ConfigError(f"{run}: is no .nir file; --dt, --rule, --steps and --as-nir are of such")
+    source = checkpoint_file(run)
+    return Checkpoint.load(source), source
+
+
+def checkpoint_file(run: Path) -> Path:
+    """Return the checkpoint of a run folder, or the file itself.
+
+    Raises
+    ------
+    CheckpointError
+        When there is none.
+    """
+    if run.is_file():
+        if run.suffix == ".net":
+            raise CheckpointError(f"{run}: is exported already; give the folder of a training run")
+        return run
+    if not run.exists():
+        raise CheckpointError(f"{run}: does not exist; give the folder of a training run")
+    directory = RunDirectory(run)
+    if not directory.best.exists():
+        hint = "train it first" if not directory.recipe.exists() else "no epoch is finished yet"
+        raise CheckpointError(f"{run}: holds no {directory.best.name}; {hint}")
+    return directory.best
+
+
+def bits_of_layers(checkpoint: Checkpoint, given: Mapping[str, int]) -> dict[str, int]:
+    """Return the bits of each layer that is named, alone or with all others.
+
+    Raises
+    ------
+    ConfigError
+        When a number is none.
+    """
+    names = [node.name for node in checkpoint.graph.spiking]
+    bits: dict[str, int] = {}
+    for name, number in given.items():
+        if type(number) is not int:
+            who = f"layer {name}" if name else "all layers"
+            raise ConfigError(f"weight bits of {who}: {number!r} is not a whole number")
+        bits.update(dict.fromkeys([name] if name else names, number))
+    return bits
