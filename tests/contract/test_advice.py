@@ -44,6 +44,7 @@ SHOWN_BY = {
     "workflow/nir.py": {"export", "nir read"},
     "workflow/nir_write.py": {"nir write"},
     "workflow/probe.py": {"report"},
+    "workflow/recorded.py": {"inspect"},
     "workflow/report.py": {"report"},
     "workflow/run.py": {"run"},
     "workflow/samples.py": {"export"},

@@ -1,6 +1,7 @@
 """`tssl inspect`."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -8,28 +9,30 @@ from tssl.commands.options import ANY_PATH, FOLDER, common
 from tssl.errors import ConfigError
 from tssl.terminal import Output, show_loading
 
+_COMPARED = ("class_names", "fingerprint")
+
 
 @click.command()
-@click.argument("path", metavar="NET|RESULT", type=ANY_PATH)
-@click.option("--figures", type=FOLDER, help="Folder for figures of what a RESULT recorded.")
+@click.argument("net", type=ANY_PATH)
+@click.option("--figures", type=FOLDER, help="Folder for figures of what a run recorded.")
 @common
-def inspect(output: Output, path: Path, figures: Path | None) -> None:
-    """Show what is inside NET, or what the run of a RESULT recorded.
+def inspect(output: Output, net: Path, figures: Path | None) -> None:
+    """Show what is inside NET, a .net file, or the folder of a result: what was recorded.
 
     \b
     Examples:
       tssl inspect digits.net
       tssl inspect digits-sim --figures pictures
     """
-    if path.is_dir():
-        _show_result(output, path, figures)
+    if net.is_dir():
+        _show_result(output, net, figures)
     elif figures is not None:
         raise ConfigError(
             f"--figures {figures}: shows what a run recorded; give the folder of a result that "
-            f"`tssl run --record` wrote instead of {path}"
+            f"`tssl run --record` wrote instead of {net}"
         )
     else:
-        _show_network(output, path)
+        _show_network(output, net)
 
 
 def _show_result(output: Output, directory: Path, figures: Path | None) -> None:
@@ -92,8 +95,17 @@ def _show_network(output: Output, net: Path) -> None:
         output.line(f"{key.replace('_', ' ')}: {document[key]}")
     for key in ("target", "data", "accuracy", "training"):
         if key in document["notes"]:
-            output.line(f"{key}: {document['notes'][key]}")
+            output.line(f"{key}: {_without_fingerprint(document['notes'][key])}")
+    if document["notes"].get("class_names"):
+        output.line(f"classes: {', '.join(map(str, document['notes']['class_names']))}")
     show_loading(output, document["lava_dl"])
+
+
+def _without_fingerprint(note: Any) -> Any:  # noqa: ANN401 - JSON
+    """Return a note without what is only there to be compared."""
+    if not isinstance(note, dict):
+        return note
+    return {key: value for key, value in note.items() if key not in _COMPARED}
 
 
 def _span(values: int | tuple[int, ...]) -> int | str:

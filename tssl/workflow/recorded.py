@@ -77,7 +77,7 @@ def inspect_result(directory: Path, figures: Path | None) -> ResultInspection:
     if figures is not None:
         if not result.traces:
             raise ConfigError(
-                f"{directory}: recorded nothing to draw; run the network with --record LAYER"
+                f"{directory}: recorded nothing to draw; use `tssl run --record LAYER`"
             )
         make_directory(figures)
         for layer, figure in trace_figures(network, result).items():
