@@ -51,3 +51,33 @@ def test_a_data_set_of_another_distribution(tmp_path: Path):
     shown, problem = ran.stdout.splitlines()
     assert shown == "Blinking 40"
     assert "'broken': nowhere:X cannot be loaded (No module named 'nowhere'); mend" in problem
+
+
+METHOD = """
+from tssl.trainer.methods.surrogate import detached
+
+
+def make(material):
+    print("made")
+    return detached(material)
+"""
+
+
+def test_a_method_and_a_backend_of_another_distribution(tmp_path: Path):
+    distribution(tmp_path / "m", "method", "tssl.methods", "mine = mine:make")
+    distribution(tmp_path / "b", "backend", "tssl.backends", "cloud = nowhere:Cloud")
+    (tmp_path / "m" / "mine.py").write_text(METHOD)
+    paths = [str(tmp_path / name) for name in ("m", "b")]
+    code = (
+        f"import sys; sys.path[:0] = {paths!r}\n"
+        "from tests.trainer import tiny\n"
+        "from tssl.errors import ConfigError\n"
+        "from tssl.lava_runtime import BackendOptions, create_backend\n"
+        "print(type(tiny.rule_of(rule='mine')).__name__)\n"
+        "try: create_backend('cloud', BackendOptions())\n"
+        "except ConfigError as error: print(error)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    made, rule, problem = ran.stdout.splitlines()
+    assert (made, rule) == ("made", "RecurrenceRule")
+    assert problem.startswith("backend 'cloud': nowhere:Cloud cannot be loaded")

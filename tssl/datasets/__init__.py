@@ -1,7 +1,6 @@
 """Data sets as integers: one table, one file per kind, numpy alone at import."""
 
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeAlias, TypeGuard, cast
 
@@ -17,7 +16,7 @@ from tssl.datasets.dataset import (
 from tssl.datasets.events import Frames, PackedFrames
 from tssl.datasets.reading import Reading
 from tssl.errors import ConfigError, DataError
-from tssl.machine.plugins import extended
+from tssl.machine.plugins import extended, loaded
 
 __all__ = [
     "DATASETS",
@@ -196,14 +195,7 @@ def named_source(name: str) -> Source | EventSource:
             f"data set {name!r} is unknown; there are {', '.join(sorted(DATASETS))}, and paths of "
             "files and folders"
         )
-    module, _, attribute = DATASETS[name].partition(":")
-    try:
-        source: Source | EventSource = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(
-            f"data set {name!r}: {DATASETS[name]} cannot be loaded ({error}); mend or remove the "
-            "package that adds it"
-        ) from error
+    source: Source | EventSource = loaded(DATASETS[name], f"data set {name!r}")
     return source
 
 

@@ -1,19 +1,20 @@
 """Running chip networks: our engine, Lava's CPU simulator, Loihi 2, and comparing them."""
 
-from importlib import import_module
 from typing import cast
 
 from tssl.errors import ConfigError
 from tssl.lava_runtime.backend import Backend, BackendOptions, SampleProgress
+from tssl.machine.plugins import extended, loaded
 
 __all__ = ["BACKENDS", "Backend", "BackendOptions", "SampleProgress", "create_backend"]
 
-BACKENDS = {
+_OWN = {
     "engine": "tssl.engine.engine:Engine",
     "sim": "tssl.lava_runtime.lava_sim:LavaSim",
     "loihi2": "tssl.lava_runtime.loihi2:Loihi2",
 }
-"""Where each backend's class is; imported only when asked for."""
+BACKENDS: dict[str, str] = extended(_OWN, "tssl.backends")
+"""Where each backend's class is; imported only when asked for. Distributions may add to it."""
 
 
 def create_backend(name: str, options: BackendOptions) -> Backend:
@@ -26,6 +27,5 @@ def create_backend(name: str, options: BackendOptions) -> Backend:
     """
     if name not in BACKENDS:
         raise ConfigError(f"backend {name!r} is unknown; there are {', '.join(BACKENDS)}")
-    module, _, attribute = BACKENDS[name].partition(":")
-    found = cast(type[Backend], getattr(import_module(module), attribute))
+    found = cast(type[Backend], loaded(BACKENDS[name], f"backend {name!r}"))
     return found.with_options(options)

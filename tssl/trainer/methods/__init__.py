@@ -3,11 +3,11 @@
 A new one is a file here with a function that makes it, and a line in :data:`METHODS`.
 """
 
-import importlib
 from collections.abc import Callable
 from typing import Any
 
 from tssl.errors import ConfigError
+from tssl.machine.plugins import extended, loaded
 from tssl.trainer.methods.method import Block, Loss, Material, Method, Pass, initial_weight
 
 __all__ = [
@@ -22,12 +22,14 @@ __all__ = [
 ]
 
 # name -> "module:function". Strings, so that listing the methods imports none of them.
-METHODS = {
+_OWN = {
     "tssl-bp": "tssl.trainer.methods.tsslbp:make",
     "surrogate": "tssl.trainer.methods.surrogate:detached",
     "surrogate-reset": "tssl.trainer.methods.surrogate:with_reset",
     "surrogate-arctan": "tssl.trainer.methods.surrogate:arctan",
 }
+METHODS: dict[str, str] = extended(_OWN, "tssl.methods")
+"""Name -> "module:function"; other distributions add to it by entry points."""
 
 
 def make_method(material: Material) -> Method[Any]:
@@ -41,8 +43,9 @@ def make_method(material: Material) -> Method[Any]:
     training = material.recipe.training
     if training.rule not in METHODS:
         raise ConfigError(f"training.rule = {training.rule!r}; known rules: {', '.join(METHODS)}")
-    module, function = METHODS[training.rule].split(":")
-    make: Callable[[Material], Method[Any]] = getattr(importlib.import_module(module), function)
+    make: Callable[[Material], Method[Any]] = loaded(
+        METHODS[training.rule], f"training.rule = {training.rule!r}"
+    )
     method = make(material)
     if training.loss is not None and training.loss not in method.losses:
         raise ConfigError(
