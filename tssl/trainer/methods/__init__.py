@@ -27,6 +27,7 @@ METHODS = {
     "surrogate": "tssl.trainer.methods.surrogate:detached",
     "surrogate-reset": "tssl.trainer.methods.surrogate:with_reset",
     "surrogate-arctan": "tssl.trainer.methods.surrogate:arctan",
+    "stdbp": "tssl.trainer.methods.stdbp:Stdbp",
 }
 
 
