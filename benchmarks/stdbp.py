@@ -27,11 +27,12 @@ _EMPTY = 0.81
 
 
 def as_tssl_bp(recipe: Recipe, **network: Any) -> Recipe:
-    """Return a recipe of the same layers for TSSL-BP."""
+    """Return a recipe of the same layers for TSSL-BP; of values where it has steps of its own."""
     tables = recipe.model_dump(mode="json", exclude_none=True, by_alias=True)
     for layer in tables["network"]["layers"]:
         layer["neuron"] = "lif"
     tables["network"] |= {"threshold": 1.0, **network}
+    tables["encoding"] = {} if network else tables["encoding"]
     tables["training"] |= {"rule": "tssl-bp", "loss": "softmax", "settings": {}}
     return recipe_from_tables(tables, "same layers")
 

@@ -21,7 +21,7 @@ class ChipLimits:
     bias_bits
         Bits of the signed mantissa that is added to the membrane potential at every step.
     weight_exponent
-        Largest power of two that all weights of a connection can be multiplied by.
+        Largest power of two by which the only weight of a convolution can be multiplied.
     """
 
     weight_bits: int

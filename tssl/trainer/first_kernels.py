@@ -154,15 +154,36 @@ def forward(
 
 
 @compiled
-def _pull(weight: Array, error: Array, causal: Array, position: int, sums: Array) -> float:
-    """Return the error at the time of an input, through neurons that it came before."""
+def _add(total: Array, live: Array, crossing: Array, time: float) -> None:
+    """Add the errors of an input's weights."""
+    for j in range(len(total)):
+        total[j] += live[j] * (time - crossing[j])
+
+
+@compiled
+def _pull(weight: Array, live: Array, sums: Array) -> float:
+    """Return the error at the time of an input."""
     sums[:] = 0
-    for begin in range(0, len(weight), _LANES):
-        for lane in range(min(_LANES, len(weight) - begin)):
-            j = begin + lane
-            taken = error[j] if causal[j] > position else error[j] * 0
-            sums[lane] += taken * weight[j]
+    whole = len(weight) // _LANES * _LANES
+    for begin in range(0, whole, _LANES):
+        for lane in range(_LANES):
+            sums[lane] += live[begin + lane] * weight[begin + lane]
+    for j in range(whole, len(weight)):
+        sums[0] += live[j] * weight[j]
     return sums.sum()
+
+
+@compiled
+def _enlist(causal: Array, first: Array, following: Array) -> int:
+    """List the neurons by their last causal input; return the largest number of causal ones."""
+    first[:] = -1
+    most = 0
+    for j in range(len(causal)):
+        if causal[j] > 0:
+            last = causal[j] - 1
+            following[j], first[last] = first[last], j
+            most = max(most, causal[j])
+    return most
 
 
 @compiled_parallel
@@ -196,22 +217,21 @@ def backward(
         Filled, ``(parts, rows, inputs)``, from zeros, to be added up; without elements when
         nobody wants it.
     """
-    neurons = weight.shape[1]
+    inputs, neurons = weight.shape
     size = -(-neurons // parts)
     for part in numba.prange(parts):
         low, high = part * size, min((part + 1) * size, neurons)
-        sums = np.zeros(_LANES, weight.dtype)
+        live, sums = np.zeros(max(0, high - low), weight.dtype), np.zeros(_LANES, weight.dtype)
+        first, following = np.zeros(inputs, np.int32), np.zeros(size, np.int32)
         for row in range(len(order)):
-            most = 0
-            for j in range(low, high):
-                most = max(most, causal[row, j])
-            for position in range(most):
+            live[:] = 0
+            mine = causal[row, low:high]
+            for position in range(_enlist(mine, first, following) - 1, -1, -1):
+                j = first[position]
+                while j >= 0:  # from here back to the first input, it is causal
+                    live[j] = error[row, low + j]
+                    j = following[j]
                 index, time = order[row, position], times[row, position]
-                for j in range(low, high):
-                    taken = error[row, j] if causal[row, j] > position else error[row, j] * 0
-                    to_weight[index, j] += taken * (time - crossing[row, j])
+                _add(to_weight[index, low:high], live, crossing[row, low:high], time)
                 if to_times.size:
-                    to_times[part, row, index] = _pull(
-                        weight[index, low:high], error[row, low:high], causal[row, low:high],
-                        position, sums,
-                    )  # fmt: skip
+                    to_times[part, row, index] = _pull(weight[index, low:high], live, sums)

@@ -19,6 +19,8 @@ from tssl.trainer.kernels import threads
 
 __all__ = ["Fired", "Rule", "earliest", "first_spikes", "late", "patches"]
 
+_PART = 64
+"""Neurons whose errors a thread brings back at a time, at least."""
 _BLOCK_BYTES = 256 << 20
 """What the general way holds of sorted weights at a time."""
 
@@ -156,7 +158,7 @@ def _compiled_backward(
     wants_times: bool,
 ) -> tuple[Tensor | None, Tensor]:
     by_input = weight.t().contiguous()
-    to_weight, parts = torch.zeros_like(by_input), threads()
+    to_weight, parts = torch.zeros_like(by_input), min(threads(), -(-len(weight) // _PART))
     to_times = ordered.new_zeros((parts, *ordered.shape) if wants_times else (0, 0, 0))
     first_kernels.backward(
         order.numpy(), ordered.numpy(), by_input.numpy(), found.crossing.numpy(),

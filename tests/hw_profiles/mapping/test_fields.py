@@ -125,7 +125,7 @@ def test_one_neuron_whose_current_decays_is_enough():
 
 
 @pytest.mark.parametrize("weight", [-(254 << 7), -(100 << 7), -512, -6])
-def test_weights_of_a_convolution_share_an_exponent(weight):
+def test_the_only_weight_of_a_convolution_has_an_exponent(weight):
     """Eight bits, and a power of two up to 2^7."""
     network = silenced(weight)
     assert network.output.own[0].synapses.weight_bits <= 9

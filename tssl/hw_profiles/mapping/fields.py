@@ -160,11 +160,12 @@ def _weight_problem(limits: Limits, layer: str, what: str, synapses: Synapses) -
 
 
 def _exponent(limits: Limits, synapses: Synapses) -> int:
-    """Return the power of two that stands beside the weights of a convolution on the chip.
+    """Return the power of two beside the only weight of a convolution, as exports have them.
 
     Lava has none for dense weights of whole numbers: it clips them.
     """
-    if limits.weight_exponent is None or synapses.geometry is None:
+    is_single = synapses.geometry is not None and synapses.weight.size == 1
+    if limits.weight_exponent is None or not is_single:
         return 0
     shared = int(np.gcd.reduce(synapses.weight.reshape(-1)))
     zeros = (shared & -shared).bit_length() - 1

@@ -66,7 +66,7 @@ class Limits(Section):
     Parameters
     ----------
     weight_exponent
-        Largest power of two that all weights of a convolution can be multiplied by.
+        Largest power of two by which the only weight of a convolution can be multiplied.
     synapse_overhead_bits
         Synaptic memory that a dense synapse takes beyond its weight.
     output_axons_per_core
