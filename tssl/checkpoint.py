@@ -116,7 +116,7 @@ class Checkpoint:
             "format_version": FORMAT_VERSION,
             "recipe": self.recipe.model_dump(mode="json", exclude_none=True, by_alias=True),
             "input_shape": self.input_shape,
-            "encoding": asdict(self.encoding),
+            "encoding": self.encoding.document,
             "provenance": self.provenance,
             "plan": None if self.plan is None else asdict(self.plan),
         }
@@ -174,12 +174,12 @@ class Checkpoint:
 
 
 def input_neuron(spec: EncodingSpec) -> CubaNeuron | None:
-    """Return the neuron that a value enters as a bias, or None when it enters as a graded spike.
+    """Return the neuron that a value enters as a bias, or None when it enters as spikes.
 
     It has no leak, and no synapses whose current could decay. It fires when its potential exceeds
     the threshold, so when the sum of biases *reaches* one more.
     """
-    if spec.input == "graded":
+    if spec.input != "neurons":
         return None
     return CubaNeuron(current_decay=DECAY_ONE, voltage_decay=0, threshold=spec.firing_sum - 1)
 

@@ -78,9 +78,10 @@ def test_a_shipped_recipe_is_too_large(name):
 def test_a_shipped_recipe_fits_loihi2(name, rng):
     profile = load_profile("loihi2")
     checkpoint, data = untrained(name)
-    low, high = checkpoint.encoding.integers(np.array([0, data.full_scale])).tolist()
+    low, high = checkpoint.encoding.span(0, data.full_scale)
     pixels = rng.integers(0, data.full_scale + 1, (3, *data.shape))
-    calibration = checkpoint.encoding.integers(pixels).reshape(1, 3, -1)
+    steps = checkpoint.graph.time_steps
+    calibration = checkpoint.encoding.train(checkpoint.encoding.integers(pixels), steps)
     network = quantize(checkpoint, profile.limits, calibration, (low, high)).network
     check_limits(profile, network, (low, high))
     mapping = map_to_cores(profile, network)

@@ -311,7 +311,10 @@ def graph_of(*layers: dict[str, Any], **training: Any) -> Recipe:
             [dense(4, neuron="if", tau_m=3.0), dense(3)],
             "neuron = 'if' has no leak; leave tau_m out",
         ),
-        ([dense(4, neuron="adex"), dense(3)], "layers.1.neuron: must be 'lif', 'if' or 'plif'"),
+        (
+            [dense(4, neuron="adex"), dense(3)],
+            "layers.1.neuron: must be 'lif', 'if', 'plif' or 'rel-psp'",
+        ),
         ([dense(4, tau_s=0.5), dense(3)], "layers.1.tau_s: must be greater than or equal to 1"),
         (
             [dense(4, neuron="plif", tau_m=1.0), dense(3)],

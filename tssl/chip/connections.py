@@ -30,6 +30,8 @@ Train = NDArray[np.integer[Any]]
 MAX_DELAY = 62
 MOST_NEURONS = 1 << 24
 """Of one layer: sixteen Loihi 2 chips full, and what its state takes still fits into memory."""
+_LARGEST_STEP = 2 << 7
+"""Between weights of the largest exponent."""
 _UNFOLD_BYTES = 64 << 20
 
 
@@ -108,8 +110,12 @@ class Synapses(ABC):
 
     @property
     def weight_bits(self) -> int:
-        """Bits per weight, sign included; even weights spend none on the lowest bit."""
-        step = 1 if (self.weight % 2).any() else 2
+        """Bits per weight, sign included; even weights spend none on the lowest bit.
+
+        Nor do those of a convolution on further bits that none of them has: its exponent.
+        """
+        shared = int(np.gcd.reduce(self.weight.reshape(-1)))
+        step = min(2 if self.geometry is None else _LARGEST_STEP, max(1, shared & -shared))
         smallest, largest = int(self.weight.min()), int(self.weight.max())
         return max(largest // step, -smallest // step - 1, 0).bit_length() + 1
 

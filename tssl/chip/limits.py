@@ -20,6 +20,8 @@ class ChipLimits:
         Largest synaptic delay in time steps.
     bias_bits
         Bits of the signed mantissa that is added to the membrane potential at every step.
+    weight_exponent
+        Largest power of two by which the only weight of a convolution can be multiplied.
     """
 
     weight_bits: int
@@ -27,6 +29,7 @@ class ChipLimits:
     graded_spike_bits: int
     max_delay: int
     bias_bits: int = 13
+    weight_exponent: int = 0
 
     @property
     def largest_weight(self) -> int:

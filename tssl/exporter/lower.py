@@ -100,7 +100,8 @@ def lower(checkpoint: Checkpoint) -> list[Stage]:
     """Return one stage per neuron layer, for integer input and binary spikes.
 
     The synapse filter is linear, ``W · psp(s) = filter(W/τ_s · s)``: with the gain 1/τ_s in
-    the weights, a TSSL-BP layer is a CUBA layer of the chip. A sum of branches needs no addition,
+    the weights, a TSSL-BP layer is a CUBA layer of the chip; synapses that keep all have the gain
+    1. A sum of branches needs no addition,
     ``W (A + x) = W A + W x``: it is two connections.
 
     Raises
@@ -110,7 +111,7 @@ def lower(checkpoint: Checkpoint) -> list[Stage]:
     """
     quantum = checkpoint.encoding.quantum
     stages = merge_pools(checkpoint.graph, checkpoint.weights)
-    return [_scaled(stage, quantum, 1 / stage.neuron.tau_s) for stage in stages]
+    return [_scaled(stage, quantum, stage.neuron.gain) for stage in stages]
 
 
 def _scaled(stage: Stage, quantum: float, gain: float) -> Stage:

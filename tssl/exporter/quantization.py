@@ -1,6 +1,6 @@
 """From floating point to the integers of the chip."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,6 +23,7 @@ from tssl.errors import ConfigError, RangeError
 from tssl.exporter.lower import Floats, Stage, lower
 from tssl.exporter.ranges import Ranges, Spans, observe
 from tssl.exporter.search import best_scale
+from tssl.exporter.silence import largest_silence, silencer, strength_of
 
 _ATTEMPTS = 40
 _FAR = 16
@@ -123,13 +124,16 @@ def quantize(
         input_range = (0, 1)
     _check_input(input_range, limits)
     trains, spans = {INPUT: train}, {INPUT: input_range}
+    once = set() if checkpoint.encoding.steps is None else {INPUT}
     reports = []
     weight_bits = weight_bits or {}
     stages = lower(checkpoint)
     _check_bits(weight_bits, [stage.name for stage in stages], limits)
     for stage in stages:
         bits = weight_bits.get(stage.name, limits.weight_bits)
-        fitter = _Fitter(stage, checkpoint, replace(limits, weight_bits=bits))
+        if stage.neuron.fires_once:
+            once.add(stage.name)
+        fitter = _Fitter(stage, checkpoint, limits, bits, once)
         report = fitter.fit(trains, spans)
         reports.append(report)
         trains[stage.name], spans[stage.name] = report.ranges.spikes, (0, 1)
@@ -146,8 +150,16 @@ def quantize(
 class _Fitter:
     """Finds the largest scale at which a layer fits its fields."""
 
-    def __init__(self, stage: Stage, checkpoint: Checkpoint, limits: ChipLimits) -> None:
-        self.stage, self.limits = stage, limits
+    def __init__(
+        self,
+        stage: Stage,
+        checkpoint: Checkpoint,
+        chip: ChipLimits,
+        weight_bits: int,
+        once: Collection[str],
+    ) -> None:
+        self.stage, self.chip, self.once = stage, chip, once
+        self.limits = replace(chip, weight_bits=weight_bits)
         self.time_steps, self.plan = checkpoint.graph.time_steps, checkpoint.plan
 
     def fit(self, trains: Mapping[str, Train], spans: Spans) -> LayerReport:
@@ -159,16 +171,14 @@ class _Fitter:
             return self._planned(self.plan, trains, spans)
         if self.stage.scale is not None:
             layer = self._layer(self.stage.scale)
-            return self._report(
-                layer, self.stage.scale, observe(layer, trains, self.time_steps, spans)
-            )
+            return self._report(layer, self.stage.scale, self._observe(layer, trains, spans))
         scale = best_scale(
             self.stage, self._largest_scale(), self._candidate, trains, self.time_steps
         )
         for attempt in range(_ATTEMPTS):
             layer = self._layer(scale)
             try:
-                ranges = observe(layer, trains, self.time_steps, spans)
+                ranges = self._observe(layer, trains, spans)
             except RangeError:  # the sums overflow 32 bits, so 24 by far
                 scale /= _FAR
                 continue
@@ -193,8 +203,11 @@ class _Fitter:
             )
         self.limits = replace(self.limits, weight_bits=(largest + 2).bit_length() - 1)
         layer = self._layer(plan.scales[name])
-        ranges = observe(layer, trains, self.time_steps, spans)
+        ranges = self._observe(layer, trains, spans)
         return self._report(layer, plan.scales[name], ranges)
+
+    def _observe(self, layer: Layer, trains: Mapping[str, Train], spans: Spans) -> Ranges:
+        return observe(layer, trains, self.time_steps, spans, self.once)
 
     def _report(self, layer: Layer, scale: float, ranges: Ranges) -> LayerReport:
         largest = self.limits.largest_weight
@@ -219,7 +232,17 @@ class _Fitter:
         ]
         if self.stage.bias is not None and self.stage.bias.any():
             scales.append(self.limits.largest_bias / float(np.abs(self.stage.bias).max()))
+        if self.stage.neuron.fires_once:
+            scales.append(self._largest_silenced())
         return min(scales)
+
+    def _largest_silenced(self) -> float:
+        """Return a scale at which a spike can still silence its neuron, however weights round."""
+        bias = 0.0 if self.stage.bias is None else max(0.0, float(self.stage.bias.max()))
+        kernels = [each.weight.reshape(len(each.weight), -1) for each in self.stage.arriving]
+        strength = bias + sum(float(each.clip(0).sum(axis=1).max()) for each in kernels)
+        rounding = 1 + sum(each.shape[1] for each in kernels)
+        return max(0, largest_silence(self.chip) - rounding) / max(strength, 1e-30)
 
     def _layer(self, scale: float) -> Layer:
         weights = self._weights(scale)
@@ -239,12 +262,12 @@ class _Fitter:
             Connection(source=each.source, synapses=each.synapses(weight))
             for each, weight in zip(self.stage.connections, weights, strict=True)
         ]
-        return Layer(
-            name=self.stage.name,
-            connections=tuple(connections),
-            neuron=neuron,
-            bias=self._bias(scale),
-        )
+        bias = self._bias(scale)
+        if self.stage.neuron.fires_once:
+            shape = connections[0].synapses.output_shape
+            strength = strength_of(weights, bias)
+            connections.append(silencer(self.stage.name, shape, strength, self.chip))
+        return Layer(name=self.stage.name, connections=tuple(connections), neuron=neuron, bias=bias)
 
     def _bias(self, scale: float) -> IntArray:
         if self.stage.bias is None:

@@ -1,6 +1,6 @@
 """How large the state of a layer gets: observed on data, and bounded for all data."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,8 @@ class Ranges:
     Parameters
     ----------
     current, potential
-        Largest magnitude of synaptic current and membrane potential.
+        Largest magnitude of synaptic current and membrane potential; of neurons that fire once,
+        until they do: what comes then keeps them silent however large it gets.
     current_bound
         Magnitude that no input within the given range can make the current exceed.
     spikes
@@ -56,7 +57,13 @@ Spans = Mapping[str, tuple[int, int]]
 """Smallest and largest value that can arrive, by source."""
 
 
-def observe(layer: Layer, trains: Mapping[str, Train], time_steps: int, spans: Spans) -> Ranges:
+def observe(
+    layer: Layer,
+    trains: Mapping[str, Train],
+    time_steps: int,
+    spans: Spans,
+    once: Collection[str] = (),
+) -> Ranges:
     """Run a layer and return the extremes of its state.
 
     Parameters
@@ -65,35 +72,46 @@ def observe(layer: Layer, trains: Mapping[str, Train], time_steps: int, spans: S
         Calibration input of each source, ``(time or 1, samples, inputs)``.
     spans
         What its sources can send at all.
+    once
+        Layers whose neurons fire once, and the input if it is one spike each.
     """
     largest_current = largest_potential = 0
-    spikes = []
+    spikes: list[SpikeArray] = []
+    waiting = np.ones((), bool)
     for step in layer.steps(trains, time_steps):
         current = driven_current(layer.neuron, step.before, step.activation)
         potential = driven_potential(layer.neuron, step.before, current, layer.bias)
-        largest_current = max(largest_current, int(np.abs(current).max()))
-        largest_potential = max(largest_potential, int(np.abs(potential).max()))
+        largest_current = max(largest_current, int(np.abs(current * waiting).max()))
+        largest_potential = max(largest_potential, int(np.abs(potential * waiting).max()))
         spikes.append(step.spikes.astype(np.uint8))
+        if layer.name in once:
+            waiting = waiting & ~step.spikes
     return Ranges(
         current=largest_current,
         potential=largest_potential,
-        current_bound=current_bound(layer, time_steps, spans),
+        current_bound=current_bound(layer, time_steps, spans, once),
         spikes=np.stack(spikes),
     )
 
 
-def current_bound(layer: Layer, time_steps: int, spans: Spans) -> int:
+def current_bound(layer: Layer, time_steps: int, spans: Spans, once: Collection[str] = ()) -> int:
     """Bound the current over all inputs within their ranges, held for all time steps.
 
     Every synapse gets the input that pushes hardest in one direction; the geometric sum
-    of the decay over ``time_steps`` multiplies that.
+    of the decay over ``time_steps`` multiplies that, unless each source sends one spike.
     """
-    upward = downward = np.zeros((), np.int64)
+    kept = 1 - int(layer.neuron.arrays[0].min()) / DECAY_ONE
+    steps = sum(kept**step for step in range(time_steps))
+    upward, downward = [np.zeros((), np.int64)] * 2, [np.zeros((), np.int64)] * 2
     for each in layer.connections:
         low, high = (0, 1) if each.source == layer.name else spans[each.source]
         weights = each.synapses.weight.reshape(len(each.synapses.weight), -1)
-        upward = upward + np.maximum(weights * low, weights * high).clip(0).sum(axis=1)
-        downward = downward + np.minimum(weights * low, weights * high).clip(None, 0).sum(axis=1)
-    kept = 1 - int(layer.neuron.arrays[0].min()) / DECAY_ONE
-    steps = sum(kept**step for step in range(time_steps))
-    return int(np.ceil(max(upward.max(), -downward.min()) * (1 << ACTIVATION_SHIFT) * steps))
+        of = int(each.source in once)
+        up, down = (
+            np.maximum(weights * low, weights * high),
+            np.minimum(weights * low, weights * high),
+        )
+        upward[of] = upward[of] + up.clip(0).sum(axis=1)
+        downward[of] = downward[of] + down.clip(None, 0).sum(axis=1)
+    most = (upward[0] * steps + upward[1]).max(), -(downward[0] * steps + downward[1]).min()
+    return int(np.ceil(max(most) * (1 << ACTIVATION_SHIFT)))

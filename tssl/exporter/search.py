@@ -70,12 +70,15 @@ def reference_spikes(
     drive = np.broadcast_to(drive, (time_steps, *drive.shape[1:]))
     current, voltage = np.zeros(drive.shape[1:]), np.zeros(drive.shape[1:])
     spikes = np.zeros(drive.shape, bool)
+    silent = np.zeros(drive.shape[1:], bool)
     bias = 0.0 if stage.bias is None else stage.bias.repeat(drive.shape[2] // len(stage.bias))
     for step in range(time_steps):
         current = (1 - 1 / stage.neuron.tau_s) * current + drive[step]
         voltage = (1 - 1 / stage.neuron.tau_m) * voltage + current + bias
-        spikes[step] = voltage > stage.neuron.threshold
+        spikes[step] = (voltage > stage.neuron.threshold) & ~silent
         voltage[spikes[step]] = 0.0
+        if stage.neuron.fires_once:
+            silent |= spikes[step]
     return spikes
 
 

@@ -125,6 +125,7 @@ class _Resolver:
         self.nodes: list[Node] = []
         self._shapes = {INPUT: input_shape}
         self._firing: set[str] = set()
+        self._once: set[str] = set()
         self._sums: dict[str, tuple[str, ...]] = {INPUT: (INPUT,)}
         """The layers whose spikes add up to what each name sends: itself, or parts of a block."""
 
@@ -148,6 +149,8 @@ class _Resolver:
         self._shapes[name], self._sums[name] = node.output_shape, (name,)
         if node.neuron is not None:
             self._firing.add(name)
+            if node.neuron.fires_once:
+                self._once.add(name)
 
     def _place(self, name: str, sources: tuple[str, ...]) -> Place:
         twice = [source for source in sources if sources.count(source) > 1]
@@ -157,7 +160,8 @@ class _Resolver:
                 "block; name it once"
             )
         shape = _common_shape(name, {source: self._shapes[source] for source in sources})
-        return Place(name, sources, shape, self.neuron, self._firing.issuperset(sources))
+        fires, once = (each.issuperset(sources) for each in (self._firing, self._once))
+        return Place(name, sources, shape, self.neuron, fires, once)
 
 
 def _check_parameters(nodes: Sequence[Node]) -> None:

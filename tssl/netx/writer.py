@@ -2,7 +2,6 @@
 
 import io
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +82,7 @@ def _own_document(network: ChipNetwork, notes: dict[str, Any]) -> dict[str, Any]
     return {
         "format_version": FORMAT_VERSION,
         "name": network.name,
-        "encoding": None if network.encoding is None else asdict(network.encoding),
+        "encoding": None if network.encoding is None else network.encoding.document,
         "time_steps": network.time_steps,
         "notes": notes,
     }

@@ -23,13 +23,22 @@ class Lif:
     tau_m, tau_s
         Time constants of membrane and synapse in time steps, at least 1; 1 keeps nothing. A
         membrane with an infinite one has no leak: an integrate-and-fire neuron.
+        A synapse with an infinite one keeps what arrives, and takes it in as it is.
     threshold
         Potential above which the neuron fires; one that equals it does not.
+    fires_once
+        Whether it stays silent after its first spike.
     """
 
     tau_m: float
     tau_s: float
     threshold: float
+    fires_once: bool = False
+
+    @property
+    def gain(self) -> float:
+        """What a synapse passes on of a spike at its step: 1/tau_s, or all where none is lost."""
+        return 1.0 if math.isinf(self.tau_s) else 1 / self.tau_s
 
     def with_leak(self, parameter: float) -> "Lif":
         r"""Return the neuron whose membrane loses :math:`\omega = \sigma(w)` of itself per step.

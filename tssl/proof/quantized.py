@@ -29,6 +29,7 @@ _DECAY = 4096.0
 _LARGEST_BIAS = 4095
 _GRID = 2.0
 """Weights of both signs are even on Loihi."""
+_WEIGHT_BITS = 8
 
 _CHUNK_BYTES = 256 << 20
 
@@ -46,14 +47,18 @@ class _Layer(NamedTuple):
     voltage_decay: float
     factors: tuple[float, float, int]
     """Gain of the synapse filter, scale, largest weight."""
+    fires_once: bool
 
     def weighted(self, arriving: "_Sent") -> Tensor:
         """Weight what one way brings, in the integers that this way has on the chip."""
-        scaled = self.weight.astype(np.float64) * arriving.gain * arriving.unit
-        weight = _on_grid(scaled, *self.factors)
-        sums = _weighted(arriving.counts, weight, self.node.geometry)
+        sums = _weighted(arriving.counts, self.placed(arriving), self.node.geometry)
         geometry = self.node.geometry
         return _in_24_bits(sums) if geometry and geometry.shares_weights else sums
+
+    def placed(self, arriving: "_Sent") -> Tensor:
+        """Return the weights of one way."""
+        scaled = self.weight.astype(np.float64) * arriving.gain * arriving.unit
+        return _on_grid(scaled, *self.factors)
 
 
 class _Sent(NamedTuple):
@@ -128,7 +133,7 @@ def _layers(
             share = 1 / (1 + math.exp(-float(arrays["leak"][0])))
             arrays = {role: array.astype(np.float64) * share for role, array in arrays.items()}
         own = arrays.get("recurrent")
-        factors = 1 / neuron.tau_s, scales[name], largest_weights[name]
+        factors = neuron.gain, scales[name], largest_weights[name]
         layers[name] = _Layer(
             node=node,
             weight=arrays["weight"],
@@ -138,6 +143,7 @@ def _layers(
             current_decay=round(_DECAY / neuron.tau_s),
             voltage_decay=round(_DECAY * share if "leak" in arrays else _DECAY / neuron.tau_m),
             factors=factors,
+            fires_once=neuron.fires_once,
         )
     return layers
 
@@ -191,7 +197,7 @@ def _run(checkpoint: Checkpoint, layers: Mapping[str, _Layer], train: IntArray) 
             continue
         layer = layers[node.name]
         activation = sum(map(layer.weighted, ways[1:]), start=layer.weighted(ways[0]))
-        spikes, voltage = _neurons(activation, layer)
+        spikes, voltage = _neurons(activation, layer, _silence(layer, ways))
         sent[node.name] = [_Sent(spikes, 1.0, 1.0)]
         trains[node.name] = spikes.flatten(2).numpy().astype(np.uint8)
     return Recording(trains, voltage.flatten(1).numpy().astype(np.int64))
@@ -222,12 +228,30 @@ _MAPS: dict[type[Any], Callable[[Tensor, Tensor, Any], Tensor]] = {
 """By the type of the geometry; shares no code with the trainer's."""
 
 
+def _silence(layer: _Layer, ways: list[_Sent]) -> float:
+    """Return the weight of a neuron's spike at itself that no input can make up for.
+
+    In whole steps of a sign's and an exponent's, of which the smallest will do.
+    """
+    if not layer.fires_once:
+        return 0.0
+    kernels = (layer.placed(way).clamp(min=0).flatten(1).sum(dim=1).max() for way in ways)
+    bias = torch.as_tensor(layer.bias).max().clamp(min=0)
+    needed, unit = float(sum(kernels) + bias), _GRID
+    while needed > (2**_WEIGHT_BITS - 2) * unit / _GRID:
+        unit *= 2
+    return unit * max(1, math.ceil(needed / unit))
+
+
 def _any(node: Node, ways: list[Tensor]) -> Tensor:
-    """Return where anything in a window fired."""
+    """Return where anything in a window fired, and of those that fire once, fired first."""
     rows, columns = node.window
     fired = torch.stack(ways).any(dim=0)
     windows = fired.unfold(3, rows, rows).unfold(4, columns, columns)
-    return windows.flatten(5).any(dim=5).double()
+    any_fired = windows.flatten(5).any(dim=5).double()
+    if node.neuron is not None and node.neuron.fires_once:
+        return any_fired * (any_fired.cumsum(dim=0) == 1)
+    return any_fired
 
 
 _GATES: Mapping[str, Callable[[Node, list[Tensor]], Tensor]] = {
@@ -243,13 +267,21 @@ def _pooled(way: _Sent, node: Node) -> _Sent:
     return way._replace(counts=counts, gain=way.gain * node.gain)
 
 
-def _neurons(activation: Tensor, layer: _Layer) -> tuple[Tensor, Tensor]:
-    """Run CUBA neurons on weighted sums ``(time, batch, ...)``; return spikes and potential."""
+def _neurons(activation: Tensor, layer: _Layer, silence: float) -> tuple[Tensor, Tensor]:
+    """Run CUBA neurons on weighted sums ``(time, batch, ...)``; return spikes and potential.
+
+    Parameters
+    ----------
+    silence
+        What a spike takes away from its neuron's own input, a step later.
+    """
     current, voltage = torch.zeros_like(activation[0]), torch.zeros_like(activation[0])
     spikes: list[Tensor] = []
     for arriving in activation:
         if layer.recurrent is not None and spikes:
             arriving = arriving + _own(spikes[-1], layer.recurrent)
+        if silence and spikes:
+            arriving = arriving - silence * spikes[-1]
         current = torch.trunc(current * (_DECAY - layer.current_decay) / _DECAY)
         current = _wrap(current + _SHIFT * arriving)
         voltage = torch.trunc(voltage * (_DECAY - layer.voltage_decay) / _DECAY) + current

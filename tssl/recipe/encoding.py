@@ -16,28 +16,31 @@ _BRIGHT = 0.75
 
 
 class EncodingSpec(Entries):
-    """How a static image becomes input, the same integers at every time step.
+    """How a static image becomes input.
 
     A pixel ``x`` in 0...1 becomes the integer ``round((x - mean) / std * resolution)``. As a
-    graded spike, the network trains on ``integer / resolution``; as the bias of an input
-    neuron, it trains on the spikes that the neuron fires. Nothing is lost at export.
+    graded spike, which is the same at every time step, the network trains on ``integer /
+    resolution``; as the bias of an input neuron, it trains on the spikes that the neuron fires; as
+    a time, on one spike. Nothing is lost at export.
 
     Parameters
     ----------
     input
         ``graded`` spikes, or ``neurons`` that integrate the integers without a leak, fire
-        when the sum reaches a threshold, and begin again at zero.
+        when the sum reaches a threshold, and begin again at zero. ``time`` is one spike for each
+        pixel: the brightest ones come at the first step, one that is darker by one integer a step
+        later, and pixels with an integer below 1 send none.
     mean, std
         Normalisation in units of the full scale of a pixel.
     resolution
         Integers per unit of the normalised input. More of them leave fewer bits to the
         weights of the first layer, because the product must fit the chip's state. With input
-        neurons they cost nothing.
+        neurons they cost nothing. Of ``time``: steps for a unit of the normalised input.
     input_threshold
         Of input neurons, in units of the normalised input; 0.75 of the brightest when None.
     """
 
-    input: Literal["graded", "neurons"] = "graded"
+    input: Literal["graded", "neurons", "time"] = "graded"
 
     mean: Number = 0.0
     std: Above0 = 1.0
@@ -52,7 +55,12 @@ class EncodingSpec(Entries):
     @property
     def quantum(self) -> float:
         """What one unit of what enters the first layer stands for in the trained network."""
-        return 1.0 if self.input == "neurons" else 1 / self.resolution
+        return 1 / self.resolution if self.input == "graded" else 1.0
+
+    @property
+    def steps(self) -> int | None:
+        """In how many steps single spikes come; None where there are no such."""
+        return round(self.brightest * self.resolution) if self.input == "time" else None
 
     @property
     def firing_sum(self) -> int:
@@ -77,8 +85,13 @@ class EncodingSpec(Entries):
 
     @model_validator(mode="after")
     def _check_input_neurons(self) -> "EncodingSpec":
-        if self.input == "graded" and self.input_threshold is not None:
+        if self.input != "neurons" and self.input_threshold is not None:
             raise ValueError("input_threshold is of input = 'neurons'; graded spikes have none")
+        if self.steps is not None and self.steps < 1:
+            raise ValueError(
+                f"mean = {self.mean:g} and resolution = {self.resolution:g}: not even the "
+                "brightest pixel would send a spike; use a smaller mean or a larger resolution"
+            )
         if self.input == "neurons" and self.brightest <= 0:
             raise ValueError(f"mean = {self.mean:g}: no input neuron would fire; use one below 1")
         return self

@@ -35,6 +35,11 @@ class Recipe(Entries):
                 f"encoding: no input neuron fires in {steps} steps; use a smaller "
                 "input_threshold, a larger resolution or more time_steps"
             )
+        if encoding.steps is not None and encoding.steps > steps:
+            raise ValueError(
+                f"encoding: spikes come in {encoding.steps} steps, and network.time_steps = "
+                f"{steps}; use more time_steps or a smaller resolution"
+            )
         return self
 
     def to_toml(self) -> str:

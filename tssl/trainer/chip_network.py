@@ -20,7 +20,7 @@ from tssl.trainer.filters import filters_of, refiltered
 from tssl.trainer.gates import gated
 from tssl.trainer.leak import trained_neuron
 from tssl.trainer.methods.method import Block, Loss, Material, Method, Pass
-from tssl.trainer.neuron import Activity, Neurons, Pool, psp
+from tssl.trainer.neuron import Activity, Neurons, Pool, lasting, psp
 from tssl.trainer.recurrence import RecurrenceRule
 from tssl.trainer.rule import Rule
 
@@ -57,8 +57,8 @@ class OnChip(Method[Sequence[Signal]]):
     def enter(self, inputs: Tensor) -> Sequence[Signal]:
         """See :class:`Method`."""
         constant = self._graph.time_steps if inputs.dim() == 4 else 0
-        frames = inputs[None] if constant else inputs
-        potential = frames if constant else psp(inputs, tau_s=self._filters[INPUT])
+        frames = inputs[None] if constant else lasting(inputs, self._graph.time_steps)
+        potential = frames if constant else psp(frames, tau_s=self._filters[INPUT])
         return [input_signal(frames, potential, self._quantum, constant)]
 
     def layer(self, block: Block, ways: Sequence[Sequence[Signal]], run: Pass) -> Sequence[Signal]:

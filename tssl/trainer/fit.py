@@ -402,10 +402,10 @@ def _check_data(recipe: Recipe, graph: Graph, dataset: Dataset) -> None:
             f"network.layers: the last layer has {outputs} neurons, but data set "
             f"{dataset.name} has {dataset.classes} classes"
         )
-    if dataset.time_steps and recipe.encoding.input == "neurons":
+    if dataset.time_steps and recipe.encoding.input != "graded":
         raise ConfigError(
-            f"encoding.input = 'neurons': data set {dataset.name} holds events, which enter as "
-            "spikes; use 'graded' with resolution = 1"
+            f"encoding.input = {recipe.encoding.input!r}: data set {dataset.name} holds events, "
+            "which enter as spikes; use 'graded' with resolution = 1"
         )
     if len(dataset.labels) < 2:
         raise DataError(f"data set {dataset.name}: too few samples to train on")

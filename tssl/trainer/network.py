@@ -88,6 +88,8 @@ class SpikingNetwork(nn.Module):
             for role, (name, shape) in node.parameters.items():
                 if role in _FIRST_VALUES:
                     first = _FIRST_VALUES[role](node).repeat(shape)
+                    if role == "bias":
+                        first.fill_(self.method.first_bias)
                     if role in node.first:
                         first.fill_(node.first[role])
                     is_trained = role not in norm.AVERAGES

@@ -113,6 +113,14 @@ def psp(x: Tensor, *, tau_s: float) -> Tensor:
     return torch.stack(potentials)
 
 
+def lasting(train: Tensor, time_steps: int) -> Tensor:
+    """Return a train ``(time, ...)`` with silence behind it, up to so many steps."""
+    missing = time_steps - len(train)
+    if missing <= 0:
+        return train
+    return torch.cat([train, train.new_zeros((missing, *train.shape[1:]))])
+
+
 def static_psp(time_steps: int, *, tau_s: float, like: Tensor) -> Tensor:
     r"""Return :math:`1 - (1 - 1/\tau_s)^{t+1}`, the response to a constant input of one.
 

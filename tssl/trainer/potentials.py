@@ -23,7 +23,16 @@ from tssl.trainer.leak import leaky, trained_neuron
 from tssl.trainer.linear import weighted
 from tssl.trainer.loss import losses_of
 from tssl.trainer.methods.method import Block, Material, Method, Pass
-from tssl.trainer.neuron import Activity, Neurons, Pool, Trace, constant_over_time, psp, sum_pool
+from tssl.trainer.neuron import (
+    Activity,
+    Neurons,
+    Pool,
+    Trace,
+    constant_over_time,
+    lasting,
+    psp,
+    sum_pool,
+)
 from tssl.trainer.rule import Rule
 
 __all__ = ["Potentials", "Sent"]
@@ -56,6 +65,7 @@ class Potentials(Method[Sent]):
                 f"training.settings: rule {training.rule} has none; leave out "
                 f"{', '.join(training.settings)}"
             )
+        _refuse_single_spikes(material.graph, training.rule)
         self._material, self.rule = material, rule
         self._graph, self._weights = material.graph, material.weights
         self._factors = torch.bfloat16 if training.precision == "bfloat16" else None
@@ -76,7 +86,10 @@ class Potentials(Method[Sent]):
     def enter(self, inputs: Tensor) -> Sent:
         """See :class:`Method`."""
         constant = self._graph.time_steps if inputs.dim() == 4 else 0
-        return Sent(inputs[None] if constant else psp(inputs, tau_s=self._filters[INPUT]), constant)
+        if constant:
+            return Sent(inputs[None], constant)
+        train = lasting(inputs, self._graph.time_steps)
+        return Sent(psp(train, tau_s=self._filters[INPUT]))
 
     def layer(self, block: Block, ways: Sequence[Sent], run: Pass) -> Sent:
         """See :class:`Method`."""
@@ -186,6 +199,16 @@ class Potentials(Method[Sent]):
     def _bias(self, node: Node) -> Tensor | None:
         parameter = node.parameters.get("bias")
         return None if parameter is None else self._weights[parameter.name]
+
+
+def _refuse_single_spikes(graph: Graph, rule: str) -> None:
+    """Refuse neurons whose potentials such rules do not know."""
+    for node in graph.spiking:
+        if node.neuron is not None and node.neuron.fires_once:
+            raise ConfigError(
+                f"network.layers: {node.name} has neurons that fire once, which rule {rule} does "
+                "not train; use training.rule = 'stdbp', or another neuron"
+            )
 
 
 def _blocks(graph: Graph, filters: Mapping[str, float]) -> list[Block]:

@@ -22,6 +22,7 @@ def chip_encoding(spec: EncodingSpec, unit: int, zero: int = 0) -> Encoding:
         offset=zero + spec.mean * unit,
         gain=spec.resolution / (spec.std * unit),
         quantum=spec.quantum,
+        steps=spec.steps,
     )
 
 
@@ -33,7 +34,7 @@ class Samples:
     indices: IntArray
     levels: Tensor
     """Network input for every possible pixel value, ``(values,)``; of input neurons, the spikes
-    that they fire, ``(values, time)``."""
+    that they fire, and of times, the spikes that they mean, ``(values, time)``."""
 
     @classmethod
     def encoded(
@@ -52,9 +53,12 @@ class Samples:
         neuron, time_steps
             Of the input neurons, where there are some, and of a sample for them.
         """
-        levels: NDArray[np.number] = encoding.integers(np.arange(dataset.full_scale + 1))
+        integers = encoding.integers(np.arange(dataset.full_scale + 1))
+        levels: NDArray[np.number] = integers
         if neuron is not None:
-            levels = input_spikes(neuron, levels, time_steps).T
+            levels = input_spikes(neuron, integers, time_steps).T
+        elif encoding.steps is not None:
+            levels = encoding.train(integers, encoding.steps)[:, :, 0].T
         return cls(dataset, indices, torch.from_numpy(levels * encoding.quantum).float().to(device))
 
     def __len__(self) -> int:

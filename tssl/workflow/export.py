@@ -253,8 +253,7 @@ def _foreign(
 
 def input_range(checkpoint: Checkpoint, dataset: Dataset) -> tuple[int, int]:
     """Return the smallest and the largest integer that the encoding can produce."""
-    low, high = checkpoint.encoding.integers(np.array([0, dataset.full_scale]))
-    return int(low), int(high)
+    return checkpoint.encoding.span(0, dataset.full_scale)
 
 
 def calibrated(
@@ -270,10 +269,10 @@ def calibrated(
     RangeError
         When layers that fire on none of them cut the output off.
     """
-    samples = CALIBRATION_SAMPLES
-    if train.time_steps:
-        samples = -(-CALIBRATION_FRAMES // train.time_steps)
-    integers = encoded(checkpoint.encoding, train, samples)
+    samples, steps = CALIBRATION_SAMPLES, checkpoint.recipe.network.time_steps
+    if train.time_steps or checkpoint.encoding.steps:
+        samples = -(-CALIBRATION_FRAMES // (train.time_steps or steps))
+    integers = encoded(checkpoint.encoding, train, samples, time_steps=steps)
     span = input_range(checkpoint, train)
     quantized = quantize(checkpoint, profile.limits, integers, span, weight_bits)
     if not _reaches_output(quantized):

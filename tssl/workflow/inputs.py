@@ -148,8 +148,18 @@ def _check(choice: InputChoice) -> None:
             raise ConfigError(f"--{name} {value}: at least {least} is needed")
 
 
-def encode(network: ChipNetwork, dataset: Dataset, samples: int | None = None) -> IntArray:
+def encode(
+    network: ChipNetwork,
+    dataset: Dataset,
+    samples: int | None = None,
+    time_steps: int | None = None,
+) -> IntArray:
     """Return the first samples of a data set as input ``(time or 1, samples, inputs)``.
+
+    Parameters
+    ----------
+    time_steps
+        For which they are shown; those of the network when None.
 
     Raises
     ------
@@ -168,15 +178,27 @@ def encode(network: ChipNetwork, dataset: Dataset, samples: int | None = None) -
             f"data set {dataset.name} has samples of shape {dataset.shape}; "
             f"network {network.name} takes {network.input.shape}"
         )
-    return encoded(network.encoding, dataset, samples)
+    return encoded(network.encoding, dataset, samples, time_steps=time_steps or network.time_steps)
 
 
-def encoded(encoding: Encoding, dataset: Dataset, samples: int | None = None) -> IntArray:
-    """Return the first samples of a data set in integers ``(time or 1, samples, inputs)``."""
+def encoded(
+    encoding: Encoding,
+    dataset: Dataset,
+    samples: int | None = None,
+    *,
+    time_steps: int | None = None,
+) -> IntArray:
+    """Return the first samples of a data set in integers ``(time or 1, samples, inputs)``.
+
+    Parameters
+    ----------
+    time_steps
+        Of a sample whose pixels send one spike each; as many as these need when None.
+    """
     levels = encoding.integers(np.arange(dataset.full_scale + 1))
     inputs = dataset.inputs[:samples]
     if not dataset.time_steps:
-        return levels[inputs].reshape(1, len(inputs), -1)
+        return encoding.train(levels[inputs], time_steps or encoding.steps or 1)
     # thousands of samples of events fit into memory in bytes only
     dtype = np.dtype(np.uint8 if levels.min() >= 0 and levels.max() <= _BYTE else np.int32)
     train = levels.astype(dtype)[inputs].reshape(len(inputs), dataset.time_steps, -1)
@@ -247,7 +269,7 @@ def _from_data_set(network: ChipNetwork, choice: InputChoice, data: Given) -> In
     other = _other_data(dataset, frames, network, choice.facts)
     if other is not None and choice.on_warning is not None:
         choice.on_warning(other)
-    train = encode(network, dataset, choice.samples)
+    train = encode(network, dataset, choice.samples, steps)
     return Inputs(
         train=train,
         time_steps=steps,

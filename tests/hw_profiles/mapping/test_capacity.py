@@ -1,5 +1,7 @@
 """Core counts, against the tables that Intel's compiler printed for Loihi 2."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -217,3 +219,16 @@ def test_every_limited_resource_is_shown():
     (mapped,) = map_to_cores(LOIHI2, dense(784, 40))
     assert set(mapped.shares) == {"neurons", "synaptic memory", "input axons", "neuron groups"}
     assert mapped.utilisation == max(mapped.shares.values())
+
+
+def test_a_synapse_to_itself_is_an_axon_and_a_word_of_each_neuron():
+    layer = dense_layer(name="d", source="input", weight=distinct(100, 30), neuron=NEURON)
+    own = conv_layer(
+        name="own", source="d", weight=[[[[-8]]]], map_shape=(1, 10, 10), neuron=NEURON
+    )
+    silenced = replace(layer, connections=(*layer.connections, *own.connections))
+    (plain,) = map_to_cores(LOIHI2, alone(layer, (30,)))
+    (with_own,) = map_to_cores(LOIHI2, alone(silenced, (30,)))
+    words = 12000 * (with_own.shares["synaptic memory"] - plain.shares["synaptic memory"])
+    assert words == pytest.approx(100)
+    assert with_own.shares["input axons"] / plain.shares["input axons"] == pytest.approx(130 / 30)

@@ -122,3 +122,25 @@ def test_one_neuron_whose_current_decays_is_enough():
     layer = dense_layer(name="d", source="input", weight=[[2], [-2]], neuron=neuron)
     with pytest.raises(UnsupportedLayerError, match="current_decay 77"):
         check_limits(load_profile("truenorth"), alone(layer), None)
+
+
+@pytest.mark.parametrize("weight", [-(254 << 7), -(100 << 7), -512, -6])
+def test_the_only_weight_of_a_convolution_has_an_exponent(weight):
+    """Eight bits, and a power of two up to 2^7."""
+    network = silenced(weight)
+    assert network.output.own[0].synapses.weight_bits <= 9
+    check_limits(LOIHI2, network, None)
+
+
+@pytest.mark.parametrize("weight", [-(258 << 7), -(1 << 16), -1002])
+def test_weights_beyond_their_exponent(weight):
+    assert "recurrent weight" in refusal(silenced(weight))
+
+
+def silenced(weight):
+    """Return a layer whose neurons each have a synapse to themselves."""
+    layer = dense_layer(name="d", source="input", weight=[[4, -2]] * 6, neuron=NEURON)
+    own = conv_layer(
+        name="own", source="d", weight=[[[[weight]]]], map_shape=(1, 2, 3), neuron=NEURON
+    )
+    return alone(replace(layer, connections=(*layer.connections, *own.connections)))

@@ -8,9 +8,9 @@ from tssl.errors import ConfigError
 from tssl.geometry import Geometry
 from tssl.graph.kinds.kind import Kind, LayerEntry, Place
 from tssl.graph.node import Gate, Node
-from tssl.neurons import Lif
+from tssl.neurons import REL_PSP, Lif
 
-__all__ = ["GATE", "GateEntry", "check_spikes", "forgetful"]
+__all__ = ["GATE", "GateEntry", "check_spikes", "first_only", "forgetful"]
 
 
 class GateEntry(LayerEntry):
@@ -37,6 +37,11 @@ class GateEntry(LayerEntry):
 def forgetful(threshold: float) -> Lif:
     """Return a neuron that keeps nothing of a step in the next one."""
     return Lif(tau_m=1.0, tau_s=1.0, threshold=threshold)
+
+
+def first_only(threshold: float) -> Lif:
+    """Return a neuron that forgets nothing and fires once."""
+    return REL_PSP.make(forgetful(threshold))
 
 
 def check_spikes(place: Place, what: str) -> None:

@@ -74,7 +74,7 @@ class FiringEntry(LayerEntry):
     neuron
         ``lif`` leaks, ``if`` does not, and ``plif`` learns how much: its membrane takes in the
         share 1/tau_m of what arrives and loses the same share of itself, and tau_m is trained from
-        where it begins.
+        where it begins. ``rel-psp`` loses neither current nor potential, and fires once.
     tau_m, tau_s, threshold
         Of its neurons, and of the synapses that lead to them; the network's when None.
     weight_scale
@@ -146,6 +146,8 @@ class Place(NamedTuple):
         The network's, for layers that do not say otherwise.
     fires
         Whether nothing reaches it but spikes of layers, each by itself: no input, no pool.
+    once
+        Whether all these layers have neurons that fire once.
     """
 
     name: str
@@ -153,6 +155,7 @@ class Place(NamedTuple):
     shape: Shape
     neuron: Lif
     fires: bool
+    once: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Sums and averages of windows that do not overlap, or whether anything in them fired."""
+"""Sums and averages of windows that do not overlap, or whether and when anything in them fired."""
 
 import math
 from dataclasses import replace
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import PlainSerializer, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
 from tssl.geometry import Geometry, Pair
-from tssl.graph.kinds.gate import check_spikes, forgetful
+from tssl.graph.kinds.gate import check_spikes, first_only, forgetful
 from tssl.graph.kinds.kind import Kind, LayerEntry, Place, sliding
 from tssl.graph.node import Gate, Node
 from tssl.settings import Above0, PositivePair, with_pairs
@@ -41,7 +41,8 @@ class PoolEntry(LayerEntry):
         Of a window, (height, width); ``"global"`` for the whole of each map.
     mode
         Whether a window gives its ``sum`` or its ``average``, or fires where any of its neurons
-        does: ``or``, the maximum of spikes, which costs the chip neurons.
+        does: ``or``, the maximum of spikes, which costs the chip neurons. Among neurons that fire
+        once, an ``or`` fires once, too, with the earliest of its window.
     gain
         Factor of sums and averages: 1.1 of sums, as in the official code, and 1 of averages, unless
         given.
@@ -87,7 +88,8 @@ def _firing(node: Node, place: Place) -> Node:
     check_spikes(place, "a pool with mode = 'or'")
     own_maps = Geometry(kernel=node.window, stride=node.window, groups=place.shape[0])
     gate = Gate("or", (1.0,) * len(place.sources))
-    return replace(node, neuron=forgetful(0.5), geometry=own_maps, gate=gate)
+    neuron = (first_only if place.once else forgetful)(0.5)
+    return replace(node, neuron=neuron, geometry=own_maps, gate=gate)
 
 
 POOL = Kind(entry=PoolEntry, node=_node, shape="image", may_end=False)

@@ -38,7 +38,7 @@ from tssl.chip import (
 )
 from tssl.costs import LayerMapping, Resource
 from tssl.errors import CapacityError
-from tssl.geometry import Shape
+from tssl.geometry import Geometry, Shape
 from tssl.hw_profiles.mapping.relays import placed
 from tssl.hw_profiles.profile.figure import Figure
 from tssl.hw_profiles.profile.tables import Profile
@@ -172,7 +172,11 @@ def _layer_need(profile: Profile, layer: Layer, targets: int, *, share: bool = T
     if is_relay(layer):
         need = _even_split(profile, layer.neurons, (None, targets), _weight_bits(profile, layer))
         return replace(need, relay_of=layer.source)
-    kernels = [each.synapses for each in layer.connections]
+    kernels = [
+        each.synapses
+        for each in layer.connections
+        if each.source != layer.name or not _is_private(each.synapses)
+    ]
     convolutions = [each for each in kernels if isinstance(each, ConvSynapses)]
     if len(convolutions) == len(kernels):
         return _conv_need(profile, layer, convolutions, targets, share=share)
@@ -183,7 +187,13 @@ def _layer_need(profile: Profile, layer: Layer, targets: int, *, share: bool = T
     if longest:
         bits += (int(figures.max_delay.value) if figures.max_delay else longest).bit_length()
     axons = _distinct_lists(kernels) if share else sum(each.inputs for each in kernels)
-    return _even_split(profile, layer.neurons, (axons, targets), bits)
+    private = len(layer.connections) - len(kernels)
+    return _even_split(profile, layer.neurons, (axons, targets), bits, private)
+
+
+def _is_private(synapses: Synapses) -> bool:
+    """Return whether a single weight leads from each neuron to one other, or to itself."""
+    return synapses.geometry == Geometry(kernel=(1, 1)) and synapses.weight.size == 1
 
 
 def _weight_bits(profile: Profile, layer: Layer) -> int:
@@ -234,7 +244,11 @@ def _synapse_lists(synapses: Synapses) -> IntArray:
 
 
 def _even_split(
-    profile: Profile, neurons: int, axons: tuple[int | None, int], bits: float
+    profile: Profile,
+    neurons: int,
+    axons: tuple[int | None, int],
+    bits: float,
+    private: int = 0,
 ) -> _Need:
     """Return the need on the fewest cores that fit, or with one neuron per core.
 
@@ -243,6 +257,8 @@ def _even_split(
     axons
         Those that arrive, None where each neuron of a core has its own with a single synapse; and
         the cores to which each neuron sends.
+    private
+        Further axons of each neuron, with a single synapse.
     """
     limits = _limits(profile)
     for cores in range(1, neurons + 1):
@@ -250,8 +266,9 @@ def _even_split(
         arriving, driven = (held, 1) if axons[0] is None else (axons[0], held)
         amounts: dict[Resource, int] = {
             "neurons": held,
-            "synaptic memory": arriving * ceil(driven * bits / _WORD),
-            "input axons": arriving,
+            "synaptic memory": arriving * ceil(driven * bits / _WORD)
+            + private * held * ceil(bits / _WORD),
+            "input axons": arriving + private * held,
             "output axons": held * axons[1],
             "neuron groups": 1,
         }
@@ -268,6 +285,7 @@ def _conv_need(
     channels, height, width = layer.output_shape
     pools = [merged_pool(each) if share else (1, 1) for each in kernels]
     taps = sum(each.weight[0].size // prod(pool) for each, pool in zip(kernels, pools, strict=True))
+    private = len(layer.connections) - len(kernels)
     limits = _limits(profile)
     weight_bits = _weight_bits(profile, layer)
     for groups in range(1, channels + 1):
@@ -279,8 +297,9 @@ def _conv_need(
         )
         amounts: dict[Resource, int] = {
             "neurons": columns * height * held,
-            "synaptic memory": taps * ceil(held * weight_bits / _WORD),
-            "input axons": axons,
+            "synaptic memory": taps * ceil(held * weight_bits / _WORD)
+            + private * columns * height * held,
+            "input axons": axons + private * columns * height * held,
             "output axons": columns * height * held * targets,
             "neuron groups": 1,
         }

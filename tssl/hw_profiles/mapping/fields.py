@@ -11,6 +11,7 @@ from tssl.chip import (
     CubaNeuron,
     IntArray,
     Layer,
+    Synapses,
 )
 from tssl.errors import RangeError, UnsupportedLayerError
 from tssl.hw_profiles.profile.figure import Figure
@@ -137,15 +138,16 @@ def _threshold_problem(limits: Limits, layer: str, neuron: CubaNeuron) -> Iterat
 def _synapse_problems(limits: Limits, layer: Layer) -> Iterator[str]:
     for each in layer.connections:
         what = "recurrent weight" if each.source == layer.name else "weight"
-        yield from _weight_problem(limits, layer.name, what, each.synapses.weight)
+        yield from _weight_problem(limits, layer.name, what, each.synapses)
     delay = max(each.synapses.longest_delay for each in layer.connections)
     yield from _above(limits.max_delay, f"layer {layer.name}", "steps of delay", delay)
 
 
-def _weight_problem(limits: Limits, layer: str, what: str, weight: IntArray) -> Iterator[str]:
+def _weight_problem(limits: Limits, layer: str, what: str, synapses: Synapses) -> Iterator[str]:
     """With both signs, the sign takes the lowest bit: twice the span, every second number."""
     if limits.weight_bits is None:
         return
+    weight = synapses.weight >> _exponent(limits, synapses)
     largest_weight = (1 << int(limits.weight_bits.value)) - 2
     smallest, largest = int(weight.min()), int(weight.max())
     if smallest < 0 < largest:
@@ -155,6 +157,19 @@ def _weight_problem(limits: Limits, layer: str, what: str, weight: IntArray) -> 
     for value in (smallest, largest):
         if not low <= value <= high:
             yield f"layer {layer}: {what} {value}, only {low}..{high} is possible"
+
+
+def _exponent(limits: Limits, synapses: Synapses) -> int:
+    """Return the power of two beside the only weight of a convolution, as exports have them.
+
+    Lava has none for dense weights of whole numbers: it clips them.
+    """
+    is_single = synapses.geometry is not None and synapses.weight.size == 1
+    if limits.weight_exponent is None or not is_single:
+        return 0
+    shared = int(np.gcd.reduce(synapses.weight.reshape(-1)))
+    zeros = (shared & -shared).bit_length() - 1
+    return max(0, min(int(limits.weight_exponent.value), zeros - 1))  # one is the sign's
 
 
 def _shape_problems(limits: Limits, layer: Layer) -> Iterator[str]:
@@ -175,8 +190,9 @@ def _shape_problems(limits: Limits, layer: Layer) -> Iterator[str]:
         if each.synapses.geometry is not None:
             kernel = max(each.synapses.geometry.kernel)
             yield from _above(limits.kernel_size, who, "kernel pixels", kernel)
-            yield from _above(limits.map_size, who, "map pixels", max(layer.output_shape[1:]))
-            yield from _above(limits.channels, who, "channels", layer.output_shape[0])
+            channels, *sides = each.synapses.output_shape
+            yield from _above(limits.map_size, who, "map pixels", max(sides))
+            yield from _above(limits.channels, who, "channels", channels)
 
 
 def _rows(layer: Layer) -> IntArray:

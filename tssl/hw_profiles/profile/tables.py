@@ -65,6 +65,8 @@ class Limits(Section):
 
     Parameters
     ----------
+    weight_exponent
+        Largest power of two by which the only weight of a convolution can be multiplied.
     synapse_overhead_bits
         Synaptic memory that a dense synapse takes beyond its weight.
     output_axons_per_core
@@ -80,6 +82,7 @@ class Limits(Section):
     """
 
     weight_bits: units.Bits | None = None
+    weight_exponent: units.Bits | None = None
     threshold_bits: units.Bits | None = None
     graded_spike_bits: units.Bits | None = None
     max_delay: units.TimeSteps | None = None
@@ -265,6 +268,8 @@ class Profile(Section):
                 f"{self.chip.title}: has no neuron with a synaptic current and a reset to zero, "
                 "so nothing can be exported for it; export for loihi2"
             )
+        if self.figures.weight_exponent is not None:
+            values["weight_exponent"] = int(self.figures.weight_exponent.value)
         return ChipLimits(**values)
 
     @model_validator(mode="after")

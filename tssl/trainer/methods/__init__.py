@@ -27,6 +27,7 @@ _OWN = {
     "surrogate": "tssl.trainer.methods.surrogate:detached",
     "surrogate-reset": "tssl.trainer.methods.surrogate:with_reset",
     "surrogate-arctan": "tssl.trainer.methods.surrogate:arctan",
+    "stdbp": "tssl.trainer.methods.stdbp:Stdbp",
 }
 METHODS: dict[str, str] = extended(_OWN, "tssl.methods")
 """Name -> "module:function"; other distributions add to it by entry points."""

@@ -76,6 +76,8 @@ class Method(ABC, Generic[Signal]):
     """By the name in a recipe; the first is taken where a recipe names none."""
     blocks: Sequence[Block]
     """The layers in order."""
+    first_bias: float = 0.0
+    """Where biases begin."""
 
     @abstractmethod
     def enter(self, inputs: Tensor) -> Signal:
