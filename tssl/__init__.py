@@ -7,7 +7,7 @@
 >>> tssl.report(result, "loihi2", html="report.html")  # doctest: +SKIP
 """
 
-from tssl.api import export, nir_read, nir_write, report, run, train, verify
+from tssl.api import export, from_torch, nir_read, nir_write, report, run, train, verify
 from tssl.errors import TsslError
 from tssl.version import __version__
 
@@ -15,6 +15,7 @@ __all__ = [
     "TsslError",
     "__version__",
     "export",
+    "from_torch",
     "nir_read",
     "nir_write",
     "report",
