@@ -366,7 +366,7 @@ def from_torch(
     module: "Module",
     sample: Any,  # noqa: ANN401 - an array of NumPy or PyTorch
     *,
-    time_steps: int,
+    time_steps: int | None = None,
     out: PathLike | None = None,
     data: "Given | None" = None,
     encoding: Mapping[str, Any] | None = None,
@@ -382,7 +382,8 @@ def from_torch(
     sample
         A batch as the network takes it at one time step: only its shape ``(samples, ...)`` counts.
     time_steps
-        Of a sample: an input without a time axis is shown as often, as a current.
+        Of a sample: an input without a time axis is shown so often, as a current. Networks of
+        :mod:`tssl.nn` know theirs.
     out
         Folder of the run; ``runs/NAME`` after the module's class when None.
     data

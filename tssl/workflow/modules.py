@@ -11,11 +11,13 @@ from tssl.datasets import Given
 from tssl.errors import ConfigError
 from tssl.exchange import nir
 from tssl.exchange import torch as modules
+from tssl.exchange.assembly import MadeLayer, checkpoint_of
 from tssl.exchange.nir import Lowered, Timing
 from tssl.exchange.nir.writing import description_bytes
 from tssl.geometry import Shape
 from tssl.machine.files import make_directory, write_text, written_together
 from tssl.recipe import recipe_from_tables
+from tssl.trainer.layers import Sequential
 from tssl.trainer.run_directory import RunDirectory
 from tssl.trainer.samples import chip_encoding
 from tssl.version import __version__
@@ -34,7 +36,7 @@ class ModuleChoice:
     Parameters
     ----------
     time_steps
-        Of a sample.
+        Of a sample; those of a network of ``tssl.nn`` when None.
     name
         Of the network.
     data
@@ -43,7 +45,7 @@ class ModuleChoice:
         The section ``encoding`` of a recipe, which says how these become input.
     """
 
-    time_steps: int
+    time_steps: int | None
     name: str
     data: Given | None = None
     encoding: Mapping[str, Any] | None = None
@@ -75,6 +77,26 @@ def read_module(
         raise ConfigError(
             "encoding: says how data become input; without data, input are whole numbers"
         )
+    if isinstance(module, Sequential):
+        lowered, graph = _of_ours(module, shape, choice), None
+    else:
+        lowered, graph = _of_others(module, shape, choice)
+    checkpoint = lowered.checkpoint
+    if choice.data is not None:
+        checkpoint = _with_data(lowered, choice, choice.data)
+    make_directory(run)
+    with written_together(run, directory.best.name) as folder:
+        if graph is not None:
+            (folder / SOURCE).write_bytes(graph)
+        write_text(folder / directory.recipe.name, checkpoint.recipe.to_toml())
+        checkpoint.save(folder / directory.best.name)
+    return ReadOutcome(lowered=replace(lowered, checkpoint=checkpoint), directory=run)
+
+
+def _of_others(module: modules.Module, shape: Shape, choice: ModuleChoice) -> tuple[Lowered, bytes]:
+    """Return the network of another library, and its graph as a NIR file."""
+    if choice.time_steps is None:
+        raise ConfigError("time_steps: how long a sample is shown is not in the modules; give it")
     found = modules.read(module, shape)
     lowered = nir.lower(
         found.graph,
@@ -85,20 +107,29 @@ def read_module(
     )
     lowered = replace(lowered, notes=(*found.notes, *lowered.notes))
     content = description_bytes(found.graph, {"by": f"tssl {__version__}, from_torch", "dt": 1.0})
-    checkpoint = lowered.checkpoint
-    checkpoint.provenance.update(tssl=__version__, nir=_facts(found, lowered, content))
-    if choice.data is not None:
-        checkpoint = _with_data(lowered, choice, choice.data)
-    make_directory(run)
-    with written_together(run, directory.best.name) as folder:
-        (folder / SOURCE).write_bytes(content)
-        write_text(folder / directory.recipe.name, checkpoint.recipe.to_toml())
-        checkpoint.save(folder / directory.best.name)
-    return ReadOutcome(lowered=replace(lowered, checkpoint=checkpoint), directory=run)
+    facts = _facts(lowered, content, f"modules of {', '.join(found.libraries)}, which step so")
+    lowered.checkpoint.provenance.update(tssl=__version__, nir={**facts, "modules": found.modules})
+    return lowered, content
 
 
-def _facts(found: modules.Read, lowered: Lowered, content: bytes) -> dict[str, Any]:
-    """Return what `tssl nir read` keeps of a file, here of the graph that was made."""
+def _of_ours(module: Sequential, shape: Shape, choice: ModuleChoice) -> Lowered:
+    """Return a network of ``tssl.nn``."""
+    if len(shape) not in (1, 3):
+        raise ConfigError(f"sample: one of (samples, C, H, W) or (samples, features), not {shape}")
+    channels, height, width = (*shape, 1, 1)[:3]
+    steps = module.time_steps if choice.time_steps is None else choice.time_steps
+    made = [MadeLayer(entry=entry, arrays=arrays) for entry, arrays in module.described()]
+    checkpoint = checkpoint_of(choice.name, (channels, height, width), steps, made, {})
+    lowered = Lowered(
+        checkpoint=checkpoint, layers={}, input_shape=shape, always_on=0, decays=(), notes=()
+    )
+    facts = _facts(lowered, b"", "layers of tssl.nn, which step so")
+    checkpoint.provenance.update(tssl=__version__, nir=facts)
+    return lowered
+
+
+def _facts(lowered: Lowered, content: bytes, evidence: str) -> dict[str, Any]:
+    """Return what `tssl nir read` keeps of a file, here of the graph that was made, if any."""
     return {
         "file": SOURCE,
         "sha256": hashlib.sha256(content).hexdigest(),
@@ -106,10 +137,9 @@ def _facts(found: modules.Read, lowered: Lowered, content: bytes) -> dict[str, A
         "dt": _OWN_STEPS.dt,
         "rule": _OWN_STEPS.rule,
         "unit_gain": False,
-        "evidence": f"modules of {', '.join(found.libraries)}, which step so",
+        "evidence": evidence,
         "input_shape": list(lowered.input_shape),
         "always_on": lowered.always_on,
-        "modules": found.modules,
         "nodes": dict(lowered.layers),
         "decays": [{**asdict(each), "error": each.error} for each in lowered.decays],
         "notes": list(lowered.notes),
