@@ -157,7 +157,7 @@ def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description="Networks of other PyTorch libraries.")
     parser.add_argument("libraries", nargs="*", default=list(NETWORKS))
-    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--no-lava", action="store_true")
     arguments = parser.parse_args()
     sys.path.append(os.environ.get("TSSL_TORCH_LIBRARIES", ""))  # behind our own packages
