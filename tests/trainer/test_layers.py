@@ -108,7 +108,10 @@ def test_an_export_takes_it(tmp_path: Path) -> None:
     chip = tssl.export(run, "loihi2", lava=False, proof_samples=4, progress=False)
     assert chip.proof.verdict == "PASS without Lava"
     assert chip.nir is not None
-    assert not chip.nir.agreements
+    assert [each.layer for each in chip.nir.agreements] == ["conv1", "conv3", "dense5", "dense6"]
+    for each in chip.nir.agreements:  # weights of 8 bits and rounded decays move some spikes
+        assert each.differ <= 0.05 * each.compared, each
+        assert each.reference > 0
 
 
 WRONG = {

@@ -113,6 +113,7 @@ WRONG: dict[str, tuple[nn.Module, Any, dict[str, Any], str]] = {
                       {"data": "digits"}, "10 classes"),
     "a bias into synapses": (nn.Sequential(nn.Flatten(), nn.Linear(64, 10), LIFCell()), PICTURE,
                              {"data": "digits"}, "bias=False"),
+    "no steps": (NETWORK, PICTURE, {"time_steps": None}, "time_steps: how long"),
     "steps": (NETWORK, PICTURE, {"time_steps": 0}, "0 time steps"),
     "no data": (NETWORK, PICTURE, {"data": "nothing-here"}, "nothing-here"),
 }  # fmt: skip

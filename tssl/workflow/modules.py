@@ -1,19 +1,20 @@
 """Turn PyTorch modules into runs that an export takes."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tssl.checkpoint import Checkpoint
+from tssl.chip import DECAY_ONE
 from tssl.datasets import Given
 from tssl.errors import ConfigError
 from tssl.exchange import nir
 from tssl.exchange import torch as modules
 from tssl.exchange.assembly import MadeLayer, checkpoint_of
-from tssl.exchange.nir import Lowered, Timing
-from tssl.exchange.nir.writing import description_bytes
+from tssl.exchange.nir import Decay, Lowered, Timing
+from tssl.exchange.nir.writing import OutLayer, description_bytes, graph_bytes
 from tssl.geometry import Shape
 from tssl.machine.files import make_directory, write_text, written_together
 from tssl.recipe import recipe_from_tables
@@ -23,6 +24,7 @@ from tssl.trainer.samples import chip_encoding
 from tssl.version import __version__
 from tssl.workflow.data import load_splits, source_of, with_data
 from tssl.workflow.nir import SOURCE, ReadOutcome
+from tssl.workflow.nir_write import float_layers
 
 __all__ = ["ModuleChoice", "read_module"]
 
@@ -78,7 +80,7 @@ def read_module(
             "encoding: says how data become input; without data, input are whole numbers"
         )
     if isinstance(module, Sequential):
-        lowered, graph = _of_ours(module, shape, choice), None
+        lowered, graph = _of_ours(module, shape, choice)
     else:
         lowered, graph = _of_others(module, shape, choice)
     checkpoint = lowered.checkpoint
@@ -86,8 +88,7 @@ def read_module(
         checkpoint = _with_data(lowered, choice, choice.data)
     make_directory(run)
     with written_together(run, directory.best.name) as folder:
-        if graph is not None:
-            (folder / SOURCE).write_bytes(graph)
+        (folder / SOURCE).write_bytes(graph)
         write_text(folder / directory.recipe.name, checkpoint.recipe.to_toml())
         checkpoint.save(folder / directory.best.name)
     return ReadOutcome(lowered=replace(lowered, checkpoint=checkpoint), directory=run)
@@ -112,24 +113,42 @@ def _of_others(module: modules.Module, shape: Shape, choice: ModuleChoice) -> tu
     return lowered, content
 
 
-def _of_ours(module: Sequential, shape: Shape, choice: ModuleChoice) -> Lowered:
-    """Return a network of ``tssl.nn``."""
+def _of_ours(module: Sequential, shape: Shape, choice: ModuleChoice) -> tuple[Lowered, bytes]:
+    """Return a network of ``tssl.nn``, and its graph as a NIR file."""
     if len(shape) not in (1, 3):
         raise ConfigError(f"sample: one of (samples, C, H, W) or (samples, features), not {shape}")
     channels, height, width = (*shape, 1, 1)[:3]
     steps = module.time_steps if choice.time_steps is None else choice.time_steps
     made = [MadeLayer(entry=entry, arrays=arrays) for entry, arrays in module.described()]
     checkpoint = checkpoint_of(choice.name, (channels, height, width), steps, made, {})
+    layers = float_layers(checkpoint)
     lowered = Lowered(
-        checkpoint=checkpoint, layers={}, input_shape=shape, always_on=0, decays=(), notes=()
+        checkpoint=checkpoint,
+        layers={layer.name: layer.name for layer in layers},
+        input_shape=shape,
+        always_on=0,
+        decays=tuple(decay for layer in layers for decay in _decays(layer)),
+        notes=(),
     )
-    facts = _facts(lowered, b"", "layers of tssl.nn, which step so")
+    content = graph_bytes(shape, layers, _OWN_STEPS.dt, {"by": f"tssl {__version__}, tssl.nn"})
+    facts = _facts(lowered, content, "layers of tssl.nn, which step so")
     checkpoint.provenance.update(tssl=__version__, nir=facts)
-    return lowered
+    return lowered, content
+
+
+def _decays(layer: OutLayer) -> Iterator[Decay]:
+    for quantity, loss in zip(("current", "potential"), layer.losses, strict=True):
+        yield Decay(
+            layer=layer.name,
+            node=layer.name,
+            quantity=quantity,
+            wanted=float(loss),
+            integer=round(DECAY_ONE * float(loss)),
+        )
 
 
 def _facts(lowered: Lowered, content: bytes, evidence: str) -> dict[str, Any]:
-    """Return what `tssl nir read` keeps of a file, here of the graph that was made, if any."""
+    """Return what `tssl nir read` keeps of a file, here of the graph that was made."""
     return {
         "file": SOURCE,
         "sha256": hashlib.sha256(content).hexdigest(),
