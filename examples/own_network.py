@@ -1,49 +1,36 @@
-"""TSSL-BP as a layer of an own PyTorch model with an own training loop.
+"""TSSL-BP layers in a training loop of one's own, from there to Lava and to an energy figure.
 
-    python examples/own_network.py --epochs 10
+    python examples/own_network.py --epochs 10 --backend sim
 
-``psp`` turns spikes into post-synaptic potentials, ``tssl_bp`` a weighted input into those of a
-layer of spiking neurons; its backward pass is TSSL-BP. All between them is ordinary PyTorch.
+The layers of ``tssl.nn`` are modules of PyTorch whose backward pass is TSSL-BP; all around them is
+ordinary PyTorch.
 """
 
 import argparse
+from pathlib import Path
 
 import torch
 from sklearn.datasets import load_digits
-from torch import Tensor, nn
+from torch import nn
 
-from tssl.trainer import psp, tssl_bp
-
-TIME_STEPS, TAU_M, TAU_S = 5, 5.0, 3.0
-
-
-class Network(nn.Module):
-    """64 inputs, 128 spiking neurons, 10 spiking outputs."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(nn.Linear(64, 128, bias=False), nn.Linear(128, 10, bias=False))
-        for layer in self.layers:  # neurons that never fire learn slowly: start with large weights
-            nn.init.normal_(layer.weight, std=2.0 / layer.in_features**0.5)
-
-    def forward(self, pictures: Tensor) -> Tensor:
-        """Return the outputs' post-synaptic potentials, (time, batch, 10)."""
-        potentials = psp((pictures.float() / 16).expand(TIME_STEPS, -1, -1), tau_s=TAU_S)
-        for layer in self.layers:
-            potentials = tssl_bp(layer(potentials), tau_m=TAU_M, tau_s=TAU_S, threshold=1.0)
-        return potentials
+import tssl
 
 
 def main() -> None:
-    """Train on scikit-learn's digits and print the test accuracy of each epoch."""
-    parser = argparse.ArgumentParser(description="TSSL-BP in an own PyTorch model.")
+    """Train on scikit-learn's digits, export, run, and price a sample."""
+    parser = argparse.ArgumentParser(description="TSSL-BP layers in a loop of one's own.")
     parser.add_argument("--epochs", type=int, default=10)
-    epochs = parser.parse_args().epochs
+    parser.add_argument("--backend", choices=["engine", "sim"], default="engine")
+    parser.add_argument("--out", type=Path, default=Path("runs/own"), help="a new folder")
+    options = parser.parse_args()
     torch.manual_seed(0)
+    network = tssl.nn.Sequential(tssl.nn.Dense(64, 128), tssl.nn.Dense(128, 10), time_steps=5)
+    for layer in network.layers:  # neurons that never fire learn slowly
+        layer.weight.data *= 1.4
     pictures, labels = map(torch.tensor, load_digits(return_X_y=True))
-    network = Network()
+    pictures = pictures.float().reshape(-1, 1, 8, 8) / 16
     optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
-    for epoch in range(epochs):
+    for epoch in range(options.epochs):
         for batch in torch.randperm(1437).split(32):
             wanted = nn.functional.one_hot(labels[batch], 10)  # a potential of 1 for the class
             loss = (network(pictures[batch]) - wanted).square().sum() / 2
@@ -53,6 +40,16 @@ def main() -> None:
         with torch.no_grad():
             right = network(pictures[1437:]).sum(0).argmax(1) == labels[1437:]
         print(f"epoch {epoch + 1}: test accuracy {right.float().mean():.2%}")
+
+    # The same pictures as integers 0...16, which is what the network was shown, times 16.
+    run = tssl.from_torch(network, pictures[:1], data="digits", encoding={"resolution": 16},
+                          out=options.out)  # fmt: skip
+    chip = tssl.export(run, target="loihi2", lava=options.backend == "sim")
+    print(f"proof: {chip.proof.verdict}, accuracy as integers {chip.chip_accuracy:.2%}")
+    result = tssl.run(chip, backend=options.backend, out=options.out / "result")
+    print(f"accuracy on {options.backend}: {result.result.accuracy:.2%}")
+    (cost,) = tssl.report(result, "loihi2").priced
+    print(f"energy of a sample: {cost.total.value:.3g} J ({cost.total.kind})")
 
 
 if __name__ == "__main__":

@@ -65,9 +65,24 @@ def test_compare_chips(trained: tuple[Path, str]) -> None:
 
 @pytest.mark.slow
 def test_own_network(tmp_path: Path) -> None:
-    line = run(tmp_path, "own_network.py", "--epochs", "3").splitlines()[-1]
-    assert line.startswith("epoch 3: test accuracy ")
-    assert float(line.split()[-1].rstrip("%")) > 70  # 10 by chance
+    *epochs, proof, accuracy, energy = run(tmp_path, "own_network.py", "--epochs", "3").splitlines()
+    assert epochs[-1].startswith("epoch 3: test accuracy ")
+    trained = float(epochs[-1].split()[-1].rstrip("%"))
+    assert trained > 70  # 10 by chance
+    assert proof.startswith("proof: PASS without Lava, accuracy as integers ")
+    assert proof.split()[-1] == accuracy.split()[-1]
+    assert abs(float(accuracy.split()[-1].rstrip("%")) - trained) < 5
+    assert energy.startswith("energy of a sample: ")
+    assert energy.endswith("estimate)")
+
+
+@pytest.mark.slow
+@pytest.mark.lava
+def test_own_network_ends_on_lava(tmp_path: Path) -> None:
+    output = run(tmp_path, "own_network.py", "--epochs", "1", "--backend", "sim").splitlines()
+    assert output[1].startswith("proof: PASS, ")
+    assert output[1].split()[-1] == output[2].split()[-1]
+    assert output[2].startswith("accuracy on sim: ")
 
 
 def test_all_are_listed_and_short() -> None:

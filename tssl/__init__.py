@@ -7,7 +7,10 @@
 >>> tssl.report(result, "loihi2", html="report.html")  # doctest: +SKIP
 """
 
-from tssl.api import export, nir_read, nir_write, report, run, train, verify
+import importlib
+from types import ModuleType
+
+from tssl.api import export, from_torch, nir_read, nir_write, report, run, train, verify
 from tssl.errors import TsslError
 from tssl.version import __version__
 
@@ -15,6 +18,7 @@ __all__ = [
     "TsslError",
     "__version__",
     "export",
+    "from_torch",
     "nir_read",
     "nir_write",
     "report",
@@ -22,3 +26,10 @@ __all__ = [
     "train",
     "verify",
 ]
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Import ``tssl.nn`` when it is asked for, because it loads PyTorch."""
+    if name == "nn":
+        return importlib.import_module("tssl.nn")
+    raise AttributeError(f"module 'tssl' has no attribute {name!r}")

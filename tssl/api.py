@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tssl.datasets import Given
+    from tssl.exchange.torch import Module
     from tssl.proof import Proof
     from tssl.workflow.export import ExportOutcome
     from tssl.workflow.nir import ReadOutcome
@@ -123,7 +124,8 @@ def export(
     Parameters
     ----------
     run
-        What :func:`train` or :func:`nir_read` returned, a run's folder, or a ``.nir`` file.
+        What :func:`train`, :func:`nir_read` or :func:`from_torch` returned, a run's folder, or a
+        ``.nir`` file.
     target
         Name or path of a hardware profile.
     out
@@ -358,6 +360,75 @@ def nir_read(
 
     choice = workflow.NirChoice(dt=dt, rule=rule, as_nir=as_nir, steps=steps)
     return workflow.read_into(Path(file), Path(out), choice)
+
+
+def from_torch(
+    module: "Module",
+    sample: Any,  # noqa: ANN401 - an array of NumPy or PyTorch
+    *,
+    time_steps: int | None = None,
+    out: PathLike | None = None,
+    data: "Given | None" = None,
+    encoding: Mapping[str, Any] | None = None,
+    data_dir: PathLike | None = None,
+) -> "ReadOutcome":
+    """Turn a PyTorch network of snnTorch, SpikingJelly or Norse, or of ours, into a run.
+
+    Parameters
+    ----------
+    module
+        An ``nn.Sequential`` and the like, of Linear, Conv2d, BatchNorm, AvgPool2d, Flatten and
+        neurons; :class:`tssl.nn.Sequential` with TSSL-BP layers.
+    sample
+        A batch as the network takes it at one time step: only its shape ``(samples, ...)`` counts.
+    time_steps
+        Of a sample: an input without a time axis is shown so often, as a current. Networks of
+        :mod:`tssl.nn` know theirs.
+    out
+        Folder of the run; ``runs/NAME`` after the module's class when None.
+    data
+        What it was trained on, as of :func:`train`: the export calibrates and tests on it. Without
+        data, input are whole numbers that enter as they are.
+    encoding
+        How data become input, by the keys of a recipe: ``{"resolution": 255}`` for pixels in 0...1.
+
+    Returns
+    -------
+    outcome
+        What :func:`export` takes.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        When no chip has what a module does; it is named.
+    ConfigError, DataError
+        When the network is no sequence, or does not fit sample or data.
+
+    Examples
+    --------
+    >>> run = tssl.from_torch(
+    ...     network, torch.zeros(1, 1, 8, 8), time_steps=16, data="digits",
+    ...     encoding={"resolution": 16.0},
+    ... )  # doctest: +SKIP
+    >>> chip = tssl.export(run, target="loihi2")  # doctest: +SKIP
+    """
+    from tssl.workflow import modules as workflow
+
+    shape = tuple(getattr(sample, "shape", ()))
+    if not 2 <= len(shape) <= 4:
+        raise ConfigError(
+            f"sample: has shape {shape}; an array or tensor (samples, ...) of one time step is "
+            "expected, with one to three axes behind the samples"
+        )
+    name = type(module).__name__.lower()
+    choice = workflow.ModuleChoice(
+        time_steps=time_steps,
+        name=name,
+        data=data,
+        encoding=encoding,
+        data_dir=_path(data_dir),
+    )
+    return workflow.read_module(module, shape[1:], _path(out) or Path("runs", name), choice)
 
 
 def nir_write(

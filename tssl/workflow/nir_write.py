@@ -22,7 +22,7 @@ from tssl.workflow.inputs import InputChoice, completed, load_inputs
 from tssl.workflow.nir import is_foreign
 from tssl.workflow.sources import checkpoint_file
 
-__all__ = ["DT", "WriteOutcome", "write"]
+__all__ = ["DT", "WriteOutcome", "float_layers", "write"]
 
 DT = 1e-4
 """Seconds of a step unless another is asked for: what the libraries that read NIR assume."""
@@ -119,9 +119,7 @@ _COMMON = (
 
 
 def _float(checkpoint: Checkpoint, path: Path, dt: float) -> WriteOutcome:
-    stages = stages_of(checkpoint)
-    sent = {INPUT: tuple(checkpoint.input_shape)}
-    layers = [_of_stage(stage, sent) for stage in stages]
+    layers = float_layers(checkpoint)
     losses = [*_COMMON, "pools: they are merged into the weights behind them, exactly"]
     if not is_foreign(checkpoint):
         losses.append(
@@ -139,6 +137,12 @@ def _float(checkpoint: Checkpoint, path: Path, dt: float) -> WriteOutcome:
         path=path, mode="float", dt=dt, nodes=len(layers), spikes=None, fed=None,
         losses=tuple(losses),
     )  # fmt: skip
+
+
+def float_layers(checkpoint: Checkpoint) -> list[OutLayer]:
+    """Return what was trained as layers of a NIR graph, which takes integers."""
+    sent = {INPUT: tuple(checkpoint.input_shape)}
+    return [_of_stage(stage, sent) for stage in stages_of(checkpoint)]
 
 
 def _plain(shape: Shape, layers: list[OutLayer]) -> Shape:

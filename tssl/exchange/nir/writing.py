@@ -15,15 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssl.errors import UnsupportedLayerError
+from tssl.exchange.nir.description import Nir
+from tssl.exchange.nir.maps import shapes
 from tssl.geometry import Geometry, Shape
 
-__all__ = ["Incoming", "OutLayer", "data_bytes", "graph_bytes"]
+__all__ = ["Incoming", "OutLayer", "data_bytes", "description_bytes", "graph_bytes"]
 
 Floats = NDArray[np.float64]
 
 _VERSION = "1.0.4"
 """Of the format, which has no number of its own: all fields are those that this version has."""
 _INPUT, _OUTPUT = "input", "output"
+_SHAPED = {"Conv2d": ("input_shape", 1), "Flatten": ("input_type", 0)}
+"""Kinds of nodes that also say the shape of their input, under which name, from which axis on."""
 _SLOW = float(1 << 40)
 """Steps that stand for a membrane without a leak, where NIR's neuron must have one."""
 
@@ -97,11 +101,29 @@ def graph_bytes(
     """
     graph = _Graph()
     graph.nodes[_INPUT] = {"type": "Input", "shape": np.array(input_shape)}
-    shapes = {_INPUT: input_shape, **{layer.name: layer.shape for layer in layers}}
+    sent = {_INPUT: input_shape, **{layer.name: layer.shape for layer in layers}}
     for layer in layers:
-        _add(graph, layer, dt, shapes)
+        _add(graph, layer, dt, sent)
     graph.nodes[_OUTPUT] = {"type": "Output", "shape": np.array(layers[-1].shape)}
     graph.edges.append((layers[-1].name, _OUTPUT))
+    return _file_bytes(graph, metadata)
+
+
+def description_bytes(nir: Nir, metadata: Mapping[str, str | float]) -> bytes:
+    """Return a graph that is not from a file as a NIR file."""
+    nodes: dict[str, dict[str, Any]] = {
+        node.name: {"type": node.kind, **node.numbers, **node.words} for node in nir
+    }
+    sizes = shapes(nir)
+    for node in nir:
+        if node.kind in _SHAPED:
+            (source,) = nir.sources[node.name]
+            key, behind = _SHAPED[node.kind]
+            nodes[node.name][key] = np.array(sizes[source][behind:])
+    return _file_bytes(_Graph(nodes, list(nir.edges)), metadata)
+
+
+def _file_bytes(graph: _Graph, metadata: Mapping[str, str | float]) -> bytes:
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         file["version"] = _VERSION

@@ -1,0 +1,164 @@
+"""Modules named as those of snnTorch, SpikingJelly and Norse, with their steps written out.
+
+Steps follow the source of snnTorch 1.0.0, SpikingJelly 2.0.0 and Norse 1.1.0; all that is not
+attributes read by tssl is left out. ``benchmarks/torch_libraries.py`` uses the libraries.
+"""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Class = type[nn.Module]
+
+
+def of(library: str) -> Callable[[Class], Class]:
+    """Make a class one of a library."""
+
+    def named(kind: Class) -> Class:
+        kind.__module__ = library
+        return kind
+
+    return named
+
+
+@of("snntorch._neurons.leaky")
+class Leaky(nn.Module):
+    def __init__(self, beta: Any, threshold: Any = 1.0, **changes: Any) -> None:
+        super().__init__()
+        self.register_buffer("beta", torch.as_tensor(beta))
+        self.register_buffer("threshold", torch.as_tensor(threshold))
+        self.register_buffer("graded_spikes_factor", torch.as_tensor(1.0))
+        self.reset_mechanism, self.reset_delay = "zero", True
+        self.inhibition, self.state_quant = False, False
+        for key, value in changes.items():
+            setattr(self, key, value)
+        self.mem: Any = 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        reset = (torch.as_tensor(self.mem) > self.threshold).double()
+        self.mem = (1 - reset) * self.mem
+        self.mem = self.beta.double().clamp(0, 1) * self.mem + x
+        spikes = (self.mem > self.threshold).double()
+        if not self.reset_delay:
+            self.mem = self.mem - (spikes - reset * 0) * self.mem
+        return spikes
+
+
+@of("snntorch._neurons.synaptic")
+class Synaptic(Leaky):
+    def __init__(self, alpha: Any, beta: Any, threshold: Any = 1.0, **changes: Any) -> None:
+        super().__init__(beta, threshold, reset_delay=False, **changes)
+        self.register_buffer("alpha", torch.as_tensor(alpha))
+        self.syn: Any = 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.syn = self.alpha.double().clamp(0, 1) * self.syn + x
+        self.mem = self.beta.double().clamp(0, 1) * self.mem + self.syn
+        spikes = (self.mem > self.threshold).double()
+        self.mem = self.mem - spikes * self.mem
+        return spikes
+
+
+class _Node(nn.Module):
+    def __init__(self, v_threshold: float = 1.0, v_reset: Any = 0.0) -> None:
+        super().__init__()
+        self.v_threshold, self.v_reset = v_threshold, v_reset
+        self.surrogate_function = SimpleNamespace(spiking=True)
+        self.v: Any = v_reset
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.v = self.charged(x)
+        spikes = (self.v - self.v_threshold >= 0).double()
+        self.v = spikes * self.v_reset + (1 - spikes) * self.v
+        return spikes
+
+    def charged(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+@of("spikingjelly.activation_based.neuron.integrate_and_fire")
+class IFNode(_Node):
+    def charged(self, x: Tensor) -> Tensor:
+        return self.v + x
+
+
+@of("spikingjelly.activation_based.neuron.lif")
+class LIFNode(_Node):
+    def __init__(self, tau: float = 2.0, decay_input: bool = True, **others: Any) -> None:
+        super().__init__(**others)
+        self.tau, self.decay_input = tau, decay_input
+
+    def charged(self, x: Tensor) -> Tensor:
+        if self.decay_input:
+            return self.v + (x - (self.v - self.v_reset)) / self.tau
+        return self.v - (self.v - self.v_reset) / self.tau + x
+
+
+@of("spikingjelly.activation_based.neuron.plif")
+class ParametricLIFNode(_Node):
+    def __init__(self, w: float, decay_input: bool = True, **others: Any) -> None:
+        super().__init__(**others)
+        self.w, self.decay_input = nn.Parameter(torch.tensor(w)), decay_input
+
+    def charged(self, x: Tensor) -> Tensor:
+        share = self.w.detach().double().sigmoid()
+        if self.decay_input:
+            return self.v + (self.v_reset - self.v + x) * share
+        return self.v + (self.v_reset - self.v) * share + x
+
+
+@of("norse.torch.module.lif")
+class LIFCell(nn.Module):
+    def __init__(self, dt: float = 0.001, **p: Any) -> None:
+        super().__init__()
+        first = {
+            "tau_syn_inv": 200.0, "tau_mem_inv": 100.0, "v_leak": 0.0, "v_th": 1.0, "v_reset": 0.0,
+        }  # fmt: skip
+        numbers = {key: torch.as_tensor(value) for key, value in {**first, **p}.items()}
+        self.p, self.dt = SimpleNamespace(**numbers), dt
+        self.v: Any = self.p.v_leak.double()
+        self.i: Any = 0.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        p = self.p
+        jumped = self.i + x
+        decayed = self.v + self.dt * p.tau_mem_inv.double() * ((p.v_leak - self.v) + jumped)
+        self.i = jumped - self.dt * p.tau_syn_inv.double() * jumped
+        spikes = (decayed - p.v_th > 0).double()
+        self.v = (1 - spikes) * decayed + spikes * p.v_reset
+        return spikes
+
+
+def reset_value() -> None:
+    """Stand for Norse's function of this name."""
+
+
+def reset_subtract() -> None:
+    """Stand for Norse's function of this name."""
+
+
+@of("norse.torch.module.lif_box")
+class LIFBoxCell(LIFCell):
+    def __init__(self, dt: float = 0.001, reset_method: Any = reset_value, **p: Any) -> None:
+        super().__init__(dt, **p)
+        self.p.reset_method = reset_method
+
+    def forward(self, x: Tensor) -> Tensor:
+        p = self.p
+        decayed = self.v + self.dt * p.tau_mem_inv.double() * (x + p.v_leak - self.v)
+        spikes = (decayed - p.v_th > 0).double()
+        self.v = (1 - spikes) * decayed + spikes * p.v_reset
+        return spikes
+
+
+@of("norse.torch.module.sequential")
+class SequentialState(nn.Sequential):
+    """Norse's passes states along; here each cell keeps its own."""
+
+
+@of("spikingjelly.activation_based.layer.container")
+class Linear(nn.Linear):
+    """SpikingJelly's layers have PyTorch's names."""

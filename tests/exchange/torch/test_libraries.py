@@ -1,0 +1,34 @@
+"""The libraries themselves, trained for an epoch or two, where they are installed."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[3] / "benchmarks" / "torch_libraries.py"
+FOLDER = os.environ.get("TSSL_TORCH_LIBRARIES")
+
+
+def is_there(library: str) -> bool:
+    inside = FOLDER is not None and Path(FOLDER, library).is_dir()
+    return inside or importlib.util.find_spec(library) is not None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("library", ["snntorch", "spikingjelly", "norse"])
+def test_spikes_there_and_here(library: str) -> None:
+    if not is_there(library):
+        pytest.skip(f"{library} is not installed, and TSSL_TORCH_LIBRARIES names no folder with it")
+    ran = subprocess.run(
+        [sys.executable, SCRIPT, library, "--epochs", "2", "--no-lava"],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "same counts 360/360" in ran.stdout
+    assert "proof PASS without Lava" in ran.stdout

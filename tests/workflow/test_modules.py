@@ -1,0 +1,135 @@
+"""`tssl.from_torch`: from modules to a proven file, and what a user may get wrong."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+
+import tssl
+from tests.exchange.torch.stand_ins import IFNode, LIFCell, LIFNode
+from tests.exchange.torch.test_modules import fired
+
+PICTURE = torch.zeros(1, 1, 8, 8)
+
+
+def integers(*layers: nn.Module) -> nn.Sequential:
+    """Return a network whose weights the chip can hold: even integers of 8 bits."""
+    torch.manual_seed(0)
+    for layer in layers:
+        if isinstance(layer, nn.Linear | nn.Conv2d):
+            layer.weight.data = 2.0 * torch.randint(-63, 128, layer.weight.shape)
+            layer.weight.data.view(-1)[0] = 254.0
+    return nn.Sequential(*layers)
+
+
+def exported(network: nn.Module, sample: Any, out: Path, **choice: Any) -> Any:
+    run = tssl.from_torch(network, sample, time_steps=12, out=out, **choice)
+    return tssl.export(run, "loihi2", lava=False, samples=50, proof_samples=4, progress=False)
+
+
+def test_the_chip_fires_what_the_modules_fire(tmp_path: Path) -> None:
+    network = integers(
+        nn.Conv2d(1, 3, 3, padding=1, bias=False), IFNode(601.0), nn.Flatten(),
+        nn.Linear(108, 9, bias=False), IFNode(701.0), nn.Linear(9, 4, bias=False), IFNode(301.0),
+    )  # fmt: skip
+    chip = exported(network, torch.zeros(1, 1, 6, 6), tmp_path / "run")
+    train = np.random.default_rng(5).random((7, 12, 1, 6, 6)) < 0.4
+    result = tssl.run(chip, input=train.astype(np.int64), record={"all": ["spikes"]},
+                      out=tmp_path / "result", progress=False).result  # fmt: skip
+    there = fired(network, train.swapaxes(0, 1).astype(float))
+    traces = result.traces.values()
+    for spikes, path in zip(traces, ("1", "4", "6"), strict=True):
+        assert np.array_equal(spikes.reshape(7, 12, -1) > 0, there[path].swapaxes(0, 1)), path
+        assert 0 < spikes.mean() < 1, path
+    assert all(each.differ == 0 for each in chip.nir.agreements)
+
+
+def test_rounded_decays_move_few_spikes(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    network = nn.Sequential(nn.Linear(20, 15), LIFCell(v_th=0.2), nn.Linear(15, 6),
+                            LIFNode(3.0, v_threshold=0.2))  # fmt: skip
+    chip = exported(network, torch.zeros(1, 20), tmp_path / "run")
+    assert "always" in " ".join(chip.nir.facts["notes"]) or chip.nir.facts["always_on"] == 1
+    for each in chip.nir.agreements:
+        assert each.differ <= 0.03 * each.compared
+        assert each.reference > 0
+
+
+def trained() -> nn.Sequential:
+    """Return a network that knows its digits a little: a perceptron in front of neurons."""
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), LIFNode(2.0, v_threshold=0.4))
+    pictures, labels = map(torch.tensor, load_digits(return_X_y=True))
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.02)
+    wanted = nn.functional.one_hot(labels[:1437]).float()
+    for _ in range(100):
+        sums = network[1](pictures[:1437].float() / 16)
+        loss = nn.functional.binary_cross_entropy_with_logits(sums, wanted)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return network
+
+
+def test_with_data(tmp_path: Path) -> None:
+    network = trained()
+    chip = exported(network, PICTURE, tmp_path / "run", data="digits", encoding={"resolution": 16})
+    pictures, _ = load_digits(return_X_y=True)
+    train = np.broadcast_to(pictures[1437:1487].reshape(50, 1, 8, 8) / 16, (12, 50, 1, 8, 8))
+    counts = fired(network, train.copy())["2"].sum(axis=0)
+    assert abs(chip.chip_accuracy - chip.float_accuracy) <= 0.04
+    assert chip.float_accuracy > 0.7
+    result = tssl.run(chip, samples=50, out=tmp_path / "result", progress=False).result
+    assert result.accuracy == chip.chip_accuracy
+    highest = np.sort(counts, axis=1)
+    clear = highest[:, -1] > highest[:, -2]  # ties go by the potential here
+    assert clear.mean() > 0.4
+    assert (result.predictions[clear] != counts[clear].argmax(axis=1)).mean() <= 0.04
+
+
+def test_a_flat_sample_takes_pictures(tmp_path: Path) -> None:
+    flat = tssl.from_torch(
+        trained()[1:], torch.zeros(1, 64), time_steps=12, out=tmp_path / "a", data="digits"
+    )
+    whole = tssl.from_torch(trained(), PICTURE, time_steps=12, out=tmp_path / "b", data="digits")
+    weights = [next(iter(each.lowered.checkpoint.weights.values())) for each in (flat, whole)]
+    assert np.array_equal(*weights)
+    assert flat.lowered.checkpoint.input_shape == (1, 8, 8)
+
+
+NETWORK = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), LIFNode())
+WRONG: dict[str, tuple[nn.Module, Any, dict[str, Any], str]] = {
+    "no batch": (NETWORK, torch.zeros(64), {}, "samples, ..."),
+    "no array": (NETWORK, 64, {}, "samples, ..."),
+    "encoding alone": (NETWORK, PICTURE, {"encoding": {"resolution": 16}}, "without data"),
+    "unknown key": (NETWORK, PICTURE, {"data": "digits", "encoding": {"gain": 1}}, "gain"),
+    "other shape": (nn.Sequential(nn.Flatten(), nn.Linear(32, 10), LIFNode()),
+                    torch.zeros(1, 2, 4, 4), {"data": "digits"}, "(1, 8, 8)"),
+    "other classes": (nn.Sequential(nn.Flatten(), nn.Linear(64, 9), LIFNode()), PICTURE,
+                      {"data": "digits"}, "10 classes"),
+    "a bias into synapses": (nn.Sequential(nn.Flatten(), nn.Linear(64, 10), LIFCell()), PICTURE,
+                             {"data": "digits"}, "bias=False"),
+    "no steps": (NETWORK, PICTURE, {"time_steps": None}, "time_steps: how long"),
+    "steps": (NETWORK, PICTURE, {"time_steps": 0}, "0 time steps"),
+    "no data": (NETWORK, PICTURE, {"data": "nothing-here"}, "nothing-here"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_one_line_and_nothing_written(name: str, tmp_path: Path) -> None:
+    network, sample, choice, says = WRONG[name]
+    with pytest.raises(tssl.TsslError) as caught:
+        tssl.from_torch(network, sample, out=tmp_path / "run", **{"time_steps": 8, **choice})
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_with_a_run_is_kept(tmp_path: Path) -> None:
+    tssl.from_torch(NETWORK, PICTURE, time_steps=8, out=tmp_path / "run")
+    with pytest.raises(tssl.TsslError, match="already holds a run"):
+        tssl.from_torch(NETWORK, PICTURE, time_steps=8, out=tmp_path / "run")

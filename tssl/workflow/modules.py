@@ -1,0 +1,203 @@
+"""Turn PyTorch modules into runs that an export takes."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tssl.checkpoint import Checkpoint
+from tssl.chip import DECAY_ONE
+from tssl.datasets import Given
+from tssl.errors import ConfigError
+from tssl.exchange import nir
+from tssl.exchange import torch as modules
+from tssl.exchange.assembly import MadeLayer, checkpoint_of
+from tssl.exchange.nir import Decay, Lowered, Timing
+from tssl.exchange.nir.writing import OutLayer, description_bytes, graph_bytes
+from tssl.geometry import Shape
+from tssl.machine.files import make_directory, write_text, written_together
+from tssl.recipe import recipe_from_tables
+from tssl.trainer.layers import Sequential
+from tssl.trainer.run_directory import RunDirectory
+from tssl.trainer.samples import chip_encoding
+from tssl.version import __version__
+from tssl.workflow.data import load_splits, source_of, with_data
+from tssl.workflow.nir import SOURCE, ReadOutcome
+from tssl.workflow.nir_write import float_layers
+
+__all__ = ["ModuleChoice", "read_module"]
+
+_OWN_STEPS = Timing(dt=1.0, rule="euler")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModuleChoice:
+    """What a user says of a network of modules.
+
+    Parameters
+    ----------
+    time_steps
+        Of a sample; those of a network of ``tssl.nn`` when None.
+    name
+        Of the network.
+    data
+        What it was trained on, to calibrate and test on; none when None.
+    encoding
+        The section ``encoding`` of a recipe, which says how these become input.
+    """
+
+    time_steps: int | None
+    name: str
+    data: Given | None = None
+    encoding: Mapping[str, Any] | None = None
+    data_dir: Path | None = None
+
+
+def read_module(
+    module: modules.Module, shape: Shape, run: Path, choice: ModuleChoice
+) -> ReadOutcome:
+    """Lower a network of modules and keep it as a run, which an export takes.
+
+    Parameters
+    ----------
+    shape
+        Of a sample at a step.
+
+    Raises
+    ------
+    ConfigError
+        When the network is no sequence, or does not fit its input or data.
+    UnsupportedLayerError
+        When a chip has nothing that fires the same spikes; it names the module.
+    OutputError
+        When the folder cannot be written.
+    """
+    directory = RunDirectory(run)
+    directory.check_free()
+    if choice.encoding is not None and choice.data is None:
+        raise ConfigError(
+            "encoding: says how data become input; without data, input are whole numbers"
+        )
+    if isinstance(module, Sequential):
+        lowered, graph = _of_ours(module, shape, choice)
+    else:
+        lowered, graph = _of_others(module, shape, choice)
+    checkpoint = lowered.checkpoint
+    if choice.data is not None:
+        checkpoint = _with_data(lowered, choice, choice.data)
+    make_directory(run)
+    with written_together(run, directory.best.name) as folder:
+        (folder / SOURCE).write_bytes(graph)
+        write_text(folder / directory.recipe.name, checkpoint.recipe.to_toml())
+        checkpoint.save(folder / directory.best.name)
+    return ReadOutcome(lowered=replace(lowered, checkpoint=checkpoint), directory=run)
+
+
+def _of_others(module: modules.Module, shape: Shape, choice: ModuleChoice) -> tuple[Lowered, bytes]:
+    """Return the network of another library, and its graph as a NIR file."""
+    if choice.time_steps is None:
+        raise ConfigError("time_steps: how long a sample is shown is not in the modules; give it")
+    found = modules.read(module, shape)
+    lowered = nir.lower(
+        found.graph,
+        _OWN_STEPS,
+        name=choice.name,
+        time_steps=choice.time_steps,
+        provenance={},
+    )
+    lowered = replace(lowered, notes=(*found.notes, *lowered.notes))
+    content = description_bytes(found.graph, {"by": f"tssl {__version__}, from_torch", "dt": 1.0})
+    facts = _facts(lowered, content, f"modules of {', '.join(found.libraries)}, which step so")
+    lowered.checkpoint.provenance.update(tssl=__version__, nir={**facts, "modules": found.modules})
+    return lowered, content
+
+
+def _of_ours(module: Sequential, shape: Shape, choice: ModuleChoice) -> tuple[Lowered, bytes]:
+    """Return a network of ``tssl.nn``, and its graph as a NIR file."""
+    if len(shape) not in (1, 3):
+        raise ConfigError(f"sample: one of (samples, C, H, W) or (samples, features), not {shape}")
+    channels, height, width = (*shape, 1, 1)[:3]
+    steps = module.time_steps if choice.time_steps is None else choice.time_steps
+    made = [MadeLayer(entry=entry, arrays=arrays) for entry, arrays in module.described()]
+    checkpoint = checkpoint_of(choice.name, (channels, height, width), steps, made, {})
+    layers = float_layers(checkpoint)
+    lowered = Lowered(
+        checkpoint=checkpoint,
+        layers={layer.name: layer.name for layer in layers},
+        input_shape=shape,
+        always_on=0,
+        decays=tuple(decay for layer in layers for decay in _decays(layer)),
+        notes=(),
+    )
+    content = graph_bytes(shape, layers, _OWN_STEPS.dt, {"by": f"tssl {__version__}, tssl.nn"})
+    facts = _facts(lowered, content, "layers of tssl.nn, which step so")
+    checkpoint.provenance.update(tssl=__version__, nir=facts)
+    return lowered, content
+
+
+def _decays(layer: OutLayer) -> Iterator[Decay]:
+    for quantity, loss in zip(("current", "potential"), layer.losses, strict=True):
+        yield Decay(
+            layer=layer.name,
+            node=layer.name,
+            quantity=quantity,
+            wanted=float(loss),
+            integer=round(DECAY_ONE * float(loss)),
+        )
+
+
+def _facts(lowered: Lowered, content: bytes, evidence: str) -> dict[str, Any]:
+    """Return what `tssl nir read` keeps of a file, here of the graph that was made."""
+    return {
+        "file": SOURCE,
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "version": "of tssl",
+        "dt": _OWN_STEPS.dt,
+        "rule": _OWN_STEPS.rule,
+        "unit_gain": False,
+        "evidence": evidence,
+        "input_shape": list(lowered.input_shape),
+        "always_on": lowered.always_on,
+        "nodes": dict(lowered.layers),
+        "decays": [{**asdict(each), "error": each.error} for each in lowered.decays],
+        "notes": list(lowered.notes),
+    }
+
+
+def _with_data(lowered: Lowered, choice: ModuleChoice, data: Given) -> Checkpoint:
+    """Return a checkpoint that knows its data, and how these become integers."""
+    if lowered.always_on:
+        raise ConfigError(
+            f"{choice.name}: a bias of its first layer enters synapses that filter, which takes an "
+            "input that is always 1, and a data set has none; use bias=False there"
+        )
+    checkpoint = lowered.checkpoint
+    tables = checkpoint.recipe.model_dump(mode="json", exclude_none=True, by_alias=True)
+    tables["encoding"] = dict(choice.encoding or {})
+    recipe = with_data(recipe_from_tables(tables, "encoding"), data)
+    train, _ = load_splits(recipe, choice.data_dir, data=source_of(recipe.data, data))
+    outputs = checkpoint.graph.output.outputs
+    if outputs != train.classes:
+        raise ConfigError(
+            f"{choice.name}: its last layer has {outputs} neurons, but data set {train.name} has "
+            f"{train.classes} classes"
+        )
+    return replace(
+        checkpoint,
+        recipe=recipe,
+        input_shape=_shape_of_data(checkpoint, train.shape, train.name),
+        encoding=chip_encoding(recipe.encoding, train.unit or train.full_scale, train.zero),
+    )
+
+
+def _shape_of_data(checkpoint: Checkpoint, shape: Shape, name: str) -> tuple[int, int, int]:
+    """Return the shape of a data set's samples, which a network that flattens them need not say."""
+    own = checkpoint.input_shape
+    channels, height, width = shape
+    if own not in (tuple(shape), (channels * height * width, 1, 1)):
+        raise ConfigError(
+            f"sample: the network takes {own}, but data set {name} has samples of shape "
+            f"{tuple(shape)}"
+        )
+    return channels, height, width
