@@ -7,14 +7,17 @@
 >>> tssl.report(result, "loihi2", html="report.html")  # doctest: +SKIP
 """
 
-from tssl.api import export, nir_read, nir_write, report, run, train, verify
+from tssl.api import export, nir_read, nir_write, run, train, verify
 from tssl.errors import TsslError
+from tssl.looking import diff, inspect, report
 from tssl.version import __version__
 
 __all__ = [
     "TsslError",
     "__version__",
+    "diff",
     "export",
+    "inspect",
     "nir_read",
     "nir_write",
     "report",
