@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tssl.calls import PathLike, at_least, backend_options, verb
+from tssl.calls import PathLike, at_least, backend_options, one_of, path_of, verb
 from tssl.errors import ConfigError
 from tssl.terminal import Output, TrainingBar
 
@@ -33,7 +33,7 @@ def train(
     resume: PathLike | None = None,
     origin: "TrainOutcome | PathLike | None" = None,
     target: str | None = None,
-    device: str = "auto",
+    device: Literal["auto", "cpu", "cuda"] = "auto",
     data: "Given | None" = None,
     data_dir: PathLike | None = None,
     tensorboard: bool = False,
@@ -82,6 +82,9 @@ def train(
 
     if resume is not None and (origin is not None or out is not None):
         raise ConfigError("resume: a run goes on in its own folder with its own weights")
+    if target is not None and origin is None:
+        raise ConfigError("target: is of training on a chip's integers: give origin too")
+    one_of("auto", "cpu", "cuda", device=device)
     output = _output(progress)
     environment = workflow.Environment(
         data=data,
@@ -164,6 +167,7 @@ def export(
     from tssl.workflow.nir import NirChoice
 
     at_least(1, samples=samples, proof_samples=proof_samples, steps=steps)
+    one_of("euler", "exp", rule=rule)
     bits = weight_bits if isinstance(weight_bits, Mapping) else {"": weight_bits}
     options = workflow.ExportOptions(
         data=data,
@@ -355,6 +359,7 @@ def nir_read(
     from tssl.workflow import nir as workflow
 
     at_least(1, steps=steps)
+    one_of("euler", "exp", rule=rule)
     choice = workflow.NirChoice(dt=dt, rule=rule, as_nir=as_nir, steps=steps)
     return workflow.read_into(Path(file), Path(out), choice)
 
@@ -381,10 +386,7 @@ def nir_write(
     """
     from tssl.workflow import nir_write as workflow
 
-    if isinstance(source, str | Path):
-        return workflow.write(Path(source), Path(out), dt)
-    made = source.path if hasattr(source, "path") else source.directory
-    return workflow.write(made, Path(out), dt)
+    return workflow.write(path_of(source), Path(out), dt)
 
 
 def _output(progress: bool) -> Output:

@@ -17,7 +17,7 @@ from tssl.errors import ConfigError, TsslError
 if TYPE_CHECKING:
     from tssl.lava_runtime import BackendOptions
 
-__all__ = ["PathLike", "at_least", "backend_options", "in_python", "path_of", "verb"]
+__all__ = ["PathLike", "at_least", "backend_options", "in_python", "one_of", "path_of", "verb"]
 
 PathLike: TypeAlias = str | Path
 Given = ParamSpec("Given")
@@ -95,6 +95,19 @@ def at_least(least: int, **values: int | None) -> None:
     for name, value in values.items():
         if value is not None and value < least:
             raise ConfigError(f"{name} {value}: at least {least} is needed")
+
+
+def one_of(*allowed: str, **values: str | None) -> None:
+    """Refuse texts other than these, by name.
+
+    Raises
+    ------
+    ConfigError
+        When one is.
+    """
+    for name, value in values.items():
+        if value is not None and value not in allowed:
+            raise ConfigError(f"{name} {value!r}: expected one of {', '.join(allowed)}")
 
 
 def backend_options(

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tssl.calls import PathLike, path_of, verb
-from tssl.errors import ConfigError
+from tssl.calls import PathLike, one_of, path_of, verb
 from tssl.terminal import Output
 
 if TYPE_CHECKING:
@@ -147,8 +146,7 @@ def report(
     from tssl.hw_profiles import CostOptions
     from tssl.workflow import report as workflow
 
-    if placement not in ("rule", "search"):
-        raise ConfigError(f"placement {placement!r}: 'rule' or 'search' is possible")
+    one_of("rule", "search", placement=placement)
     names = [profiles] if isinstance(profiles, str) else list(profiles)
     options = CostOptions(io=io, search=placement == "search")
     (found,) = workflow.reports([path_of(result)], names, options)

@@ -141,7 +141,10 @@ NET = Path(__file__).parents[1] / "cases" / "name_a.net"
         (lambda: tssl.export("x", "loihi2", dt=0.1), "x: is no .nir file; dt, rule, steps"),
         (lambda: tssl.inspect(NET, figures="x"), "^figures x: shows what a run recorded"),
         (lambda: tssl.train("digits", device="cuda", out="x"), "^device cuda: |x: already"),
-        (lambda: tssl.report("x", "loihi2", placement="best"), "^placement 'best': 'rule' or"),
+        (lambda: tssl.report("x", "loihi2", placement="best"), "^placement 'best': expected one"),
+        (lambda: tssl.train("digits", device="tpu"), "^device 'tpu': expected one of auto, cpu"),
+        (lambda: tssl.train("digits", target="loihi2"), "^target: is of training on a chip's"),
+        (lambda: tssl.nir_read("x.nir", "y", rule="rk4"), "^rule 'rk4': expected one of euler"),
         (lambda: tssl.nir_write("x", "y.nir", dt=-1), "^dt -1: seconds above 0"),
     ],
 )  # fmt: skip
