@@ -1,5 +1,6 @@
 """The documents: what they run runs, what they show is printed, where they point is something."""
 
+import inspect
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests import cli_reference
+from tests import api_reference, cli_reference
 from tests.documents import Block, aligned, blocks, recorded_here, run
 from tssl.lava_runtime import lava_sim
 
@@ -167,6 +168,23 @@ def test_navigation_has_every_page() -> None:
 def test_cli_reference_is_in_step() -> None:
     written = cli_reference.PAGE.read_text(encoding="utf-8")
     assert written == cli_reference.page(), "python -m tests.cli_reference > docs/cli.md"
+
+
+def test_api_reference_is_in_step() -> None:
+    written = api_reference.PAGE.read_text(encoding="utf-8")
+    assert written == api_reference.page(), "python -m tests.api_reference > docs/api.md"
+
+
+def test_api_reference_has_every_verb_and_what_it_returns() -> None:
+    text = api_reference.PAGE.read_text(encoding="utf-8")
+    verbs = dict(api_reference.verbs())
+    assert {"diff", "export", "inspect", "run", "train"} <= verbs.keys()
+    for name, verb in verbs.items():
+        section = text.split(f"### tssl.{name}\n")[1].split("\n### ")[0]
+        for parameter in inspect.signature(verb).parameters:
+            assert f"    {parameter}: " in section
+        for kind in str(verb.__annotations__["return"]).split(" | "):
+            assert f"\n### {kind}\n" in text
 
 
 class TestComparison:

@@ -1,11 +1,16 @@
 """The scripts in ``examples/``, one after another as their README says."""
 
+import ast
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from tssl.tables import Shown
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 MOST_LINES = 60
@@ -85,9 +90,50 @@ def test_own_network_ends_on_lava(tmp_path: Path) -> None:
     assert output[2].startswith("accuracy on sim: ")
 
 
+def cells(notebook: Path) -> list[str]:
+    """Return the code of a notebook."""
+    document = json.loads(notebook.read_text(encoding="utf-8"))
+    assert document["nbformat"] == 4
+    code = [cell for cell in document["cells"] if cell["cell_type"] == "code"]
+    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
+    return ["".join(cell["source"]) for cell in code]
+
+
+def shown_by(cell: str, names: dict[str, Any]) -> object:
+    """Run a cell as Jupyter does, and return the value of its last line, if it is one."""
+    tree = ast.parse(cell)
+    last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
+    exec(compile(tree, "<cell>", "exec"), names)
+    return (
+        None if last is None else eval(compile(ast.Expression(last.value), "<cell>", "eval"), names)
+    )
+
+
+@pytest.mark.slow
+def test_notebook(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    values: list[Any] = [shown_by(cell, names) for cell in cells(EXAMPLES / "first_steps.ipynb")]
+    shown = [value for value in values if isinstance(value, Shown)]
+    assert [type(value).__name__ for value in shown] == [
+        "TrainOutcome", "ExportOutcome", "RunOutcome", "Report", "RunOutcome",
+        "NetworkDifference", "Inspection",
+    ]  # fmt: skip
+    assert all(value._repr_html_().startswith("<div><table>") for value in shown)
+    assert all(len(repr(value)) <= 200 for value in shown)
+    assert names["own"].result.accuracy == names["result"].result.accuracy > 0.5
+    assert values[3][:2] == ((50, 5, 256), (50, 5, 256))  # 5 steps, dense1 of the recipe
+    assert 0 < values[3][2] < 5 * 256
+    assert capsys.readouterr().out.startswith("density 3: above 0")
+    assert (tmp_path / "runs/first/report.html").is_file()
+
+
 def test_all_are_listed_and_short() -> None:
     scripts = sorted(EXAMPLES.glob("*.py"))
     assert len(scripts) == 4
+    assert "(first_steps.ipynb)" in (EXAMPLES / "README.md").read_text(encoding="utf-8")
     readme = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     for script in scripts:
         assert f"({script.name})" in readme

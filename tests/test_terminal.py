@@ -4,8 +4,10 @@ import io
 import json
 import os
 import signal
+import sys
 import time
-from types import SimpleNamespace
+from importlib.machinery import ModuleSpec
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -254,3 +256,78 @@ def test_a_silence_at_the_beginning_is_explained(
             time.sleep(0.3)
         bar.batch_done(TrainingProgress(), samples=1)
     assert ("compiles for 10 to 20 seconds" in capsys.readouterr().err) == silent
+
+
+@pytest.fixture
+def displayed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What a notebook is given to display; IPython need not be installed."""
+    found: list[Any] = []
+    ipython = ModuleType("IPython")
+    ipython.display = ModuleType("IPython.display")  # type: ignore[attr-defined]
+    ipython.display.display = found.append  # type: ignore[attr-defined]
+    ipython.__spec__ = ModuleSpec("IPython", None)
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setitem(sys.modules, "IPython.display", ipython.display)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "ipywidgets", None)
+    return found
+
+
+class Widget:
+    """What rich asks of ``ipywidgets.Output``."""
+
+    def __init__(self) -> None:
+        self.cleared, self.closed = 0, False
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def clear_output(self, *, wait: bool) -> None:
+        self.cleared += wait
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def notebook() -> Output:
+    shown = output()
+    shown.progress = Console(force_jupyter=True, highlight=False)
+    return shown
+
+
+def train_in(shown: Output) -> None:
+    with TrainingBar(shown, epochs=2, samples=100) as bar:
+        for epoch in range(2):
+            for batch in range(1, 51):
+                progress = TrainingProgress(epoch=epoch, batch=batch, loss_sum=1.0, seconds=0.1)
+                bar.batch_done(progress, samples=2 * batch)
+            bar.epoch_done(METRICS, LAYERS)
+    with shown.bar("engine", 100) as moved:
+        for done in range(100):
+            moved(done)
+
+
+def test_notebook_without_widgets_gets_a_line_for_each_epoch(
+    displayed: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_in(notebook())
+    assert [each.text.split("  ")[0] for each in displayed] == ["epoch 1/2"] * 2
+    assert capsys.readouterr() == ("", "")
+
+
+def test_notebook_with_widgets_gets_a_bar(
+    displayed: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widgets = ModuleType("ipywidgets")
+    widgets.Output = Widget  # type: ignore[attr-defined]
+    widgets.__spec__ = ModuleSpec("ipywidgets", None)
+    monkeypatch.setitem(sys.modules, "ipywidgets", widgets)
+    monkeypatch.setattr(terminal, "_SECONDS_BETWEEN_LINES", 0.0)  # the bar says it already
+    before = sys.stdout
+    train_in(notebook())
+    assert sys.stdout is before
+    bars = [each for each in displayed if isinstance(each, Widget)]
+    lines = [each.text for each in displayed if not isinstance(each, Widget)]
+    assert 1 <= len(bars) <= 2
+    assert all(bar.cleared and bar.closed for bar in bars)
+    assert sum("epoch 1/2  loss" in text for text in lines) == 2

@@ -10,15 +10,18 @@
 import importlib
 from types import ModuleType
 
-from tssl.api import export, from_torch, nir_read, nir_write, report, run, train, verify
+from tssl.api import export, from_torch, nir_read, nir_write, run, train, verify
 from tssl.errors import TsslError
+from tssl.looking import diff, inspect, report
 from tssl.version import __version__
 
 __all__ = [
     "TsslError",
     "__version__",
+    "diff",
     "export",
     "from_torch",
+    "inspect",
     "nir_read",
     "nir_write",
     "report",

@@ -4,10 +4,11 @@ Each arrow is a file, here too: a verb takes what the one before it returned, or
 what it wrote. Rooms are imported inside the verbs, so that ``import tssl`` stays fast.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
+from tssl.calls import PathLike, at_least, backend_options, one_of, path_of, verb
 from tssl.errors import ConfigError
 from tssl.terminal import Output, TrainingBar
 
@@ -20,13 +21,11 @@ if TYPE_CHECKING:
     from tssl.workflow.export import ExportOutcome
     from tssl.workflow.nir import ReadOutcome
     from tssl.workflow.nir_write import WriteOutcome
-    from tssl.workflow.report import Report
     from tssl.workflow.run import RunOutcome
     from tssl.workflow.train import TrainOutcome
 
-PathLike: TypeAlias = str | Path
 
-
+@verb
 def train(
     recipe: PathLike | None = None,
     *,
@@ -35,9 +34,10 @@ def train(
     resume: PathLike | None = None,
     origin: "TrainOutcome | PathLike | None" = None,
     target: str | None = None,
-    device: str = "auto",
+    device: Literal["auto", "cpu", "cuda"] = "auto",
     data: "Given | None" = None,
     data_dir: PathLike | None = None,
+    tensorboard: bool = False,
     progress: bool = True,
 ) -> "TrainOutcome":
     """Train a recipe, go on with a run, or start from the weights of one.
@@ -64,8 +64,10 @@ def train(
         names ``x_train, y_train, x_test, y_test`` or as ``(x, y)`` or all four in this order.
     data_dir
         Where to look for data files first.
+    tensorboard
+        Write ``RUN/tensorboard`` too.
     progress
-        Show a bar on stderr.
+        Show a bar: on stderr, in a notebook below the cell.
 
     Raises
     ------
@@ -81,6 +83,9 @@ def train(
 
     if resume is not None and (origin is not None or out is not None):
         raise ConfigError("resume: a run goes on in its own folder with its own weights")
+    if target is not None and origin is None:
+        raise ConfigError("target: is of training on a chip's integers: give origin too")
+    one_of("auto", "cpu", "cuda", device=device)
     output = _output(progress)
     environment = workflow.Environment(
         data=data,
@@ -99,9 +104,10 @@ def train(
             start = workflow.Origin(run=_folder(origin), target=target)
         fit = workflow.start(named, changes, _path(out), environment, start)
     with TrainingBar(output, epochs=fit.recipe.training.epochs, samples=len(fit.train)) as bar:
-        return workflow.train(fit, bar)
+        return workflow.train(fit, bar, tensorboard=tensorboard)
 
 
+@verb
 def export(
     run: "TrainOutcome | ReadOutcome | PathLike",
     target: str,
@@ -111,12 +117,16 @@ def export(
     proof_samples: int = 20,
     lava: bool = True,
     weight_bits: "int | Mapping[str, int] | None" = None,
+    bundle: PathLike | None = None,
     data_dir: PathLike | None = None,
     data: "Given | NDArray[Any] | None" = None,
     dt: float | None = None,
     rule: Literal["euler", "exp"] | None = None,
     as_nir: bool = False,
     steps: int = 100,
+    timeout: float | None = None,
+    workers: int = 1,
+    lava_python: PathLike | None = None,
     progress: bool = True,
 ) -> "ExportOutcome":
     """Turn a trained network into a proven ``.net`` file.
@@ -136,12 +146,16 @@ def export(
         Prove against Lava too; when it is not installed, ``proof.verdict`` says so.
     weight_bits
         Bits of all weights, or of single layers by name; all that the target has when None.
+    bundle
+        Also write this folder, for a machine with the chip.
     data
         To calibrate and test on, in place of what the network was trained on, as of
         :func:`train`; arrays have to be given again. For a network from a NIR file its inputs, an
         array or a ``.npy`` or ``.npz`` file; random spikes when None.
     dt, rule, as_nir, steps
         Of a ``.nir`` file, see :func:`nir_read`.
+    timeout, workers, lava_python
+        As of :func:`run`.
 
     Raises
     ------
@@ -151,8 +165,11 @@ def export(
         When the proof fails.
     """
     from tssl.workflow import export as workflow
+    from tssl.workflow.bundle import bundle_exported, check_folder
     from tssl.workflow.nir import NirChoice
 
+    at_least(1, samples=samples, proof_samples=proof_samples, steps=steps)
+    one_of("euler", "exp", rule=rule)
     bits = weight_bits if isinstance(weight_bits, Mapping) else {"": weight_bits}
     options = workflow.ExportOptions(
         data=data,
@@ -162,11 +179,18 @@ def export(
         lava=lava,
         weight_bits={layer: count for layer, count in bits.items() if count is not None},
         nir=NirChoice(dt=dt, rule=rule, as_nir=as_nir, steps=steps),
+        backend=backend_options(timeout, workers, lava_python),
     )
+    if bundle is not None:
+        check_folder(Path(bundle), _path(out))
     with _output(progress).bar("proof", proof_samples) as moved:
-        return workflow.export(_folder(run), target, _path(out), options, moved)
+        outcome = workflow.export(_folder(run), target, _path(out), options, moved)
+    if bundle is not None:
+        bundle_exported(outcome, Path(bundle), options)
+    return outcome
 
 
+@verb
 def run(
     net: "ExportOutcome | PathLike",
     *,
@@ -175,10 +199,13 @@ def run(
     data: "Given | None" = None,
     split: str = "test",
     input: "PathLike | NDArray[Any] | None" = None,
+    labels: "PathLike | NDArray[Any] | None" = None,
     samples: int | None = None,
     steps: int | None = None,
     record: Mapping[str, Collection[str]] | None = None,
     timeout: float | None = None,
+    workers: int = 1,
+    lava_python: PathLike | None = None,
     data_dir: PathLike | None = None,
     progress: bool = True,
 ) -> "RunOutcome":
@@ -192,11 +219,13 @@ def run(
         ``engine`` (ours), ``sim`` (Lava's CPU simulator) or ``loihi2``.
     out
         Folder of the result; ``NET-BACKEND`` beside the file when None.
-    data
-        As of :func:`train`; what the network was exported with when neither it nor ``input`` is
-        given.
+    data, split
+        As of :func:`train`, its ``train`` or ``test`` split; what the network was exported with
+        when neither data nor ``input`` is given.
     input
         Integers, an array or a ``.npy`` file: ``(samples, time, *shape)`` or ``(samples, *shape)``.
+    labels
+        Classes of the samples in ``input``, ``(samples,)``: an array or a ``.npy`` file.
     samples, steps
         The first so many samples; time steps of each.
     record
@@ -205,6 +234,10 @@ def run(
         potential.
     timeout
         Seconds that Lava may take.
+    workers
+        Processes of Lava's simulator, each with its share of the samples.
+    lava_python
+        Interpreter with Lava; the environment's ``TSSL_LAVA_PYTHON``, or this one, when None.
 
     Raises
     ------
@@ -213,7 +246,6 @@ def run(
     BackendError
         When the backend is missing, fails or takes too long.
     """
-    from tssl.lava_runtime import BackendOptions
     from tssl.workflow import run as workflow
     from tssl.workflow.inputs import InputChoice
 
@@ -222,25 +254,31 @@ def run(
         data=data,
         split=split,
         file=Path(input) if isinstance(input, str) else input,
+        labels=Path(labels) if isinstance(labels, str) else labels,
         samples=samples,
         steps=steps,
         data_dir=_path(data_dir),
         on_download=output.download,
         on_warning=output.warn,
     )
-    options = BackendOptions(timeout=timeout)
+    options = backend_options(timeout, workers, lava_python)
     return workflow.run(_net(net), backend, choice, _path(out), options, output.bar, record)
 
 
+@verb
 def verify(
     net: "ExportOutcome | PathLike",
     *,
     data: "Given | None" = None,
+    split: str = "test",
+    input: "PathLike | NDArray[Any] | None" = None,
     samples: int = 10,
     steps: int | None = None,
     seed: int | None = None,
     density: float | None = None,
     timeout: float | None = None,
+    workers: int = 1,
+    lava_python: PathLike | None = None,
     data_dir: PathLike | None = None,
     progress: bool = True,
 ) -> "Proof":
@@ -248,14 +286,16 @@ def verify(
 
     Parameters
     ----------
-    data
-        As of :func:`train`; the network's own, or random input, when None.
+    data, split, input
+        As of :func:`run`; the network's own data, or random input, when None.
     samples, steps
         The first so many samples; time steps of each.
     seed
         Take random input, from this seed.
     density
         Take random input, this share of it active; above 0 and at most 1.
+    timeout, workers, lava_python
+        As of :func:`run`.
 
     Returns
     -------
@@ -267,13 +307,14 @@ def verify(
     BackendUnavailableError
         When Lava is not installed.
     """
-    from tssl.lava_runtime import BackendOptions
     from tssl.workflow import proof as workflow
     from tssl.workflow.inputs import InputChoice
 
     output = _output(progress)
     choice = InputChoice(
         data=data,
+        split=split,
+        file=Path(input) if isinstance(input, str) else input,
         samples=samples,
         steps=steps,
         seed=seed,
@@ -282,51 +323,12 @@ def verify(
         on_download=output.download,
         on_warning=output.warn,
     )
+    options = backend_options(timeout, workers, lava_python)
     with output.bar("verify", samples) as moved:
-        return workflow.verify(_net(net), choice, BackendOptions(timeout=timeout), moved)
+        return workflow.verify(_net(net), choice, options, moved)
 
 
-def report(
-    result: "RunOutcome | PathLike",
-    profiles: str | Sequence[str],
-    *,
-    html: PathLike | None = None,
-    io: bool = False,
-    data_dir: PathLike | None = None,
-) -> "Report":
-    """Estimate energy and latency of a result on hardware profiles.
-
-    Parameters
-    ----------
-    result
-        What :func:`run` returned, or its folder.
-    profiles
-        Names or paths of profiles; ``all`` for every shipped one.
-    html
-        Also write one self-contained page.
-    io
-        Price input and output too, where the profile can.
-    data_dir
-        Where to look for the data of the page's pictures; where the run found them when None.
-        Nothing is downloaded.
-
-    Raises
-    ------
-    ConfigError, DataError
-        When a profile or the result is wrong.
-    TargetError
-        When none of the chips can run the network.
-    """
-    from tssl.hw_profiles import CostOptions
-    from tssl.workflow import report as workflow
-
-    names = [profiles] if isinstance(profiles, str) else list(profiles)
-    (found,) = workflow.reports([_folder(result)], names, CostOptions(io=io))
-    if html is not None:
-        workflow.write_page([found], Path(html), _path(data_dir))
-    return found
-
-
+@verb
 def nir_read(
     file: PathLike,
     out: PathLike,
@@ -358,10 +360,13 @@ def nir_read(
     """
     from tssl.workflow import nir as workflow
 
+    at_least(1, steps=steps)
+    one_of("euler", "exp", rule=rule)
     choice = workflow.NirChoice(dt=dt, rule=rule, as_nir=as_nir, steps=steps)
     return workflow.read_into(Path(file), Path(out), choice)
 
 
+@verb
 def from_torch(
     module: "Module",
     sample: Any,  # noqa: ANN401 - an array of NumPy or PyTorch
@@ -431,6 +436,7 @@ def from_torch(
     return workflow.read_module(module, shape[1:], _path(out) or Path("runs", name), choice)
 
 
+@verb
 def nir_write(
     source: "TrainOutcome | ExportOutcome | PathLike", out: PathLike, *, dt: float = 1e-4
 ) -> "WriteOutcome":
@@ -452,10 +458,7 @@ def nir_write(
     """
     from tssl.workflow import nir_write as workflow
 
-    if isinstance(source, str | Path):
-        return workflow.write(Path(source), Path(out), dt)
-    made = source.path if hasattr(source, "path") else source.directory
-    return workflow.write(made, Path(out), dt)
+    return workflow.write(path_of(source), Path(out), dt)
 
 
 def _output(progress: bool) -> Output:

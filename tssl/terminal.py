@@ -1,5 +1,6 @@
 """What the command line shows: live bars on stderr, tables on stdout."""
 
+import importlib.util
 import json
 import math
 import os
@@ -7,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from tssl.tables import show_table
+from tssl.tables import Table, show_table
+from tssl.workflow import tables
 
 if TYPE_CHECKING:
     from tssl.trainer.progress import EpochMetrics, LayerMetrics, TrainingProgress
@@ -38,7 +40,7 @@ _SECONDS_TO_COMPILE = 4.0
 """A first batch that takes longer is probably the first on this machine."""
 
 _SECONDS_BETWEEN_LINES = 30.0
-"""Between signs of life where there is no terminal to show a bar."""
+"""Between signs of life where nothing can show a bar."""
 
 _WIDE = 10_000
 """Columns where nobody watches: a file or pipe gets every row of a table in one line."""
@@ -81,6 +83,11 @@ class Output:
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """Write a table of results."""
         show_table(self.results, title, columns, rows)
+
+    def tables(self, shown: Iterable[Table]) -> None:
+        """Write tables of results."""
+        for table in shown:
+            self.table(table.title, table.columns, table.rows)
 
     @contextmanager
     def bar(self, title: str, total: int) -> Iterator[Any]:
@@ -145,7 +152,7 @@ class TrainingBar:
             f"{samples / max(progress.seconds, 1e-9):,.0f} samples/s"
         )
         where = f"epoch {progress.epoch + 1}/{self._epochs}"
-        if not self._output.progress.is_terminal and time.monotonic() > self._next_line:
+        if self._bar.disable and time.monotonic() > self._next_line:
             self._next_line = time.monotonic() + _SECONDS_BETWEEN_LINES
             self._output.say(f"{where}, {samples}/{self._samples} samples  {note}")
         self._bar.update(
@@ -193,62 +200,18 @@ class TrainingBar:
 
 def show_layers(output: Output, layers: Sequence[Mapping[str, Any]]) -> None:
     """Write what quantization did."""
-    output.table(
-        "Quantization",
-        [
-            "layer",
-            "scale",
-            "weights",
-            "bits",
-            "threshold",
-            "largest u",
-            "head-room u",
-            "largest v",
-            "head-room v",
-            "u can wrap",
-        ],
-        [
-            [
-                row["layer"],
-                f"{row['scale']:.1f}",
-                f"{row['smallest_weight']}..{row['largest_weight']}",
-                row["weight_bits"],
-                row["threshold"],
-                row["largest_current"],
-                f"{row['current_headroom_bits']:.1f} bits",
-                row["largest_voltage"],
-                f"{row['voltage_headroom_bits']:.1f} bits",
-                "beyond calibration data" if row["can_wrap"] else "never",
-            ]
-            for row in layers
-        ],
-    )
+    output.tables([tables.quantization(layers)])
 
 
 def show_proof(output: Output, proof: Mapping[str, Any]) -> None:
     """Write the PASS/FAIL table, one row per witness and layer."""
-    columns = ["layer", "quantity", "compared", "engine", "witness", "differ", "verdict"]
+    from tssl.proof import statement_table
+
     for stage in proof["stages"]:
         if stage["skipped"]:
             output.line(f"engine against {stage['witness']}: SKIPPED: {stage['skipped']}")
-            continue
-        rows: list[list[object]] = [
-            [
-                row["layer"],
-                row["quantity"],
-                f"{row['compared']:,}",
-                f"{row['left']:,}",
-                f"{row['right']:,}",
-                f"{row['differences']:,}",
-                _verdict(row),
-            ]
-            for row in stage["rows"]
-        ]
-        title = (
-            f"engine against {stage['witness']}, {stage['samples']} sample(s), "
-            f"{stage['time_steps']} steps: {stage['verdict']}"
-        )
-        output.table(title, columns, rows)
+        else:
+            output.tables([statement_table(stage)])
     output.line(f"Proof of {proof['network']}: {proof['verdict']}")
 
 
@@ -261,19 +224,7 @@ def show_nir(output: Output, facts: Mapping[str, Any]) -> None:
     output.line("spikes that a layer sends itself arrive one step later; all others in their step")
     for note in facts["notes"]:
         output.line(f"note: {note}")
-    rows = [
-        [
-            row["layer"],
-            row["node"],
-            row["quantity"],
-            f"{row['wanted']:.6f}",
-            f"{row['integer']}/4096",
-            f"{row['error']:+.1e}",
-        ]
-        for row in facts["decays"]
-    ]
-    columns = ["layer", "node", "quantity", "lost per step", "on the chip", "error"]
-    output.table("Decays", columns, rows)
+    output.tables([tables.decays(facts)])
 
 
 def show_reference(output: Output, facts: Mapping[str, Any]) -> None:
@@ -281,20 +232,7 @@ def show_reference(output: Output, facts: Mapping[str, Any]) -> None:
     if not facts["reference"]:
         output.line("The NIR file is not at hand: not compared with the graph in floating point")
         return
-    rows = [
-        [
-            row["layer"],
-            row["node"],
-            f"{row['compared']:,}",
-            f"{row['reference']:,}",
-            f"{row['chip']:,}",
-            f"{row['differ']:,}",
-            row["first"],
-        ]
-        for row in facts["reference"]
-    ]
-    columns = ["layer", "node", "compared", "graph", "chip", "differ", "first difference"]
-    output.table(f"Spikes of the graph in floating point, {facts['samples']}", columns, rows)
+    output.tables([tables.agreement(facts)])
 
 
 def show_loading(output: Output, lava_dl: Mapping[str, Any]) -> None:
@@ -313,13 +251,6 @@ def show_loading(output: Output, lava_dl: Mapping[str, Any]) -> None:
         output.line(f"    {line}")
 
 
-def _verdict(row: Mapping[str, Any]) -> str:
-    """Judge a layer; one that never fired passes nothing."""
-    if row["differences"]:
-        return "FAIL"
-    return "PASS" if row["left"] else "silent"
-
-
 def _bar(console: Console) -> Progress:
     return Progress(
         TextColumn("{task.description}"),
@@ -330,8 +261,15 @@ def _bar(console: Console) -> Progress:
         TextColumn("{task.fields[note]}"),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        refresh_per_second=2 if console.is_jupyter else 10,
+        disable=not (console.is_terminal or _has_widgets(console)),
     )
+
+
+def _has_widgets(console: Console) -> bool:
+    """Return whether a console is a notebook's that can draw a live bar; without, lines do."""
+    needed = ("IPython", "ipywidgets")
+    return console.is_jupyter and all(importlib.util.find_spec(name) for name in needed)
 
 
 def _plain(value: object) -> object:

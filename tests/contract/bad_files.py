@@ -201,6 +201,16 @@ def npy(values: Any) -> Make:
     return lambda: np.save("x.npy", values, allow_pickle=True)
 
 
+def labels(values: Any) -> Make:
+    """Write ``x.npy``, two samples of digits, and their ``y.npy``."""
+
+    def make() -> None:
+        np.save("x.npy", np.zeros((2, 1, 8, 8), np.int64))
+        np.save("y.npy", values)
+
+    return make
+
+
 def liar() -> None:
     """Write an ``x.npy`` of which the header promises terabytes."""
     header = io.BytesIO()

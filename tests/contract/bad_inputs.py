@@ -34,6 +34,7 @@ from tests.contract.bad_files import (
     folder,
     half,
     idx,
+    labels,
     liar,
     net,
     note,
@@ -119,6 +120,7 @@ CIFAR = "run digits.net --backend engine --data cifar10 --data-dir data"
 EXPORT = "export bad.safetensors --target loihi2 -o bad.net"
 RUN = "run digits.net --backend engine"
 ARRAY = f"{RUN} --input x.npy"
+LABELS = f"{ARRAY} --labels y.npy"
 REPORT = "report result --profile loihi2"
 CHECK = "profiles check bad.toml"
 PRICE = "value = 23.6e-12"
@@ -133,7 +135,7 @@ CASES: dict[str, list[Case]] = {
         Case("inspect", "a missing argument", "NET", "Missing argument"),
         Case("recipes --jsno", "an option that is not there", "--jsno", "No such option"),
         Case("export run", "a missing option", "--target", "Missing option"),
-        Case("inspect ''", "an empty path, as of an unset variable", "'NET'", "path is empty"),
+        Case("inspect ''", "an empty path, as of an unset variable", "'NET|RESULT'", "path is empty"),
         Case("train digits --out ''", "an empty folder", "'--out'", "path is empty"),
     ],
     "Training: flags": [
@@ -524,6 +526,13 @@ CASES: dict[str, list[Case]] = {
         Case(ARRAY, "a header that promises terabytes", "x.npy", "memory", liar),
         Case(f"{ARRAY} --steps 7", "other steps than the file has", "--steps 7",
              "x.npy holds 3 time steps", npy(np.zeros((2, 3, 64), np.int64))),
+        Case(LABELS, "labels of other samples", "y.npy", "of shape (3,); one for each sample, (2,)",
+             labels([0, 1, 2])),
+        Case(LABELS, "a label that no output has", "y.npy", "holds 10; whole numbers from 0 to 9",
+             labels([0, 10])),
+        Case(LABELS, "labels that are fractions", "y.npy", "holds 0.5", labels([0, 0.5])),
+        Case(f"{RUN} --data digits --labels y.npy", "labels of a data set", "--labels", "--input",
+             labels([0, 1])),
     ],
     "Results": [
         Case("report none --profile loihi2", "nothing", "none/result.json", "No such file"),

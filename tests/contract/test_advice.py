@@ -55,7 +55,12 @@ SHOWN_BY = {
 }
 """Which commands may show a message from a file; the longest beginning of its path counts."""
 
-ONLY_THERE = {"--weight-bits": {"export"}, "--seed": {"verify"}, "--density": {"verify"}}
+ONLY_THERE = {
+    "--weight-bits": {"export"},
+    "--seed": {"verify"},
+    "--density": {"verify"},
+    "--labels": {"run"},
+}
 """Options that messages repeat as they were given, and the commands to which they can be given."""
 
 OTHER_PROGRAMS = (

@@ -260,3 +260,40 @@ def test_a_sequence_of_one_step_is_a_sequence(tmp_path: Path) -> None:
     assert load_inputs(network(), InputChoice(file=path)).time_steps == 1
     with pytest.raises(ConfigError, match="holds 1 time steps"):
         load_inputs(network(), InputChoice(file=path, steps=4))
+
+
+OWN = np.ones((4, 1, 4, 4), np.int64)
+
+
+@pytest.mark.parametrize("kept", [None, 3])
+def test_labels_of_own_samples(tmp_path: Path, kept: int | None) -> None:
+    file = saved(tmp_path / "x.npy", OWN)
+    for labels in (saved(tmp_path / "y.npy", [2, 0, 1, 1]), np.array([2.0, 0.0, 1.0, 1.0])):
+        inputs = load_inputs(network(), InputChoice(file=file, labels=labels, samples=kept))
+        assert inputs.labels is not None
+        assert inputs.labels.dtype == np.int64
+        assert inputs.labels.tolist() == [2, 0, 1, 1][:kept]
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        ([0, 1, 2], r"of shape \(3,\); one for each sample, \(4,\), is needed"),
+        ([[0], [1], [2], [0]], r"of shape \(4, 1\)"),
+        (1, r"of shape \(\)"),
+        ([0, 1, 2, 3], r"holds 3; whole numbers from 0 to 2 are needed.* 3 outputs"),
+        ([0, -1, 2, 0], "holds -1; whole numbers"),
+        ([0, 1.5, 2, 0], r"holds 1\.5; whole numbers"),
+        ([0, np.nan, 2, 0], "holds nan; whole numbers"),
+        (["a", "b", "c", "d"], "holds 'a'; whole numbers"),
+    ],
+)
+def test_labels_that_are_none(tmp_path: Path, labels: Any, reason: str) -> None:
+    file = saved(tmp_path / "y.npy", labels)
+    with pytest.raises(DataError, match=rf"^--labels .*y\.npy: {reason}"):
+        load_inputs(network(), InputChoice(file=OWN, labels=file))
+
+
+def test_labels_without_own_samples() -> None:
+    with pytest.raises(ConfigError, match=r"--labels: are of one's own samples.*--input"):
+        load_inputs(network(), InputChoice(data="rows", labels=np.zeros(4)))

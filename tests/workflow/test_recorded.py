@@ -66,9 +66,7 @@ def test_nothing_is_recorded_unless_asked_for(tmp_path: Path, rng: np.random.Gen
     out = recorded(tmp_path, rng, {})
     assert RunResult.load(out).traces == {}
     assert inspect_result(out, None).rows[0][2] == ""
-    with pytest.raises(
-        ConfigError, match="recorded nothing to draw; use `tssl run --record LAYER`"
-    ):
+    with pytest.raises(ConfigError, match="recorded nothing to draw; run the network again with"):
         inspect_result(out, tmp_path / "figures")
     assert not (tmp_path / "figures").exists()
 

@@ -7,6 +7,7 @@ import click
 
 from tssl.commands.options import FILE, common, input_options
 from tssl.terminal import Output
+from tssl.workflow import tables
 
 if TYPE_CHECKING:
     from tssl.workflow.diff import NetworkDifference
@@ -57,44 +58,12 @@ def _show(output: Output, found: "NetworkDifference") -> None:
     for side, names in (("A", found.only_left), ("B", found.only_right)):
         if names:
             output.line(f"only in {side}: {', '.join(names)}")
-    rows = [
-        [
-            layer.layer,
-            _count(layer.weights),
-            layer.largest or "-",
-            _count(layer.biases),
-            "; ".join(layer.what) or "-",
-        ]
-        for layer in found.layers
-        if not layer.equal
-    ]
-    if rows:
-        columns = ["layer", "weights that differ", "by at most", "biases", "else (A and B)"]
-        output.table("What differs", columns, rows)
+    if not all(layer.equal for layer in found.layers):
+        output.tables([tables.what_differs(found.layers)])
     if found.spikes:
-        _show_spikes(output, found)
-    output.line("the networks are equal" if found.equal else "the networks differ")
-
-
-def _show_spikes(output: Output, found: "NetworkDifference") -> None:
-    rows = [
-        [
-            layer.layer,
-            f"{layer.differences} of {layer.compared}",
-            layer.left,
-            layer.right,
-            f"{layer.van_rossum:.3g}",
-            f"{layer.victor_purpura:.3g}",
-        ]
-        for layer in found.spikes
-    ]
-    columns = ["layer", "values that differ", "spikes of A", "of B", "van Rossum", "Victor-Purpura"]
-    output.table("Spikes on the same input", columns, rows)
+        output.tables([tables.spikes_apart(found.spikes)])
     if found.first is not None:
         output.line(f"first difference: {found.first}")
     if found.predictions is not None:
         output.line(f"equal predictions: {found.predictions:.2%}")
-
-
-def _count(differing: int | None) -> str:
-    return "of other numbers" if differing is None else str(differing)
+    output.line("the networks are equal" if found.equal else "the networks differ")

@@ -25,6 +25,7 @@ from tssl.terminal import (
     show_proof,
     show_reference,
 )
+from tssl.workflow import tables
 
 
 @click.command()
@@ -75,11 +76,10 @@ def export(output: Output, run: Path, target: str, path: Path | None, **options:
       tssl export theirs.nir --target loihi2 --dt 0.0001 --rule euler --data x.npy
     """
     from tssl.workflow import export as workflow
-    from tssl.workflow.bundle import bundle, check_folder
-    from tssl.workflow.inputs import InputChoice
+    from tssl.workflow.bundle import bundle_exported, check_folder
     from tssl.workflow.nir import NirChoice
 
-    backend, data = backend_options(options), options["data"]
+    backend = backend_options(options)
     options["weight_bits"] = bits_of(options["weight_bits"])
     folder: Path | None = options.pop("bundle")
     choice = NirChoice(**{key: options.pop(key) for key in ("dt", "rule", "as_nir", "steps")})
@@ -89,12 +89,7 @@ def export(output: Output, run: Path, target: str, path: Path | None, **options:
     with output.bar("proof", chosen.proof_samples) as progress:
         outcome = workflow.export(run, target, path, chosen, progress)
     if folder is not None:
-        fed = InputChoice(
-            data=None if outcome.nir is not None else data,
-            samples=chosen.proof_samples,
-            data_dir=chosen.data_dir,
-        )
-        bundle(outcome.path, folder, fed)
+        bundle_exported(outcome, folder, chosen)
         output.say(f"{folder}: read README.md there; python check.py runs and compares")
     if output.as_json:
         output.document(outcome.document())
@@ -108,14 +103,7 @@ def _print(output: Output, outcome: Any, *, lava: bool) -> None:  # noqa: ANN401
     if outcome.nir is not None:
         show_nir(output, document["nir"])
     show_layers(output, document["layers"])
-    rows = [
-        [m.title, m.neurons, m.cores, m.bound_by, f"{m.utilisation:.0%}"] for m in outcome.mapping
-    ]
-    output.table(
-        f"Cores on {outcome.profile.name}: {document['cores']}",
-        ["layer", "neurons", "cores", "limited by", "utilisation"],
-        rows,
-    )
+    output.tables([tables.cores(outcome.profile.name, outcome.mapping)])
     show_proof(output, document["proof"])
     if document["proof"]["verdict"] != "PASS":
         cure = "run `tssl lava install`, then" if lava else "when wanted, run"

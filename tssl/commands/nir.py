@@ -8,6 +8,7 @@ import click
 
 from tssl.commands.options import ANY_PATH, FILE, FOLDER, Command, common
 from tssl.terminal import Output, show_nir
+from tssl.workflow import tables
 
 
 def nir_options(command: Command) -> Command:
@@ -73,12 +74,7 @@ def nir_read(output: Output, file: Path, run: Path, **options: Any) -> None:  # 
         output.document(document)
         return
     show_nir(output, document)
-    rows = [
-        [row["layer"], row["kind"], row["node"] or "", ", ".join(row["sources"]),
-         " x ".join(map(str, row["shape"]))]
-        for row in document["layers"]
-    ]  # fmt: skip
-    output.table("Layers", ["layer", "kind", "node", "sources", "shape"], rows)
+    output.tables([tables.layers_read(document["layers"])])
     output.line(f"{run}: next, `tssl export {run} --target loihi2`")
 
 

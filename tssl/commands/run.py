@@ -36,6 +36,7 @@ from tssl.terminal import Output
     help="Keep what a layer (or all) does at every step: spikes, current, potential [all three].",
 )
 @input_options
+@click.option("--labels", type=FILE, help="Classes of the samples of --input, in a .npy file.")
 @lava_options
 @common
 def run(
@@ -53,7 +54,7 @@ def run(
     \b
     Examples:
       tssl run digits.net --backend sim --data digits --samples 100
-      tssl run any.net --backend engine --input spikes.npy --out result
+      tssl run any.net --backend engine --input spikes.npy --labels classes.npy --out result
       tssl run digits.net --backend sim --samples 5 --record dense1:potential
     """
     from tssl.reporting import show_result

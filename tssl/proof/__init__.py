@@ -7,7 +7,7 @@ from tssl.proof.compare import (
     compare,
     first_difference,
 )
-from tssl.proof.statements import Proof, Statement, compare_chunks
+from tssl.proof.statements import Proof, Statement, compare_chunks, statement_table
 
 __all__ = [
     "Comparison",
@@ -18,4 +18,5 @@ __all__ = [
     "compare",
     "compare_chunks",
     "first_difference",
+    "statement_table",
 ]

@@ -1,14 +1,15 @@
 """What witnesses say about a network, and whether that proves it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from tssl.chip import ChipNetwork, IntArray
 from tssl.proof.compare import Comparison, Difference, accumulate, compare, first_difference
 from tssl.results import Recording
+from tssl.tables import Shown, Table
 
-__all__ = ["Proof", "Statement", "compare_chunks"]
+__all__ = ["Proof", "Statement", "compare_chunks", "statement_table"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,8 +64,8 @@ class Statement:
         return {**asdict(self), "difference": difference, "verdict": self.verdict}
 
 
-@dataclass(frozen=True, kw_only=True)
-class Proof:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Proof(Shown):
     """The statements of all witnesses about one network."""
 
     network: str
@@ -84,6 +85,15 @@ class Proof:
             return "FAIL" if "FAIL" in verdicts else "SILENT"
         return "PASS without Lava" if "SKIPPED" in verdicts else "PASS"
 
+    @property
+    def headline(self) -> str:
+        """The verdict, and what it is about."""
+        return f"{self.network}: {self.verdict}"
+
+    def tables(self) -> list[Table]:
+        """Return what each witness says."""
+        return [statement_table(each.document()) for each in self.stages]
+
     def document(self) -> dict[str, Any]:
         """Return the proof as JSON data."""
         return {
@@ -93,6 +103,38 @@ class Proof:
             "verdict": self.verdict,
             "stages": [each.document() for each in self.stages],
         }
+
+
+def statement_table(stage: Mapping[str, Any]) -> Table:
+    """Return the rows of a statement, given as JSON data; the reason where nothing was compared."""
+    if stage["skipped"]:
+        title = f"engine against {stage['witness']}: SKIPPED"
+        return Table(title, ["reason"], [[stage["skipped"]]])
+    rows = [
+        [
+            row["layer"],
+            row["quantity"],
+            f"{row['compared']:,}",
+            f"{row['left']:,}",
+            f"{row['right']:,}",
+            f"{row['differences']:,}",
+            _verdict(row),
+        ]
+        for row in stage["rows"]
+    ]
+    title = (
+        f"engine against {stage['witness']}, {stage['samples']} sample(s), "
+        f"{stage['time_steps']} steps: {stage['verdict']}"
+    )
+    columns = ["layer", "quantity", "compared", "engine", "witness", "differ", "verdict"]
+    return Table(title, columns, rows)
+
+
+def _verdict(row: Mapping[str, Any]) -> str:
+    """Judge a layer; one that never fired passes nothing."""
+    if row["differences"]:
+        return "FAIL"
+    return "PASS" if row["left"] else "silent"
 
 
 def compare_chunks(

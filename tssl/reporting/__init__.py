@@ -1,5 +1,6 @@
 """What a run was worth and what it costs, for a terminal and as one web page."""
 
+from tssl.reporting.comparison import comparison_table
 from tssl.reporting.operations import amounts
 from tssl.reporting.page import render_page
 from tssl.reporting.sheet import LayerTrace, Sheet
@@ -9,6 +10,7 @@ __all__ = [
     "LayerTrace",
     "Sheet",
     "amounts",
+    "comparison_table",
     "render_page",
     "show_comparison",
     "show_costs",

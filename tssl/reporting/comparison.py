@@ -6,6 +6,7 @@ from math import log10
 from tssl.costs import AnnCost, CostReport, Quantity
 from tssl.reporting.sheet import Sheet
 from tssl.reporting.units import amount, band, count, number
+from tssl.tables import Table
 
 REFUSED = "-"
 COLUMNS = (
@@ -25,6 +26,11 @@ COLUMNS = (
 def comparison(sheets: Sequence[Sheet]) -> list[list[str]]:
     """Return one row per network and chip, in the columns of :data:`COLUMNS`."""
     return [_row(sheet, cost) for sheet in sheets for cost in sheet.costs]
+
+
+def comparison_table(sheets: Sequence[Sheet]) -> Table:
+    """Return networks and chips side by side."""
+    return Table("Side by side, per inference", COLUMNS, comparison(sheets))
 
 
 def text(quantity: Quantity | None) -> str:

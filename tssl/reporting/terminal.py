@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from tssl.costs import CostReport, LayerMapping, Quantity, Refusal
-from tssl.reporting.comparison import COLUMNS, comparison, references, text
+from tssl.reporting.comparison import comparison_table, references, text
 from tssl.reporting.operations import COLUMNS as OPERATIONS
 from tssl.reporting.operations import operations
 from tssl.reporting.sheet import Sheet
@@ -17,15 +17,8 @@ from tssl.tables import show_table
 
 def show_result(result: RunResult, console: Console) -> None:
     """Write what was run and how much of it was right."""
-    accuracy = result.accuracy
-    row = [
-        result.backend,
-        count(result.counts.samples),
-        count(result.counts.time_steps),
-        "no labels" if accuracy is None else f"{accuracy:.2%}",
-    ]
-    columns = ["backend", "samples", "time steps", "accuracy"]
-    show_table(console, f"{result.network} on {result.data}", columns, [row])
+    for table in result.tables():
+        show_table(console, table.title, table.columns, table.rows)
 
 
 def show_operations(result: RunResult, console: Console, input_neurons: int = 0) -> None:
@@ -42,7 +35,8 @@ def show_comparison(sheets: Sequence[Sheet], console: Console, *, reasons: bool 
     reasons
         Leave them out when the costs follow in full.
     """
-    show_table(console, "Side by side, per inference", COLUMNS, comparison(sheets))
+    table = comparison_table(sheets)
+    show_table(console, table.title, table.columns, table.rows)
     for sheet in sheets if reasons else ():
         for refusal in sheet.refused:
             show_costs(refusal, console)

@@ -3,15 +3,12 @@
 from math import floor, log10
 
 from tssl.costs import Quantity
+from tssl.tables import THIN, count
+
+__all__ = ["amount", "band", "count", "number"]
 
 _PREFIXES = {-5: "f", -4: "p", -3: "n", -2: "µ", -1: "m", 0: "", 1: "k", 2: "M", 3: "G"}
-_THIN = "\N{NARROW NO-BREAK SPACE}"
 _PREFIXED_UNITS = ("J", "s", "W")
-
-
-def count(value: int) -> str:
-    """Return a whole number, groups of thousands apart."""
-    return f"{value:,}".replace(",", _THIN)
 
 
 def number(value: float) -> str:
@@ -20,7 +17,7 @@ def number(value: float) -> str:
         return "0"
     rounded = float(f"{value:.3g}")  # 9.999 is one digit longer than it looks
     digits = max(0, 2 - floor(log10(abs(rounded))))
-    return f"{value:,.{digits}f}".replace(",", _THIN)
+    return f"{value:,.{digits}f}".replace(",", THIN)
 
 
 def amount(value: float, unit: str) -> str:

@@ -13,6 +13,7 @@ from tssl.machine.files import read_json, remove, write_json, written
 from tssl.results._checks import DAMAGE, check, check_size
 from tssl.results.operations import OpCounts
 from tssl.results.traces import TraceName
+from tssl.tables import Shown, Table, count
 
 __all__ = ["InputSource", "RunResult"]
 
@@ -41,8 +42,8 @@ class InputSource:
     file: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class RunResult:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class RunResult(Shown):
     """One network run on one backend over some samples.
 
     Parameters
@@ -92,6 +93,24 @@ class RunResult:
         if self.labels is None:
             return None
         return float(np.mean(self.predictions == self.labels))
+
+    @property
+    def headline(self) -> str:
+        """What ran where, and how much of it was right."""
+        right = "no labels" if self.accuracy is None else f"accuracy {self.accuracy:.2%}"
+        samples = f"{self.counts.samples} samples of {self.counts.time_steps} steps"
+        return f"{self.network} on {self.data}, {self.backend}: {samples}, {right}"
+
+    def tables(self) -> list[Table]:
+        """Return what was run and how much of it was right, in one table."""
+        row = [
+            self.backend,
+            count(self.counts.samples),
+            count(self.counts.time_steps),
+            "no labels" if self.accuracy is None else f"{self.accuracy:.2%}",
+        ]
+        columns = ["backend", "samples", "time steps", "accuracy"]
+        return [Table(f"{self.network} on {self.data}", columns, [row])]
 
     @staticmethod
     def files(directory: Path) -> tuple[Path, Path]:

@@ -2,17 +2,20 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from tssl import netx
 from tssl.chip import with_relays
 from tssl.engine import Compiled
 from tssl.errors import ConfigError
 from tssl.lava_runtime import bundle as runtime
 from tssl.machine.files import unfinished, written_together
+from tssl.workflow.export import ExportOptions, ExportOutcome
 from tssl.workflow.inputs import InputChoice, completed, load_inputs
 from tssl.workflow.inspect import lava_dl_lines
 from tssl.workflow.run import content_of
 
-__all__ = ["bundle", "check_folder"]
+__all__ = ["bundle", "bundle_exported", "check_folder"]
 
 
 def check_folder(directory: Path, net: Path | None = None) -> None:
@@ -36,6 +39,21 @@ def check_folder(directory: Path, net: Path | None = None) -> None:
         )
     if not unfinished(directory, runtime.FACTS):
         runtime.check_folder(directory)
+
+
+def bundle_exported(outcome: ExportOutcome, directory: Path, options: ExportOptions) -> None:
+    """Write a folder with what was just exported, and the input that it was proven on.
+
+    Raises
+    ------
+    ConfigError, DataError, OutputError
+        See :func:`bundle`.
+    """
+    data = options.data
+    if outcome.nir is not None or isinstance(data, np.ndarray):
+        data = None
+    fed = InputChoice(data=data, samples=options.proof_samples, data_dir=options.data_dir)
+    bundle(outcome.path, directory, fed)
 
 
 def bundle(net: Path, directory: Path, choice: InputChoice) -> None:

@@ -14,7 +14,9 @@ from tssl.errors import ConfigError
 from tssl.proof import first_difference
 from tssl.proof.distances import van_rossum, victor_purpura
 from tssl.results import Recording, read_out
+from tssl.tables import Shown, Table
 from tssl.workflow.inputs import InputChoice, completed, load_inputs
+from tssl.workflow.tables import spikes_apart, what_differs
 
 __all__ = ["LayerDifference", "NetworkDifference", "SpikeDifference", "diff"]
 
@@ -71,8 +73,8 @@ class SpikeDifference:
     victor_purpura: float
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class NetworkDifference:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class NetworkDifference(Shown):
     """Two networks side by side.
 
     Parameters
@@ -100,6 +102,20 @@ class NetworkDifference:
     def equal(self) -> bool:
         """Whether both compute the same: equal digests."""
         return self.left.digest == self.right.digest
+
+    @property
+    def headline(self) -> str:
+        """Whether the networks differ, and in how many layers."""
+        if self.equal:
+            return "the networks are equal"
+        layers = sum(not layer.equal for layer in self.layers)
+        alone = len(self.only_left) + len(self.only_right)
+        return f"the networks differ: {layers} layer(s), {alone} in one of them alone"
+
+    def tables(self) -> list[Table]:
+        """Return what differs, and the spikes where there was input."""
+        found = [what_differs(self.layers)]
+        return [*found, spikes_apart(self.spikes)] if self.spikes else found
 
     def document(self) -> dict[str, Any]:
         """Return the comparison as JSON data."""

@@ -27,9 +27,10 @@ from tssl.lava_runtime.plain import SHIMS, loading_lines
 from tssl.machine.files import printable, write_json, written_together
 from tssl.proof import Proof, Statement, compare_chunks
 from tssl.proof.quantized import run_quantized
+from tssl.tables import Shown, Table
 from tssl.trainer.evaluation import float_accuracy
 from tssl.version import __version__
-from tssl.workflow import nir
+from tssl.workflow import nir, tables
 from tssl.workflow.data import frames_of, load_splits, source_of, with_data
 from tssl.workflow.inputs import Inputs, encode, encoded
 from tssl.workflow.nir import NirChoice, NirReport, is_foreign
@@ -75,8 +76,8 @@ class ExportOptions:
     backend: BackendOptions = field(default_factory=BackendOptions)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ExportOutcome:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class ExportOutcome(Shown):
     """What was exported and what is known about it.
 
     Parameters
@@ -114,6 +115,23 @@ class ExportOutcome:
             return ()
         return loading_lines(self.network, printable(self.path), self.input_range)
 
+    @property
+    def headline(self) -> str:
+        """What was written, and how good it is."""
+        rates = f"accuracy float {self.float_accuracy:.2%}, chip {self.chip_accuracy:.2%}"
+        known = rates if self.samples else "no labels"
+        return f"{self.path} for {self.profile.name}: {known}, proof {self.proof.verdict}"
+
+    def tables(self) -> list[Table]:
+        """Return what quantization did, the cores, the proof, and the NIR graph's own spikes."""
+        report = None if self.nir is None else self.nir.document()
+        return [
+            tables.quantization([tables.layer_facts(each) for each in self.layers]),
+            tables.cores(self.profile.name, self.mapping),
+            *self.proof.tables(),
+            *([] if report is None else [tables.agreement(report)]),
+        ]
+
     def document(self) -> dict[str, Any]:
         """Return the outcome as JSON data."""
         return {
@@ -124,31 +142,13 @@ class ExportOutcome:
             "samples": self.samples,
             "float_accuracy": self.float_accuracy,
             "chip_accuracy": self.chip_accuracy,
-            "layers": [layer_document(report) for report in self.layers],
+            "layers": [tables.layer_facts(each) for each in self.layers],
             "silent_layers": list(self.silent),
             "cores": sum(mapping.cores for mapping in self.mapping),
             "lava_dl": {"shims": list(SHIMS), "lines": list(self.lines)},
             "proof": self.proof.document(),
             **({} if self.nir is None else {"nir": self.nir.document()}),
         }
-
-
-def layer_document(report: LayerReport) -> dict[str, Any]:
-    """Return what quantization did to a layer as JSON data."""
-    return {
-        "layer": report.layer.name,
-        "scale": report.scale,
-        "weight_bits": report.layer.weight_bits,
-        "smallest_weight": int(report.layer.weights.min()),
-        "largest_weight": int(report.layer.weights.max()),
-        "threshold": report.layer.neuron.threshold,
-        "largest_current": report.ranges.current,
-        "largest_voltage": report.ranges.potential,
-        "current_headroom_bits": report.ranges.headroom_bits,
-        "voltage_headroom_bits": report.ranges.potential_headroom_bits,
-        "current_bound": report.ranges.current_bound,
-        "can_wrap": report.ranges.can_wrap,
-    }
 
 
 def export(

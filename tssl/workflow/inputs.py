@@ -54,6 +54,8 @@ class InputChoice:
         The first so many; all when None.
     file
         Whole numbers, an array or a ``.npy`` file of them, instead of a data set.
+    labels
+        Classes of the samples in ``file``, ``(samples,)``, likewise; unknown when None.
     steps
         Time steps; None for those the network was made for.
     seed
@@ -75,6 +77,7 @@ class InputChoice:
     split: str = "test"
     samples: int | None = None
     file: Path | NDArray[np.generic] | None = None
+    labels: Path | NDArray[np.generic] | None = None
     steps: int | None = None
     seed: int | None = None
     density: float | None = None
@@ -134,6 +137,8 @@ def _check(choice: InputChoice) -> None:
     """Refuse what contradicts itself."""
     if choice.data is not None and choice.file is not None:
         raise ConfigError("give either --data or --input, not both")
+    if choice.labels is not None and choice.file is None:
+        raise ConfigError("--labels: are of one's own samples; give these with --input")
     for name in ("seed", "density"):
         value = getattr(choice, name)
         if value is not None and (choice.data is not None or choice.file is not None):
@@ -332,7 +337,28 @@ def _from_file(
         raise ConfigError(f"--steps {choice.steps}: {text} holds {own_steps} time steps")
     steps = own_steps or _steps(network, choice)
     source = InputSource(file=_absolute(file) if isinstance(file, Path) else None)
-    return Inputs(train=train, time_steps=steps, labels=None, text=text, source=source)
+    labels = None
+    if choice.labels is not None:
+        labels = _labels(choice.labels, len(values), network.output.neurons)[: choice.samples]
+    return Inputs(train=train, time_steps=steps, labels=labels, text=text, source=source)
+
+
+def _labels(given: Path | NDArray[np.generic], samples: int, classes: int) -> IntArray:
+    """Return the class of each sample."""
+    values, text = (_read(given), printable(given)) if isinstance(given, Path) else (given, "array")
+    values = np.asarray(values)
+    if values.shape != (samples,):
+        raise DataError(
+            f"--labels {text}: of shape {values.shape}; one for each sample, ({samples},), is "
+            "needed"
+        )
+    wrong = [v for v in values.tolist() if not (isinstance(v, int | float) and v in range(classes))]
+    if wrong:
+        raise DataError(
+            f"--labels {text}: holds {wrong[0]!r:.40}; whole numbers from 0 to {classes - 1} are "
+            f"needed, one for each of the network's {classes} outputs"
+        )
+    return values.astype(np.int64)
 
 
 def _absolute(path: Path | None) -> str | None:

@@ -8,11 +8,13 @@ from tssl import netx
 from tssl.chip import ChipNetwork, Layer, depths, is_relay, with_relays
 from tssl.lava_runtime.plain import SHIMS, loading_lines
 from tssl.machine.files import printable
+from tssl.tables import Shown, Table
 from tssl.workflow.inputs import InputChoice, completed
+from tssl.workflow.tables import layers_of_network
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Inspection:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Inspection(Shown):
     """A network, the notes stored with it, and the Python that loads it with lava-dl."""
 
     network: ChipNetwork
@@ -24,6 +26,16 @@ class Inspection:
         """What Lava and chips add, since paths to a layer differ in length."""
         own = {layer.name for layer in self.network.layers}
         return [layer for layer in with_relays(self.network).layers if layer.name not in own]
+
+    @property
+    def headline(self) -> str:
+        """The network and its size."""
+        layers, neurons = len(self.network.layers), self.network.neurons
+        return f"{self.network.name}: {layers} layer(s), {neurons} neurons"
+
+    def tables(self) -> list[Table]:
+        """Return the layers."""
+        return [layers_of_network(self.document())]
 
     def document(self) -> dict[str, Any]:
         """Return everything but the weights as JSON data."""

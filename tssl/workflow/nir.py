@@ -15,8 +15,10 @@ from tssl.exchange import nir
 from tssl.exchange.assembly import NO_DATA
 from tssl.exchange.nir import Lowered, Nir, Rule, Timing
 from tssl.machine.files import make_directory, printable, write_text, written_together
+from tssl.tables import Shown, Table
 from tssl.trainer.run_directory import RunDirectory
 from tssl.version import __version__
+from tssl.workflow.tables import decays, layers_read
 
 __all__ = [
     "Agreement",
@@ -57,12 +59,23 @@ class NirChoice:
     steps: int = NIR_STEPS
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ReadOutcome:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class ReadOutcome(Shown):
     """A NIR network as tssl has it."""
 
     lowered: Lowered
     directory: Path
+
+    @property
+    def headline(self) -> str:
+        """Where the run is, and how its equations became steps."""
+        facts = facts_of(self.lowered.checkpoint)
+        return f"{self.directory}: {facts['file']}, dt = {facts['dt']:g}, rule {facts['rule']}"
+
+    def tables(self) -> list[Table]:
+        """Return decays and layers."""
+        document = self.document()
+        return [decays(document), layers_read(document["layers"])]
 
     def document(self) -> dict[str, Any]:
         """Return what was read as JSON data."""

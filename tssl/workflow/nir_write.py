@@ -17,6 +17,7 @@ from tssl.exporter.lower import Arrival, Stage
 from tssl.exporter.lower import lower as stages_of
 from tssl.geometry import Shape
 from tssl.machine.files import written_together
+from tssl.tables import Shown, Table
 from tssl.version import __version__
 from tssl.workflow.inputs import InputChoice, completed, load_inputs
 from tssl.workflow.nir import is_foreign
@@ -29,8 +30,8 @@ DT = 1e-4
 SPIKE_SAMPLES = 3
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class WriteOutcome:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class WriteOutcome(Shown):
     """What was written.
 
     Parameters
@@ -50,6 +51,15 @@ class WriteOutcome:
     spikes: Path | None
     fed: str | None
     losses: tuple[str, ...]
+
+    @property
+    def headline(self) -> str:
+        """What was written."""
+        return f"{self.path}: {self.mode} mode, {self.nodes} layers, dt = {self.dt:g} s"
+
+    def tables(self) -> list[Table]:
+        """Return what was not."""
+        return [Table(self.headline, ["not carried"], [[loss] for loss in self.losses])]
 
     def document(self) -> dict[str, Any]:
         """Return the outcome as JSON data."""

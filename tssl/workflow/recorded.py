@@ -9,11 +9,13 @@ from tssl.machine.files import make_directory
 from tssl.machine.pictures import save_figure
 from tssl.reporting.traces import trace_figures
 from tssl.results import SPIKES, RunResult, TraceName
+from tssl.tables import Shown, Table
+from tssl.workflow.inspect import Inspection, inspect
 from tssl.workflow.run import load_result
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ResultInspection:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class ResultInspection(Shown):
     """What a run kept, and the figures drawn of it."""
 
     directory: Path
@@ -35,6 +37,19 @@ class ResultInspection:
             for name in names
         ]
 
+    @property
+    def headline(self) -> str:
+        """Where the result is, and what it is."""
+        return f"{self.directory}: {self.result.headline}"
+
+    def tables(self) -> list[Table]:
+        """Return what was kept of each layer."""
+        result = self.result
+        where = f"{result.network} on {result.backend}: {result.data}"
+        rows = [[name, spikes, recorded or "-"] for name, spikes, recorded in self.rows]
+        columns = ["layer", "spikes", "recorded at every step"]
+        return [Table(f"{where}, {result.counts.samples} samples", columns, rows)]
+
     def document(self) -> dict[str, Any]:
         """Return everything but the arrays as JSON data."""
         rows = [
@@ -53,6 +68,24 @@ def _spikes(result: RunResult, layer: str) -> int:
     """Return the recorded spikes of input neurons, 0 where they were not recorded."""
     train = result.traces.get(TraceName(layer, SPIKES))
     return 0 if train is None else int(train.sum())
+
+
+def look(path: Path, figures: Path | None) -> Inspection | ResultInspection:
+    """Look inside a ``.net`` file, or at what a run recorded when the path is a folder.
+
+    Raises
+    ------
+    ConfigError
+        When figures are wanted of a file; and the errors of :func:`inspect_result`.
+    """
+    if path.is_dir():
+        return inspect_result(path, figures)
+    if figures is not None:
+        raise ConfigError(
+            f"--figures {figures}: shows what a run recorded; give the folder of a result that "
+            f"`tssl run --record` wrote instead of {path}"
+        )
+    return inspect(path)
 
 
 def inspect_result(directory: Path, figures: Path | None) -> ResultInspection:
@@ -77,7 +110,8 @@ def inspect_result(directory: Path, figures: Path | None) -> ResultInspection:
     if figures is not None:
         if not result.traces:
             raise ConfigError(
-                f"{directory}: recorded nothing to draw; use `tssl run --record LAYER`"
+                f"{directory}: recorded nothing to draw; run the network again with "
+                "`tssl run --record LAYER`"
             )
         make_directory(figures)
         for layer, figure in trace_figures(network, result).items():

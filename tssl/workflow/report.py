@@ -22,8 +22,9 @@ from tssl.hw_profiles import (
     relayed_counts,
 )
 from tssl.machine.files import write_text
-from tssl.reporting import Sheet, amounts, render_page
+from tssl.reporting import Sheet, amounts, comparison_table, render_page
 from tssl.results import OpCounts, RunResult
+from tssl.tables import Shown, Table
 from tssl.workflow.probe import traces_of
 from tssl.workflow.run import load_result
 
@@ -31,8 +32,8 @@ ALL = "all"
 SCHEMA_VERSION = 1
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Report:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Report(Shown):
     """A result and what it costs on each profile.
 
     Parameters
@@ -91,6 +92,22 @@ class Report:
     def input_neurons(self) -> int:
         """How many neurons the samples enter, 0 where they enter as spikes."""
         return 0 if self.network.input.neuron is None else self.network.input.neurons
+
+    @property
+    def headline(self) -> str:
+        """The network, and the chips that it is priced on."""
+        chips = ", ".join(cost.profile for cost in self.priced)
+        refused = ", ".join(cost.profile for cost in self.refused)
+        text = f"{self.label or self.result.network}: priced on {chips}"
+        return f"{text}; not on {refused}" if refused else text
+
+    def tables(self) -> list[Table]:
+        """Return the costs side by side, and why some chips are not among them."""
+        found = [comparison_table([self.sheet])]
+        if self.refused:
+            reasons = [[cost.profile, cost.reason] for cost in self.refused]
+            found.append(Table("Not priced", ["chip", "reason"], reasons))
+        return found
 
     def document(self) -> dict[str, Any]:
         """Return the report as JSON data."""

@@ -14,6 +14,7 @@ from tssl.errors import ConfigError, DataError
 from tssl.lava_runtime import Backend, BackendOptions, SampleProgress, create_backend
 from tssl.machine.files import locked, make_directory, written_together
 from tssl.results import QUANTITIES, SPIKES, RunResult, TraceName
+from tssl.tables import Shown, Table
 from tssl.workflow.inputs import InputChoice, Inputs, completed, load_inputs
 
 NETWORK_FILE = "network.net"
@@ -21,12 +22,21 @@ _MOST_TRACES = 512 << 20
 """Bytes; half of what a result may unpack to."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class RunOutcome:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class RunOutcome(Shown):
     """What a run on a backend gave, and the folder that holds it."""
 
     result: RunResult
     directory: Path
+
+    @property
+    def headline(self) -> str:
+        """Where the result is, and what it is."""
+        return f"{self.directory}: {self.result.headline}"
+
+    def tables(self) -> list[Table]:
+        """Return those of the result."""
+        return self.result.tables()
 
     def document(self) -> dict[str, Any]:
         """Return the outcome as JSON data."""

@@ -12,6 +12,7 @@ from tssl.errors import BackendUnavailableError, ConfigError, TrainingError
 from tssl.hw_profiles import load_profile
 from tssl.machine.pictures import save_figure
 from tssl.recipe import Recipe, load_recipe
+from tssl.tables import Shown, Table
 from tssl.trainer.evaluation import confusion
 from tssl.trainer.figures import confusion_matrix, learning_curve
 from tssl.trainer.fit import Fit, Watcher, choose_device
@@ -23,12 +24,13 @@ from tssl.workflow.data import load_splits, with_data
 from tssl.workflow.export import chip_plan
 from tssl.workflow.recipes import recipe_path
 from tssl.workflow.sources import checkpoint_file
+from tssl.workflow.tables import epochs
 
 DEFAULT_TARGET = "loihi2"
 
 
-@dataclass(frozen=True, kw_only=True)
-class TrainOutcome:
+@dataclass(frozen=True, kw_only=True, repr=False)
+class TrainOutcome(Shown):
     """Where a run is and how it went.
 
     Parameters
@@ -55,6 +57,18 @@ class TrainOutcome:
         if self.best.validation_accuracy is None:
             return "nothing is held out, the last is kept"
         return "chosen on held-out samples"
+
+    @property
+    def headline(self) -> str:
+        """Where the run is and how good it became."""
+        text = f"{self.directory}: {len(self.metrics)} epoch(s)"
+        if self.best is not None:
+            text += f", epoch {self.best.epoch} kept: test accuracy {self.best.test_accuracy:.2%}"
+        return text if self.finished else f"{text}, not finished"
+
+    def tables(self) -> list[Table]:
+        """Return how the epochs went."""
+        return [epochs(self.metrics, self.headline)]
 
     def document(self) -> dict[str, Any]:
         """Return the outcome as JSON data."""

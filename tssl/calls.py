@@ -1,0 +1,130 @@
+"""What the verbs share in Python: paths of what others returned, checks, and Python's own names.
+
+Messages are written once, for the command line; what a verb raises in Python names its
+parameters instead: ``--data-dir`` becomes ``data_dir``.
+"""
+
+import functools
+import inspect
+import re
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
+
+from tssl.errors import ConfigError, TsslError
+
+if TYPE_CHECKING:
+    from tssl.lava_runtime import BackendOptions
+
+__all__ = ["PathLike", "at_least", "backend_options", "in_python", "one_of", "path_of", "verb"]
+
+PathLike: TypeAlias = str | Path
+Given = ParamSpec("Given")
+Returned = TypeVar("Returned")
+
+_NAMES = {
+    "from": "origin",
+    "set": "settings",
+    "profile": "profiles",
+    "output": "out",
+    **{
+        option: f"settings['{option.replace('-', '_')}']"
+        for option in ("epochs", "batch-size", "lr", "seed")
+    },
+}
+"""Of those options that are called otherwise, unless the verb has a parameter of that name."""
+
+_CODE = re.compile(r"(`[^`]*`)")
+_OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*[a-z])(?: (?=[A-Z]))?")
+_MOST_WORKERS = 64
+
+
+def verb(function: Callable[Given, Returned]) -> Callable[Given, Returned]:
+    """Return a verb whose errors name its parameters."""
+    parameters = inspect.signature(function).parameters
+
+    @functools.wraps(function)
+    def wrapped(*args: Given.args, **kwargs: Given.kwargs) -> Returned:
+        try:
+            return function(*args, **kwargs)
+        except TsslError as error:
+            error.args = (in_python(str(error), parameters),)
+            raise
+
+    return wrapped
+
+
+def in_python(message: str, parameters: Collection[str]) -> str:
+    """Return a message with parameters in the place of options; commands in it stay as they are.
+
+    Parameters
+    ----------
+    parameters
+        Names of those that the verb has; options that it has not, and that are called not
+        otherwise in Python either, are of other programs.
+    """
+
+    def name(found: re.Match[str]) -> str:
+        option = found[1]
+        own = option.replace("-", "_")
+        known = own if own in parameters else _NAMES.get(option)
+        if known is None:
+            return found[0]
+        return f"{known}=" if found[0].endswith(" ") else known
+
+    parts = _CODE.split(message)
+    return "".join(part if _CODE.fullmatch(part) else _OPTION.sub(name, part) for part in parts)
+
+
+def path_of(made: Any) -> Path:  # noqa: ANN401 - any outcome
+    """Return a path, or that of what a verb returned: its file, or else its folder."""
+    if isinstance(made, str | Path):
+        return Path(made)
+    return Path(made.path if hasattr(made, "path") else made.directory)
+
+
+def at_least(least: int, **values: int | None) -> None:
+    """Refuse whole numbers that are too small, by name.
+
+    Raises
+    ------
+    ConfigError
+        When one is.
+    """
+    for name, value in values.items():
+        if value is not None and value < least:
+            raise ConfigError(f"{name} {value}: at least {least} is needed")
+
+
+def one_of(*allowed: str, **values: str | None) -> None:
+    """Refuse texts other than these, by name.
+
+    Raises
+    ------
+    ConfigError
+        When one is.
+    """
+    for name, value in values.items():
+        if value is not None and value not in allowed:
+            raise ConfigError(f"{name} {value!r}: expected one of {', '.join(allowed)}")
+
+
+def backend_options(
+    timeout: float | None, workers: int, lava_python: PathLike | None
+) -> "BackendOptions":
+    """Return what a backend is asked for.
+
+    Raises
+    ------
+    ConfigError
+        When a number is out of range.
+    """
+    from tssl.lava_runtime import BackendOptions
+
+    if timeout is not None and not 0 < timeout <= 1e9:
+        raise ConfigError(f"timeout {timeout}: seconds above 0 are needed")
+    if not 1 <= workers <= _MOST_WORKERS:
+        raise ConfigError(f"workers {workers}: 1 to {_MOST_WORKERS} are possible")
+    options = BackendOptions(timeout=timeout, workers=workers)
+    return options if lava_python is None else replace(options, python=str(lava_python))

@@ -1,0 +1,159 @@
+"""The verbs for Python that look at what others made: diff, inspect, report."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tssl.calls import PathLike, one_of, path_of, verb
+from tssl.terminal import Output
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tssl.datasets import Given
+    from tssl.workflow.diff import NetworkDifference
+    from tssl.workflow.export import ExportOutcome
+    from tssl.workflow.inspect import Inspection
+    from tssl.workflow.recorded import ResultInspection
+    from tssl.workflow.report import Report
+    from tssl.workflow.run import RunOutcome
+
+__all__ = ["diff", "inspect", "report"]
+
+
+@verb
+def diff(
+    left: "ExportOutcome | PathLike",
+    right: "ExportOutcome | PathLike",
+    *,
+    data: "Given | None" = None,
+    split: str = "test",
+    input: "PathLike | NDArray[Any] | None" = None,
+    samples: int = 10,
+    steps: int | None = None,
+    density: float | None = None,
+    data_dir: PathLike | None = None,
+    progress: bool = True,
+) -> "NetworkDifference":
+    """Show what differs between two networks, layer by layer.
+
+    With ``data``, ``input`` or ``density``, both run on that input, on our engine, and the spikes
+    of every layer are compared too.
+
+    Parameters
+    ----------
+    left, right
+        What :func:`export` returned, or ``.net`` files.
+    data, split, input
+        As of :func:`run`.
+    samples, steps
+        The first so many samples; time steps of each.
+    density
+        Compare on random input, this share of it active; above 0 and at most 1.
+    data_dir
+        Where to look for data files first.
+    progress
+        Say on stderr what is downloaded and unusual.
+
+    Raises
+    ------
+    ConfigError, DataError, NetFileError
+        When a file or the input is wrong.
+    """
+    from tssl.workflow.diff import diff as compare
+    from tssl.workflow.inputs import InputChoice
+
+    choice = None
+    if data is not None or input is not None or density is not None:
+        output = Output(as_json=False, quiet=not progress)
+        choice = InputChoice(
+            data=data,
+            split=split,
+            file=Path(input) if isinstance(input, str) else input,
+            samples=samples,
+            steps=steps,
+            density=density,
+            data_dir=_optional(data_dir),
+            on_download=output.download,
+            on_warning=output.warn,
+        )
+    return compare(path_of(left), path_of(right), choice)
+
+
+@verb
+def inspect(
+    path: "ExportOutcome | RunOutcome | PathLike", *, figures: PathLike | None = None
+) -> "Inspection | ResultInspection":
+    """Show what is inside a ``.net`` file, or what a run recorded.
+
+    Parameters
+    ----------
+    path
+        What :func:`export` or :func:`run` returned, a ``.net`` file, or the folder of a result.
+    figures
+        Folder for figures of what a result recorded.
+
+    Raises
+    ------
+    DataError, NetFileError
+        When the file or the result is wrong.
+    ConfigError
+        When figures are wanted where nothing was recorded.
+    """
+    from tssl.workflow.recorded import look
+
+    return look(path_of(path), _optional(figures))
+
+
+@verb
+def report(
+    result: "RunOutcome | PathLike",
+    profiles: str | Sequence[str],
+    *,
+    html: PathLike | None = None,
+    io: bool = False,
+    placement: Literal["rule", "search"] = "rule",
+    data: PathLike | None = None,
+    data_dir: PathLike | None = None,
+) -> "Report":
+    """Estimate energy and latency of a result on hardware profiles.
+
+    Parameters
+    ----------
+    result
+        What :func:`run` returned, or its folder.
+    profiles
+        Names or paths of profiles; ``all`` for every shipped one.
+    html
+        Also write one self-contained page.
+    io
+        Price input and output too, where the profile can.
+    placement
+        Cores on the mesh by a simple rule, or by search for short ways.
+    data
+        Your own data for the page's pictures; where the run found them when None.
+    data_dir
+        Where to look for the data of the page's pictures; where the run found them when None.
+        Nothing is downloaded.
+
+    Raises
+    ------
+    ConfigError, DataError
+        When a profile or the result is wrong.
+    TargetError
+        When none of the chips can run the network.
+    """
+    from tssl.hw_profiles import CostOptions
+    from tssl.workflow import report as workflow
+
+    one_of("rule", "search", placement=placement)
+    names = [profiles] if isinstance(profiles, str) else list(profiles)
+    options = CostOptions(io=io, search=placement == "search")
+    (found,) = workflow.reports([path_of(result)], names, options)
+    if html is not None:
+        workflow.write_page([found], Path(html), _optional(data_dir), _optional(data))
+    return found
+
+
+def _optional(given: PathLike | None) -> Path | None:
+    return None if given is None else Path(given)
