@@ -3,10 +3,10 @@
 from tssl.neurons.integrator import IF
 from tssl.neurons.kind import NeuronKind
 from tssl.neurons.lif import LIF
-from tssl.neurons.model import Lif, membrane_step
+from tssl.neurons.model import Lif, Reset, membrane_step
 from tssl.neurons.plif import PLIF
 
-__all__ = ["IF", "LIF", "Lif", "NEURONS", "NeuronKind", "PLIF", "membrane_step"]
+__all__ = ["IF", "LIF", "Lif", "NEURONS", "NeuronKind", "PLIF", "Reset", "membrane_step"]
 
 NEURONS: dict[str, NeuronKind] = {"lif": LIF, "if": IF, "plif": PLIF}
 """By the name in a recipe."""

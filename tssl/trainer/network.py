@@ -17,6 +17,7 @@ from tssl.trainer import norm
 from tssl.trainer.leak import first_leak
 from tssl.trainer.methods import Material, Pass, make_method
 from tssl.trainer.neuron import Activity, Trace
+from tssl.trainer.thresholds import first_threshold
 from tssl.trainer.weights import Weights
 
 _EVALUATION_BYTES = 512 << 20
@@ -29,6 +30,7 @@ def _same(value: float, _: Node) -> Tensor:
 _FIRST_VALUES: Mapping[str, Callable[[Node], Tensor]] = {
     "bias": partial(_same, 0.0),
     "leak": first_leak,
+    "threshold": first_threshold,
     **{role: partial(_same, value) for role, value in norm.FIRST.items()},
 }
 """Of parameters that nobody draws, by role."""
@@ -84,8 +86,13 @@ class SpikingNetwork(nn.Module):
         """Whether norms take the batches of training into their running averages."""
         per_sample = 8 * 4 * self.graph.time_steps * self.graph.values  # some eight float32 tensors
         self.evaluation_batch = max(1, min(500, _EVALUATION_BYTES // per_sample))
+        fixed = self.method.fixed()
+        for name, value in fixed.items():
+            self.weights[name] = nn.Parameter(value, requires_grad=False)
         for node in self.graph:
             for role, (name, shape) in node.parameters.items():
+                if name in fixed:
+                    continue
                 if role in _FIRST_VALUES:
                     first = _FIRST_VALUES[role](node).repeat(shape)
                     if role in node.first:
@@ -139,6 +146,8 @@ class SpikingNetwork(nn.Module):
         """Replace all weights, keeping dtype and device."""
         with torch.no_grad():
             for name, parameter in self.weights.items():
+                if name not in self.graph.parameters and name not in weights:
+                    continue  # the method's own, of a network that another one trained
                 parameter.copy_(torch.from_numpy(np.array(weights[name])))
 
     def numpy_weights(self) -> dict[str, NDArray[np.generic]]:

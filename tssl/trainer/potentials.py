@@ -23,6 +23,7 @@ from tssl.trainer.leak import leaky, trained_neuron
 from tssl.trainer.linear import weighted
 from tssl.trainer.loss import losses_of
 from tssl.trainer.methods.method import Block, Material, Method, Pass
+from tssl.trainer.methods.support import check_neurons
 from tssl.trainer.neuron import Activity, Neurons, Pool, Trace, constant_over_time, psp, sum_pool
 from tssl.trainer.rule import Rule
 
@@ -47,15 +48,18 @@ class Potentials(Method[Sent]):
         The network that is trained.
     rule
         How neurons compute, and how errors pass them.
+    own_settings
+        Whether ``training.settings`` are the rule's own, which it has read.
     """
 
-    def __init__(self, material: Material, rule: Rule) -> None:
+    def __init__(self, material: Material, rule: Rule, *, own_settings: bool = False) -> None:
         training = material.recipe.training
-        if training.settings:
+        if training.settings and not own_settings:
             raise ConfigError(
                 f"training.settings: rule {training.rule} has none; leave out "
                 f"{', '.join(training.settings)}"
             )
+        check_neurons(material.graph, training.rule)
         self._material, self.rule = material, rule
         self._graph, self._weights = material.graph, material.weights
         self._factors = torch.bfloat16 if training.precision == "bfloat16" else None

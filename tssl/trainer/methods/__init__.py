@@ -27,6 +27,8 @@ METHODS = {
     "surrogate": "tssl.trainer.methods.surrogate:detached",
     "surrogate-reset": "tssl.trainer.methods.surrogate:with_reset",
     "surrogate-arctan": "tssl.trainer.methods.surrogate:arctan",
+    "st-rsbp": "tssl.trainer.methods.strsbp:make",
+    "lee": "tssl.trainer.methods.lee:make",
 }
 
 
