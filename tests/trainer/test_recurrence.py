@@ -9,13 +9,16 @@ from torch import Tensor
 from tssl.trainer import recurrence
 from tssl.trainer.neuron import Activity, Neurons, Pool, Trace
 from tssl.trainer.recurrence import Gradient, spiking
-from tssl.trainer.slopes import arctan
+from tssl.trainer.slopes import arctan, rectangular
 
 RULES = {
     "tssl-bp": Gradient(spike_time=True, reset=0.2, fallback_below=1 / 12),
     "no fallback": Gradient(spike_time=True, reset=-0.8, fallback_below=0.0),
     "surrogate": Gradient(spike_time=False, reset=-0.8, fallback_below=0.0),
     "arctan": Gradient(spike_time=False, reset=0.0, fallback_below=0.0, surrogate=arctan),
+    "rectangular": Gradient(
+        spike_time=False, reset=-0.8, fallback_below=0.0, surrogate=rectangular
+    ),
     "arctan falls back": Gradient(
         spike_time=True, reset=0.0, fallback_below=1 / 12, surrogate=arctan
     ),

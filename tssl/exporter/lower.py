@@ -134,6 +134,7 @@ def merge_pools(graph: Graph, weights: Mapping[str, NDArray[Any]]) -> list[Stage
 
 
 def _stage(graph: Graph, node: Node, neuron: Lif, weights: Mapping[str, NDArray[Any]]) -> Stage:
+    _check_neuron(node.name, neuron)
     if node.gate is not None:
         return _gate(node, neuron, node.gate)
     arrays = {
@@ -143,6 +144,8 @@ def _stage(graph: Graph, node: Node, neuron: Lif, weights: Mapping[str, NDArray[
         arrays = folded(arrays)
     if "leak" in arrays:
         arrays, neuron = _with_leak(arrays, neuron)
+    if "threshold" in arrays:
+        arrays, neuron = _with_thresholds(arrays, neuron)
     kind, geometry = KINDS[node.kind], node.geometry
     if isinstance(kind, Kind) and kind.unfolded is not None:
         arrays, geometry = _dense(node, arrays, kind.unfolded), None
@@ -224,6 +227,42 @@ def _with_leak(arrays: dict[str, Floats], neuron: Lif) -> tuple[dict[str, Floats
     share = 1 / trained.tau_m
     others = {role: array * share for role, array in arrays.items() if role != "leak"}
     return others, trained
+
+
+def _with_thresholds(arrays: dict[str, Floats], neuron: Lif) -> tuple[dict[str, Floats], Lif]:
+    r"""Return arrays in units of each neuron's threshold, and a neuron that fires above 1.
+
+    The potential is linear in what arrives, so :math:`u_i > \vartheta_i` where
+    :math:`u_i / \vartheta_i > 1`.
+    """
+    own = np.exp(arrays["threshold"])
+    scaled = dict(arrays)
+    del scaled["threshold"]
+    for role in {"weight", "bias"} & scaled.keys():
+        array = scaled[role]
+        each = np.repeat(own, len(array) // len(own))
+        scaled[role] = array / each.reshape(-1, *[1] * (array.ndim - 1))
+    return scaled, replace(neuron, threshold=1.0)
+
+
+def _check_neuron(layer: str, neuron: Lif) -> None:
+    """Refuse what the chip's neuron does not do.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        With what to train instead.
+    """
+    if neuron.reset != "zero":
+        raise UnsupportedLayerError(
+            f"layer {layer}: was trained with reset = {neuron.reset!r}, and neurons of the chip "
+            "begin again at zero after a spike; train with reset = 'zero'"
+        )
+    if neuron.refractory:
+        raise UnsupportedLayerError(
+            f"layer {layer}: was trained with refractory = {neuron.refractory}, and neurons of a "
+            ".net file have no such time; train with refractory = 0"
+        )
 
 
 def folded(arrays: dict[str, Floats]) -> dict[str, Floats]:

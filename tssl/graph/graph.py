@@ -11,7 +11,7 @@ from tssl.geometry import Shape
 from tssl.graph.kinds import KINDS, Block, LayerEntry
 from tssl.graph.kinds.kind import Place
 from tssl.graph.node import Node, Parameter
-from tssl.neurons import Lif
+from tssl.neurons import Lif, Reset
 
 __all__ = ["Graph", "resolve"]
 
@@ -92,6 +92,14 @@ class Described(Protocol):
         """Firing threshold, likewise."""
 
     @property
+    def reset(self) -> Reset:
+        """What a spike leaves of the potential, likewise."""
+
+    @property
+    def refractory(self) -> int:
+        """Steps after a spike in which what arrives does not count, or less, likewise."""
+
+    @property
     def layers(self) -> Sequence[LayerEntry]:
         """The layers, each behind its sources."""
 
@@ -108,7 +116,13 @@ def resolve(network: Described, input_shape: Shape) -> Graph:
     ConfigError
         When a layer does not fit what reaches it.
     """
-    neuron = Lif(tau_m=network.tau_m, tau_s=network.tau_s, threshold=network.threshold)
+    neuron = Lif(
+        tau_m=network.tau_m,
+        tau_s=network.tau_s,
+        threshold=network.threshold,
+        reset=network.reset,
+        refractory=network.refractory,
+    )
     resolver = _Resolver(neuron, input_shape)
     for (name, sources), entry in zip(network.sources.items(), network.layers, strict=True):
         resolver.add(entry, name, sources)

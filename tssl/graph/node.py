@@ -67,8 +67,11 @@ class Node:
         map.
     parameters
         By role: ``weight``, ``recurrent`` for synapses among the layer's own neurons, ``bias``,
-        ``leak`` where training finds that of the membrane, see ``Lif.with_leak``, and those of
-        :data:`NORM`.
+        ``leak`` where training finds that of the membrane, see ``Lif.with_leak``, ``threshold``
+        where it finds one for each neuron or map, ``(neurons,)`` or ``(O,)``, and those of
+        :data:`NORM`. A ``threshold`` is the logarithm of what weights and biases of arriving
+        synapses are divided by; the potential, and synapses among the layer's own neurons, then are
+        in units of the threshold.
     geometry
         Of its windows, if it has some.
     gain

@@ -2,11 +2,13 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from tssl.chip import DECAY_ONE
 
-__all__ = ["Lif", "membrane_step"]
+__all__ = ["Lif", "Reset", "membrane_step"]
+
+Reset = Literal["zero", "subtract"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,12 +30,20 @@ class Lif:
         Potential above which the neuron fires; one that equals it does not.
     fires_once
         Whether it stays silent after its first spike.
+    reset
+        What a spike leaves of the potential: ``zero``, or what was above the threshold, which the
+        chip's neuron and most learning methods do not have.
+    refractory
+        Steps after a spike in which what arrives counts less or not at all, as the learning method
+        says; the chip's neuron and most methods have none.
     """
 
     tau_m: float
     tau_s: float
     threshold: float
     fires_once: bool = False
+    reset: Reset = "zero"
+    refractory: int = 0
 
     @property
     def gain(self) -> float:

@@ -132,6 +132,9 @@ def _layers(
         if "leak" in arrays:
             share = 1 / (1 + math.exp(-float(arrays["leak"][0])))
             arrays = {role: array.astype(np.float64) * share for role, array in arrays.items()}
+        threshold = neuron.threshold
+        if "threshold" in arrays:
+            arrays, threshold = _in_thresholds(arrays), 1.0
         own = arrays.get("recurrent")
         factors = neuron.gain, scales[name], largest_weights[name]
         layers[name] = _Layer(
@@ -139,7 +142,7 @@ def _layers(
             weight=arrays["weight"],
             recurrent=None if own is None else _on_grid(own, *factors),
             bias=_bias(arrays.get("bias"), scales[name], len(node.output_shape)),
-            threshold=round(scales[name] * neuron.threshold),
+            threshold=round(scales[name] * threshold),
             current_decay=round(_DECAY / neuron.tau_s),
             voltage_decay=round(_DECAY * share if "leak" in arrays else _DECAY / neuron.tau_m),
             factors=factors,
@@ -157,6 +160,17 @@ def _without_norm(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     each = slope.repeat(len(given) // len(slope))  # a map may have weights at every position
     weight = np.moveaxis(np.moveaxis(given, 0, -1) * each, -1, 0)
     return {**arrays, "weight": weight, "bias": shift - mean * slope}
+
+
+def _in_thresholds(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Say what drives a neuron in units of its own threshold."""
+    units = np.exp(arrays["threshold"].astype(np.float64))
+    scaled: dict[str, NDArray[Any]] = {}
+    for role in ("weight", "bias"):
+        if role in arrays:
+            first = np.moveaxis(arrays[role].astype(np.float64), 0, -1)
+            scaled[role] = np.moveaxis(first / units.repeat(first.shape[-1] // len(units)), -1, 0)
+    return {**arrays, **scaled}
 
 
 def _bias(bias: NDArray[Any] | None, scale: float, dimensions: int) -> Tensor | float:

@@ -6,7 +6,8 @@ from pydantic import Field, model_validator
 
 from tssl.chip import INPUT
 from tssl.graph.kinds import KINDS, LayerEntry
-from tssl.settings import Above0, Entries, Positive, TimeConstant
+from tssl.neurons import Reset
+from tssl.settings import Above0, Entries, NonNegative, Positive, TimeConstant
 
 __all__ = ["LayerSpec", "NetworkSpec"]
 
@@ -30,12 +31,20 @@ class NetworkSpec(Entries):
         Time constants of membrane and synapse in time steps.
     threshold
         Firing threshold of the layers that do not name their own.
+    reset
+        What a spike leaves of a neuron's potential: ``zero``, or ``subtract`` for what was above
+        the threshold, which the rule lee alone has and no chip.
+    refractory
+        Steps after a spike in which what arrives does not count, or less; the rules lee and st-rsbp
+        have such, and no chip.
     """
 
     time_steps: Annotated[Positive, Field(le=1000)] = 5
     tau_m: TimeConstant = 5.0
     tau_s: TimeConstant = 3.0
     threshold: Above0 = 1.0
+    reset: Reset = "zero"
+    refractory: NonNegative = 0
     layers: Annotated[tuple[LayerSpec, ...], Field(min_length=1)]
 
     @model_validator(mode="after")

@@ -103,6 +103,7 @@ class Fit:
         self.network = network.to(device)
         self.optimizer = make_optimizer(self.network, recipe.training)
         self.train, self.validation = self._split(train, device)
+        self.network.method.begin(len(self.train))
         self.test = self._samples(test, np.arange(len(test.labels)), device)
         self.progress = run.load_state(recipe, self.network, self.optimizer)
         if origin is not None:
@@ -210,6 +211,7 @@ class Fit:
         training, progress = self.recipe.training, self.progress
         started = time.perf_counter()
         inputs, labels = self._load(batch[self.group.share])
+        self.network.method.take(batch[self.group.share])
         forward: Forward = self.model(inputs)
         loss = self._loss(forward, labels) * (self._weight(len(labels), len(batch)))
         value, right = self.group.totals([float(loss.detach()), correct(forward, labels)])
@@ -271,6 +273,7 @@ class Fit:
 
     def _finish_epoch(self) -> tuple[EpochMetrics, list[LayerMetrics]]:
         progress = self.progress
+        self.network.method.finish_epoch()
         validation, test = self._evaluate(self.validation), self._evaluate(self.test)
         held_out = len(self.validation)
         metrics = EpochMetrics(

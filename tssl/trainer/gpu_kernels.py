@@ -11,11 +11,12 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from tssl.trainer.kernels import Constants
+from tssl.trainer.kernels import ARCTAN, RECTANGULAR, Constants
 
 __all__ = ["backward", "forward"]
 
 _BLOCK = 256
+_ARCTAN, _RECTANGULAR = tl.constexpr(ARCTAN), tl.constexpr(RECTANGULAR)
 
 
 def forward(
@@ -74,7 +75,7 @@ def backward(
         voltage, response, gradient, errors, error, fallbacks, neurons, steps,
         1 - 1 / constants.tau_m, constants.threshold, 1 - 1 / constants.tau_s, 1 / constants.tau_s,
         constants.reset, constants.fallback_below,
-        SPIKE_TIME=constants.spike_time, ARCTAN=constants.arctan, ADDS_UP=adds_up,
+        SPIKE_TIME=constants.spike_time, SURROGATE=constants.surrogate, ADDS_UP=adds_up,
         BLOCK=_BLOCK, enable_fp_fusion=False,
     )  # fmt: skip
     return fallbacks
@@ -124,7 +125,7 @@ def _clamped(x, low, high):
 def _backward(
     voltage, response, gradient, errors, total, fallbacks, neurons, steps,
     leak, threshold, keep, add, reset, below,
-    SPIKE_TIME: tl.constexpr, ARCTAN: tl.constexpr, ADDS_UP: tl.constexpr, BLOCK: tl.constexpr,
+    SPIKE_TIME: tl.constexpr, SURROGATE: tl.constexpr, ADDS_UP: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     first = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = first < neurons
@@ -146,9 +147,11 @@ def _backward(
         has_before = inside & (back + 1 < steps)
         before = tl.load(voltage + at - neurons, mask=has_before, other=0.0)
         filtered = keep * filtered + add * tl.load(gradient + at, mask=inside, other=0.0)
-        if ARCTAN:
+        if SURROGATE == _ARCTAN:
             angle = 3.14159265 * (u - threshold)
             surrogate = 1.0 / (1.0 + angle * angle)
+        elif SURROGATE == _RECTANGULAR:
+            surrogate = (tl.abs(u - threshold) < 0.5).to(tl.float32)
         else:
             z = tl.exp(_clamped((threshold - u) * 5.0, -8.0, 8.0))
             surrogate = 5.0 * z / ((1.0 + z) * (1.0 + z))

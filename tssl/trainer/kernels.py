@@ -34,6 +34,8 @@ ZERO, ONE, _STEEPEST = np.float32(0), np.float32(1), np.float32(8)
 _INVERSE_WIDTH = np.float32(5)
 """Of the surrogate: 1 / 0.2."""
 _PI = np.float32(np.pi)
+ARCTAN, RECTANGULAR = 1, 2
+"""Places of surrogates; anything else is the sigmoid."""
 _BACK = np.float32(np.exp(-4.0))
 """Undoes the move by 1/2 in the exponent, to the eighth power."""
 
@@ -64,8 +66,8 @@ class Constants(NamedTuple):
     """Factor of u D in the error of a spike."""
     fallback_below: float
     """Post-synaptic potential below which the surrogate takes over."""
-    arctan: bool = False
-    """Whether the surrogate is the derivative of an arctangent instead of a sigmoid's."""
+    surrogate: int = 0
+    """Its place in ``tssl.trainer.slopes.SURROGATES``."""
 
 
 def plain_window(time_steps: int) -> Window:
@@ -189,10 +191,19 @@ def _arctan(u: Array, threshold: np.float32, slope: Array) -> None:
 
 
 @compiled
+def _rectangular(u: Array, threshold: np.float32, slope: Array) -> None:
+    """Take 1 within 1/2 of the threshold, else 0."""
+    for j in range(u.size):
+        slope[j] = ONE if abs(u[j] - threshold) < np.float32(0.5) else ZERO
+
+
+@compiled
 def _take_surrogate(u: Array, constants: Constants, slope: Array) -> None:
     """Take the surrogate of the rule."""
-    if constants.arctan:
+    if constants.surrogate == ARCTAN:
         _arctan(u, np.float32(constants.threshold), slope)
+    elif constants.surrogate == RECTANGULAR:
+        _rectangular(u, np.float32(constants.threshold), slope)
     else:
         _surrogate(u, np.float32(constants.threshold), slope)
 

@@ -17,6 +17,7 @@ from tssl.trainer import norm
 from tssl.trainer.leak import first_leak
 from tssl.trainer.methods import Material, Pass, make_method
 from tssl.trainer.neuron import Activity, Trace
+from tssl.trainer.thresholds import first_threshold
 from tssl.trainer.weights import Weights
 
 _EVALUATION_BYTES = 512 << 20
@@ -29,6 +30,7 @@ def _same(value: float, _: Node) -> Tensor:
 _FIRST_VALUES: Mapping[str, Callable[[Node], Tensor]] = {
     "bias": partial(_same, 0.0),
     "leak": first_leak,
+    "threshold": first_threshold,
     **{role: partial(_same, value) for role, value in norm.FIRST.items()},
 }
 """Of parameters that nobody draws, by role."""
@@ -84,21 +86,30 @@ class SpikingNetwork(nn.Module):
         """Whether norms take the batches of training into their running averages."""
         per_sample = 8 * 4 * self.graph.time_steps * self.graph.values  # some eight float32 tensors
         self.evaluation_batch = max(1, min(500, _EVALUATION_BYTES // per_sample))
+        fixed = self.method.fixed()
+        for name, value in fixed.items():
+            self.weights[name] = nn.Parameter(value, requires_grad=False)
         for node in self.graph:
             for role, (name, shape) in node.parameters.items():
-                if role in _FIRST_VALUES:
-                    first = _FIRST_VALUES[role](node).repeat(shape)
-                    if role == "bias":
-                        first.fill_(self.method.first_bias)
-                    if role in node.first:
-                        first.fill_(node.first[role])
+                if name not in fixed:
+                    first = self._first(node, role, shape, generator)
                     is_trained = role not in norm.AVERAGES
                     self.weights[name] = nn.Parameter(first, requires_grad=is_trained)
-                    continue
-                initial = self.method.first_weight(shape, generator)
-                self.weights[name] = nn.Parameter(initial * node.weight_scale)
         if plan is not None:
             self.compute_on(plan)
+
+    def _first(
+        self, node: Node, role: str, shape: tuple[int, ...], generator: torch.Generator
+    ) -> Tensor:
+        """Return where a parameter begins."""
+        if role not in _FIRST_VALUES:
+            return self.method.first_weight(shape, generator) * node.weight_scale
+        first = _FIRST_VALUES[role](node).repeat(shape)
+        if role == "bias":
+            first.fill_(self.method.first_bias)
+        if role in node.first:
+            first.fill_(node.first[role])
+        return first
 
     def forward(self, inputs: Tensor, *, record_all: bool = False) -> Forward:
         """Run the network from rest.
@@ -141,6 +152,8 @@ class SpikingNetwork(nn.Module):
         """Replace all weights, keeping dtype and device."""
         with torch.no_grad():
             for name, parameter in self.weights.items():
+                if name not in self.graph.parameters and name not in weights:
+                    continue  # the method's own, of a network that another one trained
                 parameter.copy_(torch.from_numpy(np.array(weights[name])))
 
     def numpy_weights(self) -> dict[str, NDArray[np.generic]]:

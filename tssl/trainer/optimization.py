@@ -48,6 +48,6 @@ def optimizer_step(
     optimizer.step()
     with torch.no_grad():
         for weight in network.parameters():
-            if weight.dim() > 1:
+            if weight.dim() > 1 and weight.requires_grad:
                 weight.clamp_(-training.weight_limit, training.weight_limit)
     return float(norm)

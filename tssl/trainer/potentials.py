@@ -23,6 +23,7 @@ from tssl.trainer.leak import leaky, trained_neuron
 from tssl.trainer.linear import weighted
 from tssl.trainer.loss import losses_of
 from tssl.trainer.methods.method import Block, Material, Method, Pass
+from tssl.trainer.methods.support import check_neurons
 from tssl.trainer.neuron import (
     Activity,
     Neurons,
@@ -56,16 +57,18 @@ class Potentials(Method[Sent]):
         The network that is trained.
     rule
         How neurons compute, and how errors pass them.
+    own_settings
+        Whether ``training.settings`` are the rule's own, which it has read.
     """
 
-    def __init__(self, material: Material, rule: Rule) -> None:
+    def __init__(self, material: Material, rule: Rule, *, own_settings: bool = False) -> None:
         training = material.recipe.training
-        if training.settings:
+        if training.settings and not own_settings:
             raise ConfigError(
                 f"training.settings: rule {training.rule} has none; leave out "
                 f"{', '.join(training.settings)}"
             )
-        _refuse_single_spikes(material.graph, training.rule)
+        check_neurons(material.graph, training.rule)
         self._material, self.rule = material, rule
         self._graph, self._weights = material.graph, material.weights
         self._factors = torch.bfloat16 if training.precision == "bfloat16" else None
@@ -199,16 +202,6 @@ class Potentials(Method[Sent]):
     def _bias(self, node: Node) -> Tensor | None:
         parameter = node.parameters.get("bias")
         return None if parameter is None else self._weights[parameter.name]
-
-
-def _refuse_single_spikes(graph: Graph, rule: str) -> None:
-    """Refuse neurons whose potentials such rules do not know."""
-    for node in graph.spiking:
-        if node.neuron is not None and node.neuron.fires_once:
-            raise ConfigError(
-                f"network.layers: {node.name} has neurons that fire once, which rule {rule} does "
-                "not train; use training.rule = 'stdbp', or another neuron"
-            )
 
 
 def _blocks(graph: Graph, filters: Mapping[str, float]) -> list[Block]:

@@ -32,10 +32,11 @@ from tssl.trainer.neuron import (
     static_psp,
     sum_pool,
 )
-from tssl.trainer.slopes import arctan, sigmoid
+from tssl.trainer.slopes import SURROGATES, sigmoid
 
 __all__ = ["Gradient", "RecurrenceRule", "recurrent_errors", "spiking", "to_feedback"]
 
+_COMPILED = list(SURROGATES.values())
 _STEEPEST = 8.0
 """Bound of 1/δ, the sensitivity of a spike time to the membrane potential."""
 
@@ -69,7 +70,7 @@ class Gradient(NamedTuple):
     @property
     def has_kernels(self) -> bool:
         """Whether the compiled loops know it; others go through the plain code."""
-        return self.surrogate in (sigmoid, arctan)
+        return self.surrogate in _COMPILED
 
     def constants(self, neurons: Neurons) -> kernels.Constants:
         """Return what the kernels are told."""
@@ -80,7 +81,7 @@ class Gradient(NamedTuple):
             spike_time=self.spike_time,
             reset=self.reset,
             fallback_below=self.fallback_below,
-            arctan=self.surrogate is arctan,
+            surrogate=_COMPILED.index(self.surrogate),
         )
 
     def settled(self, spikes: Tensor | int, neuron_steps: int) -> "Gradient":

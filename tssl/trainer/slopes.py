@@ -1,10 +1,11 @@
 """Surrogates: what takes the place of the derivative of a spike by the membrane potential."""
 
 import math
+from collections.abc import Callable
 
 from torch import Tensor
 
-__all__ = ["arctan", "sigmoid"]
+__all__ = ["SURROGATES", "arctan", "rectangular", "sigmoid"]
 
 _WIDTH = 0.2
 _CLIP = 8.0
@@ -29,3 +30,22 @@ def arctan(voltage: Tensor, threshold: float) -> Tensor:
        surrogate of its code, with alpha = 2.
     """
     return 1 / (1 + (math.pi * (voltage - threshold)).square())
+
+
+def rectangular(voltage: Tensor, threshold: float) -> Tensor:
+    r"""Return 1 where :math:`|u - \vartheta| < 1/2`, else 0.
+
+    References
+    ----------
+    .. [1] Y. Wu et al., Spatio-Temporal Backpropagation for Training High-Performance Spiking
+       Neural Networks, Frontiers in Neuroscience 12:331, 2018.
+    """
+    return ((voltage - threshold).abs() < 1 / 2).to(voltage)
+
+
+SURROGATES: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "sigmoid": sigmoid,
+    "arctan": arctan,
+    "rectangular": rectangular,
+}
+"""By the name in a recipe; compiled loops know them by their place here."""

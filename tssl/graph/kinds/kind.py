@@ -12,8 +12,8 @@ from pydantic import AfterValidator, Field, model_validator
 from tssl.errors import ConfigError
 from tssl.geometry import Geometry, Shape
 from tssl.graph.node import NORM, Node, Parameter
-from tssl.neurons import NEURONS, Lif
-from tssl.settings import Above0, AtLeast0, Entries, Number, Share, TimeConstant
+from tssl.neurons import NEURONS, Lif, Reset
+from tssl.settings import Above0, AtLeast0, Entries, NonNegative, Number, Share, TimeConstant
 
 __all__ = [
     "Block",
@@ -77,6 +77,8 @@ class FiringEntry(LayerEntry):
         where it begins. ``rel-psp`` loses neither current nor potential, and fires once.
     tau_m, tau_s, threshold
         Of its neurons, and of the synapses that lead to them; the network's when None.
+    reset, refractory
+        Of its neurons; the network's when None.
     weight_scale
         Factor of its initial weights.
     """
@@ -85,6 +87,8 @@ class FiringEntry(LayerEntry):
     tau_m: TimeConstant | None = None
     tau_s: TimeConstant | None = None
     threshold: Above0 | None = None
+    reset: Reset | None = None
+    refractory: NonNegative | None = None
     weight_scale: Above0 = 1.0
 
     @model_validator(mode="after")
@@ -110,12 +114,16 @@ class NeuronEntry(FiringEntry):
     norm_scale, norm_shift
         Where the trained numbers of its norm begin. With a scale of 0 a layer begins silent, and a
         residual block around it as the identity.
+    own_thresholds
+        Whether training finds a threshold for each neuron, or map of a convolution; ``threshold``
+        is where they begin.
     """
 
     bias: Annotated[bool, Field(strict=True)] = False
     norm: Literal["batch"] | None = None
     norm_scale: AtLeast0 = 1.0
     norm_shift: Number = 0.0
+    own_thresholds: Annotated[bool, Field(strict=True)] = False
 
     @model_validator(mode="after")
     def _check_bias(self) -> "NeuronEntry":
@@ -233,6 +241,8 @@ def neuron_of(entry: FiringEntry, place: Place) -> Lif:
             tau_m=entry.tau_m or common.tau_m,
             tau_s=entry.tau_s or common.tau_s,
             threshold=entry.threshold or common.threshold,
+            reset=entry.reset or common.reset,
+            refractory=common.refractory if entry.refractory is None else entry.refractory,
         )
     )
     problem = kind.problem(neuron)
@@ -256,6 +266,7 @@ def parameters_of(
     sizes = {
         **({"bias": channels} if entry.bias else {}),
         **(dict.fromkeys(NORM, channels) if entry.norm else {}),
+        **({"threshold": channels} if entry.own_thresholds else {}),
         **NEURONS[entry.neuron].parameters,
     }
     own = {role: Parameter(f"{name}_{role}", (size,)) for role, size in sizes.items()}

@@ -28,6 +28,8 @@ _OWN = {
     "surrogate-reset": "tssl.trainer.methods.surrogate:with_reset",
     "surrogate-arctan": "tssl.trainer.methods.surrogate:arctan",
     "stdbp": "tssl.trainer.methods.stdbp:Stdbp",
+    "st-rsbp": "tssl.trainer.methods.strsbp:make",
+    "lee": "tssl.trainer.methods.lee:make",
 }
 METHODS: dict[str, str] = extended(_OWN, "tssl.methods")
 """Name -> "module:function"; other distributions add to it by entry points."""

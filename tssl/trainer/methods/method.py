@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tssl.checkpoint import ChipPlan
+from tssl.chip import IntArray
 from tssl.errors import ConfigError
 from tssl.graph import Graph, Node
 from tssl.recipe import Recipe
@@ -106,6 +107,22 @@ class Method(ABC, Generic[Signal]):
     def first_weight(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         """Return where the weights of a layer begin."""
         return initial_weight(shape, generator)
+
+    def fixed(self) -> Mapping[str, Tensor]:
+        """Return what is kept with the weights and no gradient follows, by name.
+
+        Parameters of the graph, or others, which a checkpoint then holds beside them.
+        """
+        return {}
+
+    def begin(self, samples: int) -> None:
+        """Prepare for training on so many samples, before a state is read."""
+
+    def take(self, samples: IntArray) -> None:
+        """Take note of which samples the next batch of training is, by number."""
+
+    def finish_epoch(self) -> None:
+        """Take note that all samples were seen once more."""
 
     def check_integers(self) -> None:
         """Refuse to train in a chip's integers where the method cannot.

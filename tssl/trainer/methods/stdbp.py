@@ -194,6 +194,9 @@ def _check(node: Node) -> None:
         "is recurrent": "recurrent" in node.parameters,
         "has a norm": NORM[0] in node.parameters,
         "has dropout": node.dropout > 0,
+        "has own_thresholds": "threshold" in node.parameters,
+        "has refractory neurons": neuron is not None and neuron.refractory > 0,
+        "has another reset": neuron is not None and neuron.reset != "zero",
         f"listens to {len(node.sources)} layers": len(node.sources) > 1,
         "has groups": gate is None and geometry is not None and geometry.groups > 1,
     }
