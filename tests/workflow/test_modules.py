@@ -28,7 +28,10 @@ def integers(*layers: nn.Module) -> nn.Sequential:
 
 def exported(network: nn.Module, sample: Any, out: Path, **choice: Any) -> Any:
     run = tssl.from_torch(network, sample, time_steps=12, out=out, **choice)
-    return tssl.export(run, "loihi2", lava=False, samples=50, proof_samples=4, progress=False)
+    data = choice.get("data")
+    return tssl.export(
+        run, "loihi2", lava=False, samples=50, proof_samples=4, data=data, progress=False
+    )
 
 
 def test_the_chip_fires_what_the_modules_fire(tmp_path: Path) -> None:
@@ -99,6 +102,18 @@ def test_a_flat_sample_takes_pictures(tmp_path: Path) -> None:
     weights = [next(iter(each.lowered.checkpoint.weights.values())) for each in (flat, whole)]
     assert np.array_equal(*weights)
     assert flat.lowered.checkpoint.input_shape == (1, 8, 8)
+
+
+def test_data_over_time(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    x, y = (rng.random((30, 12, 2, 3, 3)) < 0.5).astype(np.uint8), np.arange(30) % 4
+    network = integers(nn.Flatten(), nn.Linear(18, 4, bias=False), IFNode(701.0))
+    spikes = {"encoding": {"resolution": 1}}
+    chip = exported(network, torch.zeros(1, 2, 3, 3), tmp_path / "run", data=(x, y, x, y), **spikes)
+    result = tssl.run(chip, data=(x, y, x, y), out=tmp_path / "result", progress=False).result
+    there = fired(network, x.swapaxes(0, 1).astype(float))["2"]
+    assert np.array_equal(result.output_spikes > 0, there.swapaxes(0, 1))
+    assert there.any()
 
 
 NETWORK = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), LIFNode())

@@ -43,7 +43,7 @@ class Leaky(nn.Module):
         self.mem = self.beta.double().clamp(0, 1) * self.mem + x
         spikes = (self.mem > self.threshold).double()
         if not self.reset_delay:
-            self.mem = self.mem - (spikes - reset * 0) * self.mem
+            self.mem = self.mem - (spikes - reset) * self.mem
         return spikes
 
 

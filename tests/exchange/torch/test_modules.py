@@ -169,6 +169,7 @@ REFUSED: list[tuple[str, nn.Module, str]] = [
     ("inhibition", sequence(Leaky(0.9, inhibition=True)), "inhibition = True"),
     ("quantized states", sequence(Leaky(0.9, state_quant=abs)), "state_quant"),
     ("graded", sequence(Leaky(0.9, graded_spikes_factor=torch.tensor(2.0))), "next weights"),
+    ("graded by each", sequence(Leaky(0.9, graded_spikes_factor=torch.rand(99))), "next weights"),
     ("a leak of each", sequence(Leaky(torch.linspace(0.5, 0.9, 9))), "different lengths"),
     ("a step without", sequence(_delayed := Synaptic(0.5, 0.9)), "reset_delay=False"),
     ("no synapse", sequence(Synaptic(1.0, 0.9)), "alpha below 1"),

@@ -110,4 +110,5 @@ class Place:
         else:
             same = bool(value == wanted)
         if not same:
-            raise self.refusal(f"{path} = {value}; {advice}")
+            shown = " ".join(str(value).split())
+            raise self.refusal(f"{path} = {shown:.60}; {advice}")
