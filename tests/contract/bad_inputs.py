@@ -135,7 +135,8 @@ CASES: dict[str, list[Case]] = {
         Case("inspect", "a missing argument", "NET", "Missing argument"),
         Case("recipes --jsno", "an option that is not there", "--jsno", "No such option"),
         Case("export run", "a missing option", "--target", "Missing option"),
-        Case("inspect ''", "an empty path, as of an unset variable", "'NET|RESULT'", "path is empty"),
+        Case("inspect ''", "an empty path, as of an unset variable", "'NET|RESULT'",
+             "path is empty"),
         Case("train digits --out ''", "an empty folder", "'--out'", "path is empty"),
     ],
     "Training: flags": [
