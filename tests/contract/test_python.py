@@ -31,6 +31,7 @@ OTHERWISE = {
     "run": {"file": "input"},
     "verify": {"file": "input"},
     "diff": {"file": "input"},
+    "inspect": {"net": "path"},
     "report": {"results": "result"},
     "nir read": {"run": "out"},
     "nir write": {"path": "out"},

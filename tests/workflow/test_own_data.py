@@ -100,7 +100,7 @@ def test_arrays_of_a_program(folder: Path, tmp_path: Path):
     options = {"samples": 5, "lava": False, "progress": False}
     made = tssl.export(run, "loihi2", data=PARTS, **options)
     assert made.network.digest == netx.read(folder / "own.net").digest
-    with pytest.raises(ConfigError, match=r"names no data set; give --data NAME\|PATH"):
+    with pytest.raises(ConfigError, match=r"names no data set; give data=NAME\|PATH"):
         tssl.run(made, progress=False)
     assert accuracy(made, data=PARTS) == accuracy(folder / "own.net", out=tmp_path / "r")
 
