@@ -48,6 +48,8 @@ _OWN = {
     "fashion-mnist": "tssl.datasets.idx:FASHION_MNIST",
     "mnist": "tssl.datasets.idx:MNIST",
     "nmnist": "tssl.datasets.nmnist:NMNIST",
+    "shd": "tssl.datasets.heidelberg:SHD",
+    "ssc": "tssl.datasets.heidelberg:SSC",
     "tactile-containers": "tssl.datasets.tactile:CONTAINERS",
     "tactile-objects": "tssl.datasets.tactile:OBJECTS",
 }

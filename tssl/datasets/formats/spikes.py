@@ -20,7 +20,7 @@ from tssl.datasets.formats.recordings import Recording, RecordingSource
 from tssl.datasets.reading import Reading
 from tssl.errors import ConfigError, DataError
 
-__all__ = ["opened"]
+__all__ = ["opened", "read_sample", "spike_file"]
 
 _SUFFIXES = (".h5", ".hdf5")
 _BLOCK = 256
@@ -49,7 +49,7 @@ def opened(path: Path, reading: Reading) -> RecordingSource | None:
         return None
     reading.only("spikes in HDF5", ("size", "frames", *SPLIT_KEYS))
     return RecordingSource(
-        _labelled(path, {key: _file(f) for key, f in files.items()}, reading), reading
+        _labelled(path, {key: spike_file(f) for key, f in files.items()}, reading), reading
     )
 
 
@@ -90,7 +90,9 @@ def _labelled(path: Path, files: dict[str, _File], reading: Reading) -> Labelled
         samples={
             split: [
                 Sample(
-                    f"{file.path}, sample {n}", int(file.labels[n]), partial(_read, file.path, n)
+                    f"{file.path}, sample {n}",
+                    int(file.labels[n]),
+                    partial(read_sample, file.path, n),
                 )
                 for file, n in found
             ]
@@ -100,7 +102,7 @@ def _labelled(path: Path, files: dict[str, _File], reading: Reading) -> Labelled
     )
 
 
-def _file(path: Path) -> _File:
+def spike_file(path: Path) -> _File:
     """Return the labels in a file, checked."""
     import h5py
 
@@ -127,7 +129,7 @@ def _file(path: Path) -> _File:
     return _File(path, whole, names)
 
 
-def _read(path: Path, number: int) -> Recording:
+def read_sample(path: Path, number: int) -> Recording:
     """Return the spikes of a sample."""
     times, units = _block(path, number // _BLOCK)
     seconds, unit = np.asarray(times[number % _BLOCK]), np.asarray(units[number % _BLOCK])
