@@ -412,7 +412,10 @@ def from_torch(
     Examples
     --------
     >>> run = tssl.from_torch(
-    ...     network, torch.zeros(1, 1, 8, 8), time_steps=16, data="digits",
+    ...     network,
+    ...     torch.zeros(1, 1, 8, 8),
+    ...     time_steps=16,
+    ...     data="digits",
     ...     encoding={"resolution": 16.0},
     ... )  # doctest: +SKIP
     >>> chip = tssl.export(run, target="loihi2")  # doctest: +SKIP
