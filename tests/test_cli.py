@@ -324,7 +324,7 @@ WRONG: dict[str, Wrong] = {
     "no such command": (lambda t, w: ["trian"], USAGE, "No such command"),
     "group without command": (lambda t, w: ["profiles"], USAGE, "tssl profiles --help"),
     "no such option": (lambda t, w: ["recipes", "--jsno"], USAGE, "No such option"),
-    "argument missing": (lambda t, w: ["inspect"], USAGE, "Missing argument 'NET|RESULT'"),
+    "argument missing": (lambda t, w: ["inspect"], USAGE, "Missing argument 'NET'"),
     "option missing": (lambda t, w: ["export", w / "run"], USAGE, "--target"),
     "number expected": (lambda t, w: ["train", "digits", "--epochs", "x"], USAGE, "--epochs"),
     # train

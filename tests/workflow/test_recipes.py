@@ -27,6 +27,8 @@ def test_a_forward_pass(name: str, tmp_path: Path) -> None:
     network = SpikingNetwork(recipe, data.shape, torch.Generator().manual_seed(0)).eval()
     frames = frames_of(recipe)
     steps = () if frames is None else (frames.time_steps,)
+    if recipe.encoding.input == "neurons":
+        steps = (recipe.network.time_steps,)
     if recipe.encoding.steps is not None:
         steps = (recipe.encoding.steps,)
     inputs = torch.rand(*steps, 1, *data.shape, generator=torch.Generator().manual_seed(1))

@@ -161,7 +161,8 @@ class Simulation:
         if not self.job.hardware and (self.potential[sample] != potential).any():
             raise RuntimeError("the probe and Lava disagree about the membrane potential")
         self.potential[sample] = potential
-        self.status[SAMPLES] = sample + 1
+        if self.network.output.depth == self.network.deepest:  # else others are not done yet
+            self.status[SAMPLES] = sample + 1
 
     def _advance(self, steps: int) -> None:
         """Run time steps; unlike Lava's blocking run, fail when a process fails."""
