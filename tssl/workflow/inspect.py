@@ -47,7 +47,7 @@ class Inspection(Shown):
             "time_steps": network.time_steps,
             "input_shape": list(network.input.shape),
             "input_neuron": None if network.input.neuron is None else asdict(network.input.neuron),
-            "encoding": None if encoding is None else vars(encoding),
+            "encoding": None if encoding is None else encoding.document,
             "depth": max(depths(network).values()),
             "layers": [layer_facts(layer) for layer in network.layers],
             "relays": [layer_facts(layer) for layer in self.relays],
