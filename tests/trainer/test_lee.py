@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tests.trainer import tiny
 from tests.trainer.recorded import Recorded, check_present, files, network_of, recipe_of, worst
+from tssl.checkpoint import ChipPlan
 from tssl.errors import ConfigError
 from tssl.recipe import recipe_from_tables
 from tssl.trainer.network import Forward, SpikingNetwork
@@ -326,3 +327,11 @@ def test_other_rules_refuse_its_neurons(fields: dict[str, Any], message: str) ->
     network = {"layers": [{"type": "dense", "neurons": 3, **fields}]}
     with pytest.raises(ConfigError, match=message):
         network_of(recipe_of(network), 5, torch.float32)
+
+
+def test_a_plan_of_integers_is_refused_in_one_line() -> None:
+    """As `--from` a run in integers would bring it, before any training begins."""
+    recipe = recipe_from_tables(tables({"type": "dense", "neurons": 3}), "test")
+    plan = ChipPlan(scales={"dense1": 9.0}, largest_weights={"dense1": 254}, weight_step=2)
+    with pytest.raises(ConfigError, match="needs a rule that trains on potentials"):
+        SpikingNetwork(recipe, (1, 4, 4), torch.Generator(), plan)

@@ -100,9 +100,12 @@ class Method(ABC, Generic[Signal]):
             Of the layer's sources, in their order.
         """
 
-    @abstractmethod
     def dropped(self, signal: Signal, share: float, noise: torch.Generator) -> Signal:
-        """Silence a share of a layer's neurons over all time, in training."""
+        """Silence a share of a layer's neurons over all time, in training.
+
+        Methods that lack it refuse recipes with dropout when they are made.
+        """
+        raise TypeError(f"{type(self).__name__} has no dropout and did not refuse it")
 
     def first_weight(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         """Return where the weights of a layer begin."""
@@ -138,8 +141,15 @@ class Method(ABC, Generic[Signal]):
         )
 
     def on_chip(self, plan: ChipPlan) -> "Method[Any]":
-        """Return the method that computes with these integers."""
-        raise NotImplementedError(f"{type(self).__name__} has no integers for {plan}")
+        """Return the method that computes with these integers.
+
+        Raises
+        ------
+        ConfigError
+            See :meth:`check_integers`.
+        """
+        self.check_integers()
+        raise TypeError(f"{type(self).__name__} allows integers and does not compute with them")
 
 
 def initial_weight(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

@@ -123,10 +123,6 @@ class Stdbp(Method[Tensor]):
         )
         return times
 
-    def dropped(self, signal: Tensor, share: float, noise: torch.Generator) -> Tensor:
-        """See :class:`Method`; no layer of this method has dropout."""
-        raise NotImplementedError(_HAS)
-
     def first_weight(self, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
         """Return where weights begin.
 

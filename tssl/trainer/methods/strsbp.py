@@ -148,10 +148,6 @@ class StRsbp(Method[Sent]):
         run.traces[node.name] = trace._replace(psp=counts[None]) if is_last else trace
         return Sent(trace.psp, counts)
 
-    def dropped(self, signal: Sent, share: float, noise: torch.Generator) -> Sent:
-        """See :class:`Method`; recipes with dropout are refused."""
-        raise NotImplementedError(f"rule {self._training.rule} has no dropout")
-
     def begin(self, samples: int) -> None:
         """See :class:`Method`: every sample weighs 1, where they are boosted."""
         if not self._settings.boosting:
