@@ -45,6 +45,15 @@ def cache_folder() -> Path:
     return Path(pooch.os_cache("tssl"))
 
 
+def folders(name: str, data_dir: Path | None, cache: Path | None) -> list[Path]:
+    """Return where files of a data set may lie, in the order of looking.
+
+    That is the user's folder, one of the data set's name in it, and the cache.
+    """
+    own = (cache or cache_folder()) / name
+    return [own] if data_dir is None else [data_dir, data_dir / name, own]
+
+
 def download(wanted: Wanted, folder: Path, progress: Progress | None = None) -> Path:
     """Return the path of a downloaded file in ``folder``; it is there only when it is right.
 

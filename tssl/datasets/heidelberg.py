@@ -12,7 +12,7 @@ import numpy as np
 from tssl.datasets import packed
 from tssl.datasets.dataset import Dataset, Description, Progress
 from tssl.datasets.events import Frames, PackedFrames, Tally, framed
-from tssl.datasets.fetch import Wanted, cache_folder, download
+from tssl.datasets.fetch import Wanted, cache_folder, download, folders
 from tssl.datasets.formats.spikes import read_sample, spike_file
 from tssl.errors import DataError
 from tssl.machine.files import written
@@ -156,11 +156,8 @@ class HeidelbergSource:
 
     def _find(self, archive: Archive, data_dir: Path | None, cache: Path | None) -> Path | None:
         """Return the HDF5 file, or the zip, in the first folder that has one of them."""
-        folders = [(cache or cache_folder()) / self.name]
-        if data_dir is not None:
-            folders = [data_dir, data_dir / self.name, *folders]
         names = (archive.unpacked, archive.file)
-        paths = (folder / name for folder in folders for name in names)
+        paths = (folder / name for folder in folders(self.name, data_dir, cache) for name in names)
         return next((path for path in paths if os.path.exists(path)), None)
 
     def _download(self, archive: Archive, cache: Path | None, progress: Progress | None) -> Path:

@@ -14,7 +14,7 @@ import numpy as np
 from tssl.datasets import packed
 from tssl.datasets.dataset import Dataset, Description, Progress
 from tssl.datasets.events import Events, Frames, PackedFrames, Tally, framed
-from tssl.datasets.fetch import cache_folder
+from tssl.datasets.fetch import folders
 from tssl.errors import DataError
 
 SHAPE = (2, 34, 34)
@@ -184,10 +184,7 @@ def decode(content: bytes) -> Events:
 def _find(data_dir: Path | None, cache: Path | None) -> tuple[_Found | None, list[str]]:
     """Return the first place that has both splits; or None, and which places have one of them."""
     halves = []
-    folders = [(cache or cache_folder()) / "nmnist"]
-    if data_dir is not None:
-        folders = [data_dir, data_dir / "nmnist", *folders]
-    for folder in filter(os.path.isdir, folders):
+    for folder in filter(os.path.isdir, folders("nmnist", data_dir, cache)):
         for place in _places(folder):
             if isinstance(place, str):
                 halves.append(place)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tssl.datasets import packed
 from tssl.datasets.dataset import Dataset, Description, Progress
 from tssl.datasets.events import Events, Frames, PackedFrames, Tally, framed
-from tssl.datasets.fetch import Wanted, cache_folder, download
+from tssl.datasets.fetch import Wanted, cache_folder, download, folders
 from tssl.errors import ConfigError, DataError
 
 SHAPE = (2, 1, 39)
@@ -186,10 +186,7 @@ class TactileSource:
         )
 
     def _find(self, data_dir: Path | None, cache: Path | None) -> Path | None:
-        folders = [(cache or cache_folder()) / self.name]
-        if data_dir is not None:
-            folders = [data_dir, data_dir / self.name, *folders]
-        paths = (folder / self.archive for folder in folders)
+        paths = (folder / self.archive for folder in folders(self.name, data_dir, cache))
         return next((path for path in paths if os.path.exists(path)), None)
 
     def _download(self, cache: Path | None, progress: Progress | None) -> Path:
