@@ -45,6 +45,19 @@ def test_the_whole_way(recipe: Path, tmp_path: Path) -> None:
     assert (tmp_path / "page.html").read_text().startswith("<!DOCTYPE html>")
 
 
+def test_a_bundle_beside_the_file(recipe: Path, tmp_path: Path) -> None:
+    run = tssl.train(recipe, out=tmp_path / "run", settings={"epochs": 1}, **QUIET)
+    options = {"samples": 5, "proof_samples": 2, "lava": False, **QUIET}
+    tssl.export(run, "loihi2", bundle=tmp_path / "board", **options)
+    names = {path.name for path in (tmp_path / "board").iterdir()}
+    assert {"README.md", "check.py", "network.net", "input.npy"} <= names
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "mine.txt").write_text("kept")
+    with pytest.raises(tssl.TsslError, match="other"):
+        tssl.export(run, "loihi2", bundle=tmp_path / "other", **options)
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["mine.txt"]
+
+
 def test_same_as_the_command_line(recipe: Path, tmp_path: Path) -> None:
     ours, theirs = tmp_path / "api", tmp_path / "command"
     tssl.train(recipe, out=ours, settings={"epochs": 1, "training.lr": 0.01}, **QUIET)

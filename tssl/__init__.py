@@ -10,8 +10,9 @@
 import importlib
 from types import ModuleType
 
-from tssl.api import export, from_torch, nir_read, nir_write, run, train, verify
+from tssl.api import export, run, train, verify
 from tssl.errors import TsslError
+from tssl.foreign import from_torch, nir_read, nir_write
 from tssl.looking import diff, inspect, report
 from tssl.version import __version__
 

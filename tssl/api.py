@@ -8,19 +8,27 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tssl.calls import PathLike, at_least, backend_options, one_of, path_of, verb
+from tssl.calls import (
+    PathLike,
+    at_least,
+    backend_options,
+    input_choice,
+    one_of,
+    optional_path,
+    output_of,
+    path_of,
+    verb,
+)
 from tssl.errors import ConfigError
-from tssl.terminal import Output, TrainingBar
+from tssl.terminal import TrainingBar
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tssl.datasets import Given
-    from tssl.exchange.torch import Module
     from tssl.proof import Proof
     from tssl.workflow.export import ExportOutcome
     from tssl.workflow.nir import ReadOutcome
-    from tssl.workflow.nir_write import WriteOutcome
     from tssl.workflow.run import RunOutcome
     from tssl.workflow.train import TrainOutcome
 
@@ -86,10 +94,10 @@ def train(
     if target is not None and origin is None:
         raise ConfigError("target: is of training on a chip's integers: give origin too")
     one_of("auto", "cpu", "cuda", device=device)
-    output = _output(progress)
+    output = output_of(progress)
     environment = workflow.Environment(
         data=data,
-        data_dir=_path(data_dir),
+        data_dir=optional_path(data_dir),
         device=device,
         on_download=output.download,
         on_warning=output.warn,
@@ -101,8 +109,8 @@ def train(
     else:
         start = None
         if origin is not None:
-            start = workflow.Origin(run=_folder(origin), target=target)
-        fit = workflow.start(named, changes, _path(out), environment, start)
+            start = workflow.Origin(run=path_of(origin), target=target)
+        fit = workflow.start(named, changes, optional_path(out), environment, start)
     with TrainingBar(output, epochs=fit.recipe.training.epochs, samples=len(fit.train)) as bar:
         return workflow.train(fit, bar, tensorboard=tensorboard)
 
@@ -173,7 +181,7 @@ def export(
     bits = weight_bits if isinstance(weight_bits, Mapping) else {"": weight_bits}
     options = workflow.ExportOptions(
         data=data,
-        data_dir=_path(data_dir),
+        data_dir=optional_path(data_dir),
         samples=samples,
         proof_samples=proof_samples,
         lava=lava,
@@ -182,9 +190,9 @@ def export(
         backend=backend_options(timeout, workers, lava_python),
     )
     if bundle is not None:
-        check_folder(Path(bundle), _path(out))
-    with _output(progress).bar("proof", proof_samples) as moved:
-        outcome = workflow.export(_folder(run), target, _path(out), options, moved)
+        check_folder(Path(bundle), optional_path(out))
+    with output_of(progress).bar("proof", proof_samples) as moved:
+        outcome = workflow.export(path_of(run), target, optional_path(out), options, moved)
     if bundle is not None:
         bundle_exported(outcome, Path(bundle), options)
     return outcome
@@ -247,22 +255,22 @@ def run(
         When the backend is missing, fails or takes too long.
     """
     from tssl.workflow import run as workflow
-    from tssl.workflow.inputs import InputChoice
 
-    output = _output(progress)
-    choice = InputChoice(
+    output = output_of(progress)
+    choice = input_choice(
+        output,
         data=data,
         split=split,
-        file=Path(input) if isinstance(input, str) else input,
-        labels=Path(labels) if isinstance(labels, str) else labels,
+        input=input,
+        labels=labels,
         samples=samples,
         steps=steps,
-        data_dir=_path(data_dir),
-        on_download=output.download,
-        on_warning=output.warn,
+        data_dir=data_dir,
     )
     options = backend_options(timeout, workers, lava_python)
-    return workflow.run(_net(net), backend, choice, _path(out), options, output.bar, record)
+    return workflow.run(
+        path_of(net), backend, choice, optional_path(out), options, output.bar, record
+    )
 
 
 @verb
@@ -308,173 +316,19 @@ def verify(
         When Lava is not installed.
     """
     from tssl.workflow import proof as workflow
-    from tssl.workflow.inputs import InputChoice
 
-    output = _output(progress)
-    choice = InputChoice(
+    output = output_of(progress)
+    choice = input_choice(
+        output,
         data=data,
         split=split,
-        file=Path(input) if isinstance(input, str) else input,
+        input=input,
         samples=samples,
         steps=steps,
         seed=seed,
         density=density,
-        data_dir=_path(data_dir),
-        on_download=output.download,
-        on_warning=output.warn,
+        data_dir=data_dir,
     )
     options = backend_options(timeout, workers, lava_python)
     with output.bar("verify", samples) as moved:
-        return workflow.verify(_net(net), choice, options, moved)
-
-
-@verb
-def nir_read(
-    file: PathLike,
-    out: PathLike,
-    *,
-    dt: float | None = None,
-    rule: Literal["euler", "exp"] | None = None,
-    as_nir: bool = False,
-    steps: int = 100,
-) -> "ReadOutcome":
-    """Turn a NIR graph into a run that :func:`export` takes.
-
-    Parameters
-    ----------
-    out
-        Folder of the run.
-    dt
-        Time step in the unit of the file's time constants; by evidence when None.
-    rule
-        How its equations become steps; by evidence when None.
-    as_nir
-        Take it by NIR's word where its maker's neurons fire or reset otherwise.
-    steps
-        Time steps of a sample where no data say them.
-
-    Raises
-    ------
-    TsslError
-        ``NirFileError``, ``ConfigError`` or ``UnsupportedLayerError``, as the command.
-    """
-    from tssl.workflow import nir as workflow
-
-    at_least(1, steps=steps)
-    one_of("euler", "exp", rule=rule)
-    choice = workflow.NirChoice(dt=dt, rule=rule, as_nir=as_nir, steps=steps)
-    return workflow.read_into(Path(file), Path(out), choice)
-
-
-@verb
-def from_torch(
-    module: "Module",
-    sample: Any,  # noqa: ANN401 - an array of NumPy or PyTorch
-    *,
-    time_steps: int | None = None,
-    out: PathLike | None = None,
-    data: "Given | None" = None,
-    encoding: Mapping[str, Any] | None = None,
-    data_dir: PathLike | None = None,
-) -> "ReadOutcome":
-    """Turn a PyTorch network of snnTorch, SpikingJelly or Norse, or of ours, into a run.
-
-    Parameters
-    ----------
-    module
-        An ``nn.Sequential`` and the like, of Linear, Conv2d, BatchNorm, AvgPool2d, Flatten and
-        neurons; :class:`tssl.nn.Sequential` with TSSL-BP layers.
-    sample
-        A batch as the network takes it at one time step: only its shape ``(samples, ...)`` counts.
-    time_steps
-        Of a sample: an input without a time axis is shown so often, as a current. Networks of
-        :mod:`tssl.nn` know theirs.
-    out
-        Folder of the run; ``runs/NAME`` after the module's class when None.
-    data
-        What it was trained on, as of :func:`train`: the export calibrates and tests on it. Without
-        data, input are whole numbers that enter as they are.
-    encoding
-        How data become input, by the keys of a recipe: ``{"resolution": 255}`` for pixels in 0...1.
-
-    Returns
-    -------
-    outcome
-        What :func:`export` takes.
-
-    Raises
-    ------
-    UnsupportedLayerError
-        When no chip has what a module does; it is named.
-    ConfigError, DataError
-        When the network is no sequence, or does not fit sample or data.
-
-    Examples
-    --------
-    >>> run = tssl.from_torch(
-    ...     network,
-    ...     torch.zeros(1, 1, 8, 8),
-    ...     time_steps=16,
-    ...     data="digits",
-    ...     encoding={"resolution": 16.0},
-    ... )  # doctest: +SKIP
-    >>> chip = tssl.export(run, target="loihi2")  # doctest: +SKIP
-    """
-    from tssl.workflow import modules as workflow
-
-    shape = tuple(getattr(sample, "shape", ()))
-    if not 2 <= len(shape) <= 4:
-        raise ConfigError(
-            f"sample: has shape {shape}; an array or tensor (samples, ...) of one time step is "
-            "expected, with one to three axes behind the samples"
-        )
-    name = type(module).__name__.lower()
-    choice = workflow.ModuleChoice(
-        time_steps=time_steps,
-        name=name,
-        data=data,
-        encoding=encoding,
-        data_dir=_path(data_dir),
-    )
-    return workflow.read_module(module, shape[1:], _path(out) or Path("runs", name), choice)
-
-
-@verb
-def nir_write(
-    source: "TrainOutcome | ExportOutcome | PathLike", out: PathLike, *, dt: float = 1e-4
-) -> "WriteOutcome":
-    """Write a run's floats, or the integers of a ``.net`` file, as a NIR graph.
-
-    Parameters
-    ----------
-    source
-        What :func:`train` or :func:`export` returned, a run's folder, or a ``.net`` file.
-    out
-        The ``.nir`` file.
-    dt
-        Seconds that stand for a step.
-
-    Raises
-    ------
-    TsslError
-        As the command.
-    """
-    from tssl.workflow import nir_write as workflow
-
-    return workflow.write(path_of(source), Path(out), dt)
-
-
-def _output(progress: bool) -> Output:
-    return Output(as_json=False, quiet=not progress)
-
-
-def _folder(made: "TrainOutcome | ReadOutcome | RunOutcome | PathLike") -> Path:
-    return Path(made if isinstance(made, str | Path) else made.directory)
-
-
-def _net(made: "ExportOutcome | PathLike") -> Path:
-    return Path(made if isinstance(made, str | Path) else made.path)
-
-
-def _path(given: PathLike | None) -> Path | None:
-    return None if given is None else Path(given)
+        return workflow.verify(path_of(net), choice, options, moved)

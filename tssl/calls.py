@@ -13,11 +13,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 
 from tssl.errors import ConfigError, TsslError
+from tssl.terminal import Output
 
 if TYPE_CHECKING:
     from tssl.lava_runtime import BackendOptions
+    from tssl.workflow.inputs import InputChoice
 
-__all__ = ["PathLike", "at_least", "backend_options", "in_python", "one_of", "path_of", "verb"]
+__all__ = [
+    "PathLike",
+    "at_least",
+    "backend_options",
+    "in_python",
+    "input_choice",
+    "one_of",
+    "optional_path",
+    "output_of",
+    "path_of",
+    "verb",
+]
 
 PathLike: TypeAlias = str | Path
 Given = ParamSpec("Given")
@@ -82,6 +95,27 @@ def path_of(made: Any) -> Path:  # noqa: ANN401 - any outcome
     if isinstance(made, str | Path):
         return Path(made)
     return Path(made.path if hasattr(made, "path") else made.directory)
+
+
+def optional_path(given: PathLike | None) -> Path | None:
+    """Return a path, or None as it is."""
+    return None if given is None else Path(given)
+
+
+def output_of(progress: bool) -> Output:
+    """Return where a verb shows how far it is, or nothing of it."""
+    return Output(as_json=False, quiet=not progress)
+
+
+def input_choice(output: Output, **given: Any) -> "InputChoice":  # noqa: ANN401 - see InputChoice
+    """Return what a user asks to feed a network; ``input`` is its ``file``, and texts are paths."""
+    from tssl.workflow.inputs import InputChoice
+
+    given["file"] = given.pop("input")
+    for name in ("file", "labels", "data_dir"):
+        if isinstance(given.get(name), str):
+            given[name] = Path(given[name])
+    return InputChoice(on_download=output.download, on_warning=output.warn, **given)
 
 
 def at_least(least: int, **values: int | None) -> None:

@@ -4,8 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tssl.calls import PathLike, one_of, path_of, verb
-from tssl.terminal import Output
+from tssl.calls import (
+    PathLike,
+    input_choice,
+    one_of,
+    optional_path,
+    output_of,
+    path_of,
+    verb,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,21 +68,18 @@ def diff(
         When a file or the input is wrong.
     """
     from tssl.workflow.diff import diff as compare
-    from tssl.workflow.inputs import InputChoice
 
     choice = None
     if data is not None or input is not None or density is not None:
-        output = Output(as_json=False, quiet=not progress)
-        choice = InputChoice(
+        choice = input_choice(
+            output_of(progress),
             data=data,
             split=split,
-            file=Path(input) if isinstance(input, str) else input,
+            input=input,
             samples=samples,
             steps=steps,
             density=density,
-            data_dir=_optional(data_dir),
-            on_download=output.download,
-            on_warning=output.warn,
+            data_dir=data_dir,
         )
     return compare(path_of(left), path_of(right), choice)
 
@@ -102,7 +106,7 @@ def inspect(
     """
     from tssl.workflow.recorded import look
 
-    return look(path_of(path), _optional(figures))
+    return look(path_of(path), optional_path(figures))
 
 
 @verb
@@ -151,9 +155,5 @@ def report(
     options = CostOptions(io=io, search=placement == "search")
     (found,) = workflow.reports([path_of(result)], names, options)
     if html is not None:
-        workflow.write_page([found], Path(html), _optional(data_dir), _optional(data))
+        workflow.write_page([found], Path(html), optional_path(data_dir), optional_path(data))
     return found
-
-
-def _optional(given: PathLike | None) -> Path | None:
-    return None if given is None else Path(given)
