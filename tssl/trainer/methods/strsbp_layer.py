@@ -219,8 +219,8 @@ class _Layer:
 
     def _matrix(self, feedback: Tensor) -> Tensor:
         """Return M, ``(batch, neurons, neurons)``."""
-        ratios = _ratios(self.heard, self.ran.own, self.fired)
-        matrix = -feedback * ratios / self.threshold
+        matrix = _ratios(self.heard, self.ran.own, self.fired)
+        matrix.mul_(-feedback / self.threshold)
         matrix.diagonal(dim1=1, dim2=2).copy_(self.divisor)
         return matrix
 
@@ -242,10 +242,17 @@ class _Layer:
 
 
 def _ratios(heard: Tensor, own: Tensor, fired: Tensor) -> Tensor:
-    """Return e / o among the neurons, ``(batch, neurons, neurons)``; 1/2 where one is silent."""
-    interaction = torch.einsum("tbi,tbl->bil", heard[1:], own[:-1])
-    silent = (fired[:, :, None] == 0) | (fired[:, None, :] == 0)
-    return torch.where(silent, 0.5, interaction / fired[:, None, :].clamp(min=1))
+    """Return e / o among the neurons, ``(batch, neurons, neurons)``; 1/2 where one is silent.
+
+    A neuron that is silent hears nothing and sends nothing, so its halves are two more terms of
+    the sum over time: 1/2 less 1/2 where both fired.
+    """
+    fires = (fired > 0).to(heard)[None]
+    halves = torch.full_like(fires, 0.5)
+    hearing = torch.cat([heard[1:], halves, -0.5 * fires])
+    sending = torch.cat([own[:-1] * (fires / fired.clamp(min=1)), 2 * halves, fires])
+    ratios: Tensor = hearing.permute(1, 2, 0) @ sending.transpose(0, 1)
+    return ratios
 
 
 def _solved(matrix: Tensor, given: Tensor) -> Tensor:

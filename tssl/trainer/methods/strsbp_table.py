@@ -33,12 +33,13 @@ def listening(spikes: Tensor, *, tau_m: float, refractory: int) -> Tensor:
     spikes
         ``(time, ...)``.
     """
+    first, kept = spikes.clone(), (1 - 1 / tau_m) * (1 - spikes)
+    for steps in range(1, refractory + 1):
+        for each in (first, kept):
+            each[steps:] *= 1 - spikes[:-steps]
     heard, weight = torch.empty_like(spikes), torch.zeros_like(spikes[0])
     for t in reversed(range(len(spikes))):
-        weight = torch.where(spikes[t] > 0, torch.ones_like(weight), (1 - 1 / tau_m) * weight)
-        for before in range(max(0, t - refractory), t):
-            weight = weight * (spikes[before] == 0)
-        heard[t] = weight
+        weight = torch.addcmul(first[t], kept[t], weight, out=heard[t])
     return heard
 
 
