@@ -71,7 +71,7 @@ def test_recordings(path: Path, kind: torch.dtype) -> None:
         kind=kind,
         reset="subtract",
         refractory=meta["t_ref"],
-        settings={"inhibition": -meta["sigma"] * meta["kappa"]},
+        settings={"inhibition": -meta["sigma"] * meta["kappa"], "errors": "all"},
         **sides,
     )
     for number in range(2):
@@ -146,13 +146,17 @@ class TestByHand:
         expected = decayed(self.inputs) @ network.weights["dense1"].detach().t()
         assert torch.allclose(left, expected - own * decayed(trace.spikes), atol=1e-12)
 
-    def test_updates(self) -> None:
-        network = self.network()
+    @pytest.mark.parametrize("errors", ["fired", "all"])
+    def test_updates(self, errors: str) -> None:
+        network = self.network(settings={"errors": errors})
+        with torch.no_grad():
+            network.weights["dense1"][2] -= 1.2  # it is silent in some samples
         forward = run(network, self.inputs, self.labels)
         hidden, last = (forward.traces[name].spikes for name in ("dense1", "dense2"))
         upper = network.weights["dense2"].detach()
         gain = 1 / network.weights["dense1_threshold"].detach().exp()
         expected = [torch.zeros(6, 9).double(), torch.zeros(6).double(), torch.zeros(4).double()]
+        silent = 0
         for b, label in enumerate(self.labels):
             counts = last[:, b].sum(dim=0)
             error = counts / counts.max()
@@ -161,10 +165,14 @@ class TestByHand:
             active = self.inputs[:, b].any(dim=0).sum()
             back = (error @ upper) * gain / gain[fired].square().mean().sqrt()
             back = back * (6 / fired.sum()).sqrt()
+            silent += int((~fired).sum())
+            if errors == "fired":
+                back[~fired] = 0
             x, a = decayed(self.inputs[:, b]), decayed(hidden[:, b])
             expected[0] += (6 / active).sqrt() * torch.outer(back, x)
             expected[1] -= (6 / (active * 9)).sqrt() * back * a
             expected[2] -= (4 / (fired.sum() * 6)).sqrt() * error * decayed(last[:, b])
+        assert silent, "there is something to tell apart"
         weights, thresholds = gradients(network, 0)
         assert torch.allclose(weights, expected[0], atol=1e-12)
         assert torch.allclose(thresholds, expected[1], atol=1e-12)

@@ -4,7 +4,7 @@ See docs/methods/lee.md.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -36,6 +36,9 @@ class LeeSettings(Entries):
 
     Parameters
     ----------
+    errors
+        Which neurons of hidden layers have errors: ``fired`` those that fired in the sample,
+        whose spikes are proportional to what arrives; ``all`` as public re-implementations.
     inhibition
         By which part of its threshold a spike of another neuron of a recurrent layer lowers a
         neuron: the product of sigma and kappa, which no training changes.
@@ -47,6 +50,7 @@ class LeeSettings(Entries):
         their mean stays.
     """
 
+    errors: Literal["fired", "all"] = "fired"
     inhibition: Share = 0.2
     regularisation: AtLeast0 = 0.0
     growth: AtLeast0 = 1.0
@@ -171,9 +175,8 @@ class Lee(Method[Sent]):
         self, arriving: Sent, weight: Tensor, logarithm: Tensor, own: Sent, is_last: bool
     ) -> Tensor:
         """Return the layer's own trace, from which errors go back to weights and sources."""
-        balance = self._settings.balance
         trace: Tensor = _Errors.apply(
-            arriving.trace, weight, logarithm, arriving.active, own, is_last, balance
+            arriving.trace, weight, logarithm, arriving.active, own, is_last, self._settings
         )
         return trace
 
@@ -202,24 +205,26 @@ class _Errors(torch.autograd.Function):
         active: Tensor,
         own: Sent,
         is_last: bool,
-        balance: float,
+        settings: LeeSettings,
     ) -> Tensor:
         ctx.save_for_backward(x, weight, logarithm, active, own.trace, own.active)
-        ctx.settings = is_last, balance
+        ctx.is_last, ctx.settings = is_last, settings
         return own.trace.clone()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         x, weight, logarithm, active, a, fired = ctx.saved_tensors
-        is_last, balance = ctx.settings
+        settings: LeeSettings = ctx.settings
         neurons, synapses = weight.shape
         used = active.sum(dim=1, keepdim=True).clamp(min=1)
-        error = gradients[0] if is_last else gradients[0] * _gain(logarithm, fired)
+        error = gradients[0]
+        if not ctx.is_last:
+            error = error * _gain(logarithm, fired) * (fired if settings.errors == "fired" else 1)
         scaled = error * (neurons / used).sqrt()
         to_threshold = -(scaled * a).sum(dim=0) / synapses**0.5
-        if balance:
+        if settings.balance:
             wins = fired.sum(dim=1, keepdim=True)
-            to_threshold = to_threshold - balance * (neurons * fired - wins).mean(dim=0)
+            to_threshold = to_threshold - settings.balance * (neurons * fired - wins).mean(dim=0)
         to_x = (synapses / used).sqrt() * (error @ weight) if ctx.needs_input_grad[0] else None
         needed = ctx.needs_input_grad[2]
         to_logarithm = to_threshold * logarithm.exp() if needed else None
