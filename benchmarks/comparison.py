@@ -1,6 +1,6 @@
 """One table to compare learning methods: accuracy, spikes, operations, energy, training time.
 
-    python benchmarks/comparison.py --out DIR [--seeds 0 1 2] [--only SET ...] [--data-dir DIR]
+    python benchmarks/comparison.py --out DIR [--seeds 0 1] [--only SET ...] [--data-dir DIR]
 
 Every method trains a network with one hidden layer of 400 neurons, in the form that the method
 has (time steps, time constants and code of the input are its own; the layers are the same), for
@@ -30,7 +30,7 @@ COLUMNS = (
     "method", "steps", "float %", "chip %", "spikes", "synaptic operations",
     "energy, µJ", "training, s",
 )  # fmt: skip
-EPOCHS = {"mnist": 5, "fashion-mnist": 5, "tactile-objects": 40}
+EPOCHS = {"mnist": 3, "fashion-mnist": 3, "tactile-objects": 40}
 HEAD = """# Methods compared
 
 Every method of this package trains layers of HIDDEN neurons and of as many as there are classes, in
@@ -190,7 +190,7 @@ def main() -> None:
     """Train what is not done yet, then print the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--only", nargs="+", choices=SETS, default=list(SETS))
     parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     parser.add_argument("--epochs", type=int, help="for quick trials")
