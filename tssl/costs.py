@@ -250,6 +250,34 @@ class Refusal:
 
 
 @dataclass(frozen=True, kw_only=True)
+class QuotedFigure:
+    """What somebody published for an inference on a data set, with another network.
+
+    Parameters
+    ----------
+    data
+        Name of the data set.
+    title
+        Network and chip, in words.
+    joules, seconds
+        Energy and time of an inference.
+    accuracy
+        0...1; None where the source does not say it.
+    limits
+        Why it cannot be compared without reserve.
+    """
+
+    data: str
+    title: str
+    joules: float
+    seconds: float
+    kind: Kind
+    source: str
+    limits: str
+    accuracy: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class CostReport:
     """Energy and time per inference of one network on one chip.
 

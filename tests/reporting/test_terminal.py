@@ -6,7 +6,16 @@ from rich.console import Console
 
 from tests.reporting.samples import costs, result, sheet
 from tssl.costs import Refusal
-from tssl.reporting import amounts, show_comparison, show_costs, show_operations, show_result
+from tssl.hw_profiles import quoted_for
+from tssl.reporting import (
+    amounts,
+    render_page,
+    show_comparison,
+    show_costs,
+    show_operations,
+    show_quoted,
+    show_result,
+)
 
 
 def shown(show, what):
@@ -96,3 +105,13 @@ def test_counts_are_shown_before_any_price():
     }
     assert table["all"]["spikes"] == 20 * (19 + 9 + 1)
     assert "280\u202f000" in shown(show_operations, run)
+
+
+def test_published_figures_are_quoted_with_their_limits():
+    assert shown(show_quoted, [sheet()]) == ""
+    quoted = sheet(quoted=quoted_for("mnist"))
+    for text in (shown(show_quoted, [quoted, quoted]), render_page([quoted])):
+        assert text.count("35.8 µJ") == 1
+        assert "derived" in text
+        assert "no chip, node" in " ".join(text.split())
+    assert "Published" not in render_page([sheet()])

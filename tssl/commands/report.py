@@ -74,7 +74,13 @@ def report(output: Output, results: tuple[Path, ...], html: Path | None, **optio
 
 def _print_reports(output: Output, found: list[Any]) -> None:
     """Write all costs side by side, and in full where there are few."""
-    from tssl.reporting import show_comparison, show_costs, show_operations, show_result
+    from tssl.reporting import (
+        show_comparison,
+        show_costs,
+        show_operations,
+        show_quoted,
+        show_result,
+    )
 
     sheets = [each.sheet for each in found]
     for each, sheet in zip(found, sheets, strict=True):
@@ -84,6 +90,7 @@ def _print_reports(output: Output, found: list[Any]) -> None:
     too_many = len(costs) > _MOST_IN_FULL
     if len(costs) > 1:
         show_comparison(sheets, output.results, reasons=too_many)
+    show_quoted(sheets, output.results)
     if too_many:
         output.line("In full: --html or --json, or at most two profiles at a time.")
         return

@@ -7,6 +7,7 @@ from tssl.hw_profiles.mapping.relays import relayed_counts
 from tssl.hw_profiles.profile.figure import Figure
 from tssl.hw_profiles.profile.library import load_profile, profile_names
 from tssl.hw_profiles.profile.tables import Profile
+from tssl.hw_profiles.quoted import quoted_for
 
 __all__ = [
     "CostOptions",
@@ -17,5 +18,6 @@ __all__ = [
     "load_profile",
     "map_to_cores",
     "profile_names",
+    "quoted_for",
     "relayed_counts",
 ]

@@ -1,19 +1,27 @@
 """What a run was worth and what it costs, for a terminal and as one web page."""
 
-from tssl.reporting.comparison import comparison_table
+from tssl.reporting.comparison import comparison_table, quoted_table
 from tssl.reporting.operations import amounts
 from tssl.reporting.page import render_page
 from tssl.reporting.sheet import LayerTrace, Sheet
-from tssl.reporting.terminal import show_comparison, show_costs, show_operations, show_result
+from tssl.reporting.terminal import (
+    show_comparison,
+    show_costs,
+    show_operations,
+    show_quoted,
+    show_result,
+)
 
 __all__ = [
     "LayerTrace",
     "Sheet",
     "amounts",
     "comparison_table",
+    "quoted_table",
     "render_page",
     "show_comparison",
     "show_costs",
     "show_operations",
+    "show_quoted",
     "show_result",
 ]

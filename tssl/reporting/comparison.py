@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from math import log10
 
-from tssl.costs import AnnCost, CostReport, Quantity
+from tssl.costs import AnnCost, CostReport, Quantity, QuotedFigure
 from tssl.reporting.sheet import Sheet
 from tssl.reporting.units import amount, band, count, number
 from tssl.tables import Table
@@ -23,6 +23,17 @@ COLUMNS = (
 )
 
 
+QUOTED = (
+    "published elsewhere",
+    "data set",
+    "accuracy",
+    "energy",
+    "kind",
+    "latency",
+    "source and limits",
+)
+
+
 def comparison(sheets: Sequence[Sheet]) -> list[list[str]]:
     """Return one row per network and chip, in the columns of :data:`COLUMNS`."""
     return [_row(sheet, cost) for sheet in sheets for cost in sheet.costs]
@@ -31,6 +42,24 @@ def comparison(sheets: Sequence[Sheet]) -> list[list[str]]:
 def comparison_table(sheets: Sequence[Sheet]) -> Table:
     """Return networks and chips side by side."""
     return Table("Side by side, per inference", COLUMNS, comparison(sheets))
+
+
+def quoted_table(sheets: Sequence[Sheet]) -> Table:
+    """Return what others published for the data of the networks."""
+    figures = dict.fromkeys(figure for sheet in sheets for figure in sheet.quoted)
+    return Table("Quoted, per inference", QUOTED, [_quoted(figure) for figure in figures])
+
+
+def _quoted(figure: QuotedFigure) -> list[str]:
+    return [
+        figure.title,
+        figure.data,
+        REFUSED if figure.accuracy is None else f"{figure.accuracy:.2%}",
+        amount(figure.joules, "J"),
+        figure.kind,
+        amount(figure.seconds, "s"),
+        f"{figure.source}; {figure.limits}",
+    ]
 
 
 def text(quantity: Quantity | None) -> str:

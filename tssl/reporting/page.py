@@ -8,7 +8,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tssl.costs import CostReport, Quantity
 from tssl.reporting import pictures
-from tssl.reporting.comparison import COLUMNS, comparison, log_positions, references
+from tssl.reporting.comparison import (
+    COLUMNS,
+    comparison,
+    log_positions,
+    quoted_table,
+    references,
+)
 from tssl.reporting.operations import COLUMNS as OPERATIONS
 from tssl.reporting.operations import operations
 from tssl.reporting.sheet import Sheet
@@ -56,6 +62,7 @@ def render_page(sheets: Sequence[Sheet]) -> str:
         rows=comparison(sheets),
         refused=[refusal for sheet in sheets for refusal in _refusals(sheet)],
         energies=_energies(sheets),
+        quoted=quoted_table(sheets),
     )
 
 

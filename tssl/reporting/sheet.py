@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tssl.chip import BoolArray, IntArray
-from tssl.costs import CostReport, Refusal
+from tssl.costs import CostReport, QuotedFigure, Refusal
 from tssl.results import RunResult
 
 
@@ -40,6 +40,8 @@ class Sheet:
         ``"columns"`` (names) and ``"rows"`` (lists of cells); all three may be absent.
     input_neurons
         Those that the samples enter, 0 where they enter as spikes.
+    quoted
+        What others published for the same data.
     weights
         By layer.
     traces
@@ -55,6 +57,7 @@ class Sheet:
     refused: tuple[Refusal, ...] = ()
     proof: Mapping[str, Any] | None = None
     input_neurons: int = 0
+    quoted: tuple[QuotedFigure, ...] = ()
     weights: Mapping[str, IntArray] = field(default_factory=dict)
     traces: tuple[LayerTrace, ...] = ()
     traces_note: str = ""

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from tssl.costs import CostReport, LayerMapping, Quantity, Refusal
-from tssl.reporting.comparison import comparison_table, references, text
+from tssl.reporting.comparison import comparison_table, quoted_table, references, text
 from tssl.reporting.operations import COLUMNS as OPERATIONS
 from tssl.reporting.operations import operations
 from tssl.reporting.sheet import Sheet
@@ -43,6 +43,13 @@ def show_comparison(sheets: Sequence[Sheet], console: Console, *, reasons: bool 
         for cost in sheet.costs:
             several = len(sheets) > 1
             _show_gaps(cost, console, f"{cost.network} on {cost.title}" if several else cost.title)
+
+
+def show_quoted(sheets: Sequence[Sheet], console: Console) -> None:
+    """Write what others published for the same data, if anything."""
+    table = quoted_table(sheets)
+    if table.rows:
+        show_table(console, table.title, table.columns, table.rows)
 
 
 def show_costs(report: CostReport | Refusal, console: Console) -> None:

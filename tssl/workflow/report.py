@@ -9,7 +9,7 @@ from typing import Any
 
 from tssl import netx
 from tssl.chip import ChipNetwork, with_relays
-from tssl.costs import CostReport, Refusal
+from tssl.costs import CostReport, QuotedFigure, Refusal
 from tssl.errors import DataError, TargetError
 from tssl.hw_profiles import (
     CostOptions,
@@ -19,10 +19,11 @@ from tssl.hw_profiles import (
     load_profile,
     map_to_cores,
     profile_names,
+    quoted_for,
     relayed_counts,
 )
 from tssl.machine.files import write_text
-from tssl.reporting import Sheet, amounts, comparison_table, render_page
+from tssl.reporting import Sheet, amounts, comparison_table, quoted_table, render_page
 from tssl.results import OpCounts, RunResult
 from tssl.tables import Shown, Table
 from tssl.workflow.probe import traces_of
@@ -79,7 +80,13 @@ class Report(Shown):
             refused=tuple(replace(refusal, network=name) for refusal in self.refused),
             proof=proof_table(self.proof),
             input_neurons=self.input_neurons,
+            quoted=self.quoted,
         )
+
+    @property
+    def quoted(self) -> tuple[QuotedFigure, ...]:
+        """What others published for the data that was run."""
+        return quoted_for(None if self.result.source is None else self.result.source.data)
 
     @property
     def counts(self) -> OpCounts:
@@ -104,6 +111,8 @@ class Report(Shown):
     def tables(self) -> list[Table]:
         """Return the costs side by side, and why some chips are not among them."""
         found = [comparison_table([self.sheet])]
+        if self.quoted:
+            found.append(quoted_table([self.sheet]))
         if self.refused:
             reasons = [[cost.profile, cost.reason] for cost in self.refused]
             found.append(Table("Not priced", ["chip", "reason"], reasons))
@@ -119,6 +128,7 @@ class Report(Shown):
             "operations_per_inference": amounts(self.counts, self.input_neurons),
             "profiles": [cost.document() for cost in self.priced],
             "refused": [asdict(refusal) for refusal in self.refused],
+            "quoted": [asdict(figure) for figure in self.quoted],
             "proof": self.proof,
         }
 
