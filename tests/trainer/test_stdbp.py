@@ -47,8 +47,7 @@ ROWS = [  # input times, weights, threshold, spike time, slope, causal inputs
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Compute by compiled loops, or as on a GPU."""
     if request.param == "general":
-        monkeypatch.setattr(module, "_compiled_forward", module._general_forward)
-        monkeypatch.setattr(module, "_compiled_backward", module._general_backward)
+        monkeypatch.setattr(module, "_is_compiled", lambda _: False)
     return str(request.param)
 
 
@@ -225,11 +224,9 @@ def test_both_ways_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     weight = torch.rand(25, 30, generator=generator, dtype=torch.float64) - 0.3
     error = torch.randn(12, 25, generator=generator, dtype=torch.float64)
     results = []
-    for each in (module._compiled_forward, module._general_forward):
-        if each is module._general_forward:
-            monkeypatch.setattr(module, "_compiled_forward", each)
-            monkeypatch.setattr(module, "_compiled_backward", module._general_backward)
-            monkeypatch.setattr(module, "_BLOCK_BYTES", 8 * times.numel() * 7)
+    for is_compiled in (True, False):
+        monkeypatch.setattr(module, "_is_compiled", lambda _, answer=is_compiled: answer)
+        monkeypatch.setattr(module, "_BLOCK_BYTES", 8 * times.numel() * 7)
         t, w, b = (x.clone().requires_grad_() for x in (times, weight, weight[:, 0]))
         found = first_spikes(t, w, b, Rule(30.0, 20.0, steepest=0.5, push=0.1))
         found.times.backward(error)

@@ -40,6 +40,9 @@ class Rule(NamedTuple):
     """Factor of what makes silent neurons more excitable; see :meth:`_FirstSpikes.backward`."""
 
 
+_LATEST = 2**15 - 1
+
+
 class Fired(NamedTuple):
     """What a layer did, each ``(rows, neurons)``."""
 
@@ -84,9 +87,10 @@ class _FirstSpikes(torch.autograd.Function):
         bias: Tensor | None,
         rule: Rule,
     ) -> tuple[Tensor, Tensor]:
-        ordered, order = torch.sort(times, dim=1, stable=True)
+        ordered, order = _sorted(times, rule)
         slopes = weight.new_zeros(len(weight)) if bias is None else bias.detach()
-        find = _compiled_forward if times.device.type == "cpu" else _general_forward
+        find = _compiled_forward if _is_compiled(times) else _general_forward
+        weight = weight.t().contiguous() if _is_compiled(times) else weight
         found = find(order, ordered, weight, slopes, rule)
         ctx.rule, ctx.has_bias = rule, bias is not None
         ctx.save_for_backward(times, order, ordered, weight, *found[1:4])
@@ -107,7 +111,7 @@ class _FirstSpikes(torch.autograd.Function):
         has_fired = causal >= 0
         factor = torch.where(has_fired, 1 / slope, 0).clamp(max=rule.steepest)
         error = torch.where(has_fired, given, 0) * factor
-        bring = _compiled_backward if times.device.type == "cpu" else _general_backward
+        bring = _compiled_backward if _is_compiled(times) else _general_backward
         to_times, to_weight = bring(
             order, ordered, weight, _Crossings(given, crossing, slope, causal, given), error,
             ctx.needs_input_grad[0],
@@ -115,7 +119,7 @@ class _FirstSpikes(torch.autograd.Function):
         to_bias = -(error * crossing).sum(dim=0) if ctx.has_bias else None
         if rule.push:
             wanted = _wanted(given, has_fired) * rule.push
-            to_weight -= wanted.t() @ (rule.end - times).clamp(min=0)
+            to_weight.addmm_(wanted.t(), (rule.end - times).clamp(min=0), alpha=-1)
             if to_bias is not None:
                 to_bias -= wanted.sum(dim=0) * rule.end
         return to_times, to_weight, to_bias, None
@@ -130,20 +134,37 @@ def _wanted(given: Tensor, has_fired: Tensor) -> Tensor:
     return torch.where(has_fired, 0, torch.where(never & (given == 0), mean, given.clamp(min=0)))
 
 
+def _is_compiled(times: Tensor) -> bool:
+    return times.device.type == "cpu"
+
+
+def _sorted(times: Tensor, rule: Rule) -> tuple[Tensor, Tensor]:
+    """Return times in their order, and which input each is of.
+
+    Whole steps are sorted as integers of 16 bits, which NumPy does by counting.
+    """
+    if not (_is_compiled(times) and rule.on_grid and rule.end <= _LATEST):
+        return torch.sort(times, dim=1, stable=True)
+    steps = times.detach().clamp(max=_LATEST).to(torch.int16).numpy()
+    order = torch.from_numpy(steps.argsort(axis=1, kind="stable"))
+    return times.gather(1, order), order
+
+
 def _compiled_forward(
-    order: Tensor, ordered: Tensor, weight: Tensor, bias: Tensor, rule: Rule
+    order: Tensor, ordered: Tensor, by_input: Tensor, bias: Tensor, rule: Rule
 ) -> _Crossings:
-    shape = len(order), len(weight)
+    """Call the loops with the weights of each input side by side, ``(inputs, neurons)``."""
+    shape = len(order), by_input.shape[1]
     found = _Crossings(
-        first=torch.full(shape, torch.inf, dtype=weight.dtype),
-        crossing=torch.zeros(shape, dtype=weight.dtype),
-        slope=torch.ones(shape, dtype=weight.dtype),
+        first=torch.full(shape, torch.inf, dtype=by_input.dtype),
+        crossing=torch.zeros(shape, dtype=by_input.dtype),
+        slope=torch.ones(shape, dtype=by_input.dtype),
         causal=torch.full(shape, -1, dtype=torch.int32),
-        last=torch.zeros(shape, dtype=weight.dtype),
+        last=torch.zeros(shape, dtype=by_input.dtype),
     )
     threads()
     first_kernels.forward(
-        order.numpy(), ordered.numpy(), weight.t().contiguous().numpy(), bias.contiguous().numpy(),
+        order.numpy(), ordered.numpy(), by_input.numpy(), bias.contiguous().numpy(),
         rule.threshold, rule.end, rule.on_grid, *(each.numpy() for each in found),
     )  # fmt: skip
     return found
@@ -152,13 +173,12 @@ def _compiled_forward(
 def _compiled_backward(
     order: Tensor,
     ordered: Tensor,
-    weight: Tensor,
+    by_input: Tensor,
     found: _Crossings,
     error: Tensor,
     wants_times: bool,
 ) -> tuple[Tensor | None, Tensor]:
-    by_input = weight.t().contiguous()
-    to_weight, parts = torch.zeros_like(by_input), min(threads(), -(-len(weight) // _PART))
+    to_weight, parts = torch.zeros_like(by_input), min(threads(), -(-by_input.shape[1] // _PART))
     to_times = ordered.new_zeros((parts, *ordered.shape) if wants_times else (0, 0, 0))
     first_kernels.backward(
         order.numpy(), ordered.numpy(), by_input.numpy(), found.crossing.numpy(),

@@ -102,8 +102,10 @@ class Stdbp(Method[Tensor]):
         """See :class:`Method`."""
         if inputs.dim() != 5:
             raise TypeError(f"inputs of shape {tuple(inputs.shape)}; spikes over time are expected")
-        fired, first = inputs.max(dim=0)
-        return torch.where(fired > 0, first.to(inputs), torch.inf)
+        times = torch.full_like(inputs[0], torch.inf)
+        for step in reversed(range(len(inputs))):
+            times.masked_fill_(inputs[step] > 0, step)
+        return times
 
     def layer(self, block: Block, ways: Sequence[Tensor], run: Pass) -> Tensor:
         """See :class:`Method`."""
