@@ -14,7 +14,7 @@ from tssl.datasets.formats.recordings import Recording
 from tssl.datasets.reading import Reading
 from tssl.errors import DataError
 
-__all__ = ["read"]
+__all__ = ["read", "read_as_stamped"]
 
 _MAGIC = re.compile(rb"#!AER-DAT(\d\.\d)[^\n]*\n")
 _END = b"#!END-HEADER\r\n"
@@ -45,6 +45,21 @@ def read(path: Path, reading: Reading) -> Recording:
     if version.startswith("3."):
         return _from_first(*_version_3(content_of(path)))
     raise DataError(f"is of AEDAT version {version}; 2.0, 3.1 and 4.0 can be read")
+
+
+def read_as_stamped(path: Path) -> Events:
+    """Return the events of a recording of version 3.1 with the camera's own time stamps.
+
+    Raises
+    ------
+    DataError
+        When it is of another version, or damaged.
+    """
+    content = content_of(path)
+    match = _MAGIC.match(content[:64])
+    if match is None or not match[1].startswith(b"3."):
+        raise DataError("is no AEDAT 3.1")
+    return _version_3(content)[0]
 
 
 def _from_first(events: Events, shape: tuple[int, int, int]) -> Recording:
