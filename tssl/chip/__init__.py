@@ -11,7 +11,6 @@ from tssl.chip.connections import (
 )
 from tssl.chip.cuba import (
     CubaNeuron,
-    CubaRun,
     CubaState,
     OneOrEach,
     cuba_run,
@@ -22,6 +21,7 @@ from tssl.chip.cuba import (
 from tssl.chip.layers import INTEGRATOR, Layer, Step, conv_layer, dense_layer, named, neuron_steps
 from tssl.chip.limits import ChipLimits
 from tssl.chip.network import INPUT, ChipNetwork, Encoding, InputLayer
+from tssl.chip.neuron import Neuron, Run, Seen
 from tssl.chip.numbers import (
     ACTIVATION_SHIFT,
     BIAS_SHIFT,
@@ -44,7 +44,6 @@ __all__ = [
     "Connection",
     "ConvSynapses",
     "CubaNeuron",
-    "CubaRun",
     "CubaState",
     "DECAY_ONE",
     "DenseSynapses",
@@ -56,8 +55,11 @@ __all__ = [
     "Layer",
     "MAX_DELAY",
     "MOST_NEURONS",
+    "Neuron",
     "OneOrEach",
+    "Run",
     "STATE_LIMIT",
+    "Seen",
     "SpikeArray",
     "Step",
     "Synapses",

@@ -245,7 +245,7 @@ class _Member:
 def _check_input(network: ChipNetwork, train: IntArray) -> None:
     if train.size and not (_INT32.min <= train.min() and train.max() <= _INT32.max):
         raise DataError(f"network {network.name}: inputs exceed Lava's 32-bit spikes")
-    if network.input.neuron is None:
+    if not network.input.takes_biases:
         return
     if train.size and not (_INT16.min <= train.min() and train.max() <= _INT16.max):
         raise DataError(

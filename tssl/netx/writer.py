@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tssl.chip import (
     InputLayer,
     IntArray,
     Layer,
+    Neuron,
     Synapses,
 )
 from tssl.errors import UnsupportedLayerError
@@ -178,11 +180,17 @@ def _write_neurons(entry: h5py.Group, layer: Layer, *, always: bool) -> None:
         entry["bias"] = _in_lavas_order(layer.bias, layer.output_shape)
 
 
-def _write_neuron(entry: h5py.Group, neuron: CubaNeuron, shape: Shape) -> None:
-    group = entry.create_group("neuron")
+def _write_neuron(entry: h5py.Group, neuron: Neuron, shape: Shape) -> None:
+    _NEURONS[type(neuron)](entry.create_group("neuron"), neuron, shape)
+
+
+def _write_cuba(group: h5py.Group, neuron: CubaNeuron, shape: Shape) -> None:
     group["type"] = np.bytes_("CUBA")
     for key, values in zip(NEURON_KEYS, neuron.arrays, strict=True):
         group[key] = _in_lavas_order(values, shape) if values.ndim else values[()]
+
+
+_NEURONS: dict[type[Neuron], Callable[[h5py.Group, Any, Shape], None]] = {CubaNeuron: _write_cuba}
 
 
 def _in_lavas_order(values: IntArray, shape: Shape) -> IntArray:

@@ -391,7 +391,7 @@ def _random(network: ChipNetwork, choice: InputChoice) -> Inputs:
     samples, steps = choice.samples or 1, _steps(network, choice)
     if samples * steps * network.input.neurons >= sys.maxsize // 8:
         raise ConfigError(f"--samples {samples}: more values than any memory holds")
-    if network.input.neuron is not None:
+    if network.input.takes_biases:
         low, high = choice.input_range or _BIAS_RANGE
         values: Any = rng.integers(low, high + 1, (1, samples, network.input.neurons))
     elif choice.input_range is not None:
@@ -400,7 +400,7 @@ def _random(network: ChipNetwork, choice: InputChoice) -> Inputs:
     else:
         density = _DENSITY if choice.density is None else choice.density
         values = (rng.random((steps, samples, network.input.neurons)) < density).astype(np.int64)
-    is_graded = network.input.neuron is not None or choice.input_range is not None
+    is_graded = network.input.takes_biases or choice.input_range is not None
     if is_graded and choice.density is not None:
         values *= rng.random(values.shape) < choice.density
     text = f"random input, seed {seed}"

@@ -213,7 +213,7 @@ def _chip(source: Path, path: Path, dt: float) -> WriteOutcome:
 
 
 def _of_layer(layer: Layer) -> OutLayer:
-    current, voltage, threshold = layer.neuron.arrays
+    current, voltage, threshold = layer.cuba.arrays
     shape = layer.output_shape
     of_each = [values.reshape(shape) if values.ndim else values for values in (current, voltage)]
     incoming = []
