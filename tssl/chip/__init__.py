@@ -33,6 +33,14 @@ from tssl.chip.numbers import (
     SpikeArray,
 )
 from tssl.chip.relays import depths, is_relay, with_relays
+from tssl.chip.sigma_delta import (
+    DELTA_SHIFT,
+    MESSAGE_SHIFT,
+    DeltaNeuron,
+    SigmaDeltaNeuron,
+    SigmaNeuron,
+    check_messages,
+)
 from tssl.chip.synapses import recurrent_storage_problem, storage_problem
 
 __all__ = [
@@ -46,6 +54,8 @@ __all__ = [
     "CubaNeuron",
     "CubaState",
     "DECAY_ONE",
+    "DELTA_SHIFT",
+    "DeltaNeuron",
     "DenseSynapses",
     "Encoding",
     "INPUT",
@@ -54,17 +64,21 @@ __all__ = [
     "IntArray",
     "Layer",
     "MAX_DELAY",
+    "MESSAGE_SHIFT",
     "MOST_NEURONS",
     "Neuron",
     "OneOrEach",
     "Run",
     "STATE_LIMIT",
     "Seen",
+    "SigmaDeltaNeuron",
+    "SigmaNeuron",
     "SpikeArray",
     "Step",
     "Synapses",
     "THRESHOLD_SHIFT",
     "Train",
+    "check_messages",
     "conv_layer",
     "cuba_run",
     "cuba_step",

@@ -71,6 +71,9 @@ class Layer:
             self._check_connections()
             object.__setattr__(self, "bias", self._whole_bias())
             self.neuron.check_size("its neurons", self.neurons)
+            self.neuron.check_place("its neurons", "layer")
+            if self.bias.any() and not self.neuron.bias_bits:
+                raise UnsupportedLayerError(f"{self.neuron.kind} neurons have no bias")
 
     @property
     def arriving(self) -> tuple[Connection, ...]:
@@ -160,7 +163,8 @@ class Layer:
         """Return what the neurons do, without transport delay."""
         if not self.own:
             activation = self.activation(trains, time_steps)
-            return self.neuron.run(activation, self.bias, time_steps)
+            with named(self.name):
+                return self.neuron.run(activation, self.bias, time_steps)
         steps = list(self.steps(trains, time_steps))
         spikes = np.stack([step.spikes for step in steps]).astype(self.neuron.sends)
         return Run(spikes, steps[-1].state)

@@ -126,6 +126,7 @@ class InputLayer:
             )
         if self.neuron is not None:
             self.neuron.check_size(INPUT, self.neurons)
+            self.neuron.check_place("the network", INPUT)
 
     @property
     def neurons(self) -> int:

@@ -43,6 +43,10 @@ class Neuron(ABC):
     """Type of what it sends: bytes are spikes of 0 and 1, all others are messages of any value."""
     fed_by_bias: ClassVar[bool] = True
     """Whether neurons of the input take the data as their biases, or as what arrives."""
+    bias_bits: ClassVar[int] = 16
+    """In which Lava keeps a bias, its sign included; 0 where neurons have none."""
+    places: ClassVar[tuple[str, ...]] = ("input", "layer")
+    """Where such neurons can stand."""
     shift: ClassVar[int] = 0
     """By how many bits what arrives is shifted up; the result has 32."""
 
@@ -77,6 +81,11 @@ class Neuron(ABC):
         """Return what is shown and compared of a state."""
 
     @property
+    def graded(self) -> bool:
+        """Whether what it sends has a value, where others send spikes of 0 and 1."""
+        return self.sends is not np.uint8
+
+    @property
     def sizes(self) -> set[int]:
         """For how many neurons there are values: empty when all neurons share them."""
         return set()
@@ -97,6 +106,20 @@ class Neuron(ABC):
         for size in self.sizes - {neurons}:
             raise UnsupportedLayerError(
                 f"{who}: decays or thresholds of {size} neurons; expected one, or {neurons}"
+            )
+
+    def check_place(self, who: str, place: str) -> None:
+        """Refuse neurons of a kind that does not exist there.
+
+        Raises
+        ------
+        UnsupportedLayerError
+            When ``place`` is not one of ``places``.
+        """
+        possible = " or ".join(self.places)
+        if place not in self.places:
+            raise UnsupportedLayerError(
+                f"{who}: {self.kind} neurons are possible as {possible} only"
             )
 
     def run(self, activation: IntArray, bias: IntArray | int, time_steps: int) -> Run:

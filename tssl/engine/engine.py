@@ -139,7 +139,8 @@ class Compiled:
 
     def _run_layer(self, layer: Layer, sources: Mapping[str, Train], room: Fired) -> None:
         """Run a layer on the trains of its sources ``(samples, time or 1, inputs)``."""
-        if _KERNELS[type(layer.neuron)](layer, self._rows[layer.name], sources, room):
+        kernels = _KERNELS.get(type(layer.neuron))
+        if kernels and kernels(layer, self._rows[layer.name], sources, room):
             return
         trains = {each.source: sources[each.source].transpose(1, 0, 2) for each in layer.arriving}
         _keep(layer.neuron, layer.run(trains, room.spikes.shape[1]), room)

@@ -141,10 +141,8 @@ def run_workers(
     """
     _check_input(network, train)
     relayed = with_relays(network)
-    if settings.hardware and netx.is_graph(relayed):
-        raise UnsupportedLayerError(
-            f"network {network.name}: only chains run on a board yet; use `tssl run --backend sim`"
-        )
+    if settings.hardware:
+        _check_board(relayed)
     with contextlib.ExitStack() as stack:  # closes every worker, even when closing one fails
         crew = _Crew(settings, relayed, train, time_steps, stack)
         done = 0
@@ -155,6 +153,20 @@ def run_workers(
                 progress(done)
             for part, recording in crew.chunks():
                 yield part, _without_relays(recording, network)
+
+
+def _check_board(network: ChipNetwork) -> None:
+    """Refuse networks that nobody has tried on a board."""
+    for layer in network.layers:
+        if layer.neuron.graded:
+            raise UnsupportedLayerError(
+                f"layer {layer.name}: {layer.neuron.kind} neurons run on Lava's simulator only "
+                "yet; use `tssl run --backend sim`"
+            )
+    if netx.is_graph(network):
+        raise UnsupportedLayerError(
+            f"network {network.name}: only chains run on a board yet; use `tssl run --backend sim`"
+        )
 
 
 def _without_relays(recording: Recording, network: ChipNetwork) -> Recording:
@@ -188,7 +200,7 @@ class _Crew:
             Worker, settings, network, time_steps=time_steps, deadline=deadline
         )
         bytes_per_sample = max(
-            1, time_steps * (network.neurons + _STATE_BYTES * _traced(network, settings))
+            1, time_steps * (_sent(network) + _STATE_BYTES * _traced(network, settings))
         )
         self._chunk = max(1, _CHUNK_BYTES // bytes_per_sample)
         share = -(-train.shape[1] // settings.workers)
@@ -225,6 +237,11 @@ class _Crew:
                 return
             head.worker.close()
             self._members.popleft()
+
+
+def _sent(network: ChipNetwork) -> int:
+    """Return the bytes that all layers send in a step."""
+    return sum(np.dtype(layer.neuron.sends).itemsize * layer.neurons for layer in network.layers)
 
 
 def _traced(network: ChipNetwork, settings: WorkerSettings) -> int:

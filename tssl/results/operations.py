@@ -24,7 +24,8 @@ class OpCounts:
     active_updates
         Updates of neurons that received a spike or fired, ``(layers, time)``.
     spikes
-        Spikes fired, ``(layers, time)``.
+        Spikes fired, or messages sent, ``(layers, time)``; the rest of the neurons had no change
+        to tell.
     input_spikes
         Non-zero inputs, ``(time,)``.
     stored_zeros

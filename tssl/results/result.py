@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tssl.chip import IntArray, SpikeArray
+from tssl.chip import IntArray, Train
 from tssl.errors import DataError
 from tssl.machine.files import read_json, remove, write_json, written
 from tssl.results._checks import DAMAGE, check, check_size
@@ -59,9 +59,9 @@ class RunResult(Shown):
     source
         The same as ``data``, for programs; None in results of a tssl that did not say.
     output_spikes
-        ``(samples, time, outputs)``.
+        What the output sent, ``(samples, time, outputs)``: spikes of 0 and 1, or values.
     spike_counts
-        Spikes of each layer and sample, ``(samples, layers)``.
+        Spikes or messages of each layer and sample, ``(samples, layers)``.
     predictions
         ``(samples,)``, see :func:`read_out`.
     labels
@@ -77,7 +77,7 @@ class RunResult(Shown):
     network: str
     digest: str
     data: str
-    output_spikes: SpikeArray
+    output_spikes: Train
     spike_counts: IntArray
     predictions: IntArray
     labels: IntArray | None

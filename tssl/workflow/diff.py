@@ -259,7 +259,7 @@ def _alike(left: Recording, right: Recording) -> bool:
 
 def _predictions(network: ChipNetwork, recording: Recording) -> NDArray[np.int64]:
     spikes = recording.trains[network.output.name].transpose(1, 0, 2)
-    return read_out(spikes, recording.output_potential)
+    return read_out(spikes, recording.output_potential, graded=network.output.neuron.graded)
 
 
 def _spikes(name: str, left: NDArray[Any], right: NDArray[Any]) -> SpikeDifference:
