@@ -14,14 +14,18 @@ from tssl.chip import (
     INPUT,
     ChipNetwork,
     CubaNeuron,
+    DeltaNeuron,
     InputLayer,
     IntArray,
     Layer,
     Neuron,
     Run,
+    SigmaDeltaNeuron,
+    SigmaNeuron,
     Train,
     neuron_steps,
 )
+from tssl.engine.deltas import run_delta_input, run_sigma, run_sigma_delta
 from tssl.engine.events import Fired, SynapseRows, rows_of, run_biases, run_layer, run_sums
 from tssl.machine.cores import cores, in_order, spread
 from tssl.results import Recording, States
@@ -168,12 +172,15 @@ def _run_cuba(
 _KERNELS: dict[
     type[Neuron],
     Callable[[Layer, Sequence[SynapseRows], Mapping[str, Train], Fired], bool],
-] = {CubaNeuron: _run_cuba}
+] = {CubaNeuron: _run_cuba, SigmaDeltaNeuron: run_sigma_delta, SigmaNeuron: run_sigma}
 """What runs the layers of each kind of neurons, or says that ``tssl.chip`` must."""
 
 
 def _run_block(block: InputLayer, neuron: Neuron, train: Train, room: Fired) -> None:
     """Run the input neurons on data ``(time or 1, samples, neurons)``."""
+    if isinstance(neuron, DeltaNeuron):
+        run_delta_input(neuron, train.transpose(1, 0, 2), room)
+        return
     arriving, bias = block.driven(train)
     if not (isinstance(neuron, CubaNeuron) and run_biases(neuron, bias, room)):
         _keep(neuron, neuron.run(arriving, bias, room.spikes.shape[1]), room)

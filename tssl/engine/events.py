@@ -118,6 +118,14 @@ class SynapseRows:
         """What no sum over spikes of value 1 can exceed."""
         return largest(self.weight) * (len(self.weight) // self.shape.groups)
 
+    @cached_property
+    def heaviest(self) -> int:
+        """Largest sum of the magnitudes of a neuron's weights."""
+        sizes = np.abs(self.weight.astype(np.int64)).reshape(
+            self.shape.groups, -1, self.weight.shape[1]
+        )
+        return int(sizes.sum(axis=1).max(initial=0))
+
     @property
     def is_dense(self) -> bool:
         """Whether every input reaches every neuron."""
