@@ -102,7 +102,7 @@ class RunResult(Shown):
         return f"{self.network} on {self.data}, {self.backend}: {samples}, {right}"
 
     def tables(self) -> list[Table]:
-        """Return what was run and how much of it was right, in one table."""
+        """Return what was run and how much of it was right, and what values were sent, if any."""
         row = [
             self.backend,
             count(self.counts.samples),
@@ -110,7 +110,24 @@ class RunResult(Shown):
             "no labels" if self.accuracy is None else f"{self.accuracy:.2%}",
         ]
         columns = ["backend", "samples", "time steps", "accuracy"]
-        return [Table(f"{self.network} on {self.data}", columns, [row])]
+        tables = [Table(f"{self.network} on {self.data}", columns, [row])]
+        return tables if self.output_spikes.dtype == np.uint8 else [*tables, self._messages()]
+
+    def _messages(self) -> Table:
+        """Return how many values each layer sent, and how often there was no change to tell."""
+        sums = zip(
+            self.counts.layers,
+            self.counts.spikes.sum(axis=1).tolist(),
+            self.counts.unchanged.tolist(),
+            self.counts.synaptic_operations.sum(axis=1).tolist(),
+            strict=True,
+        )
+        rows = [
+            [layer, count(sent), count(still), f"{sent / (sent + still):.1%}", count(operations)]
+            for layer, sent, still, operations in sums
+        ]
+        columns = ["layer", "messages", "no change", "sent", "graded operations"]
+        return Table(f"Messages of {self.counts.samples} sample(s)", columns, rows)
 
     @staticmethod
     def files(directory: Path) -> tuple[Path, Path]:

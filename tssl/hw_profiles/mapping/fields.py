@@ -58,31 +58,36 @@ def check_limits(
 
 
 def _neuron_problems(profile: Profile, network: ChipNetwork) -> Iterator[str]:
-    title, offered = profile.chip.title, profile.chip.neuron
+    offered = profile.chip.neuron
     if offered == "any":
         return
     for name, neuron in _neurons(network):
-        if not isinstance(neuron, CubaNeuron):
-            yield f"layer {name}: has {neuron.kind} neurons, {title} has none"
-            continue
-        if offered == "stateless":
-            yield f"layer {name}: has neurons with memory, {title} has none"
-        current_decay, voltage_decay = (int(neuron.arrays[0].min()), int(neuron.arrays[1].max()))
-        if offered != "cuba" and current_decay != _NO_DECAY:
-            yield (
-                f"layer {name}: has a synaptic current that decays over time (current_decay "
-                f"{current_decay}), the neurons of {title} have none"
-            )
-        if offered == "non-leaky" and voltage_decay:
-            yield (
-                f"layer {name}: has a leaky membrane potential (voltage_decay "
-                f"{voltage_decay}), {title} integrates without leak"
-            )
-        if profile.chip.reset == "subtract":
-            yield (
-                f"layer {name}: a spike resets its membrane potential to zero, on {title} "
-                "it subtracts the threshold"
-            )
+        if isinstance(neuron, CubaNeuron):
+            yield from _cuba_problems(profile, name, neuron)
+        elif offered != "programmable":
+            yield f"layer {name}: has {neuron.kind} neurons, {profile.chip.title} has none"
+
+
+def _cuba_problems(profile: Profile, name: str, neuron: CubaNeuron) -> Iterator[str]:
+    title, offered = profile.chip.title, profile.chip.neuron
+    if offered == "stateless":
+        yield f"layer {name}: has neurons with memory, {title} has none"
+    current_decay, voltage_decay = (int(neuron.arrays[0].min()), int(neuron.arrays[1].max()))
+    if offered not in ("programmable", "cuba") and current_decay != _NO_DECAY:
+        yield (
+            f"layer {name}: has a synaptic current that decays over time (current_decay "
+            f"{current_decay}), the neurons of {title} have none"
+        )
+    if offered == "non-leaky" and voltage_decay:
+        yield (
+            f"layer {name}: has a leaky membrane potential (voltage_decay "
+            f"{voltage_decay}), {title} integrates without leak"
+        )
+    if profile.chip.reset == "subtract":
+        yield (
+            f"layer {name}: a spike resets its membrane potential to zero, on {title} "
+            "it subtracts the threshold"
+        )
 
 
 def _neurons(network: ChipNetwork) -> Iterator[tuple[str, Neuron]]:
@@ -117,7 +122,7 @@ def _input_problem(
 ) -> Iterator[str]:
     if limits.graded_spike_bits is None or input_range is None:
         return
-    if network.input.takes_biases:  # the data are biases, not spikes
+    if network.input.neuron is not None:  # the data are biases or values, not spikes
         return
     bits = int(limits.graded_spike_bits.value)
     limit = max(1, (1 << (bits - 1)) - 1 if bits else 0)
