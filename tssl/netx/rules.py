@@ -87,10 +87,13 @@ def delta_problem(value: NDArray[Any] | None) -> str | None:
     value
         As it is in the file.
     """
-    if value is None or value.dtype.kind not in "iub":
+    if value is None or value.dtype.kind not in "iubf":
         return "it must be stored as an integer"
     if value.shape not in ((), (1,)):
         return "Lava takes one number for all sigma-delta neurons of a layer"
+    if value.dtype.kind == "f":
+        is_whole = float(value.item()).is_integer()
+        return None if is_whole else "a fraction, of which Lava keeps twelve binary places"
     if value.dtype.itemsize == 1 and value.dtype.kind != "b":
         return f"times {1 << DELTA_SHIFT} it does not fit {value.dtype}, on which Lava fails"
     limits = np.iinfo(np.int64 if value.dtype.kind == "b" else value.dtype)
