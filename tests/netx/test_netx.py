@@ -542,7 +542,7 @@ MALFORMED = [
     ),
     (put("layer/1/neuron/iDecay", 4097), NetFileError, "layer/1", "4097"),
     (put("layer/1/neuron/vDecay", -1), NetFileError, "layer/1", "-1"),
-    (put("layer/1/neuron/type", "SDNN"), UnsupportedLayerError, "layer/1", "'SDNN'"),
+    (put("layer/1/neuron/type", "ALIF"), UnsupportedLayerError, "layer/1", "'ALIF'"),
     (put("layer/1/neuron/type", 3), NetFileError, "layer/1/neuron/type' is not a text"),
     (put("layer/1/neuron/messageBits", 8), UnsupportedLayerError, "layer/1", "messageBits"),
     (put("layer/1/type", "pool"), UnsupportedLayerError, "layer/1", "'pool'", "Lava cannot load"),
