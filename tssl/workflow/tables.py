@@ -52,7 +52,7 @@ def layer_facts(report: "LayerReport") -> dict[str, Any]:
         "weight_bits": report.layer.weight_bits,
         "smallest_weight": int(report.layer.weights.min()),
         "largest_weight": int(report.layer.weights.max()),
-        "threshold": report.layer.cuba.threshold,
+        "threshold": report.layer.neuron.facts.get("threshold", "-"),
         "largest_current": report.ranges.current,
         "largest_voltage": report.ranges.potential,
         "current_headroom_bits": report.ranges.headroom_bits,
