@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from tssl.chip import (
     DELTA_SHIFT,
     INPUT,
-    DeltaNeuron,
     IntArray,
     Layer,
-    SigmaDeltaNeuron,
+    Neuron,
     check_messages,
     named,
 )
@@ -46,13 +45,13 @@ def run_sigma_delta(
         To be filled; worthless when the kernels could not.
     """
     sums = _sums(layer, rows, sources)
-    if sums is None or not isinstance(layer.neuron, SigmaDeltaNeuron):
+    if sums is None:
         return False
     extremes = delta_kernels.run_sigma_deltas(
         sums,
         _wraps(layer),
         wrapped_32(layer.bias << DELTA_SHIFT).astype(np.int32),
-        np.int32(layer.neuron.threshold << DELTA_SHIFT),
+        np.int32(layer.neuron.facts["threshold"] << DELTA_SHIFT),
         *room,
     )
     with named(layer.name):
@@ -78,13 +77,14 @@ def run_sigma(
     return True
 
 
-def run_delta_input(neuron: DeltaNeuron, train: Array, room: Fired) -> None:
-    """Run the input's neurons from rest on values ``(samples, time or 1, neurons)``."""
-    values = np.ascontiguousarray(train, np.int32)
-    threshold = np.int32(neuron.threshold << DELTA_SHIFT)
+def run_delta_input(neuron: Neuron, train: Array, room: Fired) -> bool:
+    """Run the input's delta neurons from rest on values ``(time or 1, samples, neurons)``."""
+    values = np.ascontiguousarray(train.transpose(1, 0, 2), np.int32)
+    threshold = np.int32(neuron.facts["threshold"] << DELTA_SHIFT)
     extremes = delta_kernels.run_deltas(values, threshold, room.spikes)
     with named(INPUT):
         check_messages(*map(int, extremes))
+    return True
 
 
 def _sums(layer: Layer, rows: Sequence[SynapseRows], sources: Mapping[str, Array]) -> Array | None:

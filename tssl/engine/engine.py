@@ -6,7 +6,7 @@ recurrence, and integers that might leave 32 bits, are all its own.
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -176,14 +176,18 @@ _KERNELS: dict[
 """What runs the layers of each kind of neurons, or says that ``tssl.chip`` must."""
 
 
+_INPUT_KERNELS: dict[type[Neuron], Callable[[Any, Train, Fired], bool]] = {
+    CubaNeuron: lambda neuron, train, room: run_biases(neuron, train[0].astype(np.int64), room),
+    DeltaNeuron: run_delta_input,
+}
+"""Likewise of the input's neurons, on data ``(time or 1, samples, neurons)``."""
+
+
 def _run_block(block: InputLayer, neuron: Neuron, train: Train, room: Fired) -> None:
     """Run the input neurons on data ``(time or 1, samples, neurons)``."""
-    if isinstance(neuron, DeltaNeuron):
-        run_delta_input(neuron, train.transpose(1, 0, 2), room)
-        return
-    arriving, bias = block.driven(train)
-    if not (isinstance(neuron, CubaNeuron) and run_biases(neuron, bias, room)):
-        _keep(neuron, neuron.run(arriving, bias, room.spikes.shape[1]), room)
+    kernels = _INPUT_KERNELS.get(type(neuron))
+    if not (kernels and kernels(neuron, train, room)):
+        _keep(neuron, neuron.run(*block.driven(train), room.spikes.shape[1]), room)
 
 
 def _keep(neuron: Neuron, run: Run, room: Fired) -> None:
