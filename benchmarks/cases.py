@@ -1,8 +1,9 @@
-"""The four networks of the engine's benchmark, and what they are fed.
+"""The five networks of the engine's benchmark, and what they are fed.
 
 784-400-400-10 and the convolutional network have random weights, since no trained ones come
 with the package; their thresholds are then chosen so that each layer fires as often as those
-of trained networks do (``RATE``). mnist.net and PilotNet are lava-dl's own, shipped in its wheel.
+of trained networks do (``RATE``). mnist.net and both PilotNets are lava-dl's own, shipped in
+its wheel; one of them has sigma-delta neurons.
 """
 
 import importlib.metadata
@@ -41,7 +42,7 @@ class Case(NamedTuple):
     lava_samples: int
     engine_samples: int
     target: int
-    """Times Lava's rate that issue 7 asks for."""
+    """Times Lava's rate that issues 7 and 16 ask for."""
 
 
 def mlp() -> Case:
@@ -107,6 +108,29 @@ def pilotnet() -> Case:
         return np.array(moved)[None]
 
     return Case("pilotnet_lif", netx.read(path), path, 16, inputs, 4, 48, 90)
+
+
+def pilotnet_sdnn() -> Case:
+    """lava-dl's pilotnet_sdnn: films of 16 frames, the stored frame a pixel further in each.
+
+    The whole picture moves, so that about as many pixels change as in a drive, and more than in
+    front of a camera that stands still.
+    """
+    path = lava_file("gts/pilotnet_sdnn/network.net")
+    frame = np.load(lava_file("gts/pilotnet_sdnn/input.npy"))[..., 0].astype(np.int64)
+    steps = 16
+
+    def inputs(samples: int) -> IntArray:
+        moved = [
+            [
+                np.roll(frame, shift + step, axis=0).transpose().reshape(-1)
+                for shift in range(samples)
+            ]
+            for step in range(steps)
+        ]
+        return np.array(moved)
+
+    return Case("pilotnet_sdnn", netx.read(path), path, steps, inputs, 6, 96, 90)
 
 
 TSSL = CubaNeuron(current_decay=1365, voltage_decay=819, threshold=0)
@@ -175,5 +199,6 @@ CASES: dict[str, Callable[[], Case]] = {
     "mnist": mnist,
     "cnn": fashion_cnn,
     "pilotnet": pilotnet,
+    "pilotnet-sdnn": pilotnet_sdnn,
 }
 """By the names that the command line takes."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from tssl.chip import DECAY_ONE, CubaNeuron, Encoding
+from tssl.chip import DECAY_ONE, CubaNeuron, DeltaNeuron, Encoding, Neuron
 from tssl.errors import CheckpointError, ConfigError, RangeError
 from tssl.graph import Graph, resolve
 from tssl.machine.files import pointer_hint, written
@@ -106,7 +106,7 @@ class Checkpoint:
         return resolve(self.recipe.network, self.input_shape)
 
     @property
-    def input_neuron(self) -> CubaNeuron | None:
+    def input_neuron(self) -> Neuron | None:
         """Of what samples enter, or None where they enter as graded spikes."""
         return input_neuron(self.recipe.encoding)
 
@@ -173,12 +173,15 @@ class Checkpoint:
                 )
 
 
-def input_neuron(spec: EncodingSpec) -> CubaNeuron | None:
-    """Return the neuron that a value enters as a bias, or None when it enters as spikes.
+def input_neuron(spec: EncodingSpec) -> Neuron | None:
+    """Return the neuron that a value enters, or None when it enters as spikes.
 
-    It has no leak, and no synapses whose current could decay. It fires when its potential exceeds
-    the threshold, so when the sum of biases *reaches* one more.
+    One that sends changes sends them all. One that a value enters as its bias has no leak, and no
+    synapses whose current could decay. It fires when its potential exceeds the threshold, so when
+    the sum of biases *reaches* one more.
     """
+    if spec.input == "changes":
+        return DeltaNeuron(threshold=0)
     if spec.input != "neurons":
         return None
     return CubaNeuron(current_decay=DECAY_ONE, voltage_decay=0, threshold=spec.firing_sum - 1)

@@ -17,7 +17,16 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from tssl import hw_profiles
+from tssl import hw_profiles, netx
+from tssl.chip import (
+    INPUT,
+    ChipNetwork,
+    DeltaNeuron,
+    InputLayer,
+    SigmaDeltaNeuron,
+    SigmaNeuron,
+    dense_layer,
+)
 
 SEAL = "sha256"
 """Entry of a document that shows whether it was altered; only the cases about that keep it."""
@@ -118,6 +127,34 @@ def put(key: str, value: object) -> Make:
             opened[key] = value
 
     return net(edit)
+
+
+def film(key: str = "name", value: object = None, frames: object = 0) -> Make:
+    """Write ``bad.net``, a sigma-delta network of others, changed as :func:`put` does it.
+
+    ``x.npy`` holds a film for it: three frames of four pixels.
+    """
+
+    def make() -> None:
+        layers = (
+            dense_layer(
+                name="a", source=INPUT, weight=[[200, -2, 250, 254], [5, 6, -7, 8]],
+                neuron=SigmaDeltaNeuron(threshold=1), bias=[1, 2],
+            ),
+            dense_layer(name="b", source="a", weight=[[4, -3]], neuron=SigmaNeuron()),
+        )  # fmt: skip
+        block = InputLayer(shape=(4,), neuron=DeltaNeuron(threshold=0))
+        netx.write(Path("bad.net"), ChipNetwork(name="film", input=block, layers=layers))
+        with h5py.File("bad.net", "a") as opened:
+            for name in list(opened.attrs):
+                del opened.attrs[name]
+            if key in opened:
+                del opened[key]
+            if value is not None:
+                opened[key] = value
+        np.save("x.npy", np.full((1, 3, 4), frames))
+
+    return make
 
 
 def own(**values: object) -> Make:

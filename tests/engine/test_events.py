@@ -11,9 +11,9 @@ from tssl.chip import (
     Connection,
     ConvSynapses,
     CubaNeuron,
-    CubaRun,
     DenseSynapses,
     Layer,
+    Run,
     conv_layer,
     cuba_run,
     dense_layer,
@@ -104,7 +104,7 @@ def assert_same(layer: Layer, train: np.ndarray) -> None:
     np.testing.assert_array_equal(active, reached.sum(axis=(1, 2)))
 
 
-def assert_equal(fired: Fired, expected: CubaRun) -> None:
+def assert_equal(fired: Fired, expected: Run) -> None:
     np.testing.assert_array_equal(fired.spikes.transpose(1, 0, 2), expected.spikes)
     np.testing.assert_array_equal(fired.current, expected.state.current)
     np.testing.assert_array_equal(fired.potential, expected.state.potential)

@@ -18,10 +18,13 @@ from tssl import netx
 from tssl.chip import (
     ChipNetwork,
     CubaNeuron,
+    DeltaNeuron,
     DenseSynapses,
     InputLayer,
     IntArray,
     Layer,
+    SigmaDeltaNeuron,
+    SigmaNeuron,
     conv_layer,
     dense_layer,
 )
@@ -44,7 +47,25 @@ NETWORK = ChipNetwork(
     name="forms", input=InputLayer(shape=(1, 4, 5)), layers=(CONV, DENSE, RECURRENT)
 )
 TRAIN: IntArray = np.random.default_rng(5).integers(0, 2, (8, 2, 20))
-ENTRIES = {"c": "layer/1", "d": "layer/3", "r": "layer/4"}
+FILM = ChipNetwork(
+    name="film",
+    input=InputLayer(shape=(1, 4, 5), neuron=DeltaNeuron(threshold=0)),
+    layers=(
+        conv_layer(
+            name="m", source="input", weight=weights(_RNG, 2, 1, 2, 2), map_shape=(1, 4, 5),
+            neuron=SigmaDeltaNeuron(threshold=1),
+        ),
+        dense_layer(
+            name="n", source="m", weight=weights(_RNG, 5, 24) // 8,
+            neuron=SigmaDeltaNeuron(threshold=3),
+        ),
+        dense_layer(name="o", source="n", weight=weights(_RNG, 3, 5), neuron=SigmaNeuron()),
+    ),
+)  # fmt: skip
+"""Sigma-delta neurons."""
+MOVES: IntArray = np.random.default_rng(6).integers(-9, 10, (8, 2, 20))
+_FILM_ENTRIES = {"input": "layer/0", "m": "layer/1", "n": "layer/3", "o": "layer/4"}
+ENTRIES = {"c": "layer/1", "d": "layer/3", "r": "layer/4", **_FILM_ENTRIES}
 
 Change = Callable[[Layer], Layer]
 
@@ -80,12 +101,22 @@ class Form:
     @property
     def network(self) -> ChipNetwork:
         """The network that is meant."""
-        layers = [self.means(x) if x.name == self.layer else x for x in NETWORK.layers]
-        return replace(NETWORK, layers=tuple(layers))
+        layers = [self.means(x) if x.name == self.layer else x for x in self.base.layers]
+        return replace(self.base, layers=tuple(layers))
+
+    @property
+    def base(self) -> ChipNetwork:
+        """The network without the form."""
+        return FILM if self.layer in _FILM_ENTRIES else NETWORK
+
+    @property
+    def train(self) -> IntArray:
+        """What it is run on."""
+        return MOVES if self.base is FILM else TRAIN
 
     def write(self, path: Path) -> None:
         """Write a network of others with this form in it."""
-        netx.write(path, NETWORK)
+        netx.write(path, self.base)
         with h5py.File(path, "r+") as file:
             file.attrs.clear()
             for key, value in self.stored.items():
@@ -320,7 +351,63 @@ def of_biases() -> list[Form]:
     ]  # fmt: skip
 
 
-FORMS = [*of_neurons(), *of_delays(), *of_weights(), *of_recurrent(), *of_biases()]
+def of_messages() -> list[Form]:
+    return [
+        Form(key="messageBits", form="of CUBA neurons", layer="d",
+             stored={"neuron/messageBits": 8}, means=same, lava=FAILS, refused="messageBits"),
+        Form(key="messageBits", form="of SDNN neurons", layer="n",
+             stored={"neuron/messageBits": 16}, means=same, lava=FAILS, refused="messageBits"),
+    ]  # fmt: skip
+
+
+def deltas(form: str, value: Any, means: int, lava: str = RUNS, refused: str = "") -> Form:
+    """A form of the threshold of sigma-delta neurons."""
+    return Form(
+        key="vThMant", form=f"SDNN: {form}", layer="n", stored={"neuron/vThMant": value},
+        means=having(neuron=SigmaDeltaNeuron(threshold=means)), lava=lava, refused=refused,
+    )  # fmt: skip
+
+
+def of_sigma_delta() -> list[Form]:
+    wide, high = np.array([-(1 << 17), 0, 3, -9, 40]), 1 << 19
+    of_map = np.random.default_rng(9).integers(-9, 60, FILM.layers[0].output_shape)
+    each = np.random.default_rng(9).integers(0, 3, (5, 24))
+    rows = [
+        ("bias", "SDNN: beyond 16 bits", "n", {"bias": wide}, having(bias=wide), RUNS, ""),
+        ("bias", "SDNN: beyond 20 bits", "n", {"bias": wide * 5}, same, ALTERS, "20 bits"),
+        ("bias", "SDNN: of maps, (W, H, C)", "m", {"bias": of_map.transpose()},
+         having(bias=of_map.reshape(-1)), RUNS, ""),
+        ("bias", "SDNN: beside sigma_output", "o", {"bias": np.array([1, 2, 3])}, same, FAILS,
+         "Lava fails on it"),
+        ("sigma_output", "false", "o", {"neuron/sigma_output": False}, same, RUNS, ""),
+        ("sigma_output", "of the input", "input", {"neuron/sigma_output": True}, same, RUNS, ""),
+        ("vThMant", "SDNN: beside sigma_output", "o", {"neuron/vThMant": 77}, same, RUNS, ""),
+        ("weight", "SDNN: of the input", "input", {"weight": 7, "bias": 3}, same, RUNS, ""),
+        ("delay", "SDNN: one per synapse", "n", {"delay": each},
+         weighing(FILM.layers[1].synapses.weight, delay=each), RUNS, ""),
+    ]  # fmt: skip
+    return [
+        deltas("one element", np.array([2]), 2),
+        deltas("one per neuron", np.array([0, 1, 2, 3, 4]), 2, FAILS, "one number for all"),
+        deltas("float that is whole", np.float32(2), 2),
+        deltas("with a fraction", 1.3, 1, ALTERS, "twelve binary places"),
+        deltas("truth value", np.True_, 1),
+        deltas("uint16, int32 or int16 up to 7", np.int16(7), 7),
+        deltas("int16 from 8 on", np.int16(9), 9, ALTERS, "times 4096 it does not fit int16"),
+        deltas("int32 from 2^19 on", np.int32(high), high - 1, ALTERS, "it does not fit int32"),
+        deltas("int64 from 2^19 on", np.int64(high), high - 1, FAILS, "the 32 bits of Lava"),
+        deltas("uint8 or int8", np.uint8(1), 1, FAILS, "on which Lava fails"),
+        deltas("negative", np.int64(-3), -3),
+        *(Form(key=key, form=form, layer=layer, stored=stored, means=means, lava=lava,
+               refused=refused)
+          for key, form, layer, stored, means, lava, refused in rows),
+    ]  # fmt: skip
+
+
+FORMS = [
+    *of_neurons(), *of_delays(), *of_weights(), *of_recurrent(), *of_biases(), *of_messages(),
+    *of_sigma_delta(),
+]  # fmt: skip
 
 _HEAD = """# Numbers in `.net` files
 

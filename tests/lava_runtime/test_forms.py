@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.lava_runtime.forms import ALTERS, FAILS, FORMS, LOADS, NETWORK, RUNS, TRAIN, Form, page
+from tests.lava_runtime.forms import ALTERS, FAILS, FORMS, LOADS, RUNS, Form, page
 from tests.lava_runtime.test_lava_sim import run_all
 from tssl import netx
 from tssl.engine import run_chunk
@@ -55,11 +55,11 @@ def test_what_lava_does(tmp_path: Path, form: Form):
     backend = LavaSim(net_path=path)
     if form.lava == FAILS:
         with pytest.raises(BackendError, match="Lava failed"):
-            run_all(backend, NETWORK, TRAIN, 8)
+            run_all(backend, form.base, form.train, 8)
         return
-    meant = run_chunk(form.network, TRAIN, 8)
-    found = run_all(backend, NETWORK, TRAIN, 8)
-    assert found.trains["c"].any()
+    meant = run_chunk(form.network, form.train, 8)
+    found = run_all(backend, form.base, form.train, 8)
+    assert found.trains[form.base.layers[0].name].any()
     is_equal = first_difference(form.network, meant, found) is None
     assert is_equal is (form.lava != ALTERS)
 

@@ -21,6 +21,7 @@ from tssl.chip import (
     INTEGRATOR,
     ChipNetwork,
     CubaNeuron,
+    DeltaNeuron,
     Encoding,
     InputLayer,
     IntArray,
@@ -300,15 +301,13 @@ def test_files_of_lava_dl(name, block, shapes):
     assert netx.read_notes(lava_file(name)) == {}
 
 
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("gts/pilotnet_sdnn/network.net", "neuron type 'SDNN'"),
-    ],
-)
-def test_files_of_lava_dl_that_are_not_for_us(name, message):
-    with pytest.raises(UnsupportedLayerError, match=message):
-        netx.read(lava_file(name))
+def test_sigma_delta_files_of_lava_dl():
+    network = netx.read(lava_file("gts/pilotnet_sdnn/network.net"))
+    assert network.input.neuron == DeltaNeuron(threshold=0)
+    thresholds = [layer.neuron.facts.get("threshold") for layer in network.layers]
+    assert thresholds == [13, 0, 0, 0, 23, 1, 6, None]
+    assert [layer.neuron.kind for layer in network.layers] == ["sigma-delta"] * 7 + ["sigma"]
+    assert network.layers[0].bias.min() == -12
 
 
 def test_a_read_out_at_the_end_is_only_a_note():
@@ -543,7 +542,7 @@ MALFORMED = [
     ),
     (put("layer/1/neuron/iDecay", 4097), NetFileError, "layer/1", "4097"),
     (put("layer/1/neuron/vDecay", -1), NetFileError, "layer/1", "-1"),
-    (put("layer/1/neuron/type", "SDNN"), UnsupportedLayerError, "layer/1", "'SDNN'"),
+    (put("layer/1/neuron/type", "ALIF"), UnsupportedLayerError, "layer/1", "'ALIF'"),
     (put("layer/1/neuron/type", 3), NetFileError, "layer/1/neuron/type' is not a text"),
     (put("layer/1/neuron/messageBits", 8), UnsupportedLayerError, "layer/1", "messageBits"),
     (put("layer/1/type", "pool"), UnsupportedLayerError, "layer/1", "'pool'", "Lava cannot load"),

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.trainer import test_stdbp
+from tests.trainer import test_sigma_delta, test_stdbp
 from tests.trainer.test_neurons import NETWORKS
 from tssl.graph import resolve
 from tssl.neurons import NEURONS, membrane_step
@@ -32,7 +32,7 @@ class TestEveryNeuron:
     def test_a_network_of_the_equations_has_it(self, name: str) -> None:
         """Spikes, gradients and the chip's integers are compared there."""
         layers = [layer for layers in NETWORKS.values() for layer in layers]
-        layers += [test_stdbp.CONV, test_stdbp.DENSE]
+        layers += [test_stdbp.CONV, test_stdbp.DENSE, test_sigma_delta.DENSE]
         assert any(layer.get("neuron", "lif") == name for layer in layers)
 
 

@@ -11,7 +11,6 @@ from tssl.chip.connections import (
 )
 from tssl.chip.cuba import (
     CubaNeuron,
-    CubaRun,
     CubaState,
     OneOrEach,
     cuba_run,
@@ -22,6 +21,7 @@ from tssl.chip.cuba import (
 from tssl.chip.layers import INTEGRATOR, Layer, Step, conv_layer, dense_layer, named, neuron_steps
 from tssl.chip.limits import ChipLimits
 from tssl.chip.network import INPUT, ChipNetwork, Encoding, InputLayer
+from tssl.chip.neuron import Neuron, Run, Seen
 from tssl.chip.numbers import (
     ACTIVATION_SHIFT,
     BIAS_SHIFT,
@@ -33,6 +33,14 @@ from tssl.chip.numbers import (
     SpikeArray,
 )
 from tssl.chip.relays import depths, is_relay, with_relays
+from tssl.chip.sigma_delta import (
+    DELTA_SHIFT,
+    MESSAGE_SHIFT,
+    DeltaNeuron,
+    SigmaDeltaNeuron,
+    SigmaNeuron,
+    check_messages,
+)
 from tssl.chip.synapses import recurrent_storage_problem, storage_problem
 
 __all__ = [
@@ -44,9 +52,10 @@ __all__ = [
     "Connection",
     "ConvSynapses",
     "CubaNeuron",
-    "CubaRun",
     "CubaState",
     "DECAY_ONE",
+    "DELTA_SHIFT",
+    "DeltaNeuron",
     "DenseSynapses",
     "Encoding",
     "INPUT",
@@ -55,14 +64,21 @@ __all__ = [
     "IntArray",
     "Layer",
     "MAX_DELAY",
+    "MESSAGE_SHIFT",
     "MOST_NEURONS",
+    "Neuron",
     "OneOrEach",
+    "Run",
     "STATE_LIMIT",
+    "Seen",
+    "SigmaDeltaNeuron",
+    "SigmaNeuron",
     "SpikeArray",
     "Step",
     "Synapses",
     "THRESHOLD_SHIFT",
     "Train",
+    "check_messages",
     "conv_layer",
     "cuba_run",
     "cuba_step",

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssl.chip.numbers import (
-    ACTIVATION_SHIFT,
     INT32_LIMIT,
     BoolArray,
     IntArray,
@@ -168,7 +167,7 @@ class DenseSynapses(Synapses):
     def sums(self, train: Train, time_steps: int) -> IntArray:
         sums = _delayed_product(train, self.weight, self.delay, time_steps)
         largest = int(np.abs(sums).max(initial=0))
-        if largest << max(ACTIVATION_SHIFT, stored_shift(self.weight)) >= INT32_LIMIT:
+        if largest << max(0, stored_shift(self.weight)) >= INT32_LIMIT:
             raise RangeError(
                 f"a weighted input sum of {largest} overflows 32 bits; "
                 "use smaller inputs or weights"

@@ -4,10 +4,11 @@ import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
+from tssl.chip.neuron import Neuron, Run, Seen
 from tssl.chip.numbers import (
     ACTIVATION_SHIFT,
     BIAS_SHIFT,
@@ -15,19 +16,18 @@ from tssl.chip.numbers import (
     THRESHOLD_SHIFT,
     BoolArray,
     IntArray,
-    SpikeArray,
     decayed,
     saturated,
     wrapped,
 )
-from tssl.errors import RangeError, UnsupportedLayerError
+from tssl.errors import RangeError
 
 OneOrEach = int | tuple[int, ...]
 """A number that all neurons of a group share, or one for each where they differ."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class CubaNeuron:
+class CubaNeuron(Neuron):
     """Parameters of a group of CUBA neurons, shared by all or one for each.
 
     Parameters
@@ -51,6 +51,9 @@ class CubaNeuron:
     one number that they are, so that a network has one digest however its file says it.
     """
 
+    kind: ClassVar[str] = "CUBA"
+    shift: ClassVar[int] = ACTIVATION_SHIFT
+
     current_decay: OneOrEach
     voltage_decay: OneOrEach
     threshold: OneOrEach
@@ -71,19 +74,6 @@ class CubaNeuron:
         fields = (self.current_decay, self.voltage_decay, self.threshold)
         return {len(value) for value in fields if isinstance(value, tuple)}
 
-    def check_size(self, who: str, neurons: int) -> None:
-        """Refuse values for another number of neurons.
-
-        Raises
-        ------
-        UnsupportedLayerError
-            When there are such values.
-        """
-        for size in self.sizes - {neurons}:
-            raise UnsupportedLayerError(
-                f"{who}: decays or thresholds of {size} neurons; expected one, or {neurons}"
-            )
-
     @cached_property
     def arrays(self) -> tuple[IntArray, IntArray, IntArray]:
         """Decays of current and voltage, and threshold; each of shape () or (neurons,)."""
@@ -93,6 +83,16 @@ class CubaNeuron:
     def rest(self, shape: tuple[int, ...]) -> "CubaState":
         """Return the state before the first time step, all zero."""
         return CubaState(np.zeros(shape, np.int64), np.zeros(shape, np.int64))
+
+    def step(
+        self, state: "CubaState", activation: IntArray, bias: IntArray | int = 0
+    ) -> tuple[BoolArray, "CubaState"]:
+        """Advance by one time step, see :func:`cuba_step`."""
+        return cuba_step(self, state, activation, bias)
+
+    def seen(self, state: "CubaState") -> Seen:
+        """Return the state itself."""
+        return Seen(*state)
 
 
 def _one_or_each(value: int | Sequence[int] | IntArray) -> OneOrEach:
@@ -108,15 +108,6 @@ class CubaState(NamedTuple):
 
     current: IntArray
     potential: IntArray
-
-
-class CubaRun(NamedTuple):
-    """What a group of neurons did over all time steps."""
-
-    spikes: SpikeArray
-    """``(time, batch, neurons)``, 0 or 1."""
-    state: CubaState
-    """After the last time step, ``(batch, neurons)``."""
 
 
 def driven_current(neuron: CubaNeuron, state: CubaState, activation: IntArray) -> IntArray:
@@ -179,20 +170,6 @@ def cuba_step(
 
 def cuba_run(
     neuron: CubaNeuron, activation: IntArray, bias: IntArray | int, time_steps: int
-) -> CubaRun:
-    """Run neurons from rest.
-
-    Parameters
-    ----------
-    activation
-        ``(time, batch, neurons)``, or ``(1, batch, neurons)`` when it is the same at
-        every time step.
-    bias
-        A scalar, ``(neurons,)`` or ``(batch, neurons)``.
-    """
-    activation = np.broadcast_to(activation, (time_steps, *activation.shape[1:]))
-    spikes = np.empty(activation.shape, np.uint8)
-    state = neuron.rest(activation.shape[1:])
-    for step in range(time_steps):
-        spikes[step], state = cuba_step(neuron, state, activation[step], bias)
-    return CubaRun(spikes, state)
+) -> Run:
+    """Run neurons from rest, see :meth:`Neuron.run`."""
+    return neuron.run(activation, bias, time_steps)

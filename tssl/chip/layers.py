@@ -8,14 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tssl.chip.connections import Connection, ConvSynapses, DenseSynapses, Synapses, Train
-from tssl.chip.cuba import CubaNeuron, CubaRun, CubaState, cuba_run, cuba_step
-from tssl.chip.numbers import (
-    ACTIVATION_SHIFT,
-    INT32_LIMIT,
-    BoolArray,
-    IntArray,
-    frozen_integers,
-)
+from tssl.chip.cuba import CubaNeuron
+from tssl.chip.neuron import Neuron, Run
+from tssl.chip.numbers import INT32_LIMIT, IntArray, frozen_integers
 from tssl.errors import RangeError, UnsupportedLayerError
 from tssl.geometry import Geometry, Pair, Shape
 
@@ -26,11 +21,13 @@ INTEGRATOR = CubaNeuron(current_decay=0, voltage_decay=4096, threshold=131072)
 class Step(NamedTuple):
     """What a layer did in a time step, ``(batch, neurons)``."""
 
-    before: CubaState
+    before: Any
+    """The state before it, of the neuron's own kind."""
     activation: IntArray
     """What arrived, its own spikes of the step before included."""
-    spikes: BoolArray
-    state: CubaState
+    spikes: Any
+    """What was sent; truth values where spikes are 0 and 1."""
+    state: Any
     """After the step."""
 
 
@@ -45,7 +42,7 @@ def named(layer: str) -> Iterator[None]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Layer:
-    """A group of CUBA neurons and the connections that lead to it.
+    """A group of neurons and the connections that lead to it.
 
     Parameters
     ----------
@@ -55,8 +52,8 @@ class Layer:
     neuron
         Parameters of the neurons.
     bias
-        Mantissa added to the membrane potential at every step: ``(neurons,)``, for maps also
-        ``(channels,)``, or scalar 0.
+        Mantissa added to the membrane potential at every step, or to what the neuron decodes:
+        ``(neurons,)``, for maps also ``(channels,)``, or scalar 0.
 
     Raises
     ------
@@ -66,7 +63,7 @@ class Layer:
 
     name: str
     connections: tuple[Connection, ...]
-    neuron: CubaNeuron
+    neuron: Neuron
     bias: IntArray = field(default_factory=lambda: np.zeros((), np.int64))
 
     def __post_init__(self) -> None:
@@ -74,6 +71,9 @@ class Layer:
             self._check_connections()
             object.__setattr__(self, "bias", self._whole_bias())
             self.neuron.check_size("its neurons", self.neurons)
+            self.neuron.check_place("its neurons", "layer")
+            if self.bias.any() and not self.neuron.bias_bits:
+                raise UnsupportedLayerError(f"{self.neuron.kind} neurons have no bias")
 
     @property
     def arriving(self) -> tuple[Connection, ...]:
@@ -84,6 +84,21 @@ class Layer:
     def own(self) -> tuple[Connection, ...]:
         """The connections from the layer itself, whose spikes arrive a step later."""
         return tuple(each for each in self.connections if each.source == self.name)
+
+    @property
+    def cuba(self) -> CubaNeuron:
+        """Its neurons, where they must be CUBA neurons.
+
+        Raises
+        ------
+        UnsupportedLayerError
+            When they are of another kind.
+        """
+        if not isinstance(self.neuron, CubaNeuron):
+            raise UnsupportedLayerError(
+                f"layer {self.name}: has {self.neuron.kind} neurons; CUBA neurons are expected"
+            )
+        return self.neuron
 
     @property
     def source(self) -> str:
@@ -135,7 +150,7 @@ class Layer:
         """
         with named(self.name):
             sums = [each.synapses.sums(trains[each.source], time_steps) for each in self.arriving]
-            return _added(sums)
+            return _added(sums, self.neuron.shift)
 
     def steps(self, trains: Mapping[str, Train], time_steps: int) -> Iterator[Step]:
         """Advance the neurons from rest, without transport delay, and yield every step."""
@@ -144,14 +159,15 @@ class Layer:
         with named(self.name):
             yield from neuron_steps(self.neuron, self.bias, time_steps, activation, own)
 
-    def run(self, trains: Mapping[str, Train], time_steps: int) -> CubaRun:
+    def run(self, trains: Mapping[str, Train], time_steps: int) -> Run:
         """Return what the neurons do, without transport delay."""
         if not self.own:
             activation = self.activation(trains, time_steps)
-            return cuba_run(self.neuron, activation, self.bias, time_steps)
+            with named(self.name):
+                return self.neuron.run(activation, self.bias, time_steps)
         steps = list(self.steps(trains, time_steps))
-        spikes = np.stack([step.spikes for step in steps]).astype(np.uint8)
-        return CubaRun(spikes, steps[-1].state)
+        spikes = np.stack([step.spikes for step in steps]).astype(self.neuron.sends)
+        return Run(spikes, steps[-1].state)
 
     def _only(self) -> Connection:
         if len(self.arriving) != 1:
@@ -190,7 +206,7 @@ class Layer:
 
 
 def neuron_steps(
-    neuron: CubaNeuron,
+    neuron: Neuron,
     bias: IntArray,
     time_steps: int,
     activation: IntArray | None = None,
@@ -213,17 +229,25 @@ def neuron_steps(
     state, spikes = neuron.rest(shape), np.zeros(shape, np.int64)
     for step in range(time_steps):
         arriving = activation[min(step, len(activation) - 1)]
-        arriving = _added([arriving, *(synapses.sums(spikes[None], 1)[0] for synapses in own)])
-        fired, after = cuba_step(neuron, state, arriving, bias)
+        sums = [synapses.sums(spikes[None], 1)[0] for synapses in own]
+        arriving = _added([arriving, *sums], neuron.shift)
+        fired, after = neuron.step(state, arriving, bias)
         yield Step(state, arriving, fired, after)
         state, spikes = after, fired.astype(np.int64)
 
 
-def _added(sums: Sequence[IntArray]) -> IntArray:
-    """Return the sum of what several synapses weigh, each of them in range."""
+def _added(sums: Sequence[IntArray], shift: int) -> IntArray:
+    """Return the sum of what several synapses weigh, of which ``shift`` bits more have room."""
     total = sum(sums[1:], start=sums[0])
+    for part in sums:
+        largest = int(np.abs(part).max(initial=0))
+        if largest << shift >= INT32_LIMIT:
+            raise RangeError(
+                f"a weighted input sum of {largest} overflows 32 bits; "
+                "use smaller inputs or weights"
+            )
     largest = int(np.abs(total).max(initial=0)) if len(sums) > 1 else 0
-    if largest << ACTIVATION_SHIFT >= INT32_LIMIT:
+    if largest << shift >= INT32_LIMIT:
         raise RangeError(
             f"its connections add up to {largest}, which overflows 32 bits; "
             "use smaller inputs or weights"

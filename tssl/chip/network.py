@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tssl.chip.connections import MOST_NEURONS, Connection, ConvSynapses, DenseSynapses
-from tssl.chip.cuba import CubaNeuron
+from tssl.chip.connections import MOST_NEURONS, Connection, ConvSynapses, DenseSynapses, Train
 from tssl.chip.layers import Layer
+from tssl.chip.neuron import Neuron
 from tssl.chip.numbers import INT32_LIMIT, IntArray
 from tssl.errors import DataError, RangeError, UnsupportedLayerError
 from tssl.geometry import Shape
@@ -106,8 +106,9 @@ class InputLayer:
     shape
         Of one step of input, (C, H, W) or (neurons,).
     neuron
-        When given, the data are the biases of such neurons, whose spikes enter the first
-        layer; otherwise the data are spikes themselves, graded by their integer value.
+        When given, what such neurons send enters the first layer, and the data are their biases or
+        what arrives at them, see ``Neuron.fed_by_bias``; otherwise the data are spikes
+        themselves, graded by their integer value.
 
     Raises
     ------
@@ -116,7 +117,7 @@ class InputLayer:
     """
 
     shape: Shape
-    neuron: CubaNeuron | None = None
+    neuron: Neuron | None = None
 
     def __post_init__(self) -> None:
         if min(self.shape, default=0) < 1 or self.neurons > MOST_NEURONS:
@@ -125,11 +126,29 @@ class InputLayer:
             )
         if self.neuron is not None:
             self.neuron.check_size(INPUT, self.neurons)
+            self.neuron.check_place("the network", INPUT)
 
     @property
     def neurons(self) -> int:
         """Number of input channels."""
         return math.prod(self.shape)
+
+    @property
+    def takes_biases(self) -> bool:
+        """Whether the data are biases, which stay the same at every step of a sample."""
+        return self.neuron is not None and self.neuron.fed_by_bias
+
+    def driven(self, train: Train) -> tuple[IntArray, IntArray]:
+        """Return what arrives at the input's neurons, and their biases, for given data.
+
+        Parameters
+        ----------
+        train
+            ``(time or 1, samples, neurons)``; of biases, the first step counts.
+        """
+        if self.takes_biases:
+            return np.zeros((1, *train.shape[1:]), np.int64), train[0].astype(np.int64)
+        return train.astype(np.int64), np.zeros((), np.int64)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

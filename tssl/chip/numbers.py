@@ -52,6 +52,11 @@ def wrapped_convolution(value: IntArray) -> IntArray:
     return (value + STATE_LIMIT) % (2 * STATE_LIMIT) - STATE_LIMIT
 
 
+def wrapped_32(value: IntArray) -> IntArray:
+    """Reduce modulo 2**32 into 32 bits with a sign, as numpy's int32 does."""
+    return (value + INT32_LIMIT) % (2 * INT32_LIMIT) - INT32_LIMIT
+
+
 def exact_product(rows: IntArray, weight: IntArray) -> IntArray:
     """Return ``rows @ weight.T`` in exact integers, by the fastest sufficient arithmetic.
 

@@ -13,6 +13,7 @@ from tssl.chip.cuba import CubaNeuron
 from tssl.chip.layers import Layer, conv_layer
 from tssl.chip.network import INPUT, ChipNetwork
 from tssl.chip.numbers import DECAY_ONE
+from tssl.errors import UnsupportedLayerError
 from tssl.geometry import Geometry
 
 _WITHOUT_MEMORY = CubaNeuron(current_decay=DECAY_ONE, voltage_decay=DECAY_ONE, threshold=1)
@@ -83,6 +84,10 @@ class _Relays:
         self._shapes = {INPUT: network.input.shape}
         self._shapes |= {layer.name: layer.output_shape for layer in network.layers}
         self._taken = set(self._shapes)
+        neurons = {INPUT: network.input.neuron} | {
+            each.name: each.neuron for each in network.layers
+        }
+        self._graded = {name for name, each in neurons.items() if each is not None and each.graded}
         self._made: dict[tuple[str, int], str] = {}
 
     def source(self, origin: str, steps: int) -> str:
@@ -93,6 +98,11 @@ class _Relays:
         return name
 
     def _make(self, origin: str, step: int, source: str) -> str:
+        if origin in self._graded:
+            raise UnsupportedLayerError(
+                f"layer {origin}: sends values, which no relay can repeat; lead it to layers of "
+                "one depth only"
+            )
         name = self._made[origin, step] = _free_name(f"relay{step}_of_{origin}", self._taken)
         self._taken.add(name)
         # one map, so that one weight serves all neurons: no stored zeros, whatever the shape

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from tssl.chip import INPUT, BoolArray, ChipNetwork, IntArray, Layer, SpikeArray, Train
+from tssl.chip import INPUT, BoolArray, ChipNetwork, IntArray, Layer, Train
 from tssl.engine.events import SynapseRows, active_neurons, rows_of
 from tssl.errors import DataError
 from tssl.machine.cores import spread
@@ -48,7 +48,7 @@ class OperationCounter:
             fired = recording.trains[layer.name]
             operations.append(_driven(layer, sources, fired, fan_outs))
             active.append(_active(layer, rows, sources, fired))
-            spikes.append(fired.sum(axis=(1, 2), dtype=np.int64))
+            spikes.append(_sent(fired, (1, 2)))
         input_spikes = np.count_nonzero(sources[INPUT], axis=(1, 2))
         driven = np.array(operations)
         return OpCounts(
@@ -101,7 +101,8 @@ def collect(
         output = recording.trains[network.output.name].transpose(1, 0, 2)
         spikes.append(output)
         totals.append(_layer_totals(network, recording))
-        predictions.append(read_out(output, recording.output_potential))
+        graded = network.output.neuron.graded
+        predictions.append(read_out(output, recording.output_potential, graded=graded))
         traces.append([_trace(recording, name) for name in record])
     if counts is None:
         raise DataError("no samples to run")
@@ -131,10 +132,15 @@ def _trace(recording: Recording, name: TraceName) -> IntArray:
 
 
 def _layer_totals(network: ChipNetwork, recording: Recording) -> IntArray:
-    totals = [
-        recording.trains[layer.name].sum(axis=(0, 2), dtype=np.int64) for layer in network.layers
-    ]
+    totals = [_sent(recording.trains[layer.name], (0, 2)) for layer in network.layers]
     return np.stack(totals, axis=1)
+
+
+def _sent(train: Train, axes: tuple[int, int]) -> IntArray:
+    """Return how many spikes or messages a train holds, over two of its axes."""
+    if train.dtype == np.uint8:  # of zeros and ones; the sum is faster
+        return train.sum(axis=axes, dtype=np.int64)
+    return np.asarray(np.count_nonzero(train, axis=axes), np.int64)
 
 
 def _fan_outs(layer: Layer) -> list[IntArray]:
@@ -150,7 +156,7 @@ def _fan_outs(layer: Layer) -> list[IntArray]:
 
 
 def _driven(
-    layer: Layer, sources: Mapping[str, Train], fired: SpikeArray, fan_outs: list[IntArray]
+    layer: Layer, sources: Mapping[str, Train], fired: Train, fan_outs: list[IntArray]
 ) -> IntArray:
     """Return synaptic operations and stored zeros of each step, ``(time, 2)``.
 
@@ -166,7 +172,7 @@ def _driven(
 
 
 def _active(
-    layer: Layer, rows: Sequence[SynapseRows], sources: Mapping[str, Train], fired: SpikeArray
+    layer: Layer, rows: Sequence[SynapseRows], sources: Mapping[str, Train], fired: Train
 ) -> IntArray:
     """Return how many neurons receive a spike or fire at each step, ``(time,)``."""
     if not rows:
@@ -183,7 +189,7 @@ def _active(
     return np.sum(spread(count, fired.shape[1], size), axis=0, dtype=np.int64)
 
 
-def _reached(layer: Layer, sources: Mapping[str, Train], fired: SpikeArray) -> BoolArray:
+def _reached(layer: Layer, sources: Mapping[str, Train], fired: Train) -> BoolArray:
     """Return which neurons receive a spike at each step, from the layer itself included."""
     reached = np.zeros(fired.shape, np.bool_)
     for each in layer.connections:

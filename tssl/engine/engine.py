@@ -5,8 +5,8 @@ recurrence, and integers that might leave 32 bits, are all its own.
 """
 
 import functools
-from collections.abc import Callable, Iterator, Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,14 +14,19 @@ from tssl.chip import (
     INPUT,
     ChipNetwork,
     CubaNeuron,
-    CubaRun,
+    DeltaNeuron,
+    InputLayer,
     IntArray,
     Layer,
+    Neuron,
+    Run,
+    SigmaDeltaNeuron,
+    SigmaNeuron,
     Train,
-    cuba_run,
     neuron_steps,
 )
-from tssl.engine.events import Fired, rows_of, run_biases, run_layer, run_sums
+from tssl.engine.deltas import run_delta_input, run_sigma, run_sigma_delta
+from tssl.engine.events import Fired, SynapseRows, rows_of, run_biases, run_layer, run_sums
 from tssl.machine.cores import cores, in_order, spread
 from tssl.results import Recording, States
 
@@ -102,13 +107,16 @@ class Compiled:
         if network.input.neuron is None:
             source = _compact(np.ascontiguousarray(train.transpose(1, 0, 2)))
         else:
-            block = Fired.room(samples, time_steps, network.input.neurons, state=False)
-            _run_block(network.input.neuron, train[0].astype(np.int64), block)
+            neuron, size = network.input.neuron, network.input.neurons
+            block = Fired.room(samples, time_steps, size, neuron.sends, state=False)
+            _run_block(network.input, neuron, train, block)
             source = trains[INPUT] = block.spikes
         sources = {INPUT: source}
         for layer in network.layers:
             is_output = layer is network.output
-            room = Fired.room(samples, time_steps, layer.neurons, state=is_output)
+            room = Fired.room(
+                samples, time_steps, layer.neurons, layer.neuron.sends, state=is_output
+            )
             self._run_layer(layer, sources, room)
             sources[layer.name] = trains[layer.name] = room.spikes
         spikes = {name: fired.transpose(1, 0, 2) for name, fired in trains.items()}
@@ -120,28 +128,26 @@ class Compiled:
     ) -> States:
         """Return the states of a layer that listens to ``sources``."""
         if name == INPUT and self._network.input.neuron is not None:
-            bias = train[0].astype(np.int64)
-            steps = neuron_steps(self._network.input.neuron, bias, time_steps)
+            neuron: Neuron = self._network.input.neuron
+            arriving, bias = self._network.input.driven(train)
+            steps = neuron_steps(neuron, bias, time_steps, arriving)
         else:
             layer = next(each for each in self._network.layers if each.name == name)
+            neuron = layer.neuron
             trains = {
                 each.source: sources[each.source].transpose(1, 0, 2) for each in layer.arriving
             }
             steps = layer.steps(trains, time_steps)
-        currents, potentials = zip(*(step.state for step in steps), strict=True)
+        currents, potentials = zip(*(neuron.seen(step.state) for step in steps), strict=True)
         return States(np.stack(currents).astype(np.int32), np.stack(potentials).astype(np.int32))
 
     def _run_layer(self, layer: Layer, sources: Mapping[str, Train], room: Fired) -> None:
         """Run a layer on the trains of its sources ``(samples, time or 1, inputs)``."""
-        if run_layer(layer, self._rows[layer.name], sources, room):
+        kernels = _KERNELS.get(type(layer.neuron))
+        if kernels and kernels(layer, self._rows[layer.name], sources, room):
             return
-        steps = room.spikes.shape[1]
         trains = {each.source: sources[each.source].transpose(1, 0, 2) for each in layer.arriving}
-        if not layer.own:
-            sums = layer.activation(trains, steps).transpose(1, 0, 2)
-            if run_sums(layer.neuron, layer.bias, sums, room):
-                return
-        _keep(layer.run(trains, steps), room)
+        _keep(layer.neuron, layer.run(trains, room.spikes.shape[1]), room)
 
 
 def run_chunk(network: ChipNetwork, train: IntArray, time_steps: int) -> Recording:
@@ -149,18 +155,46 @@ def run_chunk(network: ChipNetwork, train: IntArray, time_steps: int) -> Recordi
     return Compiled(network).run(train, time_steps)
 
 
-def _run_block(neuron: CubaNeuron, bias: IntArray, room: Fired) -> None:
-    """Run the input neurons, driven by their biases ``(samples, neurons)``."""
-    if not run_biases(neuron, bias, room):
-        silence = np.zeros((1, *bias.shape), np.int64)
-        _keep(cuba_run(neuron, silence, bias, room.spikes.shape[1]), room)
+def _run_cuba(
+    layer: Layer, rows: Sequence[SynapseRows], sources: Mapping[str, Train], room: Fired
+) -> bool:
+    """Run a layer of CUBA neurons; return whether the kernels could, see :func:`run_layer`."""
+    neuron = layer.cuba
+    if run_layer(layer, rows, sources, room):
+        return True
+    if layer.own:
+        return False
+    trains = {each.source: sources[each.source].transpose(1, 0, 2) for each in layer.arriving}
+    sums = layer.activation(trains, room.spikes.shape[1]).transpose(1, 0, 2)
+    return run_sums(neuron, layer.bias, sums, room)
 
 
-def _keep(run: CubaRun, room: Fired) -> None:
+_KERNELS: dict[
+    type[Neuron],
+    Callable[[Layer, Sequence[SynapseRows], Mapping[str, Train], Fired], bool],
+] = {CubaNeuron: _run_cuba, SigmaDeltaNeuron: run_sigma_delta, SigmaNeuron: run_sigma}
+"""What runs the layers of each kind of neurons, or says that ``tssl.chip`` must."""
+
+
+_INPUT_KERNELS: dict[type[Neuron], Callable[[Any, Train, Fired], bool]] = {
+    CubaNeuron: lambda neuron, train, room: run_biases(neuron, train[0].astype(np.int64), room),
+    DeltaNeuron: run_delta_input,
+}
+"""Likewise of the input's neurons, on data ``(time or 1, samples, neurons)``."""
+
+
+def _run_block(block: InputLayer, neuron: Neuron, train: Train, room: Fired) -> None:
+    """Run the input neurons on data ``(time or 1, samples, neurons)``."""
+    kernels = _INPUT_KERNELS.get(type(neuron))
+    if not (kernels and kernels(neuron, train, room)):
+        _keep(neuron, neuron.run(*block.driven(train), room.spikes.shape[1]), room)
+
+
+def _keep(neuron: Neuron, run: Run, room: Fired) -> None:
     """Put what ``tssl.chip`` computed where the kernels would have put it."""
     room.spikes[:] = run.spikes.transpose(1, 0, 2)
     if len(room.potential):
-        room.potential[:] = run.state.potential
+        room.potential[:] = neuron.seen(run.state).potential
 
 
 def _compact(train: Train) -> Train:

@@ -53,18 +53,25 @@ class Fired(NamedTuple):
     """What a layer did, sample by sample."""
 
     spikes: Array
-    """``(samples, time, neurons)``, uint8, in (C, H, W) order."""
+    """``(samples, time, neurons)``, in (C, H, W) order; uint8 where they are 0 and 1."""
     current: Array
     """Synaptic current after the last step, ``(samples, neurons)``."""
     potential: Array
     """Membrane potential after the last step, ``(samples, neurons)``."""
 
     @staticmethod
-    def room(samples: int, time_steps: int, neurons: int, *, state: bool = True) -> "Fired":
-        """Return room to be filled, for the last state too if asked for."""
+    def room(
+        samples: int,
+        time_steps: int,
+        neurons: int,
+        sends: type[np.integer[Any]] = np.uint8,
+        *,
+        state: bool = True,
+    ) -> "Fired":
+        """Return room for what neurons send, and for the last state too if asked for."""
         kept = samples if state else 0
         return Fired(
-            np.empty((samples, time_steps, neurons), np.uint8),
+            np.empty((samples, time_steps, neurons), sends),
             np.empty((kept, neurons), np.int32),
             np.empty((kept, neurons), np.int32),
         )
@@ -110,6 +117,14 @@ class SynapseRows:
     def largest_sum(self) -> int:
         """What no sum over spikes of value 1 can exceed."""
         return largest(self.weight) * (len(self.weight) // self.shape.groups)
+
+    @cached_property
+    def heaviest(self) -> int:
+        """Largest sum of the magnitudes of a neuron's weights."""
+        sizes = np.abs(self.weight.astype(np.int64)).reshape(
+            self.shape.groups, -1, self.weight.shape[1]
+        )
+        return int(sizes.sum(axis=1).max(initial=0))
 
     @property
     def is_dense(self) -> bool:
@@ -170,16 +185,17 @@ def run_layer(
         To be filled; worthless when the kernels could not.
     """
     trains = [sources[each.source] for each in layer.arriving]
+    neuron = layer.cuba
     if len(rows) == 1:
-        return run_events(layer.neuron, rows[0], trains[0], fired)
-    if not rows or layer.neuron.sizes or not _add_up(rows, trains):
+        return run_events(neuron, rows[0], trains[0], fired)
+    if not rows or neuron.sizes or not _add_up(rows, trains):
         return False
     steps = max(train.shape[1] for train in trains)
     sums = np.zeros((len(trains[0]), steps, layer.neurons), np.int32)
     for synapses, train in zip(rows, trains, strict=True):
         graded = train.dtype != np.uint8
         kernels.add_spikes(train, graded, synapses.flat, synapses.shape, sums)
-    return run_sums(layer.neuron, layer.bias, sums, fired)
+    return run_sums(neuron, layer.bias, sums, fired)
 
 
 def _add_up(rows: Sequence[SynapseRows], trains: Sequence[Array]) -> bool:

@@ -1,6 +1,6 @@
 """From floating point to the integers of the chip."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,14 +16,15 @@ from tssl.chip import (
     InputLayer,
     IntArray,
     Layer,
+    Neuron,
     Train,
-    cuba_run,
 )
 from tssl.errors import ConfigError, RangeError
 from tssl.exporter.lower import Floats, Stage, lower
 from tssl.exporter.ranges import Ranges, Spans, observe
 from tssl.exporter.search import best_scale
 from tssl.exporter.silence import largest_silence, silencer, strength_of
+from tssl.exporter.values import value_layers
 
 _ATTEMPTS = 40
 _FAR = 16
@@ -119,24 +120,21 @@ def quantize(
     train: Train = calibration
     if neuron is not None:
         _check_neuron(neuron, limits)
-        silence = np.zeros_like(calibration)
-        train = cuba_run(neuron, silence, calibration[0], recipe.network.time_steps).spikes
+        block = InputLayer(shape=checkpoint.input_shape, neuron=neuron)
+        train = neuron.run(*block.driven(calibration), recipe.network.time_steps).spikes
         input_range = (0, 1)
     _check_input(input_range, limits)
-    trains, spans = {INPUT: train}, {INPUT: input_range}
-    once = set() if checkpoint.encoding.steps is None else {INPUT}
-    reports = []
     weight_bits = weight_bits or {}
     stages = lower(checkpoint)
     _check_bits(weight_bits, [stage.name for stage in stages], limits)
-    for stage in stages:
-        bits = weight_bits.get(stage.name, limits.weight_bits)
-        if stage.neuron.fires_once:
-            once.add(stage.name)
-        fitter = _Fitter(stage, checkpoint, limits, bits, once)
-        report = fitter.fit(trains, spans)
-        reports.append(report)
-        trains[stage.name], spans[stage.name] = report.ranges.spikes, (0, 1)
+
+    def of(stage: Stage) -> ChipLimits:
+        return replace(limits, weight_bits=weight_bits.get(stage.name, limits.weight_bits))
+
+    if stages[0].neuron.values:
+        reports = _valued(stages, of, train, checkpoint.graph.time_steps)
+    else:
+        reports = _spiking(stages, of, limits, checkpoint, train, input_range)
     network = ChipNetwork(
         name=recipe.name,
         input=InputLayer(shape=checkpoint.input_shape, neuron=neuron),
@@ -147,6 +145,43 @@ def quantize(
     return Quantized(network=network, reports=tuple(reports))
 
 
+def _spiking(
+    stages: Sequence[Stage],
+    of: Callable[[Stage], ChipLimits],
+    chip: ChipLimits,
+    checkpoint: Checkpoint,
+    train: Train,
+    input_range: tuple[int, int],
+) -> list[LayerReport]:
+    """Return the layers of a network of spiking neurons."""
+    trains, spans = {INPUT: train}, {INPUT: input_range}
+    once = set() if checkpoint.encoding.steps is None else {INPUT}
+    reports = []
+    for stage in stages:
+        if stage.neuron.fires_once:
+            once.add(stage.name)
+        report = _Fitter(stage, checkpoint, chip, of(stage), once).fit(trains, spans)
+        reports.append(report)
+        trains[stage.name], spans[stage.name] = report.ranges.spikes, (0, 1)
+    return reports
+
+
+def _valued(
+    stages: Sequence[Stage], limits: Callable[[Stage], ChipLimits], train: Train, time_steps: int
+) -> list[LayerReport]:
+    """Return the layers of a network that sends values."""
+    found = value_layers(stages, limits, train, time_steps)
+    return [
+        LayerReport(
+            layer=each.layer,
+            scale=each.scale,
+            largest_weight=limits(stage).largest_weight,
+            ranges=each.ranges,
+        )
+        for stage, each in zip(stages, found, strict=True)
+    ]
+
+
 class _Fitter:
     """Finds the largest scale at which a layer fits its fields."""
 
@@ -155,11 +190,11 @@ class _Fitter:
         stage: Stage,
         checkpoint: Checkpoint,
         chip: ChipLimits,
-        weight_bits: int,
+        limits: ChipLimits,
         once: Collection[str],
     ) -> None:
         self.stage, self.chip, self.once = stage, chip, once
-        self.limits = replace(chip, weight_bits=weight_bits)
+        self.limits = limits
         self.time_steps, self.plan = checkpoint.graph.time_steps, checkpoint.plan
 
     def fit(self, trains: Mapping[str, Train], spans: Spans) -> LayerReport:
@@ -311,11 +346,11 @@ def _check_bits(weight_bits: Mapping[str, int], layers: list[str], limits: ChipL
             )
 
 
-def _check_neuron(neuron: CubaNeuron, limits: ChipLimits) -> None:
-    if int(neuron.arrays[2].max()) > limits.largest_threshold:
+def _check_neuron(neuron: Neuron, limits: ChipLimits) -> None:
+    if np.max(neuron.facts["threshold"]) > limits.largest_threshold:
         raise RangeError(
-            f"input: neurons with a threshold of {neuron.threshold}; the target has at most "
-            f"{limits.largest_threshold}; use a smaller encoding.input_threshold or resolution"
+            f"input: neurons with a threshold of {neuron.facts['threshold']}; the target has at "
+            f"most {limits.largest_threshold}; use a smaller encoding.input_threshold or resolution"
         )
 
 

@@ -79,8 +79,8 @@ def observe(
     spikes: list[SpikeArray] = []
     waiting = np.ones((), bool)
     for step in layer.steps(trains, time_steps):
-        current = driven_current(layer.neuron, step.before, step.activation)
-        potential = driven_potential(layer.neuron, step.before, current, layer.bias)
+        current = driven_current(layer.cuba, step.before, step.activation)
+        potential = driven_potential(layer.cuba, step.before, current, layer.bias)
         largest_current = max(largest_current, int(np.abs(current * waiting).max()))
         largest_potential = max(largest_potential, int(np.abs(potential * waiting).max()))
         spikes.append(step.spikes.astype(np.uint8))
@@ -100,7 +100,7 @@ def current_bound(layer: Layer, time_steps: int, spans: Spans, once: Collection[
     Every synapse gets the input that pushes hardest in one direction; the geometric sum
     of the decay over ``time_steps`` multiplies that, unless each source sends one spike.
     """
-    kept = 1 - int(layer.neuron.arrays[0].min()) / DECAY_ONE
+    kept = 1 - int(layer.cuba.arrays[0].min()) / DECAY_ONE
     steps = sum(kept**step for step in range(time_steps))
     upward, downward = [np.zeros((), np.int64)] * 2, [np.zeros((), np.int64)] * 2
     for each in layer.connections:

@@ -141,10 +141,8 @@ def run_workers(
     """
     _check_input(network, train)
     relayed = with_relays(network)
-    if settings.hardware and netx.is_graph(relayed):
-        raise UnsupportedLayerError(
-            f"network {network.name}: only chains run on a board yet; use `tssl run --backend sim`"
-        )
+    if settings.hardware:
+        _check_board(relayed)
     with contextlib.ExitStack() as stack:  # closes every worker, even when closing one fails
         crew = _Crew(settings, relayed, train, time_steps, stack)
         done = 0
@@ -155,6 +153,20 @@ def run_workers(
                 progress(done)
             for part, recording in crew.chunks():
                 yield part, _without_relays(recording, network)
+
+
+def _check_board(network: ChipNetwork) -> None:
+    """Refuse networks that nobody has tried on a board."""
+    for layer in network.layers:
+        if layer.neuron.graded:
+            raise UnsupportedLayerError(
+                f"layer {layer.name}: {layer.neuron.kind} neurons run on Lava's simulator only "
+                "yet; use `tssl run --backend sim`"
+            )
+    if netx.is_graph(network):
+        raise UnsupportedLayerError(
+            f"network {network.name}: only chains run on a board yet; use `tssl run --backend sim`"
+        )
 
 
 def _without_relays(recording: Recording, network: ChipNetwork) -> Recording:
@@ -188,7 +200,7 @@ class _Crew:
             Worker, settings, network, time_steps=time_steps, deadline=deadline
         )
         bytes_per_sample = max(
-            1, time_steps * (network.neurons + _STATE_BYTES * _traced(network, settings))
+            1, time_steps * (_sent(network) + _STATE_BYTES * _traced(network, settings))
         )
         self._chunk = max(1, _CHUNK_BYTES // bytes_per_sample)
         share = -(-train.shape[1] // settings.workers)
@@ -227,6 +239,11 @@ class _Crew:
             self._members.popleft()
 
 
+def _sent(network: ChipNetwork) -> int:
+    """Return the bytes that all layers send in a step."""
+    return sum(np.dtype(layer.neuron.sends).itemsize * layer.neurons for layer in network.layers)
+
+
 def _traced(network: ChipNetwork, settings: WorkerSettings) -> int:
     """Return the number of neurons whose states are recorded."""
     sizes = {INPUT: network.input.neurons, **{each.name: each.neurons for each in network.layers}}
@@ -245,7 +262,7 @@ class _Member:
 def _check_input(network: ChipNetwork, train: IntArray) -> None:
     if train.size and not (_INT32.min <= train.min() and train.max() <= _INT32.max):
         raise DataError(f"network {network.name}: inputs exceed Lava's 32-bit spikes")
-    if network.input.neuron is None:
+    if not network.input.takes_biases:
         return
     if train.size and not (_INT16.min <= train.min() and train.max() <= _INT16.max):
         raise DataError(

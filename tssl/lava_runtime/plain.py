@@ -38,8 +38,6 @@ def loading_lines(
     layers
         How many of the file's entries lava-dl can load; None for all.
     """
-    steps = network.time_steps
-    lines = ["from lava.lib.dl import netx"]
     options = [f"net_config={net!r}"]
     if layers is not None:
         options.append(f"num_layers={layers}")
@@ -48,22 +46,39 @@ def loading_lines(
         options.append(f"input_shape={first[::-1]}")
     if network.input.neuron is None and not _binary(input_range):
         options.append(f"input_message_bits={_MESSAGE_BITS}")
+    remarks, resets = _rest(network)
+    loading = f"net = netx.hdf5.Network({', '.join([*options, *resets])})"
+    return ("from lava.lib.dl import netx", *remarks, loading, *_entrance(network))
+
+
+def _rest(network: ChipNetwork) -> tuple[list[str], list[str]]:
+    """Return remarks on how neurons come to rest between samples, and the options for it."""
+    if any(layer.neuron.graded for layer in network.layers):
+        return [
+            "# a Network for every sample: Lava never puts sigma-delta neurons to rest, and its",
+            "# layers start on biases alone; tssl starts each with its first message",
+        ], []
     if network.has_memory_in_synapses:
-        lines.append("# a Network for every sample: its synapses keep spikes that no reset clears")
+        remarks = ["# a Network for every sample: its synapses keep spikes that no reset clears"]
         if any(layer.bias.any() for layer in network.layers):
-            lines.append("# biases act before the first spike arrives: tssl runs it otherwise")
-    else:
-        if steps is None:
-            lines.append("steps = 16  # of a sample; the file does not say how many")
-        offset = 1 if network.input.neuron is None else 0
-        options.append(f"reset_interval={steps or 'steps'}, reset_offset={offset}")
-    lines.append(f"net = netx.hdf5.Network({', '.join(options)})")
-    if network.input.neuron is not None:
-        lines += [
+            remarks.append("# biases act before the first spike arrives: tssl runs it otherwise")
+        return remarks, []
+    steps = network.time_steps
+    remarks = [] if steps else ["steps = 16  # of a sample; the file does not say how many"]
+    offset = 1 if network.input.neuron is None else 0
+    return remarks, [f"reset_interval={steps or 'steps'}, reset_offset={offset}"]
+
+
+def _entrance(network: ChipNetwork) -> list[str]:
+    """Return how data enter input neurons."""
+    if network.input.takes_biases:
+        return [
             "bias = net.in_layer.neuron.bias_mant  # sample: whole numbers (C, H, W)",
             "bias.init = sample.reshape(bias.shape[::-1]).T  # of later samples: bias.set(...)",
         ]
-    return tuple(lines)
+    if network.input.neuron is not None:
+        return ["frames = net.in_layer.neuron.a_in  # takes whole numbers (W, H, C), step by step"]
+    return []
 
 
 def _binary(input_range: tuple[int, int] | None) -> bool:

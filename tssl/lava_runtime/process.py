@@ -102,13 +102,20 @@ def job(network: ChipNetwork, train: IntArray, time_steps: int) -> dict[str, Any
         "samples": train.shape[1],
         "time_steps": time_steps,
         "block": network.input.neuron is not None,
+        "by_bias": network.input.takes_biases,
         "one_by_one": network.has_memory_in_synapses,
-        "input_message_bits": 0 if is_binary(train) else 32,
+        "input_message_bits": _message_bits(network, train),
         "input_shape": first[::-1] if len(first) > 1 else None,
         "output_only": False,
         "graph": is_graph,
         "states": [],
     }
+
+
+def _message_bits(network: ChipNetwork, train: IntArray) -> int:
+    """Return how wide input from outside is: 0 for spikes, unless a recurrence shares the bits."""
+    first = network.layers[0]
+    return 0 if is_binary(train) and not (first.own and first.neuron.graded) else 32
 
 
 class Worker:

@@ -1,6 +1,7 @@
 """Entries of ``.net`` files: numbers, texts and neurons, read as lava-dl reads them."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +9,19 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from tssl.chip import CubaNeuron, IntArray, OneOrEach
+from tssl.chip import (
+    CubaNeuron,
+    DeltaNeuron,
+    IntArray,
+    Neuron,
+    OneOrEach,
+    SigmaDeltaNeuron,
+    SigmaNeuron,
+)
 from tssl.errors import NetFileError, UnsupportedLayerError
 from tssl.geometry import Pair, Shape
 from tssl.netx import hdf5
-from tssl.netx.rules import NAME, NEURON_KEYS, NEURON_TYPES, check_bias, neuron_problem
+from tssl.netx.rules import NAME, NEURON_KEYS, check_bias, delta_problem, neuron_problem
 
 _INT64 = float(1 << 63)
 _WEIGHT_LIMIT = 1 << 31  # Lava keeps weights in int32
@@ -43,20 +52,47 @@ class EntryReader:
             )
         return weight
 
-    def neuron(self, entry: h5py.Group, shape: Shape) -> CubaNeuron:
-        """Return the neurons of an entry, ``shape`` of them."""
+    def neuron(self, entry: h5py.Group, shape: Shape, place: str = "layer") -> Neuron:
+        """Return the neurons of an entry, ``shape`` of them, of an ``"input"`` or a layer."""
         group = hdf5.member(entry, "neuron")
         if not isinstance(group, h5py.Group):
             raise NetFileError(f"{self.path}: key '{entry.name}/neuron' is missing")
         kind = self.text(group, "type")
-        if kind not in NEURON_TYPES:
+        if kind not in _NEURONS:
             raise UnsupportedLayerError(
-                f"{entry.name}: neuron type '{kind}'; supported: {', '.join(NEURON_TYPES)}"
+                f"{entry.name}: neuron type '{kind}'; supported: {', '.join(_NEURONS)}"
             )
         if "messageBits" in group:
             raise UnsupportedLayerError(f"{entry.name}: messageBits, on which Lava fails to load")
+        return _NEURONS[kind](self, group, shape, place)
+
+    def cuba(self, group: h5py.Group, shape: Shape, place: str) -> Neuron:
+        """Return CUBA neurons."""
+        del place  # they are the same everywhere
         current, voltage, threshold = (self._of_neurons(group, key, shape) for key in NEURON_KEYS)
         return CubaNeuron(current_decay=current, voltage_decay=voltage, threshold=threshold)
+
+    def sigma_delta(self, group: h5py.Group, shape: Shape, place: str) -> Neuron:
+        """Return the kind of sigma-delta neurons that lava-dl makes there.
+
+        It looks whether ``sigma_output`` is there, not whether it is true, and takes every
+        activation for a rectified one.
+        """
+        del shape  # all share their numbers
+        if "activation" in group and self.text(group, "activation") != "relu":
+            raise UnsupportedLayerError(
+                f"{group.name}: activation '{self.text(group, 'activation')}'; Lava computes relu "
+                "whatever the file says"
+            )
+        if place == "layer" and "sigma_output" in group:
+            return SigmaNeuron()
+        value = self._content.numbers(self._dataset(group, "vThMant"))
+        problem = delta_problem(value)
+        if value is None or problem is not None:
+            where = f"{self.path}: key '{group.name}/vThMant'"
+            raise NetFileError(f"{where} is {_shown(value)}; {problem}")
+        kind = DeltaNeuron if place == "input" else SigmaDeltaNeuron
+        return kind(threshold=int(value.item()))
 
     def _of_neurons(self, group: h5py.Group, key: str, shape: Shape) -> OneOrEach:
         """Return one number, or one for each neuron in (C, H, W) order."""
@@ -71,10 +107,10 @@ class EntryReader:
         value = value.astype(np.int64).reshape(value.shape[-len(shape) :])
         return tuple(np.broadcast_to(value, shape[::-1]).transpose().reshape(-1).tolist())
 
-    def stored_bias(self, entry: h5py.Group) -> IntArray:
-        """Return the bias of an entry, in the shape of the file."""
+    def stored_bias(self, entry: h5py.Group, neuron: Neuron) -> IntArray:
+        """Return the bias of an entry with such neurons, in the shape of the file."""
         bias = self.array(entry, "bias")
-        check_bias(f"key '{entry.name}/bias'", bias)
+        check_bias(f"key '{entry.name}/bias'", bias, neuron)
         return bias
 
     def pair(self, entry: h5py.Group, key: str) -> Pair:
@@ -112,6 +148,13 @@ class EntryReader:
         if not isinstance(dataset, h5py.Dataset):
             raise NetFileError(f"{self.path}: key '{entry.name}/{key}' is missing")
         return dataset
+
+
+_NEURONS: dict[str, Callable[[EntryReader, h5py.Group, Shape, str], Neuron]] = {
+    "CUBA": EntryReader.cuba,
+    "LOIHI": EntryReader.cuba,
+    "SDNN": EntryReader.sigma_delta,
+}
 
 
 def name_of(entry: h5py.Group, fallback: str) -> str:

@@ -11,6 +11,7 @@ from tssl.chip import (
     DenseSynapses,
     IntArray,
     Layer,
+    Neuron,
     Synapses,
     named,
 )
@@ -44,12 +45,15 @@ def graph_layer(reader: EntryReader, entry: h5py.Group, fallback: str) -> Layer:
     """
     name = name_of(entry, fallback)
     shape = tuple(int(size) for size in np.atleast_1d(reader.array(entry, "shape")))
-    return Layer(
+    neuron = reader.neuron(entry, shape)
+    layer = Layer(
         name=name,
         connections=tuple(_connections(reader, entry, name)),
-        neuron=reader.neuron(entry, shape),
-        bias=_bias(reader, entry, shape),
+        neuron=neuron,
+        bias=_bias(reader, entry, shape, neuron),
     )
+    _ = layer.cuba  # no others yet where the worker builds the layers
+    return layer
 
 
 def _connections(reader: EntryReader, entry: h5py.Group, name: str) -> list[Connection]:
@@ -111,11 +115,11 @@ def _conv(reader: EntryReader, entry: h5py.Group, name: str, weight: IntArray) -
         return ConvSynapses(weight=weight, map_shape=(channels, height, width), geometry=geometry)
 
 
-def _bias(reader: EntryReader, entry: h5py.Group, shape: Shape) -> IntArray:
+def _bias(reader: EntryReader, entry: h5py.Group, shape: Shape, neuron: Neuron) -> IntArray:
     """Return a bias for each neuron, from Lava's (W, H, C)."""
     if "bias" not in entry:
         return np.zeros((), np.int64)
-    bias = reader.stored_bias(entry)
+    bias = reader.stored_bias(entry, neuron)
     if bias.shape != shape[::-1]:
         raise NetFileError(
             f"{reader.path}: key '{entry.name}/bias' is of shape {bias.shape}; expected "

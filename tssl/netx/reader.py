@@ -17,6 +17,7 @@ from tssl.chip import (
     InputLayer,
     IntArray,
     Layer,
+    Neuron,
     conv_layer,
     dense_layer,
 )
@@ -34,6 +35,7 @@ from tssl.netx.rules import (
     SEAL,
     UNREADABLE,
     check_geometry,
+    check_messages_heard,
     check_recurrent_storage,
     check_storage,
     full_delay,
@@ -47,7 +49,7 @@ _DAMAGE = (RangeError, *hdf5.DAMAGE)
 
 
 def read(path: Path) -> ChipNetwork:
-    """Read any ``.net`` file of CUBA layers that lava-dl 0.6.0 runs.
+    """Read any ``.net`` file of CUBA and sigma-delta layers that lava-dl 0.6.0 runs.
 
     Raises
     ------
@@ -149,6 +151,7 @@ def _network(
         )
         if any(hdf5.member(entry, CONNECTION) is not None for entry in entries):
             _check_form(network)
+        check_messages_heard(network)
         return network
     except UnsupportedLayerError as error:
         raise UnsupportedLayerError(f"{path}: {error}") from error
@@ -247,7 +250,7 @@ class _LayerReader(EntryReader):
 
     def _add_input(self, entry: h5py.Group) -> None:
         self._shape = tuple(int(size) for size in np.atleast_1d(self.array(entry, "shape")))
-        neuron = self.neuron(entry, self._shape) if "neuron" in entry else None
+        neuron = self.neuron(entry, self._shape, "input") if "neuron" in entry else None
         self._input = InputLayer(shape=self._shape, neuron=neuron)
         self._content.take(self._input.neurons)
 
@@ -278,7 +281,7 @@ class _LayerReader(EntryReader):
         check_storage(fields["name"], weight)
         if "delay" in entry:
             fields["delay"] = full_delay(self.array(entry, "delay"), weight, fields["name"])
-        return dense_layer(bias=self._bias(entry, len(weight)), **fields)
+        return dense_layer(bias=self._bias(entry, len(weight), fields["neuron"]), **fields)
 
     def recurrent(self, entry: h5py.Group, fields: dict[str, Any]) -> Layer:
         """Read a dense layer with recurrent synapses."""
@@ -291,7 +294,9 @@ class _LayerReader(EntryReader):
         fields["weight"] = weight = self._matrix(entry, fields["weight"])
         own = self.weight(entry, "weight_rec", fields["name"]).reshape(len(weight), -1)
         check_recurrent_storage(fields["name"], weight, own)
-        return dense_layer(recurrent_weight=own, bias=self._bias(entry, len(weight)), **fields)
+        return dense_layer(
+            recurrent_weight=own, bias=self._bias(entry, len(weight), fields["neuron"]), **fields
+        )
 
     def conv(self, entry: h5py.Group, fields: dict[str, Any]) -> Layer:
         """Read a convolution."""
@@ -312,7 +317,7 @@ class _LayerReader(EntryReader):
             padding=self.pair(entry, "padding"),
             dilation=self.pair(entry, "dilation"),
             groups=int(self.array(entry, "groups").item()),
-            bias=self._conv_bias(entry, len(weight)),
+            bias=self._conv_bias(entry, len(weight), fields["neuron"]),
             **fields,
         )
         if layer.synapses.geometry is not None:
@@ -342,18 +347,18 @@ class _LayerReader(EntryReader):
             return weight.reshape(math.prod(self.array(entry, "shape").flat), -1)
         return weight
 
-    def _bias(self, entry: h5py.Group, neurons: int) -> IntArray:
+    def _bias(self, entry: h5py.Group, neurons: int, neuron: Neuron) -> IntArray:
         if "bias" not in entry:
             return np.zeros((), np.int64)
-        bias = self.stored_bias(entry)
+        bias = self.stored_bias(entry, neuron)
         if math.prod(bias.shape[:-1]) != 1 or bias.size not in (1, neurons):
             raise self._misshapen_bias(entry, bias, f"a scalar, (1,) or ({neurons},)")
         return np.broadcast_to(bias.reshape(-1), (neurons,))
 
-    def _conv_bias(self, entry: h5py.Group, channels: int) -> IntArray:
+    def _conv_bias(self, entry: h5py.Group, channels: int, neuron: Neuron) -> IntArray:
         if "bias" not in entry:
             return np.zeros((), np.int64)
-        bias = self.stored_bias(entry)
+        bias = self.stored_bias(entry, neuron)
         if bias.ndim == 3:
             return bias.transpose().reshape(-1)
         if bias.shape != (channels,):

@@ -6,7 +6,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tssl.chip import IntArray, recurrent_storage_problem, storage_problem
+from tssl.chip import (
+    DELTA_SHIFT,
+    INPUT,
+    ChipNetwork,
+    IntArray,
+    Neuron,
+    recurrent_storage_problem,
+    storage_problem,
+)
 from tssl.errors import UnsupportedLayerError
 from tssl.geometry import Geometry, Shape
 
@@ -14,7 +22,6 @@ FORMAT_VERSION = 1
 ATTRIBUTE = "tssl"
 SEAL = "tssl_sha256"
 NAME = "name"
-NEURON_TYPES = ("CUBA", "LOIHI")
 UNREADABLE = ("pool", "unpool", "convT", "average", "concat", "dense_comp")
 GRAPH = "concat"
 """Type of a layer that lists its connections. lava-dl knows the word and raises on it; a word that
@@ -23,7 +30,6 @@ CONNECTION = "connection"
 SOURCE = "source"
 MAP_SHAPE = "input_shape"
 _LARGEST_GEOMETRY = 127  # Lava keeps kernel, stride, padding, dilation and groups in int8
-_BIAS_LIMIT = 1 << 15  # and the bias mantissa in int16
 _SHIFT = 6  # of the threshold
 LONGEST_DELAY = 62  # lava-dl clamps longer ones, and negative ones beside them
 NEURON_KEYS = ("iDecay", "vDecay", "vThMant")
@@ -73,11 +79,42 @@ def neuron_problem(key: str, value: NDArray[Any] | None, shape: Shape) -> str | 
     return None
 
 
-def check_bias(what: str, bias: IntArray) -> None:
-    """Refuse biases that Lava would wrap."""
-    if not -_BIAS_LIMIT <= bias.min() <= bias.max() < _BIAS_LIMIT:
+def delta_problem(value: NDArray[Any] | None) -> str | None:
+    """Say what Lava would do to the threshold of sigma-delta neurons, or None when it takes it.
+
+    Parameters
+    ----------
+    value
+        As it is in the file.
+    """
+    if value is None or value.dtype.kind not in "iubf":
+        return "it must be stored as an integer"
+    if value.shape not in ((), (1,)):
+        return "Lava takes one number for all sigma-delta neurons of a layer"
+    if value.dtype.kind == "f":
+        is_whole = float(value.item()).is_integer()
+        return None if is_whole else "a fraction, of which Lava keeps twelve binary places"
+    if value.dtype.itemsize == 1 and value.dtype.kind != "b":
+        return f"times {1 << DELTA_SHIFT} it does not fit {value.dtype}, on which Lava fails"
+    limits = np.iinfo(np.int64 if value.dtype.kind == "b" else value.dtype)
+    if not limits.min >> DELTA_SHIFT <= value.item() <= limits.max >> DELTA_SHIFT:
+        return (
+            f"times {1 << DELTA_SHIFT} it does not fit {value.dtype}, in which Lava computes; "
+            "store it as int64"
+        )
+    return None
+
+
+def check_bias(what: str, bias: IntArray, neuron: Neuron) -> None:
+    """Refuse biases that Lava would wrap, or fail on."""
+    if not neuron.bias_bits:
         raise UnsupportedLayerError(
-            f"{what} spans {bias.min()}..{bias.max()}; Lava keeps biases in 16 bits"
+            f"{what} belongs to {neuron.kind} neurons, which have none: Lava fails on it"
+        )
+    limit = 1 << (neuron.bias_bits - 1)
+    if not -limit <= bias.min() <= bias.max() < limit:
+        raise UnsupportedLayerError(
+            f"{what} spans {bias.min()}..{bias.max()}; Lava keeps biases in {neuron.bias_bits} bits"
         )
 
 
@@ -93,6 +130,22 @@ def check_recurrent_storage(name: str, weight: IntArray, own: IntArray) -> None:
     problem = recurrent_storage_problem(weight, own)
     if problem is not None:
         raise UnsupportedLayerError(f"layer {name}: {problem}")
+
+
+def check_messages_heard(network: ChipNetwork) -> None:
+    """Refuse recurrent messages that Lava would take as spikes.
+
+    lava-dl gives recurrent synapses the message bits of what arrives from outside.
+    """
+    graded = {layer.name for layer in network.layers if layer.neuron.graded}
+    if network.input.neuron is None or network.input.neuron.graded:
+        graded.add(INPUT)  # without neurons, whoever runs it says how many bits the input has
+    for layer in network.layers:
+        if layer.own and layer.neuron.graded and layer.arriving[0].source not in graded:
+            raise UnsupportedLayerError(
+                f"layer {layer.name}: its own messages come back beside spikes; Lava then takes "
+                "every message for 1"
+            )
 
 
 def check_geometry(name: str, geometry: Geometry) -> None:

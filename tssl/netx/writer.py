@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,14 @@ from tssl.chip import (
     Connection,
     ConvSynapses,
     CubaNeuron,
+    DeltaNeuron,
     DenseSynapses,
     InputLayer,
     IntArray,
     Layer,
+    Neuron,
+    SigmaDeltaNeuron,
+    SigmaNeuron,
     Synapses,
 )
 from tssl.errors import UnsupportedLayerError
@@ -36,6 +41,7 @@ from tssl.netx.rules import (
     SOURCE,
     check_bias,
     check_geometry,
+    check_messages_heard,
     check_recurrent_storage,
     check_storage,
     seal,
@@ -66,6 +72,7 @@ def write(path: Path, network: ChipNetwork, notes: dict[str, Any] | None = None)
 
 def as_bytes(network: ChipNetwork, notes: dict[str, Any] | None = None) -> bytes:
     """Return what :func:`write` puts into a file; its errors, too."""
+    check_messages_heard(network)
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver="v108") as file:  # from then on, its tables have checksums
         document = json.dumps(_own_document(network, notes or {}), sort_keys=True)
@@ -150,6 +157,7 @@ def _write_layer(entries: h5py.Group, layer: Layer) -> None:
 def _write_graph(entries: h5py.Group, network: ChipNetwork) -> None:
     for layer in network.layers:
         entry = _next_entry(entries, GRAPH)
+        _ = layer.cuba  # no others yet where the worker builds the layers
         _write_neurons(entry, layer, always=True)
         connections = entry.create_group(CONNECTION)
         for each in layer.connections:
@@ -174,15 +182,37 @@ def _write_neurons(entry: h5py.Group, layer: Layer, *, always: bool) -> None:
     if always or layer.neuron != INTEGRATOR:
         _write_neuron(entry, layer.neuron, layer.output_shape)
     if layer.bias.any():
-        check_bias(f"layer {layer.name}: the bias", layer.bias)
+        check_bias(f"layer {layer.name}: the bias", layer.bias, layer.neuron)
         entry["bias"] = _in_lavas_order(layer.bias, layer.output_shape)
 
 
-def _write_neuron(entry: h5py.Group, neuron: CubaNeuron, shape: Shape) -> None:
-    group = entry.create_group("neuron")
+def _write_neuron(entry: h5py.Group, neuron: Neuron, shape: Shape) -> None:
+    _NEURONS[type(neuron)](entry.create_group("neuron"), neuron, shape)
+
+
+def _write_cuba(group: h5py.Group, neuron: CubaNeuron, shape: Shape) -> None:
     group["type"] = np.bytes_("CUBA")
     for key, values in zip(NEURON_KEYS, neuron.arrays, strict=True):
         group[key] = _in_lavas_order(values, shape) if values.ndim else values[()]
+
+
+def _write_sigma_delta(group: h5py.Group, neuron: DeltaNeuron | SigmaDeltaNeuron, _: Shape) -> None:
+    group["type"] = np.bytes_("SDNN")
+    group["activation"] = np.bytes_("relu")
+    group["vThMant"] = np.int64(neuron.threshold)
+
+
+def _write_sigma(group: h5py.Group, _: SigmaNeuron, __: Shape) -> None:
+    group["type"] = np.bytes_("SDNN")
+    group["sigma_output"] = np.True_
+
+
+_NEURONS: dict[type[Neuron], Callable[[h5py.Group, Any, Shape], None]] = {
+    CubaNeuron: _write_cuba,
+    DeltaNeuron: _write_sigma_delta,
+    SigmaDeltaNeuron: _write_sigma_delta,
+    SigmaNeuron: _write_sigma,
+}
 
 
 def _in_lavas_order(values: IntArray, shape: Shape) -> IntArray:

@@ -6,6 +6,7 @@ from tssl.neurons.lif import LIF
 from tssl.neurons.model import Lif, Reset, membrane_step
 from tssl.neurons.plif import PLIF
 from tssl.neurons.relpsp import REL_PSP
+from tssl.neurons.sigma_delta import SIGMA_DELTA
 
 __all__ = [
     "IF",
@@ -16,8 +17,15 @@ __all__ = [
     "PLIF",
     "REL_PSP",
     "Reset",
+    "SIGMA_DELTA",
     "membrane_step",
 ]
 
-NEURONS: dict[str, NeuronKind] = {"lif": LIF, "if": IF, "plif": PLIF, "rel-psp": REL_PSP}
+NEURONS: dict[str, NeuronKind] = {
+    "lif": LIF,
+    "if": IF,
+    "plif": PLIF,
+    "rel-psp": REL_PSP,
+    "sigma-delta": SIGMA_DELTA,
+}
 """By the name in a recipe."""

@@ -33,6 +33,9 @@ class Lif:
     reset
         What a spike leaves of the potential: ``zero``, or what was above the threshold, which the
         chip's neuron and most learning methods do not have.
+    values
+        Whether it sends by how much its rectified value changed, and no spikes: a sigma-delta
+        neuron, whose ``threshold`` is the least change that it sends.
     refractory
         Steps after a spike in which what arrives counts less or not at all, as the learning method
         says; the chip's neuron and most methods have none.
@@ -44,6 +47,7 @@ class Lif:
     fires_once: bool = False
     reset: Reset = "zero"
     refractory: int = 0
+    values: bool = False
 
     @property
     def gain(self) -> float:

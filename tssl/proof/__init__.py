@@ -6,6 +6,7 @@ from tssl.proof.compare import (
     accumulate,
     compare,
     first_difference,
+    graded_layers,
 )
 from tssl.proof.statements import Proof, Statement, compare_chunks, statement_table
 
@@ -18,5 +19,6 @@ __all__ = [
     "compare",
     "compare_chunks",
     "first_difference",
+    "graded_layers",
     "statement_table",
 ]

@@ -18,10 +18,13 @@ __all__ = [
     "accumulate",
     "compare",
     "first_difference",
+    "graded_layers",
 ]
 
-SPIKES = "spikes"
+SPIKES, MESSAGES = "spikes", "messages"
 POTENTIAL = "membrane potential"
+SEEN = ("what arrived", "value")
+"""Of neurons that send values, at every step: sum of the messages, and what they make of it."""
 
 
 class Difference(NamedTuple):
@@ -53,7 +56,8 @@ class Comparison:
     layer
         Name of the layer.
     quantity
-        ``"spikes"``, or ``"membrane potential"`` of the output after the last step.
+        ``"spikes"`` or ``"messages"``, one of :data:`SEEN` where both sides recorded it, or
+        ``"membrane potential"`` of the output after the last step.
     compared
         Numbers compared.
     left, right
@@ -163,15 +167,31 @@ def accumulate(
     return tuple(row + more for row, more in zip(total, chunk, strict=True))
 
 
+def graded_layers(network: ChipNetwork) -> frozenset[str]:
+    """Return the layers, and the input, whose neurons send values.
+
+    A change below the threshold leaves no trace in what they send, so that their states are worth
+    comparing too.
+    """
+    names = {each.name for each in network.layers if each.neuron.graded}
+    block = network.input.neuron
+    return frozenset(names | {INPUT} if block is not None and block.graded else names)
+
+
 def _pairs(network: ChipNetwork, left: Recording, right: Recording) -> list[_Pair]:
     names = [layer.name for layer in network.layers]
     if network.input.neuron is not None:
         names.insert(0, INPUT)
+    graded = graded_layers(network)
     pairs = []
     for name in names:
         if name not in left.trains or name not in right.trains:
             raise VerificationError(f"layer {name}: was recorded by one backend only")
-        pairs.append(_Pair(name, SPIKES, left.trains[name], right.trains[name]))
+        what = MESSAGES if name in graded else SPIKES
+        pairs.append(_Pair(name, what, left.trains[name], right.trains[name]))
+        if name in left.states and name in right.states:
+            states = zip(left.states[name], right.states[name], strict=True)
+            pairs += [_Pair(name, what, *both) for what, both in zip(SEEN, states, strict=True)]
     potentials = (left.output_potential[None], right.output_potential[None])
     pairs.append(_Pair(network.output.name, POTENTIAL, *potentials))
     for pair in pairs:

@@ -5,6 +5,7 @@ nothing but each layer's scale; weights, thresholds and decays come from the che
 stay pools, and no arithmetic is shared with ``tssl.exporter`` or ``tssl.chip``.
 """
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from tssl.checkpoint import Checkpoint
 from tssl.chip import INPUT, IntArray
 from tssl.geometry import Geometry
 from tssl.graph import NORM, NORM_EPSILON, Node
+from tssl.proof.values import first_messages, values_of
 from tssl.results import Recording
 
 __all__ = ["fired", "run_quantized"]
@@ -98,13 +100,15 @@ def run_quantized(
     All numbers are integers held in float64, where they are exact: |u| < 2^24, times a
     12-bit decay, stays far below 2^53.
     """
-    layers = _layers(checkpoint, scales, largest_weights)
     graph = checkpoint.graph
+    run = functools.partial(_run_values, checkpoint, scales, largest_weights)
+    if not any(node.neuron is not None and node.neuron.values for node in graph):
+        run = functools.partial(_run, checkpoint, _layers(checkpoint, scales, largest_weights))
     per_sample = 4 * 8 * graph.time_steps * (graph.values + train.shape[2])
     size = max(1, _CHUNK_BYTES // per_sample)
     for first in range(0, train.shape[1], size):
         part = train[:, first : first + size]
-        yield part, _run(checkpoint, layers, part)
+        yield part, run(part)
 
 
 def fired(bias: Tensor, firing_sum: int) -> Tensor:
@@ -186,13 +190,40 @@ def _on_grid(weight: NDArray[Any], gain: float, scale: float, largest: int) -> T
     return (torch.round(scaled / _GRID) * _GRID).clamp(-largest, largest)
 
 
-@torch.no_grad()
-def _run(checkpoint: Checkpoint, layers: Mapping[str, _Layer], train: IntArray) -> Recording:
-    graph = checkpoint.graph
+def _entering(checkpoint: Checkpoint, train: IntArray) -> Tensor:
+    """Return what enters at every step, ``(time, batch, C, H, W)``."""
     signal = torch.from_numpy(np.ascontiguousarray(train)).double()
     signal = signal.reshape(*train.shape[:2], *checkpoint.input_shape)
     if len(signal) == 1:
-        signal = signal.expand(graph.time_steps, *signal.shape[1:])
+        signal = signal.expand(checkpoint.graph.time_steps, *signal.shape[1:])
+    return signal
+
+
+@torch.no_grad()
+def _run_values(
+    checkpoint: Checkpoint,
+    scales: Mapping[str, float],
+    largest_weights: Mapping[str, int],
+    train: IntArray,
+) -> Recording:
+    """Run a network whose layers send values."""
+    graph, quantum = checkpoint.graph, checkpoint.encoding.quantum
+    layers = values_of(graph, checkpoint.weights, quantum, scales, largest_weights)
+    sent = {INPUT: first_messages(_entering(checkpoint, train))}
+    last = sent[INPUT][-1]
+    for name, layer in layers.items():
+        geometry = layer.node.geometry
+        sums = _weighted(sent[layer.node.sources[0]], layer.weight, geometry)
+        sums = _in_24_bits(sums) if geometry and geometry.shares_weights else sums
+        sent[name], last = layer.run(sums)
+    trains = {name: each.flatten(2).numpy().astype(np.int32) for name, each in sent.items()}
+    return Recording(trains, last.flatten(1).numpy().astype(np.int64))
+
+
+@torch.no_grad()
+def _run(checkpoint: Checkpoint, layers: Mapping[str, _Layer], train: IntArray) -> Recording:
+    graph = checkpoint.graph
+    signal = _entering(checkpoint, train)
     trains: dict[str, NDArray[np.uint8]] = {}
     if checkpoint.recipe.encoding.input == "neurons":
         signal = fired(signal, checkpoint.recipe.encoding.firing_sum)

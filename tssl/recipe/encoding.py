@@ -29,7 +29,8 @@ class EncodingSpec(Entries):
         ``graded`` spikes, or ``neurons`` that integrate the integers without a leak, fire
         when the sum reaches a threshold, and begin again at zero. ``time`` is one spike for each
         pixel: the brightest ones come at the first step, one that is darker by one integer a step
-        later, and pixels with an integer below 1 send none.
+        later, and pixels with an integer below 1 send none. ``changes`` is for sigma-delta
+        networks: the integers arrive at neurons that send what changed.
     mean, std
         Normalisation in units of the full scale of a pixel.
     resolution
@@ -40,7 +41,7 @@ class EncodingSpec(Entries):
         Of input neurons, in units of the normalised input; 0.75 of the brightest when None.
     """
 
-    input: Literal["graded", "neurons", "time"] = "graded"
+    input: Literal["graded", "neurons", "time", "changes"] = "graded"
 
     mean: Number = 0.0
     std: Above0 = 1.0
@@ -55,7 +56,7 @@ class EncodingSpec(Entries):
     @property
     def quantum(self) -> float:
         """What one unit of what enters the first layer stands for in the trained network."""
-        return 1 / self.resolution if self.input == "graded" else 1.0
+        return 1 / self.resolution if self.input in ("graded", "changes") else 1.0
 
     @property
     def steps(self) -> int | None:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from tssl.chip import INPUT, THRESHOLD_SHIFT, ChipNetwork, CubaNeuron
+from tssl.chip import INPUT, THRESHOLD_SHIFT, ChipNetwork, CubaNeuron, Neuron
 from tssl.results import QUANTITIES, SPIKES, RunResult, TraceName
 
 __all__ = ["as_svg", "trace_figure", "trace_figures"]
@@ -31,9 +31,7 @@ def trace_figures(network: ChipNetwork, result: RunResult, *, sample: int = 0) -
     }
 
 
-def trace_figure(
-    layer: str, traces: Traces, neuron: CubaNeuron | None, *, sample: int = 0
-) -> Figure:
+def trace_figure(layer: str, traces: Traces, neuron: Neuron | None, *, sample: int = 0) -> Figure:
     """Draw what was recorded of a layer while one sample ran, one panel for each quantity.
 
     Parameters
@@ -62,7 +60,7 @@ def trace_figure(
             _raster(axes, values)
         else:
             _curves(axes, quantity, values, chosen)
-            if quantity == "potential" and neuron is not None and not neuron.sizes:
+            if quantity == "potential" and isinstance(neuron, CubaNeuron) and not neuron.sizes:
                 _threshold(axes, int(neuron.arrays[2]) << THRESHOLD_SHIFT)
     panels[0].set_title(f"{layer}, sample {sample}")
     panels[-1].set_xlabel("time step")

@@ -65,7 +65,10 @@ def _check_types(result: "RunResult") -> None:
     if not 0 <= result.seconds < math.inf:
         raise ValueError(f"seconds = {result.seconds}")
     for name, array in {**vars(result.counts), **vars(result)}.items():
-        if isinstance(array, np.ndarray) and (array.dtype.kind not in "iu" or (array < 0).any()):
+        if not isinstance(array, np.ndarray):
+            continue
+        signed = name == "output_spikes" and array.dtype != np.uint8  # values, not counts
+        if array.dtype.kind not in "iu" or (not signed and (array < 0).any()):
             raise ValueError(f"{name} holds other than counts")
 
 
@@ -102,5 +105,7 @@ def _check_sums(result: "RunResult") -> None:
         raise ValueError("a prediction names no output")
     if not np.array_equal(result.spike_counts.sum(axis=0), counts.spikes.sum(axis=1)):
         raise ValueError("the spikes of samples and of time steps do not add up to the same")
-    if not np.array_equal(result.output_spikes.sum(axis=(0, 2)), counts.spikes[-1]):
+    output = result.output_spikes
+    sent = output if output.dtype == np.uint8 else output != 0
+    if not np.array_equal(sent.sum(axis=(0, 2)), counts.spikes[-1]):
         raise ValueError("the output spikes are other than those counted")

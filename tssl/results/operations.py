@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from tssl.chip import IntArray
 
 __all__ = ["OpCounts"]
@@ -24,7 +26,8 @@ class OpCounts:
     active_updates
         Updates of neurons that received a spike or fired, ``(layers, time)``.
     spikes
-        Spikes fired, ``(layers, time)``.
+        Spikes fired, or messages sent, ``(layers, time)``; the rest of the neurons had no change
+        to tell.
     input_spikes
         Non-zero inputs, ``(time,)``.
     stored_zeros
@@ -54,6 +57,12 @@ class OpCounts:
             input_spikes=self.input_spikes + other.input_spikes,
             stored_zeros=_sum(self.stored_zeros, other.stored_zeros),
         )
+
+    @property
+    def unchanged(self) -> IntArray:
+        """Updates of neurons that sent nothing, ``(layers,)``; of sigma-delta ones, no change."""
+        updates = self.neurons * self.samples * self.time_steps
+        return np.asarray(updates - self.spikes.sum(axis=1))
 
     @property
     def time_steps(self) -> int:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tssl.chip import IntArray, SpikeArray
+from tssl.chip import IntArray, Train
 from tssl.results.traces import States
 
 __all__ = ["Recording", "read_out"]
@@ -16,7 +16,7 @@ __all__ = ["Recording", "read_out"]
 class Recording(NamedTuple):
     """Everything a backend recorded for some samples, aligned as if nothing were delayed."""
 
-    trains: dict[str, SpikeArray]
+    trains: Mapping[str, Train]
     """By layer name, ``(time, samples, neurons)``; also ``"input"`` for an input block."""
     output_potential: IntArray
     """Membrane potential of the output layer after the last step, ``(samples, outputs)``."""
@@ -44,12 +44,15 @@ class Recording(NamedTuple):
         return Recording(trains, potentials, states)
 
 
-def read_out(output_spikes: SpikeArray, output_potential: NDArray[np.generic]) -> IntArray:
+def read_out(
+    output_spikes: Train, output_potential: NDArray[np.generic], *, graded: bool = False
+) -> IntArray:
     """Return the predicted class of each sample, by the one rule of this project.
 
     The class with the most output spikes wins; between equals, the one whose spikes came
     earlier; then the lower index. Where no output of a sample ever fires, the largest
-    membrane potential decides.
+    membrane potential decides. Neurons that send values are read by the largest potential, which is
+    their value after the last step.
 
     Parameters
     ----------
@@ -57,7 +60,11 @@ def read_out(output_spikes: SpikeArray, output_potential: NDArray[np.generic]) -
         ``(samples, time, outputs)``.
     output_potential
         After the last step, ``(samples, outputs)``.
+    graded
+        Whether the output sends values.
     """
+    if graded:
+        return output_potential.argmax(axis=1)
     time_steps = output_spikes.shape[1]
     counts = output_spikes.sum(axis=1, dtype=np.int64)
     earliness = np.tensordot(time_steps - np.arange(time_steps), output_spikes, axes=(0, 1))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tssl.chip import IntArray, SpikeArray
+from tssl.chip import IntArray, Train
 from tssl.errors import DataError
 from tssl.machine.files import read_json, remove, write_json, written
 from tssl.results._checks import DAMAGE, check, check_size
@@ -59,9 +59,9 @@ class RunResult(Shown):
     source
         The same as ``data``, for programs; None in results of a tssl that did not say.
     output_spikes
-        ``(samples, time, outputs)``.
+        What the output sent, ``(samples, time, outputs)``: spikes of 0 and 1, or values.
     spike_counts
-        Spikes of each layer and sample, ``(samples, layers)``.
+        Spikes or messages of each layer and sample, ``(samples, layers)``.
     predictions
         ``(samples,)``, see :func:`read_out`.
     labels
@@ -77,7 +77,7 @@ class RunResult(Shown):
     network: str
     digest: str
     data: str
-    output_spikes: SpikeArray
+    output_spikes: Train
     spike_counts: IntArray
     predictions: IntArray
     labels: IntArray | None
@@ -102,7 +102,7 @@ class RunResult(Shown):
         return f"{self.network} on {self.data}, {self.backend}: {samples}, {right}"
 
     def tables(self) -> list[Table]:
-        """Return what was run and how much of it was right, in one table."""
+        """Return what was run and how much of it was right, and what values were sent, if any."""
         row = [
             self.backend,
             count(self.counts.samples),
@@ -110,7 +110,24 @@ class RunResult(Shown):
             "no labels" if self.accuracy is None else f"{self.accuracy:.2%}",
         ]
         columns = ["backend", "samples", "time steps", "accuracy"]
-        return [Table(f"{self.network} on {self.data}", columns, [row])]
+        tables = [Table(f"{self.network} on {self.data}", columns, [row])]
+        return tables if self.output_spikes.dtype == np.uint8 else [*tables, self._messages()]
+
+    def _messages(self) -> Table:
+        """Return how many values each layer sent, and how often there was no change to tell."""
+        sums = zip(
+            self.counts.layers,
+            self.counts.spikes.sum(axis=1).tolist(),
+            self.counts.unchanged.tolist(),
+            self.counts.synaptic_operations.sum(axis=1).tolist(),
+            strict=True,
+        )
+        rows = [
+            [layer, count(sent), count(still), f"{sent / (sent + still):.1%}", count(operations)]
+            for layer, sent, still, operations in sums
+        ]
+        columns = ["layer", "messages", "no change", "sent", "graded operations"]
+        return Table(f"Messages of {self.counts.samples} sample(s)", columns, rows)
 
     @staticmethod
     def files(directory: Path) -> tuple[Path, Path]:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tssl.chip import CubaNeuron, Encoding, IntArray, cuba_run
+from tssl.chip import Encoding, IntArray, Neuron
 from tssl.datasets import Dataset
 from tssl.recipe import AugmentationSpec, EncodingSpec
 
@@ -43,7 +43,7 @@ class Samples:
         indices: IntArray,
         encoding: Encoding,
         device: str,
-        neuron: CubaNeuron | None = None,
+        neuron: Neuron | None = None,
         time_steps: int = 1,
     ) -> "Samples":
         """Return samples that yield their batches on ``device``.
@@ -51,11 +51,12 @@ class Samples:
         Parameters
         ----------
         neuron, time_steps
-            Of the input neurons, where there are some, and of a sample for them.
+            Of the input neurons, where there are some, and of a sample for them. Those that send
+            changes say what arrives at them.
         """
         integers = encoding.integers(np.arange(dataset.full_scale + 1))
         levels: NDArray[np.number] = integers
-        if neuron is not None:
+        if neuron is not None and neuron.fed_by_bias:
             levels = input_spikes(neuron, integers, time_steps).T
         elif encoding.steps is not None:
             levels = encoding.train(integers, encoding.steps)[:, :, 0].T
@@ -84,10 +85,11 @@ class Samples:
             yield self.encode(pixels), torch.from_numpy(labels).to(self.levels.device)
 
 
-def input_spikes(neuron: CubaNeuron, bias: NDArray[Any], time_steps: int) -> NDArray[np.uint8]:
+def input_spikes(neuron: Neuron, bias: NDArray[Any], time_steps: int) -> NDArray[np.uint8]:
     """Return what neurons without synapses fire, ``(time, *bias.shape)``."""
     silence = np.zeros((1, *bias.shape), np.int64)
-    return cuba_run(neuron, silence, bias, time_steps).spikes
+    spikes: NDArray[np.uint8] = neuron.run(silence, bias, time_steps).spikes
+    return spikes
 
 
 def augmented(

@@ -1,5 +1,6 @@
 """What differs between two networks: parameters, and spikes on the same input."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssl import netx
-from tssl.chip import ChipNetwork, Layer
+from tssl.chip import ChipNetwork, Layer, Neuron
 from tssl.engine import run_chunk
 from tssl.errors import ConfigError
 from tssl.proof import first_difference
@@ -170,9 +171,8 @@ def _layer(left: Layer, right: Layer) -> LayerDifference:
         for text, ours, theirs in (
             ("sources", _sources(left), _sources(right)),
             ("shape", left.output_shape, right.output_shape),
-            ("current decay", left.neuron.current_decay, right.neuron.current_decay),
-            ("voltage decay", left.neuron.voltage_decay, right.neuron.voltage_decay),
-            ("threshold", left.neuron.threshold, right.neuron.threshold),
+            ("neurons", left.neuron.kind, right.neuron.kind),
+            *_parameters(left.neuron, right.neuron),
         )
         if ours != theirs
     ]
@@ -183,6 +183,13 @@ def _layer(left: Layer, right: Layer) -> LayerDifference:
     return LayerDifference(
         layer=left.name, what=tuple(what), weights=weights, biases=biases, largest=largest
     )
+
+
+def _parameters(left: Neuron, right: Neuron) -> Iterator[tuple[str, Any, Any]]:
+    """Yield the parameters that both kinds of neurons have: name, left, right."""
+    for name, value in left.facts.items():
+        if name in right.facts:
+            yield name.replace("_", " "), value, right.facts[name]
 
 
 def _sources(layer: Layer) -> str:
@@ -252,7 +259,7 @@ def _alike(left: Recording, right: Recording) -> bool:
 
 def _predictions(network: ChipNetwork, recording: Recording) -> NDArray[np.int64]:
     spikes = recording.trains[network.output.name].transpose(1, 0, 2)
-    return read_out(spikes, recording.output_potential)
+    return read_out(spikes, recording.output_potential, graded=network.output.neuron.graded)
 
 
 def _spikes(name: str, left: NDArray[Any], right: NDArray[Any]) -> SpikeDifference:

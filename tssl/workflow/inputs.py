@@ -34,6 +34,8 @@ _DENSITY = 0.3  # of spikes, unless one is asked for
 _MOST_STEPS = 10_000_000
 _SPIKE_LIMIT = 1 << 31
 _BIAS_RANGE = (0, 127)
+_VALUE_RANGE = (-64, 64)
+"""Of what arrives at neurons of the input: a change from end to end fits a message."""
 _BYTE = 255
 
 
@@ -391,11 +393,11 @@ def _random(network: ChipNetwork, choice: InputChoice) -> Inputs:
     samples, steps = choice.samples or 1, _steps(network, choice)
     if samples * steps * network.input.neurons >= sys.maxsize // 8:
         raise ConfigError(f"--samples {samples}: more values than any memory holds")
-    if network.input.neuron is not None:
+    if network.input.takes_biases:
         low, high = choice.input_range or _BIAS_RANGE
         values: Any = rng.integers(low, high + 1, (1, samples, network.input.neurons))
-    elif choice.input_range is not None:
-        low, high = choice.input_range
+    elif network.input.neuron is not None or choice.input_range is not None:
+        low, high = choice.input_range or _VALUE_RANGE
         values = rng.integers(low, high + 1, (steps, samples, network.input.neurons))
     else:
         density = _DENSITY if choice.density is None else choice.density

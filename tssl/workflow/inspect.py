@@ -1,6 +1,6 @@
 """Look inside a ``.net`` file."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ class Inspection(Shown):
             "digest": network.digest,
             "time_steps": network.time_steps,
             "input_shape": list(network.input.shape),
-            "input_neuron": None if network.input.neuron is None else asdict(network.input.neuron),
+            "input_neuron": None if network.input.neuron is None else network.input.neuron.facts,
             "encoding": None if encoding is None else encoding.document,
             "depth": max(depths(network).values()),
             "layers": [layer_facts(layer) for layer in network.layers],
@@ -107,9 +107,11 @@ def layer_facts(layer: Layer) -> dict[str, Any]:
         "largest_weight": int(weights.max()),
         "weight_bits": layer.weight_bits,
         "synapses": sum(int(each.synapses.fan_out().sum()) for each in layer.connections),
-        "threshold": layer.neuron.threshold,
-        "current_decay": layer.neuron.current_decay,
-        "voltage_decay": layer.neuron.voltage_decay,
+        "neuron": layer.neuron.kind,
+        "threshold": None,
+        "current_decay": None,
+        "voltage_decay": None,
+        **layer.neuron.facts,
         "bias": bool(layer.bias.any()),
         "largest_delay": max(each.synapses.longest_delay for each in layer.connections),
     }

@@ -11,7 +11,7 @@ from tssl import netx
 from tssl.checkpoint import Checkpoint
 from tssl.chip import DECAY_ONE, INPUT, ChipNetwork, DenseSynapses, Layer
 from tssl.engine import Compiled
-from tssl.errors import ConfigError
+from tssl.errors import ConfigError, UnsupportedLayerError
 from tssl.exchange.nir.writing import Incoming, OutLayer, data_bytes, graph_bytes
 from tssl.exporter.lower import Arrival, Stage
 from tssl.exporter.lower import lower as stages_of
@@ -129,6 +129,11 @@ _COMMON = (
 
 
 def _float(checkpoint: Checkpoint, path: Path, dt: float) -> WriteOutcome:
+    for node in checkpoint.graph.spiking:
+        if node.neuron is not None and node.neuron.values:
+            raise UnsupportedLayerError(
+                f"layer {node.name}: has sigma-delta neurons, for which NIR has no node"
+            )
     layers = float_layers(checkpoint)
     losses = [*_COMMON, "pools: they are merged into the weights behind them, exactly"]
     if not is_foreign(checkpoint):
@@ -213,7 +218,7 @@ def _chip(source: Path, path: Path, dt: float) -> WriteOutcome:
 
 
 def _of_layer(layer: Layer) -> OutLayer:
-    current, voltage, threshold = layer.neuron.arrays
+    current, voltage, threshold = layer.cuba.arrays
     shape = layer.output_shape
     of_each = [values.reshape(shape) if values.ndim else values for values in (current, voltage)]
     incoming = []

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tssl import datasets
-from tssl.chip import INPUT, ChipNetwork, IntArray, Step, neuron_steps
+from tssl.chip import INPUT, ChipNetwork, IntArray, Neuron, Step, neuron_steps
 from tssl.errors import TsslError
 from tssl.reporting import LayerTrace
 from tssl.results import InputSource, RunResult
@@ -96,21 +96,23 @@ def _run(network: ChipNetwork, train: IntArray, time_steps: int) -> tuple[LayerT
     trains: dict[str, Any] = {INPUT: train}
     traces = []
     if network.input.neuron is not None:
-        traces.append(_trace(INPUT, neuron_steps(network.input.neuron, train[0], time_steps)))
+        arriving, bias = network.input.driven(train)
+        steps = neuron_steps(network.input.neuron, bias, time_steps, arriving)
+        traces.append(_trace(INPUT, network.input.neuron, steps))
         trains[INPUT] = traces[0].spikes[:, None].astype(np.int64)
     for layer in network.layers:
-        trace = _trace(layer.name, layer.steps(trains, time_steps))
+        trace = _trace(layer.name, layer.neuron, layer.steps(trains, time_steps))
         trains[layer.name] = trace.spikes[:, None].astype(np.int64)
         traces.append(trace)
     return tuple(traces)
 
 
-def _trace(name: str, steps: Iterable[Step]) -> LayerTrace:
+def _trace(name: str, neuron: Neuron, steps: Iterable[Step]) -> LayerTrace:
     """Keep the states of a layer's neurons, all ``(time, neurons)``."""
-    kept = list(steps)
+    kept = [(step.spikes, neuron.seen(step.state)) for step in steps]
     return LayerTrace(
         layer=name,
-        spikes=np.array([step.spikes[0] for step in kept]),
-        current=np.array([step.state.current[0] for step in kept]),
-        voltage=np.array([step.state.potential[0] for step in kept]),
+        spikes=np.array([sent[0] for sent, _ in kept]),
+        current=np.array([state.current[0] for _, state in kept]),
+        voltage=np.array([state.potential[0] for _, state in kept]),
     )

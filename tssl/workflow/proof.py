@@ -7,7 +7,7 @@ from tssl import netx
 from tssl.chip import ChipNetwork
 from tssl.engine import Compiled
 from tssl.lava_runtime import Backend, BackendOptions, SampleProgress, create_backend
-from tssl.proof import Proof, Statement, compare_chunks
+from tssl.proof import Proof, Statement, compare_chunks, graded_layers
 from tssl.workflow.inputs import InputChoice, Inputs, completed, load_inputs
 
 
@@ -17,7 +17,11 @@ def lava_statement(
     """Compare the engine with Lava's CPU simulator."""
     chunks = backend.run(network, inputs.train, inputs.time_steps, progress)
     return compare_chunks(
-        network, Compiled(network).run, "Lava CPU simulator", chunks, inputs.time_steps
+        network,
+        Compiled(network, graded_layers(network)).run,
+        "Lava CPU simulator",
+        chunks,
+        inputs.time_steps,
     )
 
 
@@ -38,6 +42,6 @@ def verify(
     """
     network = netx.read(net)
     inputs = load_inputs(network, completed(choice, net))
-    lava = create_backend("sim", replace(options, net_path=net))
+    lava = create_backend("sim", replace(options, net_path=net, states=graded_layers(network)))
     statement = lava_statement(network, inputs, lava, progress)
     return Proof(network=network.name, digest=network.digest, stages=(statement,))

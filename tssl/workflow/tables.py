@@ -52,7 +52,7 @@ def layer_facts(report: "LayerReport") -> dict[str, Any]:
         "weight_bits": report.layer.weight_bits,
         "smallest_weight": int(report.layer.weights.min()),
         "largest_weight": int(report.layer.weights.max()),
-        "threshold": report.layer.neuron.threshold,
+        "threshold": report.layer.neuron.facts.get("threshold", "-"),
         "largest_current": report.ranges.current,
         "largest_voltage": report.ranges.potential,
         "current_headroom_bits": report.ranges.headroom_bits,
@@ -207,8 +207,10 @@ def spikes_apart(layers: "Iterable[SpikeDifference]") -> Table:
     return Table("Spikes on the same input", columns, rows)
 
 
-def span(values: int | tuple[int, ...]) -> int | str:
-    """Return a number that all neurons share, or the smallest and largest of many."""
+def span(values: int | tuple[int, ...] | None) -> int | str:
+    """Return a number that all neurons share, or the smallest and largest of many; - for none."""
+    if values is None:
+        return "-"
     return f"{min(values)}..{max(values)}" if isinstance(values, tuple) else values
 
 

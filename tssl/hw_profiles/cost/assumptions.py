@@ -159,11 +159,20 @@ def _of_network(profile: Profile, network: ChipNetwork) -> Iterator[Assumption]:
             source="input and output are not included",
         )
     else:
+        given = "into their biases" if network.input.takes_biases else "to them"
         yield Assumption(
             statement="The input neurons are counted like those of the layers. Writing a sample "
-            "into their biases is not included.",
+            f"{given} is not included.",
             kind="estimate",
             source="no profile has a price for it",
+        )
+    if any(layer.neuron.graded for layer in network.layers):
+        yield Assumption(
+            statement="A message costs what a spike costs, whatever its value, and a sigma-delta "
+            "neuron what a spiking one costs.",
+            kind="estimate",
+            source="no source gives prices of their own; PilotNet's measured energy is about twice "
+            "what this rule gives",
         )
     relayed = with_relays(network)
     repeating = relayed.neurons - network.neurons

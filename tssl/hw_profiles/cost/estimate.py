@@ -20,7 +20,7 @@ from tssl.costs import (
 )
 from tssl.hw_profiles.cost.assumptions import assumptions
 from tssl.hw_profiles.cost.energy import dynamic_gap, dynamic_terms, io_terms, static_terms
-from tssl.hw_profiles.cost.reference import carries_activations, network_macs, one_pass
+from tssl.hw_profiles.cost.reference import carries_activations, frames_of, network_macs, passes
 from tssl.hw_profiles.cost.steps import conventional_terms, conventional_timing
 from tssl.hw_profiles.cost.timing import Timing, bounds, core_time, timing_of
 from tssl.hw_profiles.cost.work import (
@@ -110,6 +110,7 @@ def estimate(
     counts = relayed_counts(network, on_chip, counts)
     priced = _priced(profile, on_chip, counts, mapping, options)
     stream = _Stream.of(profile, counts.time_steps, priced)
+    frames = frames_of(network, counts.time_steps)
     return CostReport(
         profile=profile.name,
         title=profile.chip.title,
@@ -130,7 +131,7 @@ def estimate(
         traffic=priced.layout.traffic if priced.layout else None,
         gaps=tuple(priced.gaps),
         warnings=priced.timing.warnings if priced.timing else (),
-        ann=tuple(_without_spikes(profile, network, mapping, options)),
+        ann=tuple(_without_spikes(profile, network, mapping, options, frames)),
     )
 
 
@@ -257,24 +258,32 @@ def _loads(profile: Profile, priced: _Priced) -> tuple[CoreLoad, ...]:
 
 
 def _without_spikes(
-    profile: Profile, network: ChipNetwork, mapping: Sequence[LayerMapping], options: CostOptions
+    profile: Profile,
+    network: ChipNetwork,
+    mapping: Sequence[LayerMapping],
+    options: CostOptions,
+    frames: int,
 ) -> list[AnnCost]:
     """Return the network without spikes, on this chip if it can and where it is compared."""
     if profile.is_conventional:
-        return [_conventional_ann(profile, network)]
+        return [_conventional_ann(profile, network, frames)]
     found = []
     graded = profile.figures.graded_spike_bits
     if graded is not None and carries_activations(graded.value):
-        found.append(_graded_ann(profile, placed(profile, network), mapping, options))
+        found.append(_graded_ann(profile, placed(profile, network), mapping, options, frames))
     if profile.chip.ann_reference is not None:
-        found.append(_conventional_ann(load_profile(profile.chip.ann_reference), network))
+        found.append(_conventional_ann(load_profile(profile.chip.ann_reference), network, frames))
     return found
 
 
 def _graded_ann(
-    profile: Profile, network: ChipNetwork, mapping: Sequence[LayerMapping], options: CostOptions
+    profile: Profile,
+    network: ChipNetwork,
+    mapping: Sequence[LayerMapping],
+    options: CostOptions,
+    frames: int,
 ) -> AnnCost:
-    counts = one_pass(network)
+    counts = passes(network, frames)
     priced = _priced(profile, network, counts, mapping, options)
     refused = any(gap.what in ("dynamic energy", "static energy") for gap in priced.gaps)
     return AnnCost(
@@ -284,13 +293,17 @@ def _graded_ann(
         energy=None if refused else _total(priced.energy),
         latency=priced.latency,
         how="one graded spike per activation, none of them zero (upper bound), one step per "
-        "layer, the same prices and cores; its accuracy was not measured",
+        f"layer{_each(frames)}, the same prices and cores; its accuracy was not measured",
         is_upper_bound=True,
     )
 
 
-def _conventional_ann(profile: Profile, network: ChipNetwork) -> AnnCost:
-    operations = network_macs(network)
+def _each(frames: int) -> str:
+    return f" and frame, {frames} frames" if frames > 1 else ""
+
+
+def _conventional_ann(profile: Profile, network: ChipNetwork, frames: int) -> AnnCost:
+    operations = frames * network_macs(network)
     energy, time = profile.energy.mac, profile.time.mac
     priced = None
     if energy is not None:
@@ -306,8 +319,8 @@ def _conventional_ann(profile: Profile, network: ChipNetwork) -> AnnCost:
         operations=operations,
         energy=priced,
         latency=timed,
-        how="8-bit weights and activations, every multiply-accumulate once; its accuracy was "
-        "not measured",
+        how=f"8-bit weights and activations, every multiply-accumulate once{_each(frames)}; its "
+        "accuracy was not measured",
     )
 
 

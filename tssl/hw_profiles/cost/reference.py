@@ -49,8 +49,17 @@ def step_by_step(network: ChipNetwork, work: LayerWork) -> float:
     return len(work.operations) * (once + _PER_UPDATE * work.neurons)
 
 
-def one_pass(network: ChipNetwork) -> OpCounts:
-    """Return the counts of the network without spikes on a neuromorphic chip.
+def frames_of(network: ChipNetwork, time_steps: int) -> int:
+    """Return how many passes a network without spikes takes for a sample.
+
+    One, whatever the steps in which spikes come; but one for each step of a film, of which
+    sigma-delta neurons send what changes.
+    """
+    return time_steps if any(layer.neuron.graded for layer in network.layers) else 1
+
+
+def passes(network: ChipNetwork, frames: int) -> OpCounts:
+    """Return the counts of the network without spikes on a neuromorphic chip, a pass a step.
 
     Every activation is one graded spike and none is zero: an upper bound, as sparse
     activations are cheaper.
@@ -64,10 +73,10 @@ def one_pass(network: ChipNetwork) -> OpCounts:
         samples=1,
         layers=tuple(layer.name for layer in layers),
         neurons=neurons,
-        synaptic_operations=np.array(operations)[:, None],
-        active_updates=neurons[:, None],
-        spikes=neurons[:, None],
-        input_spikes=np.array([network.input.neurons]),
+        synaptic_operations=np.tile(np.array(operations)[:, None], frames),
+        active_updates=np.tile(neurons[:, None], frames),
+        spikes=np.tile(neurons[:, None], frames),
+        input_spikes=np.full(frames, network.input.neurons),
     )
 
 

@@ -11,6 +11,7 @@ from tssl.chip import (
     CubaNeuron,
     IntArray,
     Layer,
+    Neuron,
     Synapses,
 )
 from tssl.errors import RangeError, UnsupportedLayerError
@@ -57,31 +58,39 @@ def check_limits(
 
 
 def _neuron_problems(profile: Profile, network: ChipNetwork) -> Iterator[str]:
-    title, offered = profile.chip.title, profile.chip.neuron
+    offered = profile.chip.neuron
     if offered == "any":
         return
     for name, neuron in _neurons(network):
-        if offered == "stateless":
-            yield f"layer {name}: has neurons with memory, {title} has none"
-        current_decay, voltage_decay = (int(neuron.arrays[0].min()), int(neuron.arrays[1].max()))
-        if offered != "cuba" and current_decay != _NO_DECAY:
-            yield (
-                f"layer {name}: has a synaptic current that decays over time (current_decay "
-                f"{current_decay}), the neurons of {title} have none"
-            )
-        if offered == "non-leaky" and voltage_decay:
-            yield (
-                f"layer {name}: has a leaky membrane potential (voltage_decay "
-                f"{voltage_decay}), {title} integrates without leak"
-            )
-        if profile.chip.reset == "subtract":
-            yield (
-                f"layer {name}: a spike resets its membrane potential to zero, on {title} "
-                "it subtracts the threshold"
-            )
+        if isinstance(neuron, CubaNeuron):
+            yield from _cuba_problems(profile, name, neuron)
+        elif offered != "programmable":
+            yield f"layer {name}: has {neuron.kind} neurons, {profile.chip.title} has none"
 
 
-def _neurons(network: ChipNetwork) -> Iterator[tuple[str, CubaNeuron]]:
+def _cuba_problems(profile: Profile, name: str, neuron: CubaNeuron) -> Iterator[str]:
+    title, offered = profile.chip.title, profile.chip.neuron
+    if offered == "stateless":
+        yield f"layer {name}: has neurons with memory, {title} has none"
+    current_decay, voltage_decay = (int(neuron.arrays[0].min()), int(neuron.arrays[1].max()))
+    if offered not in ("programmable", "cuba") and current_decay != _NO_DECAY:
+        yield (
+            f"layer {name}: has a synaptic current that decays over time (current_decay "
+            f"{current_decay}), the neurons of {title} have none"
+        )
+    if offered == "non-leaky" and voltage_decay:
+        yield (
+            f"layer {name}: has a leaky membrane potential (voltage_decay "
+            f"{voltage_decay}), {title} integrates without leak"
+        )
+    if profile.chip.reset == "subtract":
+        yield (
+            f"layer {name}: a spike resets its membrane potential to zero, on {title} "
+            "it subtracts the threshold"
+        )
+
+
+def _neurons(network: ChipNetwork) -> Iterator[tuple[str, Neuron]]:
     """Yield the neurons of all layers and of the input that can fire."""
     if network.input.neuron is not None:
         yield INPUT, network.input.neuron
@@ -113,7 +122,7 @@ def _input_problem(
 ) -> Iterator[str]:
     if limits.graded_spike_bits is None or input_range is None:
         return
-    if network.input.neuron is not None:  # the data are biases, not spikes
+    if network.input.neuron is not None:  # the data are biases or values, not spikes
         return
     bits = int(limits.graded_spike_bits.value)
     limit = max(1, (1 << (bits - 1)) - 1 if bits else 0)
@@ -125,12 +134,13 @@ def _input_problem(
         yield f"{INPUT}: spikes carry values down to {low}, at least {smallest} is possible"
 
 
-def _threshold_problem(limits: Limits, layer: str, neuron: CubaNeuron) -> Iterator[str]:
+def _threshold_problem(limits: Limits, layer: str, neuron: Neuron) -> Iterator[str]:
     # the integrator is Lava's way to say "never fires"; its threshold is no number of the network
-    if limits.threshold_bits is None or neuron == INTEGRATOR:
+    values = neuron.facts.get("threshold")
+    if limits.threshold_bits is None or neuron == INTEGRATOR or values is None:
         return
     largest = (1 << int(limits.threshold_bits.value)) - 1
-    threshold = int(neuron.arrays[2].max())
+    threshold = int(np.max(values))
     if threshold > largest:
         yield f"layer {layer}: threshold {threshold}, at most {largest} is possible"
 

@@ -31,8 +31,9 @@ class Chip(Section):
         "asynchronous": there is none, events are served as they come; "conventional": a
         processor that computes layer by layer.
     neuron
-        The richest neuron it offers: "cuba" (a synaptic current and a leaky membrane
-        potential), "leaky", "non-leaky", "stateless", or "any" for software.
+        The richest neuron it offers: "programmable" (CUBA, and sigma-delta ones that send
+        values), "cuba" (a synaptic current and a leaky membrane potential), "leaky",
+        "non-leaky", "stateless", or "any" for software.
     reset
         What a spike does to the membrane potential, on the chip.
     reset_interval
@@ -49,7 +50,7 @@ class Chip(Section):
     operating_point: str
     energy_model: Literal["marginal", "all_in"]
     execution: Execution
-    neuron: Literal["cuba", "leaky", "non-leaky", "stateless", "any"] = "cuba"
+    neuron: Literal["programmable", "cuba", "leaky", "non-leaky", "stateless", "any"] = "cuba"
     reset: Literal["zero", "subtract", "any"] = "zero"
     reset_interval: Literal["any", "power of two"] = "any"
     cores: Literal["one layer each", "shared"] = "one layer each"
@@ -263,7 +264,7 @@ class Profile(Section):
                     "exported for it; export for loihi2 and give the result to `tssl report`"
                 )
             values[name] = int(figure.value)
-        if self.chip.neuron not in ("cuba", "any") or self.chip.reset == "subtract":
+        if self.chip.neuron not in ("programmable", "cuba", "any") or self.chip.reset == "subtract":
             raise TargetError(
                 f"{self.chip.title}: has no neuron with a synaptic current and a reset to zero, "
                 "so nothing can be exported for it; export for loihi2"

@@ -84,7 +84,8 @@ def build_chain(job: Job) -> Network:
         arriving = [block.synapse] if hasattr(block, "synapse") else []
         own = [block.synapse_rec] if hasattr(block, "synapse_rec") else []
         layers.append(Layer(block.neuron, block.out, depth, arriving, own))
-    return Network(network, network.inp.shape, {} if job.block else {0: [network.inp]}, layers)
+    entrance = network.in_layer.neuron.a_in if job.block else network.inp
+    return Network(network, entrance.shape, {} if job.by_bias else {0: [entrance]}, layers)
 
 
 def build_graph(job: Job) -> Network:

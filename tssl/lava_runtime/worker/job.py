@@ -25,7 +25,9 @@ class Job:
     period
         Time steps from the start of a sample to the start of the next.
     block
-        Whether the network begins with input neurons, driven by their biases.
+        Whether the network begins with input neurons.
+    by_bias
+        Whether the data are their biases; otherwise it is what arrives at them.
     one_by_one
         Whether spikes can stay in synapses, so that samples must not follow each other
         without clearing them.
@@ -45,6 +47,7 @@ class Job:
     time_steps: int
     period: int
     block: bool
+    by_bias: bool
     one_by_one: bool
     input_message_bits: int
     input_shape: list[int] | None

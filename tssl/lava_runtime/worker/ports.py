@@ -22,7 +22,7 @@ class Feed:
 
 
 class Tape:
-    """The spikes of one layer, written straight to a file that the parent also sees."""
+    """What one layer sends, written straight to a file that the parent also sees."""
 
     def __init__(self, job: Job, transport: int, rows: Array) -> None:
         self.job, self.transport, self.rows = job, transport, rows
@@ -31,8 +31,8 @@ class Tape:
         """Keep the spikes of a time step, without the delay of transport."""
         moment = self.job.moment(step, self.transport)
         if moment is not None and spikes.any():  # untouched rows stay holes in the file
-            if spikes.min() < 0 or spikes.max() > 1:
-                raise ValueError("a layer sends graded spikes; only binary ones are supported")
+            if self.rows.dtype == np.uint8 and (spikes.min() < 0 or spikes.max() > 1):
+                raise ValueError("a layer of spiking neurons sends other values than 0 and 1")
             self.rows[moment.sample, moment.step] = from_lava(spikes)
 
 
@@ -101,28 +101,3 @@ def ring_buffers() -> tuple[type, type]:
             self.tape.store(self.time_step, self.a_in.recv())
 
     return Player, Recorder
-
-
-def probed(process: Foreign, probes: "list[Probe | StateTape]") -> type:
-    """Return Lava's own model of some neurons, which probes look at after each step.
-
-    Reading the potential from outside takes a pause and a message per neuron and sample,
-    longer than the run itself.
-    """
-    from lava.proc.lif.models import PyLifModelBitAcc, PyLifResetModelBitAcc
-    from lava.proc.lif.process import LIFReset
-
-    model = PyLifResetModelBitAcc if isinstance(process, LIFReset) else PyLifModelBitAcc
-    process.proc_params["probes"] = probes
-
-    class Probed(model):  # type: ignore[misc, valid-type]
-        def __init__(self, proc_params: Foreign) -> None:
-            super().__init__(proc_params)
-            self.probes = proc_params["probes"]
-
-        def run_spk(self) -> None:
-            super().run_spk()
-            for probe in self.probes:
-                probe.store(self.time_step, self.u, self.v)
-
-    return Probed

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.lib.format import open_memmap
 
-from .building import build_chain, build_graph, join
+from .building import Layer, build_chain, build_graph, join
 from .job import FINISHED, PHASE, RUNNING, SAMPLES, Job
-from .ports import Feed, Probe, StateTape, Tape, from_lava, probed, ring_buffers, to_lava
+from .neurons import Rest, kind_of, watched
+from .ports import Feed, Probe, StateTape, Tape, from_lava, ring_buffers, to_lava
 from .shims import Foreign
 from .watching import Watchdog, await_answer
 
@@ -28,7 +29,7 @@ class Simulation:
         self.status = np.load(folder / "status.npy", mmap_mode="r+")
         self.network = build_graph(job) if job.graph else build_chain(job)
         self.now = 0
-        if job.block:
+        if job.by_bias:
             bias = self.network.layers[0].neuron.bias_mant
             bias.init = to_lava(self.train[0, 0], bias.shape).astype(np.int32)
         self.devices = [*self._sources(), *self._sinks(folder)]
@@ -40,11 +41,15 @@ class Simulation:
         self.configuration = configuration(job)
         if not job.hardware:
             models = self.configuration.exception_proc_model_map
-            for neuron, probes in self._probes():
-                models[neuron] = probed(neuron, probes)
+            for layer, probes in self._probes():
+                is_reset = kind_of(layer.neuron).resets or job.one_by_one
+                rest = None if is_reset else Rest(job, layer.depth)
+                if probes or rest is not None:
+                    look = [probe.store for probe in probes]
+                    models[layer.neuron] = watched(layer.neuron, look, rest)
 
-    def _probes(self) -> "Iterator[tuple[Foreign, list[Probe | StateTape]]]":
-        """Yield neurons, and what looks at them: the output always, others if asked for."""
+    def _probes(self) -> "Iterator[tuple[Layer, list[Probe | StateTape]]]":
+        """Yield layers, and what looks at them: at the output always, at others if asked for."""
         job, layers = self.job, self.network.layers
         for index, layer in enumerate(layers):
             probes: list[Probe | StateTape] = []
@@ -56,8 +61,7 @@ class Simulation:
             if layer is self.network.output:
                 deepest = self.network.deepest
                 probes.append(Probe(job, layer.depth, deepest, self.potential, self.status))
-            if probes:
-                yield layer.neuron, probes
+            yield layer, probes
 
     def _sources(self) -> Iterator[Any]:
         from lava.proc.io.source import RingBuffer
@@ -83,8 +87,8 @@ class Simulation:
         for index, layer in enumerate(self.network.layers):
             shape = layer.out.shape
             sizes = (self.job.samples, self.job.time_steps, int(np.prod(shape)))
-            path = folder / f"layer_{index}.npy"
-            rows = open_memmap(path, mode="w+", dtype=np.uint8, shape=sizes)
+            path, sends = folder / f"layer_{index}.npy", kind_of(layer.neuron).sends
+            rows = open_memmap(path, mode="w+", dtype=sends, shape=sizes)
             if self.job.output_only and index < len(self.network.layers) - 1:
                 continue
             sink = RingBuffer(shape=shape, buffer=1)
@@ -126,7 +130,7 @@ class Simulation:
                 for depth in range(self.network.deepest + 1):
                     if start + depth:
                         yield start + depth, 1, functools.partial(self._clear, depth)
-            if self.job.block and start:
+            if self.job.by_bias and start:
                 yield start, 2, functools.partial(self._drive, sample)
         end = (self.job.samples - 1) * self.job.period + self.job.time_steps
         yield end + self.network.deepest, 3, lambda: None  # layers may lie deeper than the output
@@ -145,7 +149,9 @@ class Simulation:
         variables = []
         for layer in self.network.layers:
             if layer.depth == depth:
-                variables += [layer.neuron.u, layer.neuron.v, *map(memory_of, layer.own)]
+                states = kind_of(layer.neuron).state
+                variables += [getattr(layer.neuron, name) for name in states]
+                variables += map(memory_of, layer.own)
             elif layer.depth == depth + 1:
                 variables += map(memory_of, layer.arriving)
         for variable in variables:
@@ -156,7 +162,8 @@ class Simulation:
 
         On the chip every sample needs it; in the simulator it checks the probe.
         """
-        variable = self.network.output.neuron.v
+        neuron = self.network.output.neuron
+        variable = getattr(neuron, kind_of(neuron).potential)
         potential = np.rint(from_lava(variable.get())).astype(np.int64)
         if not self.job.hardware and (self.potential[sample] != potential).any():
             raise RuntimeError("the probe and Lava disagree about the membrane potential")

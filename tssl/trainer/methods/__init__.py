@@ -30,6 +30,7 @@ _OWN = {
     "stdbp": "tssl.trainer.methods.stdbp:Stdbp",
     "st-rsbp": "tssl.trainer.methods.strsbp:make",
     "lee": "tssl.trainer.methods.lee:make",
+    "sigma-delta": "tssl.trainer.methods.sigma_delta:SigmaDelta",
 }
 METHODS: dict[str, str] = extended(_OWN, "tssl.methods")
 """Name -> "module:function"; other distributions add to it by entry points."""

@@ -33,6 +33,8 @@ class Has(NamedTuple):
         Whether neurons may rest after a spike.
     dropout
         Whether layers may be silenced in part.
+    values
+        Whether neurons may send values.
     """
 
     kinds: Sequence[str]
@@ -40,6 +42,7 @@ class Has(NamedTuple):
     resets: Sequence[str] = ("zero",)
     refractory: bool = False
     dropout: bool = True
+    values: bool = False
 
 
 def check_layers(graph: Graph, rule: str, has: Has) -> None:
@@ -94,6 +97,11 @@ def _check_neuron(node: Node, rule: str, has: Has) -> None:
         raise ConfigError(
             f"layer {node.name}: has neurons that fire once, which rule {rule} does not train; use "
             "training.rule = 'stdbp', or another neuron"
+        )
+    if neuron.values and not has.values:
+        raise ConfigError(
+            f"layer {node.name}: has sigma-delta neurons, which rule {rule} does not train; use "
+            "training.rule = 'sigma-delta', or another neuron"
         )
     if neuron.reset not in has.resets:
         known = " and ".join(repr(each) for each in has.resets)

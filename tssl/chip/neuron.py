@@ -1,0 +1,141 @@
+"""What a layer needs to know of its neurons, whatever their kind."""
+
+from abc import ABC, abstractmethod
+from dataclasses import asdict
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from tssl.chip.numbers import IntArray
+from tssl.errors import UnsupportedLayerError
+
+__all__ = ["Neuron", "Run", "Seen"]
+
+
+class Seen(NamedTuple):
+    """What everybody may ask of a state, whatever it is made of; ``(*batch, neurons)``."""
+
+    current: IntArray
+    """What has arrived."""
+    potential: IntArray
+    """What the neuron makes of it; the value that it stands for."""
+
+
+class Run(NamedTuple):
+    """What a group of neurons did over all time steps."""
+
+    spikes: Any
+    """What they sent, ``(time, batch, neurons)``, of type ``Neuron.sends``."""
+    state: Any
+    """After the last time step, of the neuron's own kind."""
+
+
+class Neuron(ABC):
+    """Parameters of a group of neurons of one kind, and the step that they make of them.
+
+    A kind is a frozen dataclass: its fields are all that decides what it does, so that its
+    ``repr`` tells networks apart.
+    """
+
+    kind: ClassVar[str]
+    """Its name, for people."""
+    sends: ClassVar[type[np.integer[Any]]] = np.uint8
+    """Type of what it sends: bytes are spikes of 0 and 1, all others are messages of any value."""
+    fed_by_bias: ClassVar[bool] = True
+    """Whether neurons of the input take the data as their biases, or as what arrives."""
+    bias_bits: ClassVar[int] = 16
+    """In which Lava keeps a bias, its sign included; 0 where neurons have none."""
+    places: ClassVar[tuple[str, ...]] = ("input", "layer")
+    """Where such neurons can stand."""
+    shift: ClassVar[int] = 0
+    """By how many bits what arrives is shifted up; the result has 32."""
+
+    @abstractmethod
+    def rest(self, shape: tuple[int, ...]) -> Any:  # noqa: ANN401 - each kind has its own
+        """Return the state before the first time step."""
+
+    @abstractmethod
+    def step(
+        self,
+        state: Any,  # noqa: ANN401
+        activation: IntArray,
+        bias: IntArray | int = 0,
+    ) -> tuple[Any, Any]:
+        """Advance by one time step; return what is sent, and the new state.
+
+        Parameters
+        ----------
+        activation
+            What arrives, ``(*batch, neurons)``.
+        bias
+            A scalar, ``(neurons,)`` or ``(batch, neurons)``.
+
+        Raises
+        ------
+        RangeError
+            When what is sent has no room in a message.
+        """
+
+    @abstractmethod
+    def seen(self, state: Any) -> Seen:  # noqa: ANN401
+        """Return what is shown and compared of a state."""
+
+    @property
+    def graded(self) -> bool:
+        """Whether what it sends has a value, where others send spikes of 0 and 1."""
+        return self.sends is not np.uint8
+
+    @property
+    def sizes(self) -> set[int]:
+        """For how many neurons there are values: empty when all neurons share them."""
+        return set()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Its parameters by name."""
+        return asdict(self)  # type: ignore[call-overload]
+
+    def check_size(self, who: str, neurons: int) -> None:
+        """Refuse values for another number of neurons.
+
+        Raises
+        ------
+        UnsupportedLayerError
+            When there are such values.
+        """
+        for size in self.sizes - {neurons}:
+            raise UnsupportedLayerError(
+                f"{who}: decays or thresholds of {size} neurons; expected one, or {neurons}"
+            )
+
+    def check_place(self, who: str, place: str) -> None:
+        """Refuse neurons of a kind that does not exist there.
+
+        Raises
+        ------
+        UnsupportedLayerError
+            When ``place`` is not one of ``places``.
+        """
+        possible = " or ".join(self.places)
+        if place not in self.places:
+            raise UnsupportedLayerError(
+                f"{who}: {self.kind} neurons are possible as {possible} only"
+            )
+
+    def run(self, activation: IntArray, bias: IntArray | int, time_steps: int) -> Run:
+        """Run neurons from rest.
+
+        Parameters
+        ----------
+        activation
+            ``(time, batch, neurons)``, or ``(1, batch, neurons)`` when it is the same at every
+            time step.
+        bias
+            A scalar, ``(neurons,)`` or ``(batch, neurons)``.
+        """
+        activation = np.broadcast_to(activation, (time_steps, *activation.shape[1:]))
+        sent = np.empty(activation.shape, self.sends)
+        state = self.rest(activation.shape[1:])
+        for step in range(time_steps):
+            sent[step], state = self.step(state, activation[step], bias)
+        return Run(sent, state)
