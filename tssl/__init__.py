@@ -14,6 +14,7 @@ from tssl.api import export, run, train, verify
 from tssl.errors import TsslError
 from tssl.foreign import from_torch, nir_read, nir_write
 from tssl.looking import diff, inspect, report
+from tssl.sweeping import sweep
 from tssl.version import __version__
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "nir_write",
     "report",
     "run",
+    "sweep",
     "train",
     "verify",
 ]

@@ -21,6 +21,7 @@ from tssl.workflow.nir_write import WriteOutcome
 from tssl.workflow.recorded import ResultInspection
 from tssl.workflow.report import Report
 from tssl.workflow.run import RunOutcome
+from tssl.workflow.sweep_outcome import SweepOutcome
 from tssl.workflow.train import TrainOutcome
 
 FOLDER = "a<b>&'c\""
@@ -29,7 +30,7 @@ KINDS = {
     each.__name__: each
     for each in (
         ExportOutcome, Inspection, NetworkDifference, ReadOutcome, Report, ResultInspection,
-        RunOutcome, RunResult, Proof, TrainOutcome, WriteOutcome,
+        RunOutcome, RunResult, Proof, SweepOutcome, TrainOutcome, WriteOutcome,
     )
 }  # fmt: skip
 
@@ -61,6 +62,9 @@ def returned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any
             tssl.inspect(result),
             written,
             tssl.nir_read(folder / "x.nir", folder / "read"),
+            tssl.sweep(
+                folder / "rows.toml", over={"weight_bits": [4, 8]}, out=folder / "sweep", **quiet
+            ),
         ]
         yield {type(each).__name__: each for each in made}
 

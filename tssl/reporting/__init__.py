@@ -4,11 +4,14 @@ from tssl.reporting.comparison import comparison_table
 from tssl.reporting.operations import amounts
 from tssl.reporting.page import render_page
 from tssl.reporting.sheet import LayerTrace, Sheet
+from tssl.reporting.sweep_page import SweepEntry, SweepPage
 from tssl.reporting.terminal import show_comparison, show_costs, show_operations, show_result
 
 __all__ = [
     "LayerTrace",
     "Sheet",
+    "SweepEntry",
+    "SweepPage",
     "amounts",
     "comparison_table",
     "render_page",

@@ -30,7 +30,7 @@ from tssl.trainer.optimization import (
 from tssl.trainer.parallel import Group, is_first_process
 from tssl.trainer.progress import EpochMetrics, LayerMetrics, TrainingProgress
 from tssl.trainer.run_directory import RunDirectory
-from tssl.trainer.samples import Samples, augmented, chip_encoding
+from tssl.trainer.samples import Samples, augmented, chip_encoding, split
 from tssl.trainer.wake import wake_silent_layers
 from tssl.version import __version__
 
@@ -332,21 +332,16 @@ class Fit:
         )
 
     def _split(self, dataset: Dataset, device: str) -> tuple[Samples, Samples]:
-        """Return the part to train on and the held-out part, chosen by the seed."""
-        training = self.recipe.training
-        order = np.random.default_rng((training.seed, 1)).permutation(len(dataset.labels))
-        held_out = round(len(order) * training.validation)
-        if training.patience and not held_out:
+        """Return the part to train on and the held-out part."""
+        training, samples = self.recipe.training, len(dataset.labels)
+        trained, held_out = split(training, samples)
+        if training.patience and not len(held_out):
             raise ConfigError(
                 f"training.patience = {training.patience} needs held-out samples, and "
-                f"training.validation = {training.validation:g} of {len(order)} samples is none; "
-                f"use at least {1 / len(order):.1g}, or no patience"
+                f"training.validation = {training.validation:g} of {samples} samples is none; "
+                f"use at least {1 / samples:.1g}, or no patience"
             )
-        train, validation = (
-            self._samples(dataset, np.sort(part), device)
-            for part in (order[held_out:], order[:held_out])
-        )
-        return train, validation
+        return self._samples(dataset, trained, device), self._samples(dataset, held_out, device)
 
     def _samples(self, dataset: Dataset, indices: IntArray, device: str) -> Samples:
         neuron, steps = input_neuron(self.recipe.encoding), self.recipe.network.time_steps
