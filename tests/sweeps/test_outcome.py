@@ -67,6 +67,8 @@ def test_what_has_no_energy_or_was_refused_is_never_on_the_front() -> None:
                 point(0, 3, 0.8, 1.0),
                 point(0, 4, 0.7, 1.0),
                 point(0, 5, 0.0, 0.0, refused="too large"),
+                point(0, 6, 0.99, 0.5),
+                point(1, 6, 0.0, 0.0, refused="dead"),
             ]
         )
     )

@@ -14,7 +14,7 @@ __all__ = ["front_figure", "render_sweep"]
 
 _TEMPLATE = "sweep.html"
 _MARKERS = "osD^vP*X<>"
-_GREY = "#5c616b"
+_GREY, _INK = "#5c616b", "#1b1d21"
 _COLOURS = ("#2f6bb3", "#c8553d", "#3f8f5b", "#8a5fb0", "#b8862b", "#5c616b", "#d07aa5", "#4aa3a8")
 
 
@@ -37,7 +37,7 @@ def front_figure(keys: Sequence[str], entries: Sequence[SweepEntry]) -> Figure:
     """Draw accuracy on the chip against energy; those on the front have their number.
 
     Marks stand for the first key's values, colours for the second's, as long as there are enough.
-    Lines are the band of the energy and the standard deviation of the accuracy.
+    Their lines are the band of the energy and the standard deviation of the accuracy.
     """
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
@@ -54,6 +54,7 @@ def front_figure(keys: Sequence[str], entries: Sequence[SweepEntry]) -> Figure:
     axes.set_xscale("log")
     axes.set_xlabel("energy per inference [J]")
     axes.set_ylabel("accuracy on the chip [%]")
+    axes.set_ylim(top=min(100.0, axes.get_ylim()[1]))
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right upper", fontsize="small")
     return figure
@@ -68,9 +69,12 @@ def _looks(entries: Sequence[SweepEntry], place: int, most: int) -> dict[str, in
 
 
 def _draw(axes: Axes, each: SweepEntry, marker: str, colour: str) -> None:
+    """Draw a mark; of those on the front with its bands, of the others faintly."""
     energy, accuracy = each.spreads["energy"], each.spreads["chip_accuracy"]
+    if not each.on_front:
+        axes.plot(energy.mean, 100 * accuracy.mean, marker=marker, color=colour, alpha=0.3)
+        return
     low, high = each.spreads["energy_low"].mean, each.spreads["energy_high"].mean
-    faint = 0.9 if each.on_front else 0.35
     axes.errorbar(
         energy.mean,
         100 * accuracy.mean,
@@ -78,8 +82,7 @@ def _draw(axes: Axes, each: SweepEntry, marker: str, colour: str) -> None:
         yerr=100 * (accuracy.deviation or 0.0),
         marker=marker,
         color=colour,
-        alpha=faint,
-        elinewidth=0.6,
+        elinewidth=0.4,
         markersize=6,
     )
 
@@ -89,8 +92,13 @@ def _draw_front(axes: Axes, front: Sequence[SweepEntry]) -> None:
     ordered = sorted(front, key=lambda each: each.spreads["energy"].mean)
     energies = [each.spreads["energy"].mean for each in ordered]
     accuracies = [100 * each.spreads["chip_accuracy"].mean for each in ordered]
-    axes.step(energies, accuracies, where="post", color="#1b1d21", linewidth=1, label="front")
-    for each, energy, accuracy in zip(ordered, energies, accuracies, strict=True):
+    axes.step(energies, accuracies, where="post", color=_INK, linewidth=1, label="front")
+    for place, each in enumerate(ordered):
         axes.annotate(
-            str(each.number), (energy, accuracy), xytext=(4, 5), textcoords="offset points"
+            str(each.number),
+            (energies[place], accuracies[place]),
+            xytext=(0, 7 if place % 2 else -15),  # above and below by turns: they may be close
+            textcoords="offset points",
+            ha="center",
+            fontsize="small",
         )

@@ -98,7 +98,7 @@ class Combination:
         Mean and spread of each of :data:`FIGURES` that all points have.
     on_front
         Whether no other combination is as accurate with less energy, or more accurate with as
-        little.
+        little. One that a seed was refused of is not: the mean of the lucky ones says little.
     """
 
     settings: Mapping[str, Any]
@@ -142,7 +142,11 @@ def combinations(points: Iterable[Point]) -> list[Combination]:
         key = json.dumps([point.settings, point.target], sort_keys=True)
         groups.setdefault(key, []).append(point)
     joined = [_joined(group) for group in groups.values()]
-    priced = [each for each in joined if {"energy", "chip_accuracy"} <= each.figures.keys()]
+    priced = [
+        each
+        for each in joined
+        if {"energy", "chip_accuracy"} <= each.figures.keys() and not each.refused
+    ]
     goals = [(-each.figures["chip_accuracy"].mean, each.figures["energy"].mean) for each in priced]
     best = {id(priced[index]) for index in pareto_front(goals)}
     return [_marked(each, on_front=id(each) in best) for each in joined]

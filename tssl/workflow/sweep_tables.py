@@ -48,9 +48,17 @@ def front_table(spec: SweepSpec, front: Sequence[Combination]) -> Table:
 
 def refused_table(points: Sequence[Point], problems: Mapping[int, str]) -> Table | None:
     """Return why points have no figures and trials failed; None when there are none."""
-    rows = [[f"{each.run}, {each.target}", each.refused] for each in points if each.refused]
-    known = {reason for _, reason in rows}
-    rows += [[f"trial {number}", why] for number, why in problems.items() if why not in known]
+    reasons: dict[str, list[str]] = {}
+    for point in points:
+        if point.refused:
+            reasons.setdefault(point.refused, []).append(f"{point.run} on {point.target}")
+    for trial, why in problems.items():
+        if why not in reasons:  # a trial may have failed with its points
+            reasons[why] = [f"trial {trial}"]
+    rows = [
+        [names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more", why]
+        for why, names in reasons.items()
+    ]
     return Table("Without figures", ["what", "why"], rows) if rows else None
 
 
@@ -113,14 +121,17 @@ def csv_of(spec: SweepSpec, combinations: Sequence[Combination]) -> str:
 def page_of(spec: SweepSpec, combinations: Sequence[Combination], headline: str) -> SweepPage:
     """Return what the page of a sweep shows."""
     keys = _keys(spec)
-    ordered = sorted(combinations, key=lambda each: not each.on_front)
+    found = [each for each in combinations if each.points]
+    ordered = sorted(
+        found, key=lambda each: (not each.on_front, -each.figures["chip_accuracy"].mean)
+    )
     return SweepPage(
         title=spec.source,
         headline=headline,
         keys=keys,
         entries=[
             SweepEntry(
-                number=number,
+                number=place,
                 chosen=[str(_cell(each.settings[key])) for key in spec.over],
                 figures=_figures(each),
                 spreads=each.figures,
@@ -128,8 +139,7 @@ def page_of(spec: SweepSpec, combinations: Sequence[Combination], headline: str)
                 on_front=each.on_front,
                 commands=commands_of(spec, each.points[0]),
             )
-            for number, each in enumerate(ordered, start=1)
-            if each.points
+            for place, each in enumerate(ordered, start=1)
         ],
     )
 
