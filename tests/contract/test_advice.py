@@ -49,6 +49,7 @@ SHOWN_BY = {
     "workflow/report.py": {"report"},
     "workflow/run.py": {"run"},
     "workflow/samples.py": {"export"},
+    "workflow/shards.py": {"run"},
     "workflow/sources.py": {"export"},
     "workflow/sweep.py": {"sweep"},
     "workflow/sweep_outcome.py": {"sweep"},
