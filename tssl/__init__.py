@@ -14,7 +14,7 @@ from tssl.api import export, run, train, verify
 from tssl.errors import TsslError
 from tssl.foreign import from_torch, nir_read, nir_write
 from tssl.looking import diff, inspect, report
-from tssl.sweeping import sweep
+from tssl.sweeping import plan, sweep
 from tssl.version import __version__
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "inspect",
     "nir_read",
     "nir_write",
+    "plan",
     "report",
     "run",
     "sweep",

@@ -16,6 +16,7 @@ from tssl.commands.export import export
 from tssl.commands.inspect import inspect
 from tssl.commands.lava import lava
 from tssl.commands.nir import nir
+from tssl.commands.plan import plan
 from tssl.commands.profiles import profiles
 from tssl.commands.recipes import recipes
 from tssl.commands.report import report
@@ -111,7 +112,7 @@ def cli() -> None:
 
 
 for _command in (
-    demo, train, export, run, verify, report, sweep, inspect, diff, profiles, recipes, data, nir,
-    doctor, lava,
+    demo, train, export, run, verify, report, sweep, plan, inspect, diff, profiles, recipes, data,
+    nir, doctor, lava,
 ):  # fmt: skip
     cli.add_command(_command)

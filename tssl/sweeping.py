@@ -1,4 +1,4 @@
-"""The verb for Python that does many runs of one recipe."""
+"""The verbs for Python that do many runs of one recipe, or say what it will take."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,9 +10,10 @@ from tssl.terminal import SweepBar
 
 if TYPE_CHECKING:
     from tssl.sweeps import Range, Space
+    from tssl.workflow.plan import Plan
     from tssl.workflow.sweep_outcome import SweepOutcome
 
-__all__ = ["sweep"]
+__all__ = ["plan", "sweep"]
 
 
 @verb
@@ -121,6 +122,75 @@ def sweep(
     if html is not None:
         write_page(outcome, Path(html))
     return outcome
+
+
+@verb
+def plan(
+    source: PathLike,
+    *,
+    samples: int | None = None,
+    over: "Mapping[str, Sequence[Any] | Range] | None" = None,
+    seeds: Sequence[int] | None = None,
+    trials: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    data: PathLike | None = None,
+    data_dir: PathLike | None = None,
+    device: Literal["auto", "cpu", "cuda"] = "auto",
+    progress: bool = True,
+) -> "Plan":
+    """Say what training a recipe, a sweep over it, or running a network needs.
+
+    A few steps are timed on this machine; nothing is kept.
+
+    Parameters
+    ----------
+    source
+        A recipe, as of :func:`train`, or a ``.net`` file.
+    samples
+        Of the run of a network; all of its data when None.
+    over, seeds, trials
+        As of :func:`sweep`.
+    settings
+        Changes to the recipe, as of :func:`train`.
+    data
+        Name, file or folder, in place of those of the recipe or network.
+    device
+        ``auto``, ``cpu`` or ``cuda``.
+
+    Returns
+    -------
+    plan
+        ``plan["seconds"]``, ``plan["memory"]`` and ``plan["disk"]`` among others; see
+        ``plan.figures``.
+
+    Raises
+    ------
+    ConfigError, DataError, NetFileError
+        As of what is planned.
+    """
+    from tssl.workflow import plan as workflow
+    from tssl.workflow.train import Environment
+
+    one_of("auto", "cpu", "cuda", device=device)
+    at_least(1, trials=trials, samples=samples)
+    output = output_of(progress)
+    environment = Environment(
+        data=data,
+        data_dir=optional_path(data_dir),
+        device=device,
+        on_download=output.download,
+        on_warning=output.warn,
+    )
+    spaces = {key: _space(key, values) for key, values in (over or {}).items()}
+    return workflow.plan(
+        str(source),
+        spaces,
+        settings or {},
+        environment,
+        samples=samples,
+        seeds=seeds,
+        trials=trials,
+    )
 
 
 def _space(key: str, values: Any) -> "Space":  # noqa: ANN401 - any sequence

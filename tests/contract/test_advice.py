@@ -44,6 +44,7 @@ SHOWN_BY = {
     "workflow/inputs.py": {"run", "verify"},
     "workflow/nir.py": {"export", "nir read"},
     "workflow/nir_write.py": {"nir write"},
+    "workflow/plan.py": {"plan"},
     "workflow/probe.py": {"report"},
     "workflow/recorded.py": {"inspect"},
     "workflow/report.py": {"report"},
@@ -57,7 +58,7 @@ SHOWN_BY = {
     "workflow/train.py": {"train"},
     "workflow/trial.py": {"sweep"},
     "commands/options.py": {"train"},
-    "commands/spaces.py": {"sweep"},
+    "commands/spaces.py": {"sweep", "plan"},
     "commands/": set(),  # the verb that the file is named for
 }
 """Which commands may show a message from a file; the longest beginning of its path counts."""

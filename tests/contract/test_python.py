@@ -21,6 +21,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "verify": tssl.verify,
     "report": tssl.report,
     "sweep": tssl.sweep,
+    "plan": tssl.plan,
     "diff": tssl.diff,
     "inspect": tssl.inspect,
     "nir read": tssl.nir_read,
@@ -35,6 +36,7 @@ OTHERWISE = {
     "inspect": {"net": "path"},
     "report": {"results": "result"},
     "sweep": {"overrides": "settings"},
+    "plan": {"overrides": "settings"},
     "nir read": {"run": "out"},
     "nir write": {"path": "out"},
 }
@@ -153,6 +155,9 @@ NET = Path(__file__).parents[1] / "cases" / "name_a.net"
         (lambda: tssl.sweep("digits", over={"lr": []}), "^over lr: give different values"),
         (lambda: tssl.sweep("digits", over={"lr": "1,2"}), "^over lr: '1,2' is a text"),
         (lambda: tssl.sweep("digits", over={"lr": [1.0]}, seeds=[]), "^seeds: give at least one"),
+        (lambda: tssl.plan("digits", samples=3), "^samples 3: are of the run of a"),
+        (lambda: tssl.plan(NET, seeds=[1]), "^seeds: is of recipes"),
+        (lambda: tssl.plan(NET, settings={"lr": 1}), "^settings: is of recipes"),
         (lambda: tssl.nir_write("x", "y.nir", dt=-1), "^dt -1: seconds above 0"),
     ],
 )  # fmt: skip

@@ -18,6 +18,7 @@ from tssl.workflow.export import ExportOutcome
 from tssl.workflow.inspect import Inspection
 from tssl.workflow.nir import ReadOutcome
 from tssl.workflow.nir_write import WriteOutcome
+from tssl.workflow.plan import Plan
 from tssl.workflow.recorded import ResultInspection
 from tssl.workflow.report import Report
 from tssl.workflow.run import RunOutcome
@@ -29,7 +30,7 @@ FOLDER = "a<b>&'c\""
 KINDS = {
     each.__name__: each
     for each in (
-        ExportOutcome, Inspection, NetworkDifference, ReadOutcome, Report, ResultInspection,
+        ExportOutcome, Inspection, NetworkDifference, Plan, ReadOutcome, Report, ResultInspection,
         RunOutcome, RunResult, Proof, SweepOutcome, TrainOutcome, WriteOutcome,
     )
 }  # fmt: skip
@@ -62,6 +63,7 @@ def returned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any
             tssl.inspect(result),
             written,
             tssl.nir_read(folder / "x.nir", folder / "read"),
+            tssl.plan(folder / "rows.toml", **quiet),
             tssl.sweep(
                 folder / "rows.toml", over={"weight_bits": [4, 8]}, out=folder / "sweep", **quiet
             ),

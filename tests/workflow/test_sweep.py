@@ -2,7 +2,6 @@
 
 import csv
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 
 import tssl
 from tests.trainer import tiny
-from tssl import datasets, netx
+from tssl import netx
 from tssl.checkpoint import Checkpoint
 from tssl.errors import ConfigError, OutputError
 from tssl.results import RunResult
@@ -24,9 +23,8 @@ BITS = {"export.weight_bits": Choices(values=(3, 8))}
 OVER = {"tau_m": Choices(values=(3, 5)), **BITS}
 
 
-@pytest.fixture(autouse=True)
-def rows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    monkeypatch.setitem(datasets.DATASETS, "rows", "tests.trainer.tiny:ROWS")
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
     path = tmp_path / "rows.toml"
     path.write_text(tiny.recipe().to_toml())
     return path
@@ -71,17 +69,15 @@ def figures(outcome: SweepOutcome) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SweepOutcome]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> SweepOutcome:
     """Return a sweep that nothing stopped."""
     folder = tmp_path_factory.mktemp("whole")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(datasets.DATASETS, "rows", "tests.trainer.tiny:ROWS")
-        (folder / "rows.toml").write_text(tiny.recipe().to_toml())
-        yield run(folder / "rows.toml", folder / "sweep", seeds=(0, 1), samples=40)
+    (folder / "rows.toml").write_text(tiny.recipe().to_toml())
+    return run(folder / "rows.toml", folder / "sweep", seeds=(0, 1), samples=40)
 
 
 def test_points_are_what_the_verbs_give_one_by_one(
-    whole: SweepOutcome, rows: Path, tmp_path: Path
+    whole: SweepOutcome, recipe: Path, tmp_path: Path
 ) -> None:
     assert whole.finished
     assert len(whole.points) == 8
@@ -90,7 +86,7 @@ def test_points_are_what_the_verbs_give_one_by_one(
         tau_m, bits = point.settings["network.tau_m"], point.settings["export.weight_bits"]
         where = tmp_path / f"{tau_m}-{bits}-{point.seed}"
         settings = {"tau_m": tau_m, "seed": point.seed}
-        trained = tssl.train(rows, out=where, settings=settings, **quiet)
+        trained = tssl.train(recipe, out=where, settings=settings, **quiet)
         chip = tssl.export(trained, "loihi2", weight_bits=bits, lava=False, samples=40, **quiet)
         result = tssl.run(chip, samples=40, **quiet)
         cost = tssl.report(result, "loihi2").priced[0]
@@ -123,11 +119,11 @@ def test_a_training_serves_all_its_bits(whole: SweepOutcome) -> None:
         assert nets == {"loihi2,weight_bits=3.net", "loihi2,weight_bits=8.net"}
 
 
-def test_the_same_again_does_nothing(whole: SweepOutcome, rows: Path) -> None:
+def test_the_same_again_does_nothing(whole: SweepOutcome, recipe: Path) -> None:
     files = {path: path.stat().st_mtime_ns for path in whole.directory.rglob("*")}
     files = {path: time for path, time in files.items() if "lock" not in str(path)}
     watcher = Watcher()
-    again = run(rows, whole.directory, watcher=watcher, seeds=(0, 1), samples=40)
+    again = run(recipe, whole.directory, watcher=watcher, seeds=(0, 1), samples=40)
     assert watcher.begun == []
     assert figures(again) == figures(whole) == figures(load_sweep(whole.directory))
     assert {path: path.stat().st_mtime_ns for path in files if path.is_file()} == {
@@ -136,13 +132,13 @@ def test_the_same_again_does_nothing(whole: SweepOutcome, rows: Path) -> None:
 
 
 def test_stopped_anywhere_it_goes_on_to_the_same(
-    whole: SweepOutcome, rows: Path, tmp_path: Path
+    whole: SweepOutcome, recipe: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "sweep"
     stops = 0
     for _ in range(20):
         watcher = Watcher(stop_after=7)  # an epoch has six batches
-        outcome = run(rows, out, watcher=watcher, seeds=(0, 1), samples=40)
+        outcome = run(recipe, out, watcher=watcher, seeds=(0, 1), samples=40)
         if outcome.finished:
             break
         stops += 1
@@ -152,7 +148,7 @@ def test_stopped_anywhere_it_goes_on_to_the_same(
 
 
 def test_a_full_disk_loses_nothing_finished(
-    whole: SweepOutcome, rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    whole: SweepOutcome, recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk is full whenever a result is written for the third time."""
     out, calls = tmp_path / "sweep", [0]
@@ -166,11 +162,11 @@ def test_a_full_disk_loses_nothing_finished(
 
     monkeypatch.setattr(RunResult, "save", full)
     with pytest.raises(OutputError, match="No space left"):
-        run(rows, out, seeds=(0, 1), samples=40)
+        run(recipe, out, seeds=(0, 1), samples=40)
     kept = load_sweep(out)
     assert len(kept.points) == 2
     assert kept.count.running == 1
-    outcome = run(rows, out, seeds=(0, 1), samples=40)
+    outcome = run(recipe, out, seeds=(0, 1), samples=40)
     assert figures(outcome) == figures(whole)
     assert calls[0] == 3 + 6  # one in vain, and none again
 
@@ -225,9 +221,9 @@ def test_commands_make_the_point_again(
     assert kept.digest == netx.read(whole.directory / found["net"]).digest
 
 
-def test_a_chip_that_refuses_is_a_point_without_figures(rows: Path, tmp_path: Path) -> None:
+def test_a_chip_that_refuses_is_a_point_without_figures(recipe: Path, tmp_path: Path) -> None:
     over = {"target": Choices(values=("loihi2", "speck")), **BITS}
-    outcome = run(rows, tmp_path / "sweep", over, seeds=(0,), samples=9)
+    outcome = run(recipe, tmp_path / "sweep", over, seeds=(0,), samples=9)
     refused = [each for each in outcome.points if each.refused is not None]
     assert [each.target for each in refused] == ["speck", "speck"]
     assert all("nothing can be exported" in str(each.refused) for each in refused)
@@ -235,9 +231,9 @@ def test_a_chip_that_refuses_is_a_point_without_figures(rows: Path, tmp_path: Pa
     assert [each.on_front for each in outcome.combinations if each.target == "speck"] == [False] * 2
 
 
-def test_a_training_that_fails_does_not_stop_the_others(rows: Path, tmp_path: Path) -> None:
+def test_a_training_that_fails_does_not_stop_the_others(recipe: Path, tmp_path: Path) -> None:
     over = {"loss": Choices(values=("magic", "kernel"))}
-    outcome = run(rows, tmp_path / "sweep", over, seeds=(0,), samples=9)
+    outcome = run(recipe, tmp_path / "sweep", over, seeds=(0,), samples=9)
     assert outcome.finished
     assert (outcome.count.done, outcome.count.failed) == (1, 1)
     assert "training.loss = 'magic'" in outcome.problems[0]
@@ -245,16 +241,16 @@ def test_a_training_that_fails_does_not_stop_the_others(rows: Path, tmp_path: Pa
     assert ["trial 0", outcome.problems[0]] in outcome.tables()[-1].rows
 
 
-def test_when_nothing_works_the_first_reason_is_told(rows: Path, tmp_path: Path) -> None:
+def test_when_nothing_works_the_first_reason_is_told(recipe: Path, tmp_path: Path) -> None:
     over = {"target": Choices(values=("speck",))}
     with pytest.raises(ConfigError, match=r"no combination works; the first: .*Speck"):
-        run(rows, tmp_path / "sweep", over, samples=9)
+        run(recipe, tmp_path / "sweep", over, samples=9)
 
 
-def test_a_search_finds_and_gives_up(rows: Path, tmp_path: Path) -> None:
+def test_a_search_finds_and_gives_up(recipe: Path, tmp_path: Path) -> None:
     over = {"lr": Range(low=1e-6, high=0.05, log=True), "weight_bits": Range(low=2, high=8)}
     outcome = run(
-        rows, tmp_path / "sweep", over, optimize=("accuracy",), trials=12, samples=9,
+        recipe, tmp_path / "sweep", over, optimize=("accuracy",), trials=12, samples=9,
         settings={"epochs": 4, "validation": 0.3},
     )  # fmt: skip
     assert outcome.finished
@@ -269,10 +265,10 @@ def test_a_search_finds_and_gives_up(rows: Path, tmp_path: Path) -> None:
         assert each.held_out_accuracy in [right / 18 for right in range(19)]
 
 
-def test_a_search_for_two_goals(rows: Path, tmp_path: Path) -> None:
+def test_a_search_for_two_goals(recipe: Path, tmp_path: Path) -> None:
     over = {"weight_bits": Range(low=2, high=8), "tau_m": Choices(values=(3, 5))}
     outcome = run(
-        rows, tmp_path / "sweep", over, optimize=("accuracy", "energy"), trials=9, samples=9,
+        recipe, tmp_path / "sweep", over, optimize=("accuracy", "energy"), trials=9, samples=9,
         seeds=(0, 1),
     )  # fmt: skip
     assert outcome.count.done >= 7
@@ -282,8 +278,8 @@ def test_a_search_for_two_goals(rows: Path, tmp_path: Path) -> None:
     assert outcome.front
 
 
-def test_widths_are_keys_too(rows: Path, tmp_path: Path) -> None:
+def test_widths_are_keys_too(recipe: Path, tmp_path: Path) -> None:
     over = {"network.layers.0.neurons": Choices(values=(6, 9))}
-    outcome = run(rows, tmp_path / "sweep", over, samples=9)
+    outcome = run(recipe, tmp_path / "sweep", over, samples=9)
     sizes = [netx.read(outcome.directory / each.net).layers[0].neurons for each in outcome.points]
     assert sizes == [6, 9]
