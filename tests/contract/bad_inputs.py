@@ -263,6 +263,8 @@ CASES: dict[str, list[Case]] = {
         Case(T, "a bin for pictures", "data.bin_us", "holds pictures",
              recipe(data="bin_us = 3000")),
         Case("recipes nothing", "a recipe that is not there", "'nothing'", "shipped recipe"),
+        Case(T, "a penalty that the rule has not", "training.operations_penalty",
+             "only rules that train on potentials", training('rule = "lee"\noperations_penalty = 1')),
     ],
     "Data": [
         Case("data fetch stars", "an unknown data set", "'stars'", "is unknown"),
@@ -643,6 +645,15 @@ CASES: dict[str, list[Case]] = {
              sweep("base.toml", "name =")),
         Case("sweep sweep", "a damaged journal", "sweep/journal.log", "is damaged",
              sweep("journal.log", "x\ny\n")),
+    ],
+    "Plans": [
+        Case("plan digit", "an unknown recipe", "'digit'", "neither a file nor a shipped recipe"),
+        Case("plan none.net", "no network", "none.net", "No such file"),
+        Case("plan digits --samples 3", "samples of a recipe", "--samples 3",
+             "the run of a .net file"),
+        Case("plan digits.net --seeds 1", "seeds of a network", "--seeds", "is of recipes"),
+        Case("plan digits --trials 3", "a search over nothing", "--trials", "give --over too"),
+        Case("plan digits --over lrr=1,2", "an unknown key", "'lrr'", "did you mean 'lr'?"),
     ],
     "NIR files": [
         Case(NIR, "nothing", "bad.nir", "No such file"),

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.engine.test_counting import assert_equal_counts
-from tssl.engine import Engine
+from tssl.engine import Engine, collect
 from tssl.errors import BackendError
 from tssl.lava_runtime import BackendOptions
 from tssl.results import RunResult
@@ -170,3 +171,22 @@ def test_parts_grow_to_their_time(
     monkeypatch.setattr(shards, "_SECONDS", 1e6)
     run(exported.path, tmp_path / "out")
     assert Recorded.calls == [SIZE, SAMPLES - SIZE]
+
+
+def test_all_parts_share_the_time(
+    exported: ExportOutcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first may take all of it, and others what is left."""
+    options = BackendOptions(timeout=1e6)
+    monkeypatch.setattr(shards, "collect", lambda *args, **more: replace(collect(*args, **more),
+                                                                         seconds=4e5))  # fmt: skip
+    choice = InputChoice(data="rows", samples=SAMPLES)
+
+    @contextmanager
+    def bar(title: str, total: int) -> Iterator[Any]:
+        yield lambda _: None
+
+    workflow.run(exported.path, "engine", choice, tmp_path / "out", options, bar)
+    asked, *parts = Recorded.timeouts
+    assert asked == 1e6
+    assert parts == [1e6, 6e5, 2e5, 1e-3, 1e-3]

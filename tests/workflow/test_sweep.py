@@ -247,6 +247,7 @@ def test_when_nothing_works_the_first_reason_is_told(recipe: Path, tmp_path: Pat
         run(recipe, tmp_path / "sweep", over, samples=9)
 
 
+@pytest.mark.slow
 def test_a_search_finds_and_gives_up(recipe: Path, tmp_path: Path) -> None:
     over = {"lr": Range(low=1e-6, high=0.05, log=True), "weight_bits": Range(low=2, high=8)}
     outcome = run(
@@ -265,6 +266,7 @@ def test_a_search_finds_and_gives_up(recipe: Path, tmp_path: Path) -> None:
         assert each.held_out_accuracy in [right / 18 for right in range(19)]
 
 
+@pytest.mark.slow
 def test_a_search_for_two_goals(recipe: Path, tmp_path: Path) -> None:
     over = {"weight_bits": Range(low=2, high=8), "tau_m": Choices(values=(3, 5))}
     outcome = run(

@@ -102,9 +102,9 @@ def run(
 
 def _backend(name: str, options: BackendOptions, spent: float) -> Backend:
     """Return a backend that may take what is left of the seconds for all parts of a run."""
-    if options.timeout is None:
-        return create_backend(name, options)
-    return create_backend(name, replace(options, timeout=max(options.timeout - spent, 1e-3)))
+    if options.timeout is not None and spent:
+        options = replace(options, timeout=max(round(options.timeout - spent, 3), 1e-3))
+    return create_backend(name, options)
 
 
 def run_network(

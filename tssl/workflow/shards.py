@@ -146,14 +146,13 @@ def run_in_shards(
     done = sum(part.stop - part.first for part in found)
     if done:
         progress(done)
-    began, size = time.perf_counter(), _first_size(shards)
+    spent, size = 0.0, _first_size(shards)
     for gap in _gaps(found, samples):
         first = gap.first
         while first < gap.stop:
             part = Part(first, min(first + size, gap.stop))
-            backend = backend_after(time.perf_counter() - began)
-            result = _run(shards, part, backend, partial(_moved, progress, done))
-            found[part], first = result, part.stop
+            result = _run(shards, part, backend_after(spent), partial(_moved, progress, done))
+            found[part], first, spent = result, part.stop, spent + result.seconds
             done += part.stop - part.first
             if done < samples:
                 shards.keep(part, result)
