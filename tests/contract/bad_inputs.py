@@ -264,7 +264,9 @@ CASES: dict[str, list[Case]] = {
              recipe(data="bin_us = 3000")),
         Case("recipes nothing", "a recipe that is not there", "'nothing'", "shipped recipe"),
         Case(T, "a penalty that the rule has not", "training.operations_penalty",
-             "only rules that train on potentials", training('rule = "lee"\noperations_penalty = 1')),
+             "only rules that train on potentials",
+             recipe(network="tau_s = 1", tables="[training]\nrule = 'st-rsbp'\n"
+                    "operations_penalty = 1")),
     ],
     "Data": [
         Case("data fetch stars", "an unknown data set", "'stars'", "is unknown"),
@@ -633,7 +635,7 @@ CASES: dict[str, list[Case]] = {
         Case("sweep digits --over lr=0.1 --out run", "the folder of a training", "run",
              "holds no sweep"),
         Case("sweep digits --over lr=0.1,0.2 --out sweep", "a folder of another sweep", "sweep",
-             "its over are not these", sweep()),
+             "its --over is not this", sweep()),
         Case("sweep digits --over lr=0.001,0.002 --set tau_m=4 --out sweep",
              "a recipe that changed in mid-sweep", "sweep", "network.tau_m was 5.0 and is 4.0",
              sweep()),

@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -192,8 +193,14 @@ class SweepSpec(Entries):
 
 
 def is_sweep(folder: Path) -> bool:
-    """Return whether a folder holds a sweep."""
-    return (folder / _SPEC).is_file()
+    """Return whether a folder holds a sweep, also when another machine has just begun it.
+
+    The folder is listed, because NFS may remember for a minute that a single file was not there.
+    """
+    try:
+        return _SPEC in os.listdir(folder)
+    except OSError:  # there is no such folder
+        return False
 
 
 def only_begun(folder: Path) -> bool:

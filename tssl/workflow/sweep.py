@@ -129,10 +129,10 @@ def check_folder(prepared: Prepared) -> None:
         With what is different.
     """
     folder = prepared.folder
-    if not is_sweep(folder):
-        if folder.is_dir() and not only_begun(folder):
-            raise ConfigError(f"{folder}: is not empty and holds no sweep; choose another --out")
+    if not is_sweep(folder) and (not folder.is_dir() or only_begun(folder)):
         return
+    if not is_sweep(folder):  # not even by now: others may be beginning it
+        raise ConfigError(f"{folder}: is not empty and holds no sweep; choose another --out")
     kept, recipe = SweepSpec.load(folder)
     other = changed(recipe, prepared.recipe)
     if other is not None:
@@ -144,8 +144,8 @@ def check_folder(prepared: Prepared) -> None:
         before, now = getattr(kept, name), getattr(prepared.spec, name)
         if before != now and name not in ("source", "settings"):  # the recipe says what they do
             raise ConfigError(
-                f"{folder}: holds another sweep: its {name} are not these; give those of before, "
-                "or another --out"
+                f"{folder}: holds another sweep: its --{name} is not this; give that of before, or "
+                "another --out"
             )
 
 
