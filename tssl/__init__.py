@@ -14,6 +14,7 @@ from tssl.api import export, run, train, verify
 from tssl.errors import TsslError
 from tssl.foreign import from_torch, nir_read, nir_write
 from tssl.looking import diff, inspect, report
+from tssl.sweeping import plan, sweep
 from tssl.version import __version__
 
 __all__ = [
@@ -25,8 +26,10 @@ __all__ = [
     "inspect",
     "nir_read",
     "nir_write",
+    "plan",
     "report",
     "run",
+    "sweep",
     "train",
     "verify",
 ]

@@ -16,10 +16,12 @@ from tssl.commands.export import export
 from tssl.commands.inspect import inspect
 from tssl.commands.lava import lava
 from tssl.commands.nir import nir
+from tssl.commands.plan import plan
 from tssl.commands.profiles import profiles
 from tssl.commands.recipes import recipes
 from tssl.commands.report import report
 from tssl.commands.run import run
+from tssl.commands.sweep import sweep
 from tssl.commands.train import train
 from tssl.commands.verify import verify
 from tssl.errors import INTERRUPTED, BackendError, TsslError
@@ -110,7 +112,7 @@ def cli() -> None:
 
 
 for _command in (
-    demo, train, export, run, verify, report, inspect, diff, profiles, recipes, data, nir, doctor,
-    lava,
+    demo, train, export, run, verify, report, sweep, plan, inspect, diff, profiles, recipes, data,
+    nir, doctor, lava,
 ):  # fmt: skip
     cli.add_command(_command)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
@@ -29,6 +29,7 @@ from tssl.tables import Table, show_table
 from tssl.workflow import tables
 
 if TYPE_CHECKING:
+    from tssl.sweeps import Count
     from tssl.trainer.progress import EpochMetrics, LayerMetrics, TrainingProgress
 
 _STDERR = 2
@@ -102,28 +103,64 @@ class Output:
             self.say(f"downloaded {name} ({expected:,} bytes)")
 
 
-class TrainingBar:
-    """Shows training live and turns Ctrl-C into an orderly stop.
+Bar = TypeVar("Bar", bound="_Interruptible")
+
+
+class _Interruptible:
+    """Turns Ctrl-C into an orderly stop, as long as it is entered.
 
     The first Ctrl-C stops after the batch under way and saves; a second one interrupts.
     """
 
-    def __init__(self, output: Output, *, epochs: int, samples: int) -> None:
+    def __init__(self, output: Output) -> None:
         self._output = output
-        self._epochs, self._samples = epochs, samples
         self._bar = _bar(output.progress)
+        self._stop = False
+        self._previous: Any = None
+
+    def __enter__(self: Bar) -> Bar:
+        if threading.current_thread() is threading.main_thread():  # others get no signals
+            self._previous = signal.signal(signal.SIGINT, self._interrupted)
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+
+    def stop_requested(self) -> bool:
+        """Return whether Ctrl-C was pressed."""
+        return self._stop
+
+    def _interrupted(self, number: int, frame: FrameType | None) -> None:
+        if self._stop:
+            raise KeyboardInterrupt
+        self._stop = True
+        if not self._output.quiet:  # past all buffers: they may be in use just now
+            with suppress(OSError):
+                os.write(_STDERR, _STOPPING)
+
+
+class TrainingBar(_Interruptible):
+    """Shows training live and turns Ctrl-C into an orderly stop."""
+
+    def __init__(self, output: Output, *, epochs: int, samples: int) -> None:
+        super().__init__(output)
+        self._epochs, self._samples = epochs, samples
         text = "no batch is done yet; a machine's first training compiles for 10 to 20 seconds"
         self._silence = threading.Timer(_SECONDS_TO_COMPILE, output.say, [text])
         self._silence.daemon = True
         self._task: TaskID | None = None
-        self._stop = False
         self._next_line = time.monotonic() + _SECONDS_BETWEEN_LINES
-        self._previous: Any = None
 
     def __enter__(self) -> "TrainingBar":
-        if threading.current_thread() is threading.main_thread():  # others get no signals
-            self._previous = signal.signal(signal.SIGINT, self._interrupted)
-        self._bar.start()
+        super().__enter__()
         self._silence.start()
         return self
 
@@ -134,9 +171,7 @@ class TrainingBar:
         trace: TracebackType | None,
     ) -> None:
         self._silence.cancel()
-        self._bar.stop()
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
+        super().__exit__(kind, error, trace)
 
     def batch_done(self, progress: "TrainingProgress", *, samples: int) -> None:
         """Move the bar."""
@@ -185,17 +220,33 @@ class TrainingBar:
                     "neurons fire at a step): lower its weight_scale or raise its threshold"
                 )
 
-    def stop_requested(self) -> bool:
-        """Return whether Ctrl-C was pressed."""
-        return self._stop
 
-    def _interrupted(self, number: int, frame: FrameType | None) -> None:
-        if self._stop:
-            raise KeyboardInterrupt
-        self._stop = True
-        if not self._output.quiet:  # past all buffers: they may be in use just now
-            with suppress(OSError):
-                os.write(_STDERR, _STOPPING)
+class SweepBar(_Interruptible):
+    """Shows all trials of a sweep, those of other processes too, in one bar."""
+
+    def __init__(self, output: Output, *, trials: int) -> None:
+        super().__init__(output)
+        self._task = self._bar.add_task("sweep", total=trials, note="")
+        self._name, self._epochs = "", 1
+
+    def trial_begun(self, name: str, epochs: int) -> None:
+        """Show which training is under way."""
+        self._name, self._epochs = name, epochs
+        self._bar.update(self._task, note=name)
+
+    def batch_done(self, progress: "TrainingProgress", *, samples: int) -> None:
+        """Show how far the training is."""
+        accuracy = progress.correct / samples
+        note = f"{self._name}  epoch {progress.epoch + 1}/{self._epochs}  accuracy {accuracy:.2%}"
+        self._bar.update(self._task, note=note)
+
+    def trial_ended(self, name: str, how: str) -> None:
+        """Leave one line."""
+        self._output.say(f"{name}: {how}")
+
+    def counted(self, count: "Count") -> None:
+        """Move the bar."""
+        self._bar.update(self._task, completed=count.finished, note=f"{count.running} under way")
 
 
 def show_layers(output: Output, layers: Sequence[Mapping[str, Any]]) -> None:

@@ -27,6 +27,9 @@ from tssl.chip import (
     SigmaNeuron,
     dense_layer,
 )
+from tssl.recipe import load_recipe
+from tssl.sweeps import Choices, SweepSpec
+from tssl.workflow.recipes import recipe_path
 
 SEAL = "sha256"
 """Entry of a document that shows whether it was altered; only the cases about that keep it."""
@@ -330,3 +333,20 @@ def own_arrays(**values: Any) -> Make:
 
 def both(*makes: Make) -> Make:
     return lambda: [make() for make in makes]
+
+
+def sweep(name: str = "", content: str = "") -> Make:
+    """Write the folder ``sweep`` of one over two rates, not begun, and then one of its files."""
+
+    def make() -> None:
+        of = SweepSpec(
+            source="digits",
+            settings={},
+            over={"training.lr": Choices(values=(0.001, 0.002))},
+            seeds=(0,),
+        )
+        of.save(Path("sweep"), load_recipe(recipe_path("digits")))
+        if name:
+            Path("sweep", name).write_text(content, encoding="utf-8")
+
+    return make

@@ -35,6 +35,7 @@ SHOWN_BY = {
     "lava_runtime/": {"export", "run", "verify"},
     "lava_runtime/loihi2.py": {"run"},
     "reporting/": {"report"},
+    "sweeps/": {"sweep"},
     "trainer/": {"train"},
     "trainer/run_directory.py": {"train", "demo"},
     "workflow/bundle.py": {"export"},
@@ -43,14 +44,21 @@ SHOWN_BY = {
     "workflow/inputs.py": {"run", "verify"},
     "workflow/nir.py": {"export", "nir read"},
     "workflow/nir_write.py": {"nir write"},
+    "workflow/plan.py": {"plan"},
     "workflow/probe.py": {"report"},
     "workflow/recorded.py": {"inspect"},
     "workflow/report.py": {"report"},
     "workflow/run.py": {"run"},
     "workflow/samples.py": {"export"},
+    "workflow/shards.py": {"run"},
     "workflow/sources.py": {"export"},
+    "workflow/sweep.py": {"sweep"},
+    "workflow/sweep_outcome.py": {"sweep"},
+    "workflow/sweep_tables.py": {"sweep"},
     "workflow/train.py": {"train"},
+    "workflow/trial.py": {"sweep"},
     "commands/options.py": {"train"},
+    "commands/spaces.py": {"sweep", "plan"},
     "commands/": set(),  # the verb that the file is named for
 }
 """Which commands may show a message from a file; the longest beginning of its path counts."""
@@ -60,6 +68,7 @@ ONLY_THERE = {
     "--seed": {"verify"},
     "--density": {"verify"},
     "--labels": {"run"},
+    "--no-lava": {"export"},
 }
 """Options that messages repeat as they were given, and the commands to which they can be given."""
 

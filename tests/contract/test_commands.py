@@ -34,7 +34,7 @@ def test_there_are_the_commands_of_the_contract() -> None:
     assert {" ".join(path) for path in LEAVES} == {
         "train", "export", "run", "verify", "report", "inspect", "profiles list", "profiles show",
         "profiles check", "recipes", "data list", "data show", "data fetch", "doctor",
-        "lava install", "lava shims", "demo", "diff", "nir read", "nir write",
+        "lava install", "lava shims", "demo", "diff", "nir read", "nir write", "sweep", "plan",
     }  # fmt: skip
 
 
@@ -70,7 +70,8 @@ def test_options_have_help(path: tuple[str, ...]) -> None:
 
 
 def test_starting_imports_nothing_heavy() -> None:
-    heavy = ["torch", "h5py", "lava", "sklearn", "pydantic", "scipy", "safetensors", "matplotlib"]
+    heavy = ["torch", "h5py", "lava", "sklearn", "pydantic", "scipy", "safetensors", "matplotlib",
+             "optuna", "filelock"]  # fmt: skip
     code = f"import sys, tssl.cli; print([m for m in {heavy} if m in sys.modules])"
     result = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -20,6 +20,8 @@ VERBS: dict[str, Callable[..., Any]] = {
     "run": tssl.run,
     "verify": tssl.verify,
     "report": tssl.report,
+    "sweep": tssl.sweep,
+    "plan": tssl.plan,
     "diff": tssl.diff,
     "inspect": tssl.inspect,
     "nir read": tssl.nir_read,
@@ -33,6 +35,8 @@ OTHERWISE = {
     "diff": {"file": "input"},
     "inspect": {"net": "path"},
     "report": {"results": "result"},
+    "sweep": {"overrides": "settings"},
+    "plan": {"overrides": "settings"},
     "nir read": {"run": "out"},
     "nir write": {"path": "out"},
 }
@@ -100,8 +104,9 @@ def test_no_message_keeps_an_option() -> None:
         kept += [(message.file, option) for option in OPTION.findall(outside)]
     said_by_others = {("lava_runtime/lava_sim.py", "--check"), ("calls.py", "--data-dir")}
     to_terminals = {("reporting/terminal.py", "--json"), ("reporting/terminal.py", "--html")}
+    commands = {("workflow/sweep_tables.py", "--no-lava")}  # how to make a point again
     torchrun = {(file, option) for file, option in kept if option == "--nproc-per-node"}
-    assert set(kept) - said_by_others - to_terminals - torchrun == set()
+    assert set(kept) - said_by_others - to_terminals - commands - torchrun == set()
 
 
 @pytest.mark.parametrize(
@@ -146,6 +151,13 @@ NET = Path(__file__).parents[1] / "cases" / "name_a.net"
         (lambda: tssl.train("digits", device="tpu"), "^device 'tpu': expected one of auto, cpu"),
         (lambda: tssl.train("digits", target="loihi2"), "^target: is of training on a chip's"),
         (lambda: tssl.nir_read("x.nir", "y", rule="rk4"), "^rule 'rk4': expected one of euler"),
+        (lambda: tssl.sweep("digits"), "^over: digits is no folder of a sweep"),
+        (lambda: tssl.sweep("digits", over={"lr": []}), "^over lr: give different values"),
+        (lambda: tssl.sweep("digits", over={"lr": "1,2"}), "^over lr: '1,2' is a text"),
+        (lambda: tssl.sweep("digits", over={"lr": [1.0]}, seeds=[]), "^seeds: give at least one"),
+        (lambda: tssl.plan("digits", samples=3), "^samples 3: are of the run of a"),
+        (lambda: tssl.plan(NET, seeds=[1]), "^seeds: is of recipes"),
+        (lambda: tssl.plan(NET, settings={"lr": 1}), "^settings: is of recipes"),
         (lambda: tssl.nir_write("x", "y.nir", dt=-1), "^dt -1: seconds above 0"),
     ],
 )  # fmt: skip

@@ -18,9 +18,11 @@ from tssl.workflow.export import ExportOutcome
 from tssl.workflow.inspect import Inspection
 from tssl.workflow.nir import ReadOutcome
 from tssl.workflow.nir_write import WriteOutcome
+from tssl.workflow.plan import Plan
 from tssl.workflow.recorded import ResultInspection
 from tssl.workflow.report import Report
 from tssl.workflow.run import RunOutcome
+from tssl.workflow.sweep_outcome import SweepOutcome
 from tssl.workflow.train import TrainOutcome
 
 FOLDER = "a<b>&'c\""
@@ -28,8 +30,8 @@ FOLDER = "a<b>&'c\""
 KINDS = {
     each.__name__: each
     for each in (
-        ExportOutcome, Inspection, NetworkDifference, ReadOutcome, Report, ResultInspection,
-        RunOutcome, RunResult, Proof, TrainOutcome, WriteOutcome,
+        ExportOutcome, Inspection, NetworkDifference, Plan, ReadOutcome, Report, ResultInspection,
+        RunOutcome, RunResult, Proof, SweepOutcome, TrainOutcome, WriteOutcome,
     )
 }  # fmt: skip
 
@@ -61,6 +63,10 @@ def returned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any
             tssl.inspect(result),
             written,
             tssl.nir_read(folder / "x.nir", folder / "read"),
+            tssl.plan(folder / "rows.toml", **quiet),
+            tssl.sweep(
+                folder / "rows.toml", over={"weight_bits": [4, 8]}, out=folder / "sweep", **quiet
+            ),
         ]
         yield {type(each).__name__: each for each in made}
 

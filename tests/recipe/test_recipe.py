@@ -177,7 +177,9 @@ def test_an_override_reaches_a_section_that_the_file_lacks(tmp_path):
         ("training.=3", "unknown key 'training.'; known keys: batch_size"),
         (".=3", "unknown key ''; known keys: augmentation"),
         ("name.x=3", "setting 'name.x': name is not a table"),
-        ("network.layers.1.neurons=3", "setting 'network.layers.1.neurons': layers is not a table"),
+        ("network.layers.1=3", "setting 'network.layers.1': layers is not a table"),
+        ("network.layers.x.neurons=3", "layers has no 'x'; places are 0 to "),
+        ("network.layers.99.neurons=3", "layers has no '99'; places are 0 to "),
         ("lr=0.1=2", "training.lr: must be a valid number (given: '0.1=2')"),
         ("seed=true", "training.seed: must be a valid integer (given: True)"),
         ("threshold=NaN", "network.threshold: must be a finite number"),
@@ -384,3 +386,15 @@ def test_files_that_are_no_recipe(tmp_path, content, message):
         path.write_bytes(content)
     with pytest.raises(ConfigError, match=f"{re.escape(str(path))}: {message}"):
         load_recipe(path)
+
+
+def test_a_layer_is_set_by_its_place(recipe_file):
+    before = load_recipe(recipe_file).network.layers
+    after = load_recipe(recipe_file, {"network.layers.0.type": before[0].type}).network.layers
+    assert after == before
+    place = next(i for i, layer in enumerate(before) if layer.type == "dense")
+    changed = load_recipe(recipe_file, {f"network.layers.{place}.neurons": 7}).network.layers
+    assert [layer.neurons for i, layer in enumerate(changed) if i == place] == [7]
+    assert [layer for i, layer in enumerate(changed) if i != place] == [
+        layer for i, layer in enumerate(before) if i != place
+    ]

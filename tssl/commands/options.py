@@ -120,11 +120,12 @@ def settings_of(texts: Iterable[str]) -> dict[str, Any]:
         if not separator or not key:
             raise ConfigError(f"--set {given!r}: expected KEY=VALUE, e.g. training.lr=1e-3")
         settings.pop(key, None)
-        settings[key] = _value(text)
+        settings[key] = value_of(text)
     return settings
 
 
-def _value(text: str) -> Any:  # noqa: ANN401 - any TOML value
+def value_of(text: str) -> Any:  # noqa: ANN401 - any TOML value
+    """Return what JSON takes for a number, boolean or list as such, everything else as text."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):  # brackets nested thousands deep

@@ -3,7 +3,13 @@
 from tssl.recipe.data import GIVEN, AugmentationSpec, DataSpec
 from tssl.recipe.encoding import EncodingSpec
 from tssl.recipe.network import LayerSpec, NetworkSpec
-from tssl.recipe.reading import data_from_table, entries_of, load_recipe, recipe_from_tables
+from tssl.recipe.reading import (
+    data_from_table,
+    entries_of,
+    full_key,
+    load_recipe,
+    recipe_from_tables,
+)
 from tssl.recipe.recipe import Recipe
 from tssl.recipe.training import TrainingSpec
 
@@ -18,6 +24,7 @@ __all__ = [
     "TrainingSpec",
     "data_from_table",
     "entries_of",
+    "full_key",
     "load_recipe",
     "recipe_from_tables",
 ]

@@ -14,7 +14,7 @@ from tssl.recipe.data import DataSpec
 from tssl.recipe.recipe import Recipe
 from tssl.settings import Entries
 
-__all__ = ["data_from_table", "entries_of", "load_recipe", "recipe_from_tables"]
+__all__ = ["data_from_table", "entries_of", "full_key", "load_recipe", "recipe_from_tables"]
 
 Own = TypeVar("Own", bound=Entries)
 
@@ -84,17 +84,38 @@ def _root(tables: dict[str, Any], folder: Path) -> None:
 
 
 def _set(tables: dict[str, Any], key: str, value: object) -> None:
-    """Set one ``section.key`` in place; a bare key is looked up in the sections."""
-    path = _full_key(key).split(".")
-    table = tables
-    for name in path[:-1]:
-        table = table.setdefault(name, {})
-        if not isinstance(table, dict):
+    """Set one ``section.key`` in place; a bare key is looked up in the sections.
+
+    Tables of a list have their place as name, from 0: ``network.layers.0.neurons``.
+    """
+    path = full_key(key).split(".")
+    table: Any = tables
+    for above, name in zip(["", *path], path[:-1], strict=False):
+        table = _below(table, name, f"setting {key!r}: {above}")
+        if not isinstance(table, dict | list):
             raise ConfigError(f"setting {key!r}: {name} is not a table")
+    if not isinstance(table, dict):
+        raise ConfigError(f"setting {key!r}: {path[-2]} is not a table")
     table[path[-1]] = value
 
 
-def _full_key(key: str) -> str:
+def _below(table: dict[str, Any] | list[Any], name: str, where: str) -> Any:  # noqa: ANN401 - TOML
+    """Return what is called so in a table or, by its place, in a list."""
+    if isinstance(table, dict):
+        return table.setdefault(name, {})
+    if not name.isdecimal() or int(name) >= len(table):
+        raise ConfigError(f"{where} has no {name!r}; places are 0 to {len(table) - 1}")
+    return table[int(name)]
+
+
+def full_key(key: str) -> str:
+    """Return ``section.key`` of a key that may be bare.
+
+    Raises
+    ------
+    ConfigError
+        When a bare one is of no section.
+    """
     if "." in key or key in Recipe.model_fields:
         return key
     found = [f"{name}.{key}" for name, model in SECTIONS.items() if key in model.model_fields]

@@ -43,6 +43,9 @@ class TrainingSpec(Entries):
     target_filter
         How often the desired spike train passes the synapse filter before the kernel loss
         compares it: ``once`` as the output, or ``twice`` as the official code does.
+    operations_penalty
+        Factor of the share of possible synaptic operations that a sample causes, added to its
+        loss: spikes then cost something. Rules that train on potentials have it.
     clip_norm
         Largest norm of the gradient of all weights together.
     weight_limit
@@ -69,6 +72,7 @@ class TrainingSpec(Entries):
     target_filter: Literal["once", "twice"] = "twice"
     desired_count: AtLeast0 = 5.0
     undesired_count: AtLeast0 = 1.0
+    operations_penalty: AtLeast0 = 0.0
     epochs: Positive = 10
     batch_size: Positive = 50
     lr: Above0 = 5e-4

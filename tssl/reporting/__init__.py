@@ -4,6 +4,7 @@ from tssl.reporting.comparison import comparison_table, quoted_table
 from tssl.reporting.operations import amounts
 from tssl.reporting.page import render_page
 from tssl.reporting.sheet import LayerTrace, Sheet
+from tssl.reporting.sweep_page import SweepEntry, SweepPage
 from tssl.reporting.terminal import (
     show_comparison,
     show_costs,
@@ -15,6 +16,8 @@ from tssl.reporting.terminal import (
 __all__ = [
     "LayerTrace",
     "Sheet",
+    "SweepEntry",
+    "SweepPage",
     "amounts",
     "comparison_table",
     "quoted_table",

@@ -5,7 +5,7 @@ from math import floor, log10
 from tssl.costs import Quantity
 from tssl.tables import THIN, count
 
-__all__ = ["amount", "band", "count", "number"]
+__all__ = ["amount", "band", "count", "number", "spread"]
 
 _PREFIXES = {-5: "f", -4: "p", -3: "n", -2: "µ", -1: "m", 0: "", 1: "k", 2: "M", 3: "G"}
 _PREFIXED_UNITS = ("J", "s", "W")
@@ -26,6 +26,15 @@ def amount(value: float, unit: str) -> str:
         return f"{number(value)} {unit}".replace(" 1/s", "/s")
     power = _power(value)
     return f"{number(value / 1000.0**power)} {_PREFIXES[power]}{unit}"
+
+
+def spread(mean: float, deviation: float, unit: str) -> str:
+    """Return a mean and a standard deviation in the prefix of the mean: ``5.59 ± 0.06 µJ``."""
+    power = _power(mean) if unit in _PREFIXED_UNITS and mean else 0
+    shown = number(mean / 1000.0**power)
+    digits = len(shown.partition(".")[2])
+    sign = f" {_PREFIXES[power]}{unit}".rstrip()
+    return f"{shown} ± {deviation / 1000.0**power:.{digits}f}{sign}"
 
 
 def band(quantity: Quantity) -> str:

@@ -1,5 +1,6 @@
 """What running a network yields: spikes, the one read-out, and counted operations."""
 
+from tssl.results.merging import merged
 from tssl.results.operations import OpCounts
 from tssl.results.recording import Recording, read_out
 from tssl.results.result import InputSource, RunResult
@@ -14,5 +15,6 @@ __all__ = [
     "SPIKES",
     "States",
     "TraceName",
+    "merged",
     "read_out",
 ]

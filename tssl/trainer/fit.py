@@ -14,9 +14,10 @@ from torch import Tensor
 from tssl.checkpoint import Checkpoint, ChipPlan, input_neuron
 from tssl.chip import IntArray
 from tssl.datasets import Dataset
-from tssl.errors import ConfigError, DataError, TrainingError
-from tssl.graph import Graph, resolve
+from tssl.errors import ConfigError, TrainingError
+from tssl.graph import resolve
 from tssl.recipe import Recipe
+from tssl.trainer.checks import check_data, check_plan, check_precision
 from tssl.trainer.evaluation import Correct, correct, evaluate
 from tssl.trainer.linear import tf32
 from tssl.trainer.memory import check_size, explained_shortage
@@ -28,9 +29,10 @@ from tssl.trainer.optimization import (
     set_learning_rate,
 )
 from tssl.trainer.parallel import Group, is_first_process
+from tssl.trainer.penalty import OperationsPenalty
 from tssl.trainer.progress import EpochMetrics, LayerMetrics, TrainingProgress
 from tssl.trainer.run_directory import RunDirectory
-from tssl.trainer.samples import Samples, augmented, chip_encoding
+from tssl.trainer.samples import Samples, augmented, chip_encoding, split
 from tssl.trainer.wake import wake_silent_layers
 from tssl.version import __version__
 
@@ -86,20 +88,24 @@ class Fit:
         planner: Planner | None = None,
     ) -> None:
         self.recipe, self.run, self._planner = recipe, run, planner
-        _check_precision(recipe, device)
+        check_precision(recipe, device)
         plan = run.load_plan() if origin is None else origin.plan
         self.input_shape = _sample_shape(train)
         graph = resolve(recipe.network, self.input_shape)
-        _check_plan(recipe, plan, device)
+        check_plan(recipe, plan, device)
         self.group = Group(device)
         self.encoding = chip_encoding(recipe.encoding, train.unit or train.full_scale, train.zero)
-        _check_data(recipe, graph, train)
+        check_data(recipe, graph, train)
         generator = torch.Generator().manual_seed(recipe.training.seed)
         device = self.group.device
         check_size(graph, torch.device(device))
         network = SpikingNetwork(recipe, self.input_shape, generator, plan)
         if recipe.training.forward == "chip":
             network.method.check_integers()
+        self._penalty = None
+        if recipe.training.operations_penalty:
+            network.method.check_penalty()
+            self._penalty = OperationsPenalty(graph)
         self.network = network.to(device)
         self.optimizer = make_optimizer(self.network, recipe.training)
         self.train, self.validation = self._split(train, device)
@@ -239,7 +245,12 @@ class Fit:
     def _loss(self, forward: Forward, labels: Tensor) -> Tensor:
         if not len(labels):  # a process may go without samples in the last batch
             return forward.output.psp.sum()
-        return self.network.loss.function(forward.output, labels)
+        loss = self.network.loss.function(forward.output, labels)
+        if self._penalty is None:
+            return loss
+        samples = 1 if self.network.loss.is_mean else len(labels)
+        weight = self.recipe.training.operations_penalty * samples
+        return loss + weight * self._penalty.share(forward.traces)
 
     def _weight(self, own: int, all_samples: int) -> float:
         """Return this process's share in a loss that is a mean; sums just add up."""
@@ -332,21 +343,16 @@ class Fit:
         )
 
     def _split(self, dataset: Dataset, device: str) -> tuple[Samples, Samples]:
-        """Return the part to train on and the held-out part, chosen by the seed."""
-        training = self.recipe.training
-        order = np.random.default_rng((training.seed, 1)).permutation(len(dataset.labels))
-        held_out = round(len(order) * training.validation)
-        if training.patience and not held_out:
+        """Return the part to train on and the held-out part."""
+        training, samples = self.recipe.training, len(dataset.labels)
+        trained, held_out = split(training, samples)
+        if training.patience and not len(held_out):
             raise ConfigError(
                 f"training.patience = {training.patience} needs held-out samples, and "
-                f"training.validation = {training.validation:g} of {len(order)} samples is none; "
-                f"use at least {1 / len(order):.1g}, or no patience"
+                f"training.validation = {training.validation:g} of {samples} samples is none; "
+                f"use at least {1 / samples:.1g}, or no patience"
             )
-        train, validation = (
-            self._samples(dataset, np.sort(part), device)
-            for part in (order[held_out:], order[:held_out])
-        )
-        return train, validation
+        return self._samples(dataset, trained, device), self._samples(dataset, held_out, device)
 
     def _samples(self, dataset: Dataset, indices: IntArray, device: str) -> Samples:
         neuron, steps = input_neuron(self.recipe.encoding), self.recipe.network.time_steps
@@ -376,39 +382,3 @@ def choose_device(name: str) -> str:
 def _sample_shape(dataset: Dataset) -> tuple[int, int, int]:
     channels, height, width = dataset.shape
     return channels, height, width
-
-
-def _check_plan(recipe: Recipe, plan: ChipPlan | None, device: str) -> None:
-    if recipe.training.forward == "float":
-        return
-    if plan is None and recipe.training.epochs < 2:
-        raise ConfigError(
-            f"training.epochs = {recipe.training.epochs}: training.forward = 'chip' trains in "
-            "floating point first; use at least 2 epochs, or name a trained run with --from"
-        )
-    if device != "cpu":
-        raise ConfigError("training.forward = 'chip' runs on the CPU; use --device cpu")
-
-
-def _check_precision(recipe: Recipe, device: str) -> None:
-    if recipe.training.precision == "tf32" and device != "cuda":
-        raise ConfigError(
-            "training.precision = 'tf32' is what the tensor cores of a GPU do; "
-            "use --device cuda, or 'float32' or 'bfloat16' on the CPU"
-        )
-
-
-def _check_data(recipe: Recipe, graph: Graph, dataset: Dataset) -> None:
-    outputs = graph.output.outputs
-    if outputs != dataset.classes:
-        raise ConfigError(
-            f"network.layers: the last layer has {outputs} neurons, but data set "
-            f"{dataset.name} has {dataset.classes} classes"
-        )
-    if dataset.time_steps and recipe.encoding.input != "graded":
-        raise ConfigError(
-            f"encoding.input = {recipe.encoding.input!r}: data set {dataset.name} holds events, "
-            "which enter as spikes; use 'graded' with resolution = 1"
-        )
-    if len(dataset.labels) < 2:
-        raise DataError(f"data set {dataset.name}: too few samples to train on")

@@ -14,7 +14,7 @@ from tssl.trainer.network import SpikingNetwork
 _RESERVE = 0.8
 """Of the memory; the rest is for weights, data and what lives shorter than a step."""
 
-_BYTES_PER_WEIGHT = 4 * 4
+BYTES_PER_WEIGHT = 4 * 4
 """Of the weight, its gradient and two moments of the optimiser."""
 
 
@@ -45,7 +45,7 @@ def check_size(graph: Graph, device: torch.device) -> None:
         When its weights and one sample need more than all memory there is.
     """
     weights = sum(math.prod(shape) for _, shape in graph.parameters.values())
-    needed = _BYTES_PER_WEIGHT * weights + bytes_per_sample(graph)
+    needed = BYTES_PER_WEIGHT * weights + bytes_per_sample(graph)
     present = all_bytes(device)
     if needed > present:
         raise ConfigError(

@@ -82,6 +82,9 @@ class Potentials(Method[Sent]):
         """See :class:`Method`."""
         recurrence_of(self.rule)
 
+    def check_penalty(self) -> None:
+        """See :class:`Method`; potentials are what it is counted from."""
+
     def on_chip(self, plan: ChipPlan) -> OnChip:
         """See :class:`Method`."""
         return OnChip(self._material, recurrence_of(self.rule), self.blocks, plan)

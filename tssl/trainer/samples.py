@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tssl.chip import Encoding, IntArray, Neuron
 from tssl.datasets import Dataset
-from tssl.recipe import AugmentationSpec, EncodingSpec
+from tssl.recipe import AugmentationSpec, EncodingSpec, TrainingSpec
 
 Pixels = NDArray[np.uint8]
 
@@ -24,6 +24,13 @@ def chip_encoding(spec: EncodingSpec, unit: int, zero: int = 0) -> Encoding:
         quantum=spec.quantum,
         steps=spec.steps,
     )
+
+
+def split(training: TrainingSpec, samples: int) -> tuple[IntArray, IntArray]:
+    """Return which samples of a training set are trained on and which are held out, by the seed."""
+    order = np.random.default_rng((training.seed, 1)).permutation(samples)
+    held_out = round(samples * training.validation)
+    return np.sort(order[held_out:]), np.sort(order[:held_out])
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from tssl.machine.files import locked, make_directory, written_together
 from tssl.results import QUANTITIES, SPIKES, RunResult, TraceName
 from tssl.tables import Shown, Table
 from tssl.workflow.inputs import InputChoice, Inputs, completed, load_inputs
+from tssl.workflow.shards import Shards, run_in_shards
 
 NETWORK_FILE = "network.net"
 _MOST_TRACES = 512 << 20
@@ -54,6 +55,8 @@ def run(
 ) -> RunOutcome:
     """Run a ``.net`` file and keep the result, the network's file beside it.
 
+    A long run keeps parts in the folder, and goes on from those of the same network and samples.
+
     Parameters
     ----------
     choice
@@ -75,7 +78,8 @@ def run(
     network = netx.read(net)
     traces = traces_of(network, record or {})
     states = frozenset(trace.layer for trace in traces if trace.quantity != SPIKES)
-    chosen = create_backend(backend, replace(options, net_path=net, states=states))
+    options = replace(options, net_path=net, states=states)
+    create_backend(backend, options)  # a wrong choice is noticed before data are read
     full = completed(choice, net)
     if full.data is None and full.file is None:
         raise ConfigError(f"{net}: names no data set; give --data NAME|PATH or --input FILE.npy")
@@ -84,10 +88,23 @@ def run(
     folder = out or net.with_name(f"{net.stem}-{backend}")
     content = content_of(net, network)  # now: an export may replace it while the network runs
     with result_folder(folder):
+        shards = Shards(
+            directory=folder, network=network, inputs=inputs, backend=backend, record=traces
+        )
         with bar(backend, inputs.samples) as progress:
-            result = run_network(network, inputs, chosen, progress, traces)
+            result = run_in_shards(
+                shards, lambda spent: _backend(backend, options, spent), progress
+            )
         save_result(result, content, folder)
+        shards.clear()
     return RunOutcome(result=result, directory=folder)
+
+
+def _backend(name: str, options: BackendOptions, spent: float) -> Backend:
+    """Return a backend that may take what is left of the seconds for all parts of a run."""
+    if options.timeout is not None and spent:
+        options = replace(options, timeout=max(round(options.timeout - spent, 3), 1e-3))
+    return create_backend(name, options)
 
 
 def run_network(

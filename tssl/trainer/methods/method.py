@@ -140,6 +140,19 @@ class Method(ABC, Generic[Signal]):
             "= 'tssl-bp', or forward = 'float'"
         )
 
+    def check_penalty(self) -> None:
+        """Refuse a penalty on synaptic operations where no error of it would come back.
+
+        Raises
+        ------
+        ConfigError
+            With the rules that have it.
+        """
+        raise ConfigError(
+            "training.operations_penalty: only rules that train on potentials have it: tssl-bp, "
+            "surrogate, surrogate-reset and surrogate-arctan; use one of them, or 0"
+        )
+
     def on_chip(self, plan: ChipPlan) -> "Method[Any]":
         """Return the method that computes with these integers.
 

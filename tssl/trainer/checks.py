@@ -1,0 +1,66 @@
+"""What a training refuses before it begins."""
+
+from tssl.checkpoint import ChipPlan
+from tssl.datasets import Dataset
+from tssl.errors import ConfigError, DataError
+from tssl.graph import Graph
+from tssl.recipe import Recipe
+
+__all__ = ["check_data", "check_plan", "check_precision"]
+
+
+def check_plan(recipe: Recipe, plan: ChipPlan | None, device: str) -> None:
+    """Refuse what training in a chip's integers cannot be.
+
+    Raises
+    ------
+    ConfigError, DataError
+        With what to do.
+    """
+    if recipe.training.forward == "float":
+        return
+    if plan is None and recipe.training.epochs < 2:
+        raise ConfigError(
+            f"training.epochs = {recipe.training.epochs}: training.forward = 'chip' trains in "
+            "floating point first; use at least 2 epochs, or name a trained run with --from"
+        )
+    if device != "cpu":
+        raise ConfigError("training.forward = 'chip' runs on the CPU; use --device cpu")
+
+
+def check_precision(recipe: Recipe, device: str) -> None:
+    """Refuse a precision that the device does not have.
+
+    Raises
+    ------
+    ConfigError, DataError
+        With what to do.
+    """
+    if recipe.training.precision == "tf32" and device != "cuda":
+        raise ConfigError(
+            "training.precision = 'tf32' is what the tensor cores of a GPU do; "
+            "use --device cuda, or 'float32' or 'bfloat16' on the CPU"
+        )
+
+
+def check_data(recipe: Recipe, graph: Graph, dataset: Dataset) -> None:
+    """Refuse data that do not fit the network or its encoding.
+
+    Raises
+    ------
+    ConfigError, DataError
+        With what to do.
+    """
+    outputs = graph.output.outputs
+    if outputs != dataset.classes:
+        raise ConfigError(
+            f"network.layers: the last layer has {outputs} neurons, but data set "
+            f"{dataset.name} has {dataset.classes} classes"
+        )
+    if dataset.time_steps and recipe.encoding.input != "graded":
+        raise ConfigError(
+            f"encoding.input = {recipe.encoding.input!r}: data set {dataset.name} holds events, "
+            "which enter as spikes; use 'graded' with resolution = 1"
+        )
+    if len(dataset.labels) < 2:
+        raise DataError(f"data set {dataset.name}: too few samples to train on")
