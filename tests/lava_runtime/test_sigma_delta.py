@@ -9,6 +9,7 @@ import pytest
 
 from tests.lava_runtime.networks import EAGER, NEURON, lava_file, weights
 from tests.lava_runtime.test_lava_sim import run_all
+from tests.trainer import test_sigma_delta as trained
 from tssl import netx
 from tssl.chip import (
     ChipNetwork,
@@ -166,6 +167,17 @@ def test_spikes_into_a_recurrence_of_messages(rng: np.random.Generator, tmp_path
     ))  # fmt: skip
     with pytest.raises(UnsupportedLayerError, match="layer a: its own messages come back beside"):
         netx.write(tmp_path / "n.net", replace(network, layers=(first, behind)))
+
+
+@pytest.mark.parametrize("layers", [(trained.DENSE, trained.LAST), (trained.CONV, trained.LAST)])
+def test_trained_networks(layers):
+    _, quantized, calibration = trained.exported(trained.recipe(*layers))
+    network, names = quantized.network, graded_layers(quantized.network)
+    train = calibration[:, :5]
+    ours = Compiled(network, names).run(train, trained.STEPS)
+    theirs = run_all(LavaSim(states=names), network, train, trained.STEPS)
+    assert first_difference(network, ours, theirs) is None
+    assert all(sent.any() for sent in ours.trains.values())
 
 
 def test_a_board_is_refused(rng: np.random.Generator):
