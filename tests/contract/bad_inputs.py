@@ -190,6 +190,8 @@ CASES: dict[str, list[Case]] = {
         Case("train --resume run", "a damaged recipe in the run", "run/recipe.toml",
              "not valid TOML", file("run/recipe.toml", "name = ")),
         Case("train --from none", "weights that are not there", "--from none", "no recipe.toml"),
+        Case("train digits --set rule=sigma-delta --out new", "changes of values that come again",
+             "encoding.input = 'graded'", "rule sigma-delta has an input that sends changes"),
         Case("train digits --from digits.net --out new", "a network as weights", "digits.net",
              "is exported already"),
         Case("train --from run --set tau_m=4 --out new", "weights of another network", "--from run",

@@ -9,12 +9,14 @@ import pytest
 
 from tests.lava_runtime.networks import EAGER, NEURON, lava_file, weights
 from tests.lava_runtime.test_lava_sim import run_all
+from tests.trainer import test_sigma_delta as trained
 from tssl import netx
 from tssl.chip import (
     ChipNetwork,
     DeltaNeuron,
     InputLayer,
     IntArray,
+    Layer,
     SigmaDeltaNeuron,
     SigmaNeuron,
     conv_layer,
@@ -166,6 +168,51 @@ def test_spikes_into_a_recurrence_of_messages(rng: np.random.Generator, tmp_path
     ))  # fmt: skip
     with pytest.raises(UnsupportedLayerError, match="layer a: its own messages come back beside"):
         netx.write(tmp_path / "n.net", replace(network, layers=(first, behind)))
+
+
+def shown(layer: Layer, train: IntArray) -> IntArray:
+    """Return what a single layer of sigma neurons shows, the same on the engine and on Lava."""
+    block = InputLayer(shape=layer.synapses.input_shape)
+    network = ChipNetwork(name="wide", input=block, layers=(layer,))
+    ours = Compiled(network).run(train, len(train))
+    theirs = run_all(LavaSim(), network, train, len(train))
+    assert first_difference(network, ours, theirs) is None
+    return ours.trains[layer.name].astype(np.int64)
+
+
+def test_sums_of_a_convolution_wrap_at_24_bits(rng: np.random.Generator):
+    weight = rng.integers(-4000, 4000, (3, 2, 3, 3))
+    layer = conv_layer(
+        name="c", source="input", weight=weight, map_shape=(2, 5, 4), neuron=SigmaNeuron()
+    )
+    train = rng.integers(0, 1 << 15, (6, 2, 40))
+    windows = np.lib.stride_tricks.sliding_window_view(
+        train.reshape(6, 2, 2, 5, 4), (3, 3), axis=(3, 4)
+    )
+    exact = np.einsum("tbchwij,ocij->tbohw", windows, weight).reshape(6, 2, -1)
+    assert np.abs(exact).max() > 2**23
+    wrapped = (exact + 2**23) % 2**24 - 2**23
+    assert np.array_equal(shown(layer, train), np.cumsum(wrapped, axis=0))
+
+
+def test_what_has_arrived_wraps_at_32_bits(rng: np.random.Generator):
+    weight = np.array([[254] * 40, [-2] * 40])
+    layer = dense_layer(name="d", source="input", weight=weight, neuron=SigmaNeuron())
+    train = rng.integers(1 << 15, 1 << 16, (9, 2, 40))
+    exact = np.cumsum(train @ weight.T, axis=0)
+    assert np.abs(exact).max() > 2**31
+    assert np.array_equal(shown(layer, train), (exact + 2**31) % 2**32 - 2**31)
+
+
+@pytest.mark.parametrize("layers", [(trained.DENSE, trained.LAST), (trained.CONV, trained.LAST)])
+def test_trained_networks(layers):
+    _, quantized, calibration = trained.exported(trained.recipe(*layers))
+    network, names = quantized.network, graded_layers(quantized.network)
+    train = calibration[:, :5]
+    ours = Compiled(network, names).run(train, trained.STEPS)
+    theirs = run_all(LavaSim(states=names), network, train, trained.STEPS)
+    assert first_difference(network, ours, theirs) is None
+    assert all(sent.any() for sent in ours.trains.values())
 
 
 def test_a_board_is_refused(rng: np.random.Generator):

@@ -313,7 +313,7 @@ def graph_of(*layers: dict[str, Any], **training: Any) -> Recipe:
         ),
         (
             [dense(4, neuron="adex"), dense(3)],
-            "layers.1.neuron: must be 'lif', 'if', 'plif' or 'rel-psp'",
+            "layers.1.neuron: must be 'lif', 'if', 'plif', 'rel-psp' or 'sigma-delta'",
         ),
         ([dense(4, tau_s=0.5), dense(3)], "layers.1.tau_s: must be greater than or equal to 1"),
         (

@@ -149,9 +149,14 @@ def test_chips_that_have_such_neurons(film):
         check_limits(load_profile("loihi1"), network, (-9, 9))
 
 
-def test_without_spikes_a_film_takes_a_pass_for_each_frame(film):
-    network, *_ = film
-    assert frames_of(network, STEPS) == STEPS
+def test_without_spikes_a_film_takes_a_pass_for_each_frame_that_moves(film):
+    network, _, train = film
+    still = np.repeat(train[:1], STEPS, axis=0)
+    still[4:] += 5
+    compiled = Compiled(network)
+    for frames, steps in ((train, STEPS), (still, 2)):
+        counts = count_operations(network, frames, compiled.run(frames, STEPS))
+        assert frames_of(network, counts) == steps
     once, often = passes(network, 1), passes(network, STEPS)
     assert often.synaptic_operations.sum() == STEPS * once.synaptic_operations.sum()
     assert often.time_steps == STEPS

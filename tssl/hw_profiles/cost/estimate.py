@@ -110,7 +110,7 @@ def estimate(
     counts = relayed_counts(network, on_chip, counts)
     priced = _priced(profile, on_chip, counts, mapping, options)
     stream = _Stream.of(profile, counts.time_steps, priced)
-    frames = frames_of(network, counts.time_steps)
+    frames = frames_of(network, counts)
     return CostReport(
         profile=profile.name,
         title=profile.chip.title,

@@ -49,13 +49,15 @@ def step_by_step(network: ChipNetwork, work: LayerWork) -> float:
     return len(work.operations) * (once + _PER_UPDATE * work.neurons)
 
 
-def frames_of(network: ChipNetwork, time_steps: int) -> int:
+def frames_of(network: ChipNetwork, counts: OpCounts) -> int:
     """Return how many passes a network without spikes takes for a sample.
 
-    One, whatever the steps in which spikes come; but one for each step of a film, of which
-    sigma-delta neurons send what changes.
+    One, whatever the steps in which spikes come; but of a film, of which sigma-delta neurons send
+    what changes, one for each step at which something does.
     """
-    return time_steps if any(layer.neuron.graded for layer in network.layers) else 1
+    if not any(layer.neuron.graded for layer in network.layers):
+        return 1
+    return max(1, int(np.count_nonzero(counts.input_spikes)))
 
 
 def passes(network: ChipNetwork, frames: int) -> OpCounts:

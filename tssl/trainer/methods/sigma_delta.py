@@ -68,16 +68,14 @@ class SigmaDelta(Method[Tensor]):
         bias = node.parameters.get("bias")
         if bias is not None:
             sums = sums + self._weights[bias.name].reshape(-1, *[1] * (sums.dim() - 3))
-        activity = run.activity[node.name] = Activity()
-        still = self._graph.time_steps if len(sums) == 1 else 1  # steps without a change
-        activity.neuron_steps += still * sums.numel()
         if node is self._graph.output:
             shown = sums.expand(self._graph.time_steps, *sums.shape[1:])
-            activity.spikes = torch.count_nonzero(sums.detach())
             run.traces[node.name] = Trace(shown, torch.zeros_like(shown), shown)
-            return sums
+            return sums  # it is read, and sends no messages
         values = F.relu(sums)
         known, messages = told(values, _threshold(node), self._grid)
+        still = self._graph.time_steps if len(sums) == 1 else 1  # steps without a change
+        activity = run.activity[node.name] = Activity(still * sums.numel())
         activity.spikes = torch.count_nonzero(messages)
         none = values.new_empty(0)
         run.traces[node.name] = (
