@@ -13,7 +13,7 @@ import pytest
 from tests.engine.test_counting import assert_equal_counts
 from tssl.engine import Engine, collect
 from tssl.errors import BackendError
-from tssl.lava_runtime import BackendOptions
+from tssl.lava_runtime import BackendOptions, create_backend
 from tssl.results import RunResult
 from tssl.workflow import run as workflow
 from tssl.workflow import shards
@@ -190,3 +190,22 @@ def test_all_parts_share_the_time(
     asked, *parts = Recorded.timeouts
     assert asked == 1e6
     assert parts == [1e6, 6e5, 2e5, 1e-3, 1e-3]
+
+
+@pytest.mark.lava
+def test_parts_of_lava_add_up(
+    exported: ExportOutcome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workflow, "create_backend", create_backend)
+
+    @contextmanager
+    def bar(title: str, total: int) -> Iterator[Any]:
+        yield lambda _: None
+
+    choice = InputChoice(data="rows", samples=2 * SIZE + 1)
+    results = []
+    for size, name in ((SIZE, "parts"), (SAMPLES, "whole")):
+        monkeypatch.setattr(shards, "_first_size", lambda _, size=size: size)
+        out = tmp_path / name
+        results.append(workflow.run(exported.path, "sim", choice, out, BackendOptions(), bar))
+    assert_same(*(each.result for each in results))
