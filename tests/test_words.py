@@ -38,8 +38,6 @@ NOT_YET = {
     "docs/own-data.md",
     "docs/pytorch.md",
     "docs/recipes.md",
-    "docs/results.md",
-    "docs/training.md",
     "docs/tssl-bp.md",
     "docs/tutorial.md",
     "docs/validation.md",
@@ -78,7 +76,8 @@ def paragraphs(page: str) -> list[str]:
 def sentences(paragraph: str) -> list[str]:
     """Return the sentences; code in backticks is one word, of a link only the text counts."""
     text = re.sub(r"`[^`]*`", "code", paragraph)
-    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text).replace("**", "")
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text)
+    text = re.sub(r"\*+", "", text)
     return [s for s in re.split(r"(?<=[.!?])\s+(?=[A-Z(\"]|code)", text) if len(s.split()) > 1]
 
 
