@@ -35,7 +35,6 @@ NOT_YET = {
     "docs/nir.md",
     "docs/own-data.md",
     "docs/pytorch.md",
-    "docs/recipes.md",
     "docs/tssl-bp.md",
     "docs/tutorial.md",
     "docs/validation.md",
