@@ -26,7 +26,6 @@ NOT_YET = {
     "docs/bad-input.md",
     "docs/cli.md",
     "docs/hardware-profiles.md",
-    "docs/index.md",
     "docs/lava.md",
     "docs/methods/lee.md",
     "docs/methods/stdbp.md",
