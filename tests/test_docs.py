@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests import api_reference, cli_reference
+from tests import api_reference, cli_reference, what_can_be_built
 from tests.documents import Block, aligned, blocks, recorded_here, run
 from tssl.lava_runtime import lava_sim
 
@@ -173,6 +173,33 @@ def test_cli_reference_is_in_step() -> None:
 def test_api_reference_is_in_step() -> None:
     written = api_reference.PAGE.read_text(encoding="utf-8")
     assert written == api_reference.page(), "python -m tests.api_reference > docs/api.md"
+
+
+def test_list_of_what_can_be_built_is_in_step() -> None:
+    written = what_can_be_built.PAGE.read_text(encoding="utf-8")
+    command = "python -m tests.what_can_be_built > docs/what-can-be-built.md"
+    assert written == f"{what_can_be_built.page()}\n", command
+
+
+@pytest.mark.parametrize(
+    ("rule", "row", "answer"),
+    [
+        ("tssl-bp", '`norm = "batch"`', "yes"),
+        ("tssl-bp", "`own_thresholds = true`", ""),  # docs/methods/lee.md
+        ("stdbp", '`neuron = "lif"`', ""),  # docs/methods/stdbp.md
+        ("stdbp", '`encoding.input = "time"`', "yes"),
+        ("st-rsbp", "`conv`", ""),  # docs/methods/strsbp.md
+        ("st-rsbp", '`encoding.input = "graded"`', ""),
+        ("lee", "`own_thresholds = true`", "yes"),
+        ("lee", '`forward = "chip"`', ""),
+    ],
+)
+def test_what_methods_train_is_as_their_pages_say(rule: str, row: str, answer: str) -> None:
+    text = what_can_be_built.PAGE.read_text(encoding="utf-8")
+    lines = text.partition("### What each method trains")[2].splitlines()
+    head = next(line for line in lines if line.startswith("|  |")).split("|")
+    cells = next(line for line in lines if line.startswith(f"| {row} |")).split("|")
+    assert cells[[each.strip(" `") for each in head].index(rule)].strip() == answer
 
 
 def test_api_reference_has_every_verb_and_what_it_returns() -> None:

@@ -1,4 +1,4 @@
-"""The integrate-and-fire neuron, which keeps all that arrives."""
+"""The integrate-and-fire neuron, which has no leak."""
 
 import math
 from dataclasses import replace

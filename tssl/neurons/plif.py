@@ -1,4 +1,4 @@
-"""The leaky integrate-and-fire neuron that learns how fast it forgets."""
+"""The leaky integrate-and-fire neuron with a trained leak."""
 
 from tssl.neurons.kind import NeuronKind
 from tssl.neurons.model import Lif
