@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tssl.clusters.cluster import Crew
 from tssl.errors import BackendError, BackendUnavailableError
+from tssl.version import __version__
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -62,6 +63,7 @@ class DaskScheduler:
                 ) from error
             with client:
                 threads = self._threads(client)
+                self._check(client)
                 executor = client.get_executor(pure=False)
                 try:
                     yield Crew(executor, threads * _PARTS_OF_EACH, _Watch(self.text, client).look)
@@ -78,6 +80,23 @@ class DaskScheduler:
                 f"`dask worker {self.address}`"
             ) from error
         return max(1, sum(client.nthreads().values()))
+
+    def _check(self, client: "Client") -> None:
+        """Refuse workers without this tssl: they die of what they cannot unpack."""
+
+        def version() -> str | None:  # inside of a function it travels as code, not as a name
+            try:
+                from tssl.version import __version__
+            except ImportError:
+                return None
+            return __version__
+
+        for where, found in client.run(version).items():
+            if found != __version__:
+                raise BackendUnavailableError(
+                    f"{self.text}: {where} has {'no tssl' if found is None else f'tssl {found}'}; "
+                    f"install tssl {__version__} there"
+                )
 
 
 class _Watch:
