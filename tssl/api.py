@@ -23,6 +23,8 @@ from tssl.errors import ConfigError
 from tssl.terminal import TrainingBar
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from numpy.typing import NDArray
 
     from tssl.datasets import Given
@@ -214,6 +216,8 @@ def run(
     timeout: float | None = None,
     workers: int = 1,
     lava_python: PathLike | None = None,
+    cluster: "str | Executor | None" = None,
+    slurm: Mapping[str, Any] | None = None,
     data_dir: PathLike | None = None,
     progress: bool = True,
 ) -> "RunOutcome":
@@ -246,6 +250,12 @@ def run(
         Processes of Lava's simulator, each with its share of the samples.
     lava_python
         Interpreter with Lava; the environment's ``TSSL_LAVA_PYTHON``, or this one, when None.
+    cluster
+        Who shares the samples: ``tcp://HOST:PORT`` of a Dask scheduler, ``local:N`` processes of
+        this machine, or any ``concurrent.futures.Executor``, whose processes have tssl.
+    slurm
+        Settings of jobs that share the samples: ``{"partition": "short", "nodes": 8}``; also
+        ``account``, ``qos``, ``constraint``, ``time`` in minutes, ``cpus``, ``mem`` in GB.
 
     Raises
     ------
@@ -254,6 +264,7 @@ def run(
     BackendError
         When the backend is missing, fails or takes too long.
     """
+    from tssl.clusters import chosen_cluster
     from tssl.workflow import run as workflow
 
     output = output_of(progress)
@@ -269,7 +280,14 @@ def run(
     )
     options = backend_options(timeout, workers, lava_python)
     return workflow.run(
-        path_of(net), backend, choice, optional_path(out), options, output.bar, record
+        path_of(net),
+        backend,
+        choice,
+        optional_path(out),
+        options,
+        output.bar,
+        record,
+        chosen_cluster(cluster, slurm),
     )
 
 

@@ -28,6 +28,7 @@ PAGES.remove(ROOT / "docs" / "bad-input.md")  # it shows misspelt ones
 
 LOADS = {"train", "export", "run", "verify", "report", "data list", "data fetch"}
 SHOWN_BY = {
+    "clusters/": {"run"},
     "datasets/": LOADS,
     "exchange/": {"export", "nir read"},
     "exporter/": {"export"},
@@ -51,6 +52,7 @@ SHOWN_BY = {
     "workflow/run.py": {"run"},
     "workflow/samples.py": {"export"},
     "workflow/shards.py": {"run"},
+    "workflow/spread.py": {"run"},
     "workflow/sources.py": {"export"},
     "workflow/sweep.py": {"sweep"},
     "workflow/sweep_outcome.py": {"sweep"},
@@ -68,6 +70,7 @@ ONLY_THERE = {
     "--seed": {"verify"},
     "--density": {"verify"},
     "--labels": {"run"},
+    "--slurm": {"run"},
     "--no-lava": {"export"},
 }
 """Options that messages repeat as they were given, and the commands to which they can be given."""

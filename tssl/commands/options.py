@@ -163,6 +163,26 @@ def recorded_of(texts: Iterable[str]) -> dict[str, list[str]]:
     return recorded
 
 
+def jobs_of(text: str) -> dict[str, str]:
+    """Return the settings of jobs in a text ``KEY=VALUE,KEY=VALUE``.
+
+    Raises
+    ------
+    ConfigError
+        When it is of another form, or names a key twice.
+    """
+    settings: dict[str, str] = {}
+    for given in text.split(","):
+        key, separator, value = (part.strip() for part in given.partition("="))
+        if not separator or key in settings:
+            raise ConfigError(
+                f"--slurm {text!r:.80}: expected KEY=VALUE,..., each key once, e.g. "
+                "partition=short,nodes=4"
+            )
+        settings[key] = value
+    return settings
+
+
 def common(command: Command) -> Command:
     """Add the options that every command has, and hand over an ``Output``."""
 

@@ -12,6 +12,7 @@ from tssl.commands.options import (
     backend_options,
     common,
     input_options,
+    jobs_of,
     lava_options,
     recorded_of,
 )
@@ -38,6 +39,16 @@ from tssl.terminal import Output
 @input_options
 @click.option("--labels", type=FILE, help="Classes of the samples of --input, in a .npy file.")
 @lava_options
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Share the samples: tcp://HOST:PORT of a Dask scheduler, or local:N processes here.",
+)
+@click.option(
+    "--slurm",
+    metavar="KEY=VALUE,...",
+    help="As jobs of SLURM: nodes, partition, account, qos, constraint, time, cpus, mem.",
+)
 @common
 def run(
     output: Output,
@@ -45,6 +56,8 @@ def run(
     backend: str,
     out: Path | None,
     record: tuple[str, ...],
+    cluster: str | None,
+    slurm: str | None,
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Run NET on our engine, Lava's CPU simulator (sim) or a Loihi 2 board.
@@ -56,14 +69,18 @@ def run(
       tssl run digits.net --backend sim --data digits --samples 100
       tssl run any.net --backend engine --input spikes.npy --labels classes.npy --out result
       tssl run digits.net --backend sim --samples 5 --record dense1:potential
+      tssl run digits.net --backend sim --cluster tcp://node1:8786
+      tssl run digits.net --backend sim --slurm partition=short,nodes=8,time=30
     """
+    from tssl.clusters import chosen_cluster
     from tssl.reporting import show_result
     from tssl.workflow import run as workflow
     from tssl.workflow.inputs import InputChoice
 
     lava = backend_options(options)
     choice = InputChoice(on_download=output.download, on_warning=output.warn, **options)
-    outcome = workflow.run(net, backend, choice, out, lava, output.bar, recorded_of(record))
+    crew = chosen_cluster(cluster, None if slurm is None else jobs_of(slurm))
+    outcome = workflow.run(net, backend, choice, out, lava, output.bar, recorded_of(record), crew)
     if output.as_json:
         output.document(outcome.document())
         return

@@ -9,6 +9,7 @@ from typing import Any
 
 from tssl import netx
 from tssl.chip import INPUT, ChipNetwork
+from tssl.clusters import Cluster
 from tssl.engine import collect
 from tssl.errors import ConfigError, DataError
 from tssl.lava_runtime import Backend, BackendOptions, SampleProgress, create_backend
@@ -18,6 +19,7 @@ from tssl.results import QUANTITIES, SPIKES, RunResult, TraceName
 from tssl.tables import Shown, Table
 from tssl.workflow.inputs import InputChoice, Inputs, completed, load_inputs
 from tssl.workflow.shards import Shards, run_in_shards
+from tssl.workflow.spread import run_spread
 
 NETWORK_FILE = "network.net"
 _MOST_TRACES = 512 << 20
@@ -53,6 +55,7 @@ def run(
     options: BackendOptions,
     bar: Callable[[str, int], AbstractContextManager[SampleProgress]],
     record: Mapping[str, Collection[str]] | None = None,
+    cluster: Cluster | None = None,
 ) -> RunOutcome:
     """Run a ``.net`` file and keep the result, the network's file beside it.
 
@@ -68,6 +71,8 @@ def run(
         Called with a title and the number of samples; shows progress.
     record
         What to record of single layers at every step, see :func:`traces_of`; nothing when None.
+    cluster
+        Who runs the parts; this process when None.
 
     Raises
     ------
@@ -93,9 +98,12 @@ def run(
             directory=folder, network=network, inputs=inputs, backend=backend, record=traces
         )
         with bar(backend, inputs.samples) as progress:
-            result = run_in_shards(
-                shards, lambda spent: _backend(backend, options, spent), progress
-            )
+            if cluster is not None:
+                result = run_spread(cluster, shards, content, options, progress)
+            else:
+                result = run_in_shards(
+                    shards, lambda spent: _backend(backend, options, spent), progress
+                )
         save_result(result, content, folder)
         shards.clear()
     return RunOutcome(result=result, directory=folder)

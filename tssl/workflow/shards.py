@@ -18,7 +18,7 @@ from tssl.machine.files import read_json, write_json, written_together
 from tssl.results import RunResult, TraceName, merged
 from tssl.workflow.inputs import Inputs
 
-__all__ = ["Shards", "run_in_shards"]
+__all__ = ["Part", "Shards", "gaps", "run_in_shards", "run_part"]
 
 _FOLDER, _SHARD = "shards", "shard.json"
 _SCHEMA = 1
@@ -147,11 +147,11 @@ def run_in_shards(
     if done:
         progress(done)
     spent, size = 0.0, _first_size(shards)
-    for gap in _gaps(found, samples):
+    for gap in gaps(found, samples):
         first = gap.first
         while first < gap.stop:
             part = Part(first, min(first + size, gap.stop))
-            result = _run(shards, part, backend_after(spent), partial(_moved, progress, done))
+            result = run_part(shards, part, backend_after(spent), partial(_moved, progress, done))
             found[part], first, spent = result, part.stop, spent + result.seconds
             done += part.stop - part.first
             if done < samples:
@@ -165,7 +165,8 @@ def _moved(progress: SampleProgress, before: int, now: int) -> None:
     progress(before + now)
 
 
-def _run(shards: Shards, part: Part, backend: Backend, progress: SampleProgress) -> RunResult:
+def run_part(shards: Shards, part: Part, backend: Backend, progress: SampleProgress) -> RunResult:
+    """Return the result of some of the samples."""
     inputs, own = shards.inputs, slice(part.first, part.stop)
     started = time.perf_counter()
     return collect(
@@ -186,7 +187,7 @@ def _first_size(shards: Shards) -> int:
     return max(1, _FIRST // (neurons * shards.inputs.time_steps))
 
 
-def _gaps(found: dict[Part, RunResult], samples: int) -> Iterator[Part]:
+def gaps(found: dict[Part, RunResult], samples: int) -> Iterator[Part]:
     """Yield what no part covers, in order."""
     end = 0
     for part in sorted(found):
