@@ -10,7 +10,9 @@ import yaml
 
 from tests import api_reference, cli_reference, what_can_be_built
 from tests.documents import Block, aligned, blocks, recorded_here, run
+from tssl.graph.kinds import KINDS
 from tssl.lava_runtime import lava_sim
+from tssl.machine.files import read_toml
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -163,6 +165,18 @@ def test_navigation_has_every_page() -> None:
             pages = [target] if isinstance(target, str) else [p for e in target for p in e.values()]
             named |= set(pages)
     assert named == {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")}
+
+
+@pytest.mark.parametrize("page", ["coming-from.md", "index.md"])
+def test_layers_in_a_sentence_are_layers_of_a_recipe(page: str, tmp_path: Path) -> None:
+    text = (DOCS / page).read_text(encoding="utf-8").replace(", ... }", " }")
+    entries = re.findall(r"`(\{ type = .*? \})`", text)
+    assert entries
+    for entry in entries:
+        (tmp_path / "layer.toml").write_text(f"layer = {entry}", encoding="utf-8")
+        values = read_toml(tmp_path / "layer.toml")["layer"]
+        values = {"channels": 1, "kernel": 1, **values} if values["type"] == "conv" else values
+        KINDS[values["type"]].entry.model_validate(values)
 
 
 def test_cli_reference_is_in_step() -> None:
