@@ -26,6 +26,9 @@ from tssl.engine import Compiled
 from tssl.errors import UnsupportedLayerError
 from tssl.lava_runtime.lava_sim import LavaSim, run_workers
 from tssl.lava_runtime.process import WorkerSettings
+from tssl.lava_runtime.worker.failures import HardwareError
+from tssl.lava_runtime.worker.neurons import kind_of
+from tssl.lava_runtime.worker.simulation import check_resets
 from tssl.proof import compare, first_difference, graded_layers
 
 pytestmark = pytest.mark.lava
@@ -213,6 +216,13 @@ def test_trained_networks(layers):
     theirs = run_all(LavaSim(states=names), network, train, trained.STEPS)
     assert first_difference(network, ours, theirs) is None
     assert all(sent.any() for sent in ours.trains.values())
+
+
+def test_the_worker_refuses_a_board_too():
+    with pytest.raises(HardwareError, match="neurons of type SigmaDelta run on Lava's simulator"):
+        check_resets([type("LIFReset", (), {})(), type("SigmaDelta", (), {})()])
+    with pytest.raises(TypeError, match="neurons of type RF are not known; known are LIF,"):
+        kind_of(type("RF", (), {})())
 
 
 def test_a_board_is_refused(rng: np.random.Generator):

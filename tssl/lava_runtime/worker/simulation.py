@@ -9,6 +9,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from .building import Layer, build_chain, build_graph, join
+from .failures import HardwareError
 from .job import FINISHED, PHASE, RUNNING, SAMPLES, Job
 from .neurons import Rest, kind_of, watched
 from .ports import Feed, Probe, StateTape, Tape, from_lava, ring_buffers, to_lava
@@ -39,7 +40,9 @@ class Simulation:
             folder / "potential.npy", mode="w+", dtype=np.int64, shape=shape
         )
         self.configuration = configuration(job)
-        if not job.hardware:
+        if job.hardware:
+            check_resets([layer.neuron for layer in self.network.layers])
+        else:
             models = self.configuration.exception_proc_model_map
             for layer, probes in self._probes():
                 is_reset = kind_of(layer.neuron).resets or job.one_by_one
@@ -185,6 +188,15 @@ class Simulation:
         if not await_answer(process.runtime):
             raise self.watchdog.failure()
         process.wait()
+
+
+def check_resets(neurons: list[Foreign]) -> None:
+    """Refuse neurons that nobody puts to rest on a board: Lava does not, and tssl cannot there."""
+    for neuron in neurons:
+        if not kind_of(neuron).resets:
+            raise HardwareError(
+                f"neurons of type {type(neuron).__name__} run on Lava's simulator only yet"
+            )
 
 
 def memory_of(synapse: Foreign) -> Foreign:
