@@ -13,13 +13,14 @@ from types import ModuleType
 from tssl.api import export, run, train, verify
 from tssl.errors import TsslError
 from tssl.foreign import from_torch, nir_read, nir_write
-from tssl.looking import diff, inspect, report
+from tssl.looking import calibrate, diff, inspect, report
 from tssl.sweeping import plan, sweep
 from tssl.version import __version__
 
 __all__ = [
     "TsslError",
     "__version__",
+    "calibrate",
     "diff",
     "export",
     "from_torch",

@@ -1,4 +1,4 @@
-"""The verbs for Python that look at what others made: diff, inspect, report."""
+"""The verbs for Python that look at what others made: calibrate, diff, inspect, report."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tssl.datasets import Given
+    from tssl.workflow.calibrate import Calibration
     from tssl.workflow.diff import NetworkDifference
     from tssl.workflow.export import ExportOutcome
     from tssl.workflow.inspect import Inspection
@@ -25,7 +26,38 @@ if TYPE_CHECKING:
     from tssl.workflow.report import Report
     from tssl.workflow.run import RunOutcome
 
-__all__ = ["diff", "inspect", "report"]
+__all__ = ["calibrate", "diff", "inspect", "report"]
+
+
+@verb
+def calibrate(
+    logs: PathLike | Sequence[PathLike],
+    base: str,
+    *,
+    out: PathLike,
+) -> "Calibration":
+    """Fit the prices of a hardware profile to runs that were measured on a board.
+
+    Parameters
+    ----------
+    logs
+        One log or more; what is in them is in the documentation, under Calibration.
+    base
+        Name or path of the profile whose prices are fitted; all else is taken from it.
+    out
+        The profile to write, a ``.toml`` file; give its path to :func:`report`.
+
+    Raises
+    ------
+    ConfigError, DataError
+        When the base or a log is wrong, or a log is of another network.
+    TargetError
+        When a network does not fit the chip.
+    """
+    from tssl.workflow.calibrate import calibrate as workflow
+
+    paths = [logs] if isinstance(logs, str | Path) else logs
+    return workflow([Path(path) for path in paths], base, Path(out))
 
 
 @verb

@@ -21,6 +21,7 @@ import numpy as np
 import tssl
 from tests.contract.bad_files import (
     DENSE,
+    LOG,
     TRAP,
     Make,
     Trap,
@@ -37,6 +38,7 @@ from tests.contract.bad_files import (
     idx,
     labels,
     liar,
+    log,
     net,
     note,
     npy,
@@ -130,6 +132,8 @@ NIR = "nir read bad.nir -o new"
 NIR_EXPORT = "export bad.nir --target loihi2 -o new.net --no-lava"
 SWEEP = "sweep digits --out new --over"
 SIM = "run digits.net --backend sim --samples 1 --out new"
+
+CALIBRATE = "profiles calibrate bad.csv --base loihi2 -o new.toml"
 
 CASES: dict[str, list[Case]] = {
     "Command line": [
@@ -695,6 +699,48 @@ CASES: dict[str, list[Case]] = {
         Case(f"{RUN} --slurm short", "no setting at all", "--slurm 'short'", "expected KEY=VALUE"),
         Case(f"{RUN} --samples 2 --out new --slurm nodes=2", "a machine without SLURM", "--slurm",
              "there is no sbatch", code=BACKEND, environment={"PATH": "$PWD"}),
+    ],
+    "Logs of a board": [
+        Case(CALIBRATE, "nothing", "bad.csv", "No such file"),
+        Case(CALIBRATE, "an empty file", "bad.csv", "is empty", file("bad.csv")),
+        Case(CALIBRATE, "not UTF-8", "bad.csv", "no text in UTF-8", file("bad.csv", b"\xff\xfe")),
+        Case(CALIBRATE, "a zero byte", "bad.csv", "cannot be printed", file("bad.csv", LOG + "\0")),
+        Case(CALIBRATE, "a field without end", "bad.csv", "field larger than",
+             log(result="x" * 200000)),
+        Case(CALIBRATE, "milliwatts", "'total_power [mW]'", "the unit must be W",
+             log(title=LOG.replace("total_power [W]", "total_power [mW]"))),
+        Case(CALIBRATE, "no unit", "'time_per_step'", "the unit must be s",
+             log(title=LOG.replace(" [s]", ""))),
+        Case(CALIBRATE, "microseconds in the place of seconds", "time_per_step 131 s",
+             "is it in other units?", log(time="131")),
+        Case(CALIBRATE, "milliwatts in the place of watts", "line 2", "is it in other units?",
+             log(total="412000")),
+        Case(CALIBRATE, "rails that are no part of the total", "line 2", "the rails add up to 0.03",
+             file("bad.csv", LOG.replace("static_power", "vdd_power")
+                  + ",vddm_power [W],vddio_power [W]\nresult,00,1e-6,0.3,0.01,0.01,0.01")),
+        Case(CALIBRATE, "an unknown column", "'colour'", "known are result, digest",
+             log(title=LOG.replace("digest", "colour"))),
+        Case(CALIBRATE, "a column twice", "bad.csv", "twice",
+             log(title=LOG.replace("digest", "result"))),
+        Case(CALIBRATE, "a missing power", "line 2", "total_power [W] is missing",
+             log(total="", static="")),
+        Case(CALIBRATE, "fields of nobody", "line 2", "6 fields, the first line names 5",
+             log(static="0.2,7")),
+        Case(CALIBRATE, "a negative power", "total_power '-0.3'", "above 0", log(total="-0.3")),
+        Case(CALIBRATE, "a time that is no number", "time_per_step 'nan'", "above 0",
+             log(time="nan")),
+        Case(CALIBRATE, "a power at rest above that at work", "static_power 0.5 W",
+             "measure longer", log(static="0.5")),
+        Case(CALIBRATE, "too few runs", "bad.csv", "at least 3 are needed", log(runs=2)),
+        Case(CALIBRATE, "a log of another network", "network '00000000'",
+             "was on the board", log(digest="0" * 64)),
+        Case(CALIBRATE, "a result that is not there", "line 2", "none", log(result="none")),
+        Case("profiles calibrate bad.csv --base speck -o new.toml", "a chip without steps",
+             "--base speck", "end at a barrier", log()),
+        Case("profiles calibrate bad.csv --base loihi2 -o new.txt", "a profile by another name",
+             "new.txt", "a profile is a .toml file", log()),
+        Case("profiles calibrate run/recipe.toml --base loihi2 -o new.toml", "no log at all",
+             "run/recipe.toml", "result is missing"),
     ],
     "NIR files": [
         Case(NIR, "nothing", "bad.nir", "No such file"),

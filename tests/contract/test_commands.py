@@ -33,8 +33,9 @@ NAMES = {"ids": " ".join}
 def test_there_are_the_commands_of_the_contract() -> None:
     assert {" ".join(path) for path in LEAVES} == {
         "train", "export", "run", "verify", "report", "inspect", "profiles list", "profiles show",
-        "profiles check", "recipes", "data list", "data show", "data fetch", "doctor",
-        "lava install", "lava shims", "demo", "diff", "nir read", "nir write", "sweep", "plan",
+        "profiles check", "profiles calibrate", "recipes", "data list", "data show", "data fetch",
+        "doctor", "lava install", "lava shims", "demo", "diff", "nir read", "nir write", "sweep",
+        "plan",
     }  # fmt: skip
 
 

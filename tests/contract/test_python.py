@@ -26,6 +26,7 @@ VERBS: dict[str, Callable[..., Any]] = {
     "inspect": tssl.inspect,
     "nir read": tssl.nir_read,
     "nir write": tssl.nir_write,
+    "profiles calibrate": tssl.calibrate,
 }
 OTHERWISE = {
     "train": {name: "settings" for name in ("epochs", "batch_size", "lr", "seed", "overrides")},
@@ -39,6 +40,7 @@ OTHERWISE = {
     "plan": {"overrides": "settings"},
     "nir read": {"run": "out"},
     "nir write": {"path": "out"},
+    "profiles calibrate": {"path": "out"},
 }
 """Parameters by what the command calls its options, where that differs."""
 OF_TERMINALS = {"as_json", "quiet", "debug"}

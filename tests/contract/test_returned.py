@@ -13,6 +13,7 @@ from tssl import datasets
 from tssl.proof import Proof
 from tssl.results import RunResult
 from tssl.tables import Shown, Table
+from tssl.workflow.calibrate import Calibration
 from tssl.workflow.diff import NetworkDifference
 from tssl.workflow.export import ExportOutcome
 from tssl.workflow.inspect import Inspection
@@ -30,8 +31,8 @@ FOLDER = "a<b>&'c\""
 KINDS = {
     each.__name__: each
     for each in (
-        ExportOutcome, Inspection, NetworkDifference, Plan, ReadOutcome, Report, ResultInspection,
-        RunOutcome, RunResult, Proof, SweepOutcome, TrainOutcome, WriteOutcome,
+        Calibration, ExportOutcome, Inspection, NetworkDifference, Plan, ReadOutcome, Report,
+        ResultInspection, RunOutcome, RunResult, Proof, SweepOutcome, TrainOutcome, WriteOutcome,
     )
 }  # fmt: skip
 
@@ -50,6 +51,9 @@ def returned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any
         chip = tssl.export(run, "loihi2", **few, **quiet)
         four = tssl.export(run, "loihi2", out=folder / "4.net", weight_bits=4, **few, **quiet)
         result = tssl.run(chip, samples=5, record={"all": []}, out=folder / "result", **quiet)
+        log = folder / "board.csv"
+        row = f"result,{chip.network.digest},1e-6,0.3"
+        log.write_text("\n".join(["result,digest,time_per_step [s],total_power [W]", *[row] * 3]))
         written = tssl.nir_write(run, folder / "x.nir")
         made = [
             run,
@@ -60,6 +64,7 @@ def returned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any
             tssl.report(result, "all"),
             tssl.diff(chip, four, data="rows", **quiet),
             tssl.inspect(chip),
+            tssl.calibrate(log, "loihi2", out=folder / "mine.toml"),
             tssl.inspect(result),
             written,
             tssl.nir_read(folder / "x.nir", folder / "read"),

@@ -13,16 +13,22 @@ from tssl.lava_runtime.plain import SHIMS
 from tssl.workflow.bundle import bundle
 from tssl.workflow.export import ExportOutcome
 from tssl.workflow.inputs import InputChoice, encode
+from tssl.workflow.run import load_result
 
 
 def test_a_bundle_of_the_networks_own_data(exported: ExportOutcome, tmp_path: Path) -> None:
     bundle(exported.path, tmp_path / "board", InputChoice(samples=5))
     assert sorted(path.name for path in (tmp_path / "board").iterdir()) == [
-        "README.md", "bundle.json", "check.py", "expected", "input.npy", "lava_worker.py",
-        "network.net", "worker",
+        "README.md", "bundle.json", "check.py", "expected", "input.npy", "labels.npy",
+        "lava_worker.py", "measure.py", "network.net", "result", "worker",
     ]  # fmt: skip
     facts = json.loads((tmp_path / "board" / "bundle.json").read_text())
     assert facts["digest"] == exported.network.digest
+    result, network, _ = load_result(tmp_path / "board" / "result")
+    assert result.digest == network.digest == facts["digest"]
+    assert np.array_equal(
+        np.load(tmp_path / "board" / "labels.npy"), tiny.dataset("test").labels[:5]
+    )
     readme = (tmp_path / "board" / "README.md").read_text()
     own = [line.replace(str(exported.path), "network.net") for line in exported.lines]
     assert "\n".join([*SHIMS, *own]) in readme

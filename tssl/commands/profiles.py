@@ -1,4 +1,4 @@
-"""`tssl profiles`: list, show, check."""
+"""`tssl profiles`: list, show, check, calibrate."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from tssl.terminal import Output
 
 @click.group(no_args_is_help=False)
 def profiles() -> None:
-    """List, show and check hardware profiles.
+    """List, show, check and calibrate hardware profiles.
 
     \b
     Example:
@@ -98,3 +98,37 @@ def profiles_check(output: Output, file: Path) -> None:
         output.document({"schema_version": 1, "name": profile.name, "valid": True})
     else:
         output.line(f"{file}: is a valid profile ({profile.chip.title})")
+
+
+@profiles.command("calibrate")
+@click.argument("logs", type=FILE, nargs=-1, required=True, metavar="LOG...")
+@click.option(
+    "--base",
+    required=True,
+    metavar="NAME",
+    help="Hardware profile whose prices are fitted; all else is taken from it.",
+    shell_complete=PROFILES,
+)
+@click.option(
+    "-o", "--output", "path", type=FILE, required=True, help="Profile to write, a .toml file."
+)
+@common
+def profiles_calibrate(output: Output, logs: tuple[Path, ...], base: str, path: Path) -> None:
+    """Fit the prices of a profile to the runs in each LOG, measured on a board.
+
+    A log is a CSV file as a bundle's check.py writes it, or what a benchmark notebook of lava-dl
+    prints; the documentation has both formats, under Calibration.
+
+    \b
+    Example:
+      tssl profiles calibrate board.csv --base loihi2 -o mine.toml
+    """
+    from tssl.workflow.calibrate import calibrate
+
+    made = calibrate(logs, base, path)
+    if output.as_json:
+        output.document(made.document())
+        return
+    for table in made.tables():
+        output.table(table.title, table.columns, table.rows)
+    output.line(made.headline)

@@ -18,19 +18,29 @@ __all__ = ["FACTS", "NETWORK", "check_folder", "write_bundle"]
 
 FACTS = "bundle.json"
 NETWORK = "network.net"
-_CHECK = "_bundle_check.py"
+_PROGRAMS = {"check.py": "_bundle_check.py", "measure.py": "_bundle_measure.py"}
 _README = """# {name}
 
 A spiking network for Loihi 2, {samples} input sample(s) of {steps} steps, and every spike that is
 expected of it. Made by tssl {version}; tssl is not needed here.
 
-    pip install numpy scipy h5py networkx asteval
-    pip install --no-deps --ignore-requires-python lava-nc==0.10.0 lava-dl==0.6.0
     python check.py                      # Lava's CPU simulator: must say PASS
     python check.py --backend loihi2     # the board
+    python check.py --backend loihi2 --log board.csv    # power and time, too
+
+**Where Lava is already (`pip show lava-nc`), install nothing over it**: pip would replace the one
+that drives the board. Only into an environment without it:
+
+    pip install numpy scipy h5py networkx asteval
+    pip install --no-deps --ignore-requires-python lava-nc==0.10.0 lava-dl==0.6.0
 
 The board needs Intel's lava-loihi extension, which comes with membership in Intel's neuromorphic
 research community, and what its instructions ask for (`SLURM=1`, `LOIHI_GEN=N3B3` or similar).
+
+With `--log`, `check.py` runs the network a second time under Lava's profiler (only the output
+leaves the chip) and appends a row to the file. Copy the log back with this folder, its paths lead
+to `result`, and `tssl profiles calibrate board.csv --base loihi2 -o mine.toml` makes a profile of
+the logs of several bundles. On a board of several chips say how many: `--chips 8`.
 
 Run the simulator first. If it says PASS and the board says FAIL, look at the first difference
 that is named: where it lies in the first layer and the step is off by one or two for all
@@ -45,6 +55,9 @@ the network.
 | `expected/layer_<i>.npy` | spikes `(samples, time, neurons)` of {layers} |
 | `expected/potential.npy` | membrane potential of the output after the last step |
 | `check.py` | runs and compares; exit status 0 equal, 4 different, 5 failed |
+| `labels.npy` | classes of the samples, where known; `--labels FILE` names others |
+| `result` | what the run does, as tssl counts it; for `tssl report` and for calibration |
+| `measure.py` | what `check.py --log` starts to measure |
 | `worker` | what `check.py` starts to talk to Lava |
 | `lava_worker.py` | lets Lava be imported on current Pythons |
 | `bundle.json` | names, sizes, settings |
@@ -122,7 +135,8 @@ def write_bundle(
     try:
         (directory / FACTS).unlink(missing_ok=True)
         (directory / NETWORK).write_bytes(content)
-        copyfile(Path(__file__).with_name(_CHECK), directory / "check.py")
+        for name, source in _PROGRAMS.items():
+            copyfile(Path(__file__).with_name(source), directory / name)
         copyfile(shims_source(), directory / SHIMS_FILE)
         worker_copy(directory)
         np.save(directory / "input.npy", train.astype(np.int32))

@@ -1,19 +1,20 @@
 """Take a network to a machine that has the chip."""
 
+import time
 from pathlib import Path
 
 import numpy as np
 
 from tssl import netx
 from tssl.chip import with_relays
-from tssl.engine import Compiled
+from tssl.engine import Compiled, collect
 from tssl.errors import ConfigError
 from tssl.lava_runtime import bundle as runtime
 from tssl.machine.files import unfinished, written_together
 from tssl.workflow.export import ExportOptions, ExportOutcome
 from tssl.workflow.inputs import InputChoice, completed, load_inputs
 from tssl.workflow.inspect import lava_dl_lines
-from tssl.workflow.run import content_of
+from tssl.workflow.run import content_of, save_result
 
 __all__ = ["bundle", "bundle_exported", "check_folder"]
 
@@ -78,7 +79,16 @@ def bundle(net: Path, directory: Path, choice: InputChoice) -> None:
     network = netx.read(net)
     inputs = load_inputs(network, completed(choice, net))
     relayed = with_relays(network)
+    started = time.perf_counter()
     expected = Compiled(relayed).run(inputs.train, inputs.time_steps)
+    result = collect(
+        relayed,
+        [(inputs.train, expected)],
+        backend="engine",
+        data=inputs.text,
+        labels=inputs.labels,
+        started=started,
+    )
     check_folder(directory)
     content = content_of(net, network)
     if relayed is not network:
@@ -86,3 +96,6 @@ def bundle(net: Path, directory: Path, choice: InputChoice) -> None:
     with written_together(directory, runtime.FACTS) as folder:
         lines = lava_dl_lines(net, network, runtime.NETWORK)
         runtime.write_bundle(folder, content, relayed, inputs.train, expected, lines)
+        save_result(result, content, folder / "result")
+        if inputs.labels is not None:
+            np.save(folder / "labels.npy", inputs.labels)

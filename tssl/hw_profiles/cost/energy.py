@@ -15,6 +15,15 @@ _TRAVEL = {
 }
 """Term and key of what spikes pay on their way; a price that is missing is not paid."""
 
+PRICES = {
+    "synaptic operations": "synaptic_operation",
+    "active neuron updates": "neuron_update_active",
+    "inactive neuron updates": "neuron_update_inactive",
+    "spikes": "spike_within_tile",
+    **_TRAVEL,
+}
+"""Term and key of everything that a chip with neurons pays dynamically."""
+
 
 def dynamic_gap(profile: Profile) -> Gap | None:
     """Return why the operations of a chip with neurons cannot be priced, or None."""
@@ -46,13 +55,14 @@ def dynamic_terms(
 
 def layer_terms(energy: Energy, layer: LayerWork) -> Iterator[EnergyTerm]:
     """Yield what a layer pays on its own cores."""
-    priced = (
-        ("synaptic operations", layer.operations, energy.synaptic_operation),
-        ("active neuron updates", layer.active, energy.neuron_update_active),
-        ("inactive neuron updates", layer.inactive, energy.neuron_update_inactive),
-        ("spikes", layer.spikes, energy.spike_within_tile),
-    )
-    for name, amounts, figure in priced:
+    done = {
+        "synaptic operations": layer.operations,
+        "active neuron updates": layer.active,
+        "inactive neuron updates": layer.inactive,
+        "spikes": layer.spikes,
+    }
+    for name, amounts in done.items():
+        figure = getattr(energy, PRICES[name])
         if figure is not None:
             yield term(name, layer.layer, "dynamic", float(amounts.sum()), figure.quantity)
 
