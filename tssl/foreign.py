@@ -67,7 +67,7 @@ def from_torch(
     encoding: Mapping[str, Any] | None = None,
     data_dir: PathLike | None = None,
 ) -> "ReadOutcome":
-    """Turn a PyTorch network of snnTorch, SpikingJelly or Norse, or of ours, into a run.
+    """Turn a PyTorch network of snnTorch, SpikingJelly, Norse or `tssl.nn` into a run.
 
     Parameters
     ----------
