@@ -42,7 +42,7 @@ Training is the time of the processor. The table gives mean and standard
 deviation over the seeds SEEDS.
 
 These are short trainings of small networks: EPOCHS. They show what a method reaches
-in so many passes, and not its best. [Training](../training.md) and the pages of the methods have
+in so many passes, and not its best. [Results](../results.md) and the pages of the methods have
 longer ones.
 
 Made by `python benchmarks/comparison.py --out DIR > docs/methods/comparison.md`, CORES cores.

@@ -94,7 +94,7 @@ def train(
     if resume is not None and (origin is not None or out is not None):
         raise ConfigError("resume: a run goes on in its own folder with its own weights")
     if target is not None and origin is None:
-        raise ConfigError("target: is of training on a chip's integers: give origin too")
+        raise ConfigError("target: belongs to training in a chip's integers: give origin too")
     one_of("auto", "cpu", "cuda", device=device)
     output = output_of(progress)
     environment = workflow.Environment(
@@ -239,7 +239,7 @@ def run(
     labels
         Classes of the samples in ``input``, ``(samples,)``: an array or a ``.npy`` file.
     samples, steps
-        The first so many samples; time steps of each.
+        Number of samples, from the first on; time steps of each.
     record
         What to keep of single layers at every step, in ``result.traces``: ``{"dense1":
         ["potential"]}``. The layer may be ``"all"``; no quantity stands for spikes, current and
@@ -315,7 +315,7 @@ def verify(
     data, split, input
         As of :func:`run`; the network's own data, or random input, when None.
     samples, steps
-        The first so many samples; time steps of each.
+        Number of samples, from the first on; time steps of each.
     seed
         Take random input, from this seed.
     density

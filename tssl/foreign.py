@@ -35,13 +35,13 @@ def nir_read(
     out
         Folder of the run.
     dt
-        Time step in the unit of the file's time constants; by evidence when None.
+        Time step in the unit of the file's time constants; inferred from the file when None.
     rule
-        How its equations become steps; by evidence when None.
+        How its equations become steps; inferred from the file when None.
     as_nir
-        Take it by NIR's word where its maker's neurons fire or reset otherwise.
+        Read the file as NIR defines it where its maker's neurons fire or reset otherwise.
     steps
-        Time steps of a sample where no data say them.
+        Time steps of a sample, where no data give them.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def from_torch(
     encoding: Mapping[str, Any] | None = None,
     data_dir: PathLike | None = None,
 ) -> "ReadOutcome":
-    """Turn a PyTorch network of snnTorch, SpikingJelly or Norse, or of ours, into a run.
+    """Turn a PyTorch network of snnTorch, SpikingJelly, Norse or `tssl.nn` into a run.
 
     Parameters
     ----------
@@ -142,7 +142,7 @@ def nir_write(
     out
         The ``.nir`` file.
     dt
-        Seconds that stand for a step.
+        Length of a time step in seconds.
 
     Raises
     ------

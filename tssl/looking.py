@@ -86,7 +86,7 @@ def diff(
     data, split, input
         As of :func:`run`.
     samples, steps
-        The first so many samples; time steps of each.
+        Number of samples, from the first on; time steps of each.
     density
         Compare on random input, this share of it active; above 0 and at most 1.
     data_dir

@@ -128,12 +128,21 @@ def test_a_network_that_branches() -> None:
 @pytest.mark.parametrize(
     ("layers", "message"),
     [
-        ([dense(4, **{"from": ["b"]}), dense(2)], "layer dense1 listens to 'b', which is no layer"),
-        ([dense(4, name="a", **{"from": ["a"]}), dense(2)], "layer a listens to 'a', which is no"),
-        ([dense(4), dense(4), dense(2, **{"from": ["dense1"]})], "dense2: no layer listens to it"),
+        (
+            [dense(4, **{"from": ["b"]}), dense(2)],
+            "layer dense1 has the source 'b', which is no layer",
+        ),
+        (
+            [dense(4, name="a", **{"from": ["a"]}), dense(2)],
+            "layer a has the source 'a', which is no",
+        ),
+        (
+            [dense(4), dense(4), dense(2, **{"from": ["dense1"]})],
+            "dense2: no layer takes its output",
+        ),
         ([dense(4, name="a"), dense(4, name="a")], "the name 'a' is taken"),
         ([dense(4, name="input"), dense(2)], "the name 'input' is taken"),
-        ([dense(4), dense(2, **{"from": ["dense1", "dense1"]})], "listens twice to one layer"),
+        ([dense(4), dense(2, **{"from": ["dense1", "dense1"]})], "names one source twice"),
         ([dense(4), dense(2, **{"from": []})], "at least 1 item"),
         ([dense(4, name="a b"), dense(2)], "and begin with a letter"),
     ],
@@ -150,7 +159,7 @@ def test_shapes_that_do_not_add_up() -> None:
         dense(3, **{"from": ["conv1", "conv2"]}),
     ]
     with pytest.raises(
-        ConfigError, match=r"dense3 listens to conv1 of shape \(2, 4, 4\) and to conv2"
+        ConfigError, match=r"dense3 has the source conv1 of shape \(2, 4, 4\) and conv2"
     ):
         graph((1, 6, 6), *layers)
 

@@ -103,7 +103,7 @@ def test_blocks_begin_as_the_identity(function: str, neuron: str) -> None:
         ([STEM, pool(2, name="p"), pool(2, name="q", mode="or"), dense(3)],
          "q is a pool with mode = 'or' and takes spikes of layers; p are not all such"),
         ([STEM, sew(name="a"), gate("and", "a", "a_1", name="g"), dense(3)],
-         "layer g listens to 'a_1', which is no layer before it"),
+         "layer g has the source 'a_1', which is no layer before it"),
         ([STEM, sew(name="a"), conv(4, 3, padding=1, name="x"), gate("and", "a", "x"), dense(3)],
          "gate4 is a gate and takes each source by itself; one of a, x is a sum of stem, a_2, x"),
         ([STEM, sew(name="a"), dense(3, name="a_2"), dense(3)],
@@ -114,7 +114,7 @@ def test_blocks_begin_as_the_identity(function: str, neuron: str) -> None:
         ([STEM, sew()], "the last layer must have neurons that learn; it is a sew"),
         ([STEM, gate("iand", "stem", "input")], "the last layer must have neurons that learn"),
         ([STEM, conv(4, 3, padding=1, name="b"), dense(4, name="c"), gate("iand", "b", "c"),
-          dense(3)], "gate4 listens to b of shape (4, 8, 8) and to c of shape (4,)"),
+          dense(3)], "gate4 has the source b of shape (4, 8, 8) and c of shape (4,)"),
     ],
 )  # fmt: skip
 def test_what_is_refused(layers: list[dict[str, Any]], message: str) -> None:
@@ -130,7 +130,7 @@ def test_what_is_refused(layers: list[dict[str, Any]], message: str) -> None:
         ({"type": "gate", "function": "and"}, "network.layers.1.from"),
         (gate("xor", "a", "b"), "must be 'and' or 'iand'"),
         (pool(2, mode="or", gain=1.1), "gives spikes, which no gain multiplies"),
-        (dense(3, norm_scale=0.0), "norm_scale and norm_shift are of norm = 'batch'"),
+        (dense(3, norm_scale=0.0), "norm_scale and norm_shift belong to norm = 'batch'"),
         (sew(bias=True), "unknown key 'network.layers.1.bias'"),
     ],
 )

@@ -400,7 +400,7 @@ def test_a_network_of_another_rule_can_go_on(tmp_path: Path) -> None:
         ([{**HIDDEN, "dropout": 0.2}], {}, "dense1: has dropout = 0.2; rule st-rsbp has none"),
         ([{**HIDDEN, "tau_s": 5.0}], {}, "tau_s = 3, and dense1 5; .* one for all"),
         ([HIDDEN, {**HIDDEN, "from": ["input"]}, {**OUT, "from": ["dense1", "dense2"]}], {},
-         "dense3: listens to dense1, dense2; .* one source"),
+         "dense3: has the sources dense1, dense2; .* one source"),
         ([HIDDEN, {"type": "dense", "neurons": 6, "recurrent": True}],
          {"settings": {"solve": "transposed"}}, "dense2: has 12 inputs and 6 neurons"),
         ([HIDDEN], {"precision": "bfloat16"}, "'bfloat16': rule st-rsbp has"),

@@ -295,5 +295,5 @@ def test_labels_that_are_none(tmp_path: Path, labels: Any, reason: str) -> None:
 
 
 def test_labels_without_own_samples() -> None:
-    with pytest.raises(ConfigError, match=r"--labels: are of one's own samples.*--input"):
+    with pytest.raises(ConfigError, match=r"--labels: belong to the samples of --input"):
         load_inputs(network(), InputChoice(data="rows", labels=np.zeros(4)))

@@ -173,7 +173,7 @@ class Layer:
         if len(self.arriving) != 1:
             sources = ", ".join(each.source for each in self.arriving)
             raise UnsupportedLayerError(
-                f"layer {self.name}: listens to several layers ({sources}), where one is expected"
+                f"layer {self.name}: has several sources ({sources}), where one is expected"
             )
         return self.arriving[0]
 

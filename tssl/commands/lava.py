@@ -11,7 +11,7 @@ from tssl.terminal import Output
 
 @click.group(no_args_is_help=False)
 def lava() -> None:
-    """Look after Lava, the archived simulator.
+    """Install Lava, the archived simulator, and adapt it to current Pythons.
 
     \b
     Example:

@@ -17,24 +17,24 @@ def nir_options(command: Command) -> Command:
         click.option(
             "--dt",
             type=float,
-            help="Time step of a .nir file, in the unit of its time constants [by evidence].",
+            help="Time step of a .nir file, in the unit of its time constants [inferred].",
         ),
         click.option(
             "--rule",
             type=click.Choice(["euler", "exp"]),
-            help="How its equations become steps [by evidence].",
+            help="How its equations become steps [inferred].",
         ),
         click.option(
             "--as-nir",
             is_flag=True,
-            help="Take it by NIR's word where its maker's neurons fire or reset otherwise.",
+            help="Read it as NIR defines it where its maker's neurons fire or reset otherwise.",
         ),
         click.option(
             "--steps",
             type=click.IntRange(1, 1000),
             default=100,
             show_default=True,
-            help="Time steps of a sample where no data say them, of a .nir file.",
+            help="Time steps of a sample of a .nir file, where no data give them.",
         ),
     ]
     for option in reversed(options):
@@ -82,7 +82,7 @@ def nir_read(output: Output, file: Path, run: Path, **options: Any) -> None:  # 
 @click.argument("source", type=ANY_PATH)
 @click.option("-o", "--output", "path", type=FILE, required=True, help="The .nir file.")
 @click.option(
-    "--dt", type=float, default=1e-4, show_default=True, help="Seconds that stand for a step."
+    "--dt", type=float, default=1e-4, show_default=True, help="Length of a time step in seconds."
 )
 @common
 def nir_write(output: Output, source: Path, path: Path, dt: float) -> None:

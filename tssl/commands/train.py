@@ -34,7 +34,7 @@ from tssl.terminal import Output, TrainingBar
 @click.option(
     "--target",
     metavar="PROFILE",
-    help="Whose integers forward=chip computes with, beside --from [loihi2].",
+    help="Chip whose integers forward=chip uses, beside --from [loihi2].",
     shell_complete=PROFILES,
 )
 @click.option("--tensorboard", is_flag=True, help="Write RUN/tensorboard too.")
@@ -95,7 +95,9 @@ def _check_usage(
     if resume is not None and options["out"] is not None:
         raise click.UsageError("a run goes on in its own folder: give --resume without --out")
     if options["target"] is not None and origin is None:
-        raise click.UsageError("--target is of training on a chip's integers: give --from RUN too")
+        raise click.UsageError(
+            "--target belongs to training in a chip's integers: give --from RUN too"
+        )
 
 
 def _flag_settings(options: dict[str, Any]) -> dict[str, Any]:

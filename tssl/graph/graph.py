@@ -195,7 +195,7 @@ def _common_shape(name: str, shapes: Mapping[str, Shape]) -> Shape:
     for source, shape in others:
         if shape != first[1]:
             raise ConfigError(
-                f"network.layers: {name} listens to {first[0]} of shape {first[1]} and to {source} "
-                f"of shape {shape}; all sources of a layer must have one shape"
+                f"network.layers: {name} has the source {first[0]} of shape {first[1]} and "
+                f"{source} of shape {shape}; all sources of a layer must have one shape"
             )
     return first[1]

@@ -70,11 +70,11 @@ _CHAIN = """To load it with lava-dl yourself, in this folder:
 ```
 
 The first two lines, and `lava_worker.py`, are for Python 3.11 and later and for numpy 2. The
-arguments decide the spikes: without them, lava-dl takes every input other than 0 for 1, and does
-not put the neurons to rest between samples.
+arguments decide the spikes: without them, lava-dl takes every input other than 0 as 1, and does
+not reset the neurons between samples.
 
 """
-_GRAPH = """Its layers listen to several layers, so that lava-dl cannot load `network.net`;
+_GRAPH = """Its layers have several sources, so lava-dl cannot load `network.net`;
 `worker` builds it from the processes of lava-nc. Layers called `relay...` repeat spikes a
 step later where paths differ in length. The board takes chains only: there, `check.py` says so.
 

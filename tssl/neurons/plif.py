@@ -8,7 +8,7 @@ __all__ = ["PLIF"]
 
 def _problem(neuron: Lif) -> str | None:
     if neuron.tau_m == 1:
-        return "tau_m = 1, from where no training leads away; begin above 1"
+        return "tau_m = 1, which training cannot change; begin above 1"
     return None
 
 

@@ -10,7 +10,7 @@ __all__ = ["REL_PSP"]
 REL_PSP = NeuronKind(
     make=lambda given: replace(given, tau_m=math.inf, tau_s=math.inf, fires_once=True),
     without=dict.fromkeys(
-        ("tau_m", "tau_s"), "forgets nothing; leave tau_m and tau_s out, or use 'lif'"
+        ("tau_m", "tau_s"), "has no decay; leave tau_m and tau_s out, or use 'lif'"
     ),
 )
 r"""Each spike at :math:`t_i` raises the slope of the membrane by its weight, for good:

@@ -87,7 +87,7 @@ class EncodingSpec(Entries):
     @model_validator(mode="after")
     def _check_input_neurons(self) -> "EncodingSpec":
         if self.input != "neurons" and self.input_threshold is not None:
-            raise ValueError("input_threshold is of input = 'neurons'; graded spikes have none")
+            raise ValueError("input_threshold belongs to input = 'neurons'; leave it out")
         if self.steps is not None and self.steps < 1:
             raise ValueError(
                 f"mean = {self.mean:g} and resolution = {self.resolution:g}: not even the "

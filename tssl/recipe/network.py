@@ -60,7 +60,7 @@ class NetworkSpec(Entries):
         return self
 
     def _check_sources(self, layers: dict[str, LayerEntry]) -> None:
-        """Refuse sources that are not there, and layers that nobody listens to."""
+        """Refuse sources that are not there, and layers whose output no layer takes."""
         heard: set[str] = set()
         known = {INPUT: False}
         """Whether what a layer sends has lost its shape, by name."""
@@ -69,20 +69,20 @@ class NetworkSpec(Entries):
             for source in sources:
                 if source not in known:
                     raise ValueError(
-                        f"layer {name} listens to {source!r}, which is no layer before it; there "
-                        f"are {', '.join(known)}"
+                        f"layer {name} has the source {source!r}, which is no layer before it; "
+                        f"there are {', '.join(known)}"
                     )
                 if known[source] and kind.shape == "image":
                     raise ValueError(
                         f"layer {number} ({layers[name].type}) cannot follow a dense layer"
                     )
             if len(set(sources)) < len(sources):
-                raise ValueError(f"layer {name} listens twice to one layer: {', '.join(sources)}")
+                raise ValueError(f"layer {name} names one source twice: {', '.join(sources)}")
             heard |= set(sources)
             known[name] = kind.shape == "flat" or any(known[source] for source in sources)
         for name in list(layers)[:-1]:
             if name not in heard:
-                raise ValueError(f"layer {name}: no layer listens to it; name it in a `from`")
+                raise ValueError(f"layer {name}: no layer takes its output; name it in a `from`")
 
     @property
     def layer_names(self) -> tuple[str, ...]:

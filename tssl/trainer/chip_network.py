@@ -154,7 +154,7 @@ def recurrence_of(rule: Rule) -> RecurrenceRule:
         raise ConfigError("training.forward = 'chip' needs a rule that is a recurrence")
     if not rule.gradient(Neurons(tau_m=2.0, tau_s=2.0, threshold=1.0)).has_kernels:
         raise ConfigError(
-            "training.forward = 'chip' knows the surrogates of shipped rules; use one of them"
+            "training.forward = 'chip' needs the surrogate of a shipped rule; use one of them"
         )
     return rule
 

@@ -140,7 +140,7 @@ def _check(choice: InputChoice) -> None:
     if choice.data is not None and choice.file is not None:
         raise ConfigError("give either --data or --input, not both")
     if choice.labels is not None and choice.file is None:
-        raise ConfigError("--labels: are of one's own samples; give these with --input")
+        raise ConfigError("--labels: belong to the samples of --input; give --input too")
     for name in ("seed", "density"):
         value = getattr(choice, name)
         if value is not None and (choice.data is not None or choice.file is not None):

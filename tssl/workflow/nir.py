@@ -44,13 +44,13 @@ class NirChoice:
     Parameters
     ----------
     dt
-        Time step, in the unit of the file's time constants; by evidence when None.
+        Time step, in the unit of the file's time constants; inferred from the file when None.
     rule
-        ``euler`` or ``exp``; by evidence when None.
+        ``euler`` or ``exp``; inferred from the file when None.
     as_nir
-        Take the file by NIR's word where its maker's neurons do otherwise.
+        Read the file as NIR defines it where its maker's neurons do otherwise.
     steps
-        Time steps of a sample, where no data say them.
+        Time steps of a sample, where no data give them.
     """
 
     dt: float | None = None

@@ -25,7 +25,7 @@ def network_of(run: Path, choice: NirChoice) -> tuple[Checkpoint, Path]:
     if run.suffix == ".nir":
         return nir.read(run, choice).checkpoint, run
     if choice != NirChoice():
-        raise ConfigError(f"{run}: is no .nir file; --dt, --rule, --steps and --as-nir are of such")
+        raise ConfigError(f"{run}: is no .nir file; leave out --dt, --rule, --steps and --as-nir")
     source = checkpoint_file(run)
     return Checkpoint.load(source), source
 

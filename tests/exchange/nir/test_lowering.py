@@ -260,7 +260,7 @@ REFUSED: dict[str, tuple[Nir, str]] = {
             },
             [*chain("input", "a", "l", "b", "o", "output"), ("input", "c"), ("c", "o")],
         ),
-        "node o (LIF): hears input, l through different weights",
+        "node o (LIF): receives input, l through different weights",
     ),
 }  # fmt: skip
 

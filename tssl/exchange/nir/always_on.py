@@ -46,9 +46,9 @@ def with_always_on(
         if any(root in grown for root, _ in roots):
             if len(roots) > 1:
                 raise UnsupportedLayerError(
-                    f"{nir.origin}: {layer.node.title}: hears several layers, and a bias that "
-                    "enters its synapses, or those of another reader of theirs; use LIF in place "
-                    "of CubaLIF, or no bias"
+                    f"{nir.origin}: {layer.node.title}: has several sources, and a bias enters "
+                    "its synapses, or those of another layer behind one of them; use LIF in "
+                    "place of CubaLIF, or no bias"
                 )
             (root, of_ones), *_ = roots
             layer = _hearing(nir, layer, of_ones, _pooled(shapes[root], layer.sources[0], pools))

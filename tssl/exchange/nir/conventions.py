@@ -25,7 +25,7 @@ _WORDS = {"subtract": _SOFT, "soft reset": _SOFT, "soft_reset": _SOFT}
 
 
 def check_conventions(nir: Nir, timing: Timing, *, as_nir: bool) -> list[str]:
-    """Return, in sentences, what was taken by NIR's word although its maker does otherwise.
+    """Return, in sentences, what was read as NIR defines it although its maker does otherwise.
 
     A NIR file cannot say how its neurons compare or reset. The chip's fire above the threshold,
     once in a step, and begin again at zero: what NIR says.
@@ -33,7 +33,7 @@ def check_conventions(nir: Nir, timing: Timing, *, as_nir: bool) -> list[str]:
     Parameters
     ----------
     as_nir
-        Take the file by NIR's word.
+        Read the file as NIR defines it.
 
     Raises
     ------
@@ -44,10 +44,10 @@ def check_conventions(nir: Nir, timing: Timing, *, as_nir: bool) -> list[str]:
     if signs and not as_nir:
         raise UnsupportedLayerError(
             f"{nir.origin}: {signs[0]}; NIR and the chip fire above the threshold, once in a step, "
-            "and begin again at v_reset; --as-nir takes the file by NIR's word, with other spikes "
-            "than its maker's"
+            "and begin again at v_reset; --as-nir reads the file as NIR defines it, with other "
+            "spikes than its maker's"
         )
-    return [f"taken by NIR's word, although {sign}" for sign in signs]
+    return [f"read as NIR defines it, although {sign}" for sign in signs]
 
 
 def _signs(nir: Nir, timing: Timing) -> Iterator[str]:

@@ -178,7 +178,8 @@ class Nir:
         if len(firing) > 1:
             raise UnsupportedLayerError(
                 f"{self.origin}: the loop through {loop} has {len(firing)} layers of neurons "
-                f"({', '.join(firing)}); on the chip a layer can only hear itself a step later"
+                f"({', '.join(firing)}); on the chip, only the layer's own spikes can "
+                "reach it a step later"
             )
 
     @cached_property

@@ -196,9 +196,9 @@ class _Lowering:
         first, *others = matrices.values()
         if any(not np.array_equal(other, first) for other in others):
             raise UnsupportedLayerError(
-                f"{self.nir.origin}: {node.title}: hears {', '.join(matrices)} through different "
-                "weights; a layer of tssl has the same weights for all that it adds up; put one "
-                "layer of neurons before it"
+                f"{self.nir.origin}: {node.title}: receives {', '.join(matrices)} through "
+                "different weights; a layer of tssl has the same weights for all that it adds up; "
+                "put one layer of neurons before it"
             )
         factor = neuron.factor.reshape(-1, 1)
         bias, drive = neuron.biases(arriving.constant())
@@ -331,7 +331,7 @@ def _check_output(nir: Nir) -> None:
         if len(heard) != 1:
             raise UnsupportedLayerError(
                 f"{nir.origin}: {nir.nodes[names[-1]].title}: adds up {', '.join(heard)}; the "
-                "output of a network is what one layer of neurons fires"
+                "output of a network must be the spikes of one layer of neurons"
             )
         node = nir.nodes[heard[0]]
         if node.kind in FIRING:

@@ -166,8 +166,8 @@ def _question(nir: Nir, dt: float | None) -> str:
         else "--dt DT, and --rule euler or --rule exp"
     )
     text = (
-        f"{nir.origin}: NIR files do not say their time step or rule of integration, and the gains "
-        f"of this one do not give them away: give {missing}"
+        f"{nir.origin}: NIR files do not state their time step or rule of integration, and the "
+        f"gains of this file do not show them: give {missing}"
     )
     longest = max((float(node[key].max()) for node, key in _with_times(nir)), default=0.0)
     if dt is None and longest > _SECONDS:

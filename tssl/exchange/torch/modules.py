@@ -32,8 +32,8 @@ _ADVICE = {
     "LIFBox": "its LIFBoxCell is known, in a SequentialState",
 }
 _AT_THRESHOLD = (
-    "SpikingJelly fires where a potential equals the threshold, the chip only above it: in "
-    "floating point a matter of chance"
+    "SpikingJelly fires where a potential equals the threshold, the chip only above it; in "
+    "floating point the two are hardly ever equal"
 )
 
 

@@ -83,7 +83,7 @@ def _check_snntorch(place: Place) -> None:
         "reset_mechanism", f"{_HARD}; train with reset_mechanism='zero'", wanted="zero"
     )
     place.refuse_unless(
-        "inhibition", "the chip has no winner that takes all; leave it out", wanted=False
+        "inhibition", "the chip has no winner-take-all inhibition; leave it out", wanted=False
     )
     place.refuse_unless(
         "state_quant", "the chip's states have grids of their own; leave it out", wanted=False

@@ -130,7 +130,7 @@ class NeuronEntry(FiringEntry):
         if self.bias and self.norm is not None:
             raise ValueError("norm = 'batch' has a trained shift of its own; leave bias out")
         if self.norm is None and (self.norm_scale, self.norm_shift) != (1.0, 0.0):
-            raise ValueError("norm_scale and norm_shift are of norm = 'batch'; add it")
+            raise ValueError("norm_scale and norm_shift belong to norm = 'batch'; add it")
         return self
 
     @property

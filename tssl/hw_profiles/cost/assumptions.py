@@ -55,7 +55,7 @@ _CONVENTIONAL: tuple[_Sentence, ...] = (
     ),
     (
         "The price per multiply-accumulate is the same for every network: small ones, which keep "
-        "a device badly busy, cost more than this says.",
+        "a device partly idle, cost more than this estimate.",
         "estimate",
         "batch 1 costs over 1000 times the vendor's peak on a Jetson Orin Nano",
     ),

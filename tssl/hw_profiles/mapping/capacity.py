@@ -56,7 +56,7 @@ _REMEDY: dict[Resource, str] = {
     "neurons": "use a smaller feature map",
     "synaptic memory": "use fewer inputs, a smaller kernel or a convolution instead",
     "input axons": "use fewer inputs or put a pooling or strided layer before it",
-    "output axons": "make the layer that listens to it smaller",
+    "output axons": "make the layer behind it smaller",
     "neuron groups": "use fewer kinds of neurons",
 }
 

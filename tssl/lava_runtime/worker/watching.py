@@ -51,7 +51,7 @@ class Watchdog(threading.Thread):
         code = next((actor.exitcode for actor in self.actors if actor.exitcode), 0)
         if code == -signal.SIGBUS:  # a mapped file that cannot grow
             return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        hint = "; it was killed, perhaps for want of memory" if code < 0 else ""
+        hint = "; it was killed, perhaps because memory ran out" if code < 0 else ""
         return LavaProcessError(f"a process of Lava ended with code {code}{hint}", "")
 
 

@@ -263,7 +263,7 @@ def _sum(node: Node, ways: Sequence[Sent]) -> Sent:
     for way in others:
         if way.constant != first.constant:
             raise ConfigError(
-                f"layer {node.name}: listens to a layer and to pixels that stay the same; "
+                f"layer {node.name}: has a layer and constant pixels as sources; "
                 "rule lee has one or the other"
             )
         active = torch.maximum(first.active, way.active)

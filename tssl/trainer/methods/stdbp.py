@@ -195,7 +195,7 @@ def _check(node: Node) -> None:
         "has own_thresholds": "threshold" in node.parameters,
         "has refractory neurons": neuron is not None and neuron.refractory > 0,
         "has another reset": neuron is not None and neuron.reset != "zero",
-        f"listens to {len(node.sources)} layers": len(node.sources) > 1,
+        f"has {len(node.sources)} sources": len(node.sources) > 1,
         "has groups": gate is None and geometry is not None and geometry.groups > 1,
     }
     found = [problem for problem, is_there in problems.items() if is_there]

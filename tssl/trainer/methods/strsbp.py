@@ -239,8 +239,8 @@ def _check(graph: Graph, training: TrainingSpec, settings: StRsbpSettings) -> No
         neuron = _neuron(node)
         if len(node.sources) > 1:
             raise ConfigError(
-                f"layer {node.name}: listens to {', '.join(node.sources)}; rule st-rsbp has layers "
-                "of one source"
+                f"layer {node.name}: has the sources {', '.join(node.sources)}; rule st-rsbp has "
+                "layers of one source"
             )
         if neuron.tau_s != first.tau_s:
             raise ConfigError(
