@@ -52,7 +52,7 @@ class Pass:
     follows_batches: bool = True
     """Whether norms take a batch of training into their running averages."""
     activity: dict[str, Activity] = field(default_factory=dict)
-    """Of every layer of neurons, by name; the backward pass adds to it."""
+    """Of every layer of neurons that sends, by name; the backward pass adds to it."""
     traces: dict[str, Trace] = field(default_factory=dict)
     """Likewise; that of the last layer is complete."""
 
