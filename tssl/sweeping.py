@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tssl.calls import PathLike, at_least, one_of, optional_path, output_of, path_of, verb
 from tssl.errors import ConfigError
-from tssl.terminal import SweepBar
+from tssl.terminal import Output, SweepBar
 
 if TYPE_CHECKING:
     from tssl.sweeps import Range, Space
     from tssl.workflow.plan import Plan
     from tssl.workflow.sweep_outcome import SweepOutcome
+    from tssl.workflow.train import Environment
 
 __all__ = ["plan", "sweep"]
 
@@ -94,16 +95,9 @@ def sweep(
         raise ConfigError(f"over: {recipe} is no folder of a sweep; give the values to try")
     else:
         from tssl.workflow import sweep as workflow
-        from tssl.workflow.train import Environment
 
         output = output_of(progress)
-        environment = Environment(
-            data=data,
-            data_dir=optional_path(data_dir),
-            device=device,
-            on_download=output.download,
-            on_warning=output.warn,
-        )
+        environment = _environment(output, data, data_dir, device)
         prepared = workflow.prepare(
             str(recipe),
             {key: _space(key, values) for key, values in over.items()},
@@ -169,18 +163,11 @@ def plan(
         As of what is planned.
     """
     from tssl.workflow import plan as workflow
-    from tssl.workflow.train import Environment
 
     one_of("auto", "cpu", "cuda", device=device)
     at_least(1, trials=trials, samples=samples)
     output = output_of(progress)
-    environment = Environment(
-        data=data,
-        data_dir=optional_path(data_dir),
-        device=device,
-        on_download=output.download,
-        on_warning=output.warn,
-    )
+    environment = _environment(output, data, data_dir, device)
     spaces = {key: _space(key, values) for key, values in (over or {}).items()}
     return workflow.plan(
         str(source),
@@ -190,6 +177,20 @@ def plan(
         samples=samples,
         seeds=seeds,
         trials=trials,
+    )
+
+
+def _environment(
+    output: Output, data: PathLike | None, data_dir: PathLike | None, device: str
+) -> "Environment":
+    from tssl.workflow.train import Environment
+
+    return Environment(
+        data=data,
+        data_dir=optional_path(data_dir),
+        device=device,
+        on_download=output.download,
+        on_warning=output.warn,
     )
 
 

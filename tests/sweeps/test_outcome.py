@@ -75,3 +75,19 @@ def test_what_has_no_energy_or_was_refused_is_never_on_the_front() -> None:
     assert [bits for bits, each in found.items() if each.on_front] == [3]
     assert found[5].points == ()
     assert [each.refused for each in found[5].refused] == ["too large"]
+
+
+def test_a_search_is_judged_by_what_it_looked_for() -> None:
+    """The first is better on the test set, and worse on the samples that were held out."""
+    found = by_bits(
+        combinations(
+            [
+                point(0, 2, 0.9, 1.0, held_out_accuracy=0.5),
+                point(0, 3, 0.8, 1.0, held_out_accuracy=0.6),
+            ]
+        )
+    )
+    assert {each.accuracy for each in found.values()} == {"held_out_accuracy"}
+    assert [bits for bits, each in found.items() if each.on_front] == [3]
+    (alone,) = combinations([point(0, 2, 0.9, 1.0)])
+    assert alone.accuracy == "chip_accuracy"

@@ -258,7 +258,10 @@ def test_a_search_finds_and_gives_up(recipe: Path, tmp_path: Path) -> None:
     assert outcome.count.finished == 12
     assert outcome.count.pruned > 0
     assert all("is dead" in why for why in outcome.problems.values())  # two bits may be too few
+    assert outcome.tables()[1].title.startswith("Pareto front: chip accuracy on held-out samples")
+    assert "held-out" in outcome.tables()[0].columns
     best = max(outcome.points, key=lambda each: each.held_out_accuracy or 0)
+    assert outcome.front[0].figures["held_out_accuracy"].mean == best.held_out_accuracy
     assert best.held_out_accuracy is not None
     assert best.held_out_accuracy > 0.9
     for each in (each for each in outcome.points if each.refused is None):

@@ -14,6 +14,10 @@ __all__ = ["front_figure", "render_sweep"]
 
 _TEMPLATE = "sweep.html"
 _MARKERS = "osD^vP*X<>"
+_SAID = {
+    "chip_accuracy": "accuracy on the chip",
+    "held_out_accuracy": "accuracy on the chip, held-out samples",
+}
 _GREY, _INK = "#5c616b", "#1b1d21"
 _COLOURS = ("#2f6bb3", "#c8553d", "#3f8f5b", "#8a5fb0", "#b8862b", "#5c616b", "#d07aa5", "#4aa3a8")
 
@@ -27,13 +31,13 @@ def render_sweep(page: SweepPage) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    priced = [each for each in page.entries if {"energy", "chip_accuracy"} <= each.spreads.keys()]
-    plot = as_svg(front_figure(page.keys, priced)) if priced else None
+    priced = [each for each in page.entries if {"energy", page.accuracy} <= each.spreads.keys()]
+    plot = as_svg(front_figure(page.keys, priced, page.accuracy)) if priced else None
     columns = list(page.entries[0].figures) if page.entries else []
     return environment.get_template(_TEMPLATE).render(page=page, plot=plot, columns=columns)
 
 
-def front_figure(keys: Sequence[str], entries: Sequence[SweepEntry]) -> Figure:
+def front_figure(keys: Sequence[str], entries: Sequence[SweepEntry], accuracy: str) -> Figure:
     """Draw accuracy on the chip against energy; those on the front have their number.
 
     Marks stand for the first key's values, colours for the second's, as long as there are enough.
@@ -44,8 +48,8 @@ def front_figure(keys: Sequence[str], entries: Sequence[SweepEntry]) -> Figure:
     looks = [_looks(entries, place, len(_MARKERS if place == 0 else _COLOURS)) for place in (0, 1)]
     for each in entries:
         marker, colour = (by.get(each.chosen[i], 0) if by else 0 for i, by in enumerate(looks))
-        _draw(axes, each, _MARKERS[marker], _COLOURS[colour])
-    _draw_front(axes, [each for each in entries if each.on_front])
+        _draw(axes, each, accuracy, _MARKERS[marker], _COLOURS[colour])
+    _draw_front(axes, [each for each in entries if each.on_front], accuracy)
     for place, by in enumerate(looks):
         for value, index in by.items():
             sign, shade = (_MARKERS[index], _GREY) if place == 0 else ("o", _COLOURS[index])
@@ -53,7 +57,7 @@ def front_figure(keys: Sequence[str], entries: Sequence[SweepEntry]) -> Figure:
             axes.plot([], [], linestyle="", label=label, marker=sign, color=shade)
     axes.set_xscale("log")
     axes.set_xlabel("energy per inference [J]")
-    axes.set_ylabel("accuracy on the chip [%]")
+    axes.set_ylabel(f"{_SAID[accuracy]} [%]")
     axes.set_ylim(top=min(100.0, axes.get_ylim()[1]))
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right upper", fontsize="small")
@@ -68,9 +72,9 @@ def _looks(entries: Sequence[SweepEntry], place: int, most: int) -> dict[str, in
     return {value: index for index, value in enumerate(values)} if len(values) <= most else {}
 
 
-def _draw(axes: Axes, each: SweepEntry, marker: str, colour: str) -> None:
+def _draw(axes: Axes, each: SweepEntry, judged: str, marker: str, colour: str) -> None:
     """Draw a mark; of those on the front with its bands, of the others faintly."""
-    energy, accuracy = each.spreads["energy"], each.spreads["chip_accuracy"]
+    energy, accuracy = each.spreads["energy"], each.spreads[judged]
     if not each.on_front:
         axes.plot(energy.mean, 100 * accuracy.mean, marker=marker, color=colour, alpha=0.3)
         return
@@ -87,11 +91,11 @@ def _draw(axes: Axes, each: SweepEntry, marker: str, colour: str) -> None:
     )
 
 
-def _draw_front(axes: Axes, front: Sequence[SweepEntry]) -> None:
+def _draw_front(axes: Axes, front: Sequence[SweepEntry], judged: str) -> None:
     """Join the best: between two of them, the one with less energy is the best there is."""
     ordered = sorted(front, key=lambda each: each.spreads["energy"].mean)
     energies = [each.spreads["energy"].mean for each in ordered]
-    accuracies = [100 * each.spreads["chip_accuracy"].mean for each in ordered]
+    accuracies = [100 * each.spreads[judged].mean for each in ordered]
     axes.step(energies, accuracies, where="post", color=_INK, linewidth=1, label="front")
     for place, each in enumerate(ordered):
         axes.annotate(

@@ -35,9 +35,16 @@ class SweepEntry(NamedTuple):
 
 
 class SweepPage(NamedTuple):
-    """All combinations that have figures, those on the front first."""
+    """All combinations that have figures, those on the front first.
+
+    Parameters
+    ----------
+    accuracy
+        The figure that they are judged by.
+    """
 
     title: str
     headline: str
+    accuracy: str
     keys: Sequence[str]
     entries: Sequence[SweepEntry]

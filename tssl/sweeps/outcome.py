@@ -109,6 +109,12 @@ class Combination:
     on_front: bool = False
 
     @property
+    def accuracy(self) -> str | None:
+        """The figure that accuracy is judged by: of a search that on held-out samples."""
+        names = ("held_out_accuracy", "chip_accuracy")
+        return next((name for name in names if name in self.figures), None)
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """Of the points with figures."""
         return tuple(point.seed for point in self.points)
@@ -142,12 +148,11 @@ def combinations(points: Iterable[Point]) -> list[Combination]:
         key = json.dumps([point.settings, point.target], sort_keys=True)
         groups.setdefault(key, []).append(point)
     joined = [_joined(group) for group in groups.values()]
-    priced = [
-        each
-        for each in joined
-        if {"energy", "chip_accuracy"} <= each.figures.keys() and not each.refused
-    ]
-    goals = [(-each.figures["chip_accuracy"].mean, each.figures["energy"].mean) for each in priced]
+    goals, priced = [], []
+    for each in joined:
+        if each.accuracy is not None and "energy" in each.figures and not each.refused:
+            goals.append((-each.figures[each.accuracy].mean, each.figures["energy"].mean))
+            priced.append(each)
     best = {id(priced[index]) for index in pareto_front(goals)}
     return [_marked(each, on_front=id(each) in best) for each in joined]
 

@@ -214,7 +214,7 @@ class _Worker:
                     end = self._train(claim, name, job.recipe, seed, index)
                     if end is End.PRUNED:
                         claim.pruned()
-                        self._watcher.trial_ended(name, "pruned")
+                        self._watcher.trial_ended(name_of(claim.values), "pruned")
                     if end is not End.FINISHED:
                         return
                     for export in job.exports:
@@ -248,7 +248,8 @@ class _Worker:
         goals = list(_goals(self._spec, points))
         if goals:
             claim.done(points, goals)
-            self._watcher.trial_ended(name, f"chip accuracy {goals[0]:.2%}")
+            where = "held-out samples" if self._spec.optimize else "the test set"
+            self._watcher.trial_ended(name, f"chip accuracy {goals[0]:.2%} on {where}")
             return
         reasons = [point.refused for point in points if point.refused is not None]
         problem = reasons[0] if reasons else "the target has no energy to search for"

@@ -17,6 +17,7 @@ from tssl.sweeps import (
 )
 from tssl.tables import Shown, Table
 from tssl.workflow.sweep_tables import (
+    accuracy_first,
     csv_of,
     document_of,
     front_table,
@@ -60,7 +61,7 @@ class SweepOutcome(Shown):
     def front(self) -> tuple[Combination, ...]:
         """Those that no other beats in accuracy and energy, the most accurate first."""
         best = [each for each in self.combinations if each.on_front]
-        return tuple(sorted(best, key=lambda each: -each.figures["chip_accuracy"].mean))
+        return tuple(sorted(best, key=accuracy_first))
 
     @property
     def headline(self) -> str:

@@ -14,10 +14,12 @@ from tssl.tables import Table
 
 __all__ = [
     "BACKEND",
+    "accuracy_first",
     "commands_of",
     "csv_of",
     "document_of",
     "front_table",
+    "judged_by",
     "page_of",
     "refused_table",
     "table_of",
@@ -28,21 +30,30 @@ BACKEND = "engine"
 
 _MISSING = "-"
 _UNITS = {"energy": "J", "latency": "s"}
-_COLUMNS = ("float", "chip", "energy", "band", "latency", "cores", "spikes")
+_COLUMNS = ("held-out", "float", "chip", "energy", "band", "latency", "cores", "spikes")
+_SAID = {
+    "held_out_accuracy": "chip accuracy on held-out samples",
+    "chip_accuracy": "chip accuracy",
+}
+_ACCURACIES = {
+    "held-out": "held_out_accuracy",
+    "float": "float_accuracy",
+    "chip": "chip_accuracy",
+}
 
 
 def table_of(spec: SweepSpec, combinations: Sequence[Combination]) -> Table:
     """Return one row for each combination; a star marks those on the front."""
     seeds = len(spec.seeds)
     title = "Combinations" if seeds == 1 else f"Combinations, mean ± standard deviation of {seeds}"
-    columns = ["", *_keys(spec), "seeds", *_COLUMNS]
+    columns = ["", *_keys(spec), "seeds", *_columns(spec)]
     return Table(title, columns, [_row(spec, each) for each in combinations])
 
 
 def front_table(spec: SweepSpec, front: Sequence[Combination]) -> Table:
     """Return the combinations on the front, the most accurate first."""
-    title = "Pareto front: chip accuracy against energy per inference"
-    columns = ["", *_keys(spec), "seeds", *_COLUMNS]
+    title = f"Pareto front: {_SAID[judged_by(front)]} against energy per inference"
+    columns = ["", *_keys(spec), "seeds", *_columns(spec)]
     return Table(title, columns, [_row(spec, each) for each in front])
 
 
@@ -62,18 +73,33 @@ def refused_table(points: Sequence[Point], problems: Mapping[int, str]) -> Table
     return Table("Without figures", ["what", "why"], rows) if rows else None
 
 
-def _figures(combination: Combination) -> dict[str, str]:
+def accuracy_first(each: Combination) -> float:
+    """Return what sorts combinations: the most accurate come first."""
+    return 0.0 if each.accuracy is None else -each.figures[each.accuracy].mean
+
+
+def judged_by(combinations: Sequence[Combination]) -> str:
+    """Return the figure that the accuracy of combinations is judged by."""
+    found = [each.accuracy for each in combinations if each.accuracy is not None]
+    return found[0] if found else "chip_accuracy"
+
+
+def _figures(spec: SweepSpec, combination: Combination) -> dict[str, str]:
     """Return the figures of a combination as people read them, by column."""
     figures = combination.figures
-    shown = {"float": "float_accuracy", "chip": "chip_accuracy"}
-    cells = {column: _percent(figures.get(name)) for column, name in shown.items()}
+    cells = {column: _percent(figures.get(name)) for column, name in _ACCURACIES.items()}
     cells |= {name: _amount(figures.get(name), _UNITS[name]) for name in ("energy", "latency")}
     low, high = figures.get("energy_low"), figures.get("energy_high")
     cells["band"] = _MISSING
     if low is not None and high is not None:
         cells["band"] = f"{amount(low.mean, 'J')} to {amount(high.mean, 'J')}"
     cells |= {name: _count(figures.get(name)) for name in ("cores", "spikes")}
-    return {column: cells[column] for column in _COLUMNS}
+    return {column: cells[column] for column in _columns(spec)}
+
+
+def _columns(spec: SweepSpec) -> tuple[str, ...]:
+    """Return the names of the figures; only a search looks at held-out samples."""
+    return _COLUMNS if spec.optimize else _COLUMNS[1:]
 
 
 def document_of(spec: SweepSpec, combinations: Sequence[Combination]) -> dict[str, Any]:
@@ -122,18 +148,17 @@ def page_of(spec: SweepSpec, combinations: Sequence[Combination], headline: str)
     """Return what the page of a sweep shows."""
     keys = _keys(spec)
     found = [each for each in combinations if each.points]
-    ordered = sorted(
-        found, key=lambda each: (not each.on_front, -each.figures["chip_accuracy"].mean)
-    )
+    ordered = sorted(found, key=lambda each: (not each.on_front, accuracy_first(each)))
     return SweepPage(
         title=spec.source,
         headline=headline,
+        accuracy=judged_by(combinations),
         keys=keys,
         entries=[
             SweepEntry(
                 number=place,
                 chosen=[str(_cell(each.settings[key])) for key in spec.over],
-                figures=_figures(each),
+                figures=_figures(spec, each),
                 spreads=each.figures,
                 seeds=each.seeds,
                 on_front=each.on_front,
@@ -180,7 +205,7 @@ def _keys(spec: SweepSpec) -> list[str]:
 def _row(spec: SweepSpec, each: Combination) -> list[object]:
     chosen = [_cell(each.settings[key]) for key in spec.over]
     star = "*" if each.on_front else ""
-    return [star, *chosen, len(each.points), *_figures(each).values()]
+    return [star, *chosen, len(each.points), *_figures(spec, each).values()]
 
 
 def _cell(value: object) -> object:
