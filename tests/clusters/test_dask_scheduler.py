@@ -56,5 +56,7 @@ def test_workers_may_be_away_for_a_while(monkeypatch: pytest.MonkeyPatch) -> Non
     client.status = "connecting"  # Dask cancels its futures then: nothing to say here
     watch.look()
     client.status = "running"
-    with pytest.raises(BackendError, match="has had no workers for 60 s; start some"):
+    with pytest.raises(
+        BackendError, match=r"^--cluster x: has had no workers for 60 s; start some"
+    ):
         watch.look()

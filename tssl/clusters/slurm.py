@@ -4,13 +4,14 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from tssl.clusters.cluster import Crew
-from tssl.errors import BackendUnavailableError, ConfigError
+from tssl.errors import BackendError, BackendUnavailableError, ConfigError
 
 __all__ = ["Slurm"]
 
@@ -98,11 +99,12 @@ class Slurm:
             raise BackendUnavailableError(
                 f"{self.text}: {error}; install submitit with: pip install 'tssl[cluster]'"
             ) from error
-        if self.cluster == "slurm" and shutil.which("sbatch") is None:
-            raise BackendUnavailableError(
-                f"{self.text}: there is no sbatch on this machine; give the command where jobs "
-                "are submitted, or add cluster=local to try it here"
-            )
+        for program in ("sbatch", "srun") if self.cluster == "slurm" else ():
+            if shutil.which(program) is None:
+                raise BackendUnavailableError(
+                    f"{self.text}: there is no {program} on this machine; give the command where "
+                    "jobs are submitted, or add cluster=local to try it here"
+                )
         logs = folder / _FOLDER
         jobs = submitit.AutoExecutor(folder=logs, cluster=self.cluster)
         jobs.update_parameters(
@@ -111,7 +113,8 @@ class Slurm:
         executor = _Jobs(jobs)
         try:
             # on this machine all jobs begin at once
-            yield Crew(executor, self.nodes * (_PARTS_OF_EACH if self.cluster == "slurm" else 1))
+            parts = self.nodes * (_PARTS_OF_EACH if self.cluster == "slurm" else 1)
+            yield Crew(executor, parts, executor.look)
         finally:
             executor.shutdown(cancel_futures=True)
         shutil.rmtree(logs, ignore_errors=True)
@@ -125,8 +128,9 @@ class _Jobs(Executor):
         self._lock = threading.Lock()
         self._new: list[tuple[Future[Any], Callable[[], Any]]] = []
         self._jobs: dict[Future[Any], Any] = {}
+        self._refused: Exception | None = None
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._look, name="tssl-jobs", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="tssl-jobs", daemon=True)
         self._thread.start()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401
@@ -143,7 +147,18 @@ class _Jobs(Executor):
         for job in self._jobs.values():
             job.cancel(check=False)
 
-    def _look(self) -> None:
+    def look(self) -> None:
+        """Say that no jobs are taken, because of a wrong partition for instance.
+
+        Raises
+        ------
+        BackendError
+            With what submitit or ``sbatch`` said.
+        """
+        if self._refused is not None:
+            raise BackendError(f"--slurm: jobs are refused: {_said(str(self._refused))}")
+
+    def _work(self) -> None:
         while not self._ended.wait(_SECONDS):
             self._submit_new()
             for future, job in list(self._jobs.items()):
@@ -157,11 +172,11 @@ class _Jobs(Executor):
         if not new:
             return
         try:
-            with self._executor.batch():
+            # what sbatch says of a refusal is in the error, too
+            with redirect_stderr(StringIO()), self._executor.batch():
                 jobs = [call() for _, call in new]
         except Exception as error:  # noqa: BLE001 - sbatch refuses, the disk is full
-            for future, _ in new:
-                future.set_exception(error)
+            self._refused = error
             return
         self._jobs.update(zip((future for future, _ in new), jobs, strict=True))
 
