@@ -724,7 +724,7 @@ CASES: dict[str, list[Case]] = {
              log(title=LOG.replace("digest", "result"))),
         Case(CALIBRATE, "a missing power", "line 2", "total_power [W] is missing",
              log(total="", static="")),
-        Case(CALIBRATE, "fields of nobody", "line 2", "6 fields, the first line names 5",
+        Case(CALIBRATE, "more fields than titles", "line 2", "6 fields, the first line names 5",
              log(static="0.2,7")),
         Case(CALIBRATE, "a negative power", "total_power '-0.3'", "above 0", log(total="-0.3")),
         Case(CALIBRATE, "a time that is no number", "time_per_step 'nan'", "above 0",

@@ -33,6 +33,7 @@ SHOWN_BY = {
     "exchange/": {"export", "nir read"},
     "exporter/": {"export"},
     "hw_profiles/": {"export", "report"},
+    "hw_profiles/calibration/": {"profiles calibrate"},
     "lava_runtime/": {"export", "run", "verify"},
     "lava_runtime/loihi2.py": {"run"},
     "reporting/": {"report"},

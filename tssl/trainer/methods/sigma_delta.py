@@ -133,7 +133,7 @@ def _check(graph: Graph, encoding: str) -> None:
             )
         if len(node.sources) > 1:
             raise ConfigError(
-                f"layer {node.name}: listens to {', '.join(node.sources)}; rule sigma-delta has "
+                f"layer {node.name}: receives messages from {', '.join(node.sources)}; rule sigma-delta has "
                 "layers with one source"
             )
     if "bias" in graph.output.parameters:
