@@ -146,17 +146,18 @@ def run_in_shards(
     done = sum(part.stop - part.first for part in found)
     if done:
         progress(done)
-    began, size = time.perf_counter(), _first_size(shards)
+    began, spent, size = time.perf_counter(), 0.0, _first_size(shards)
     for gap in gaps(found, samples):
         first = gap.first
         while first < gap.stop:
             part = Part(first, min(first + size, gap.stop))
-            backend = backend_after(time.perf_counter() - began)
+            backend = backend_after(spent)
             result = run_part(shards, part, backend, partial(_moved, progress, done))
             found[part], first = result, part.stop
             done += part.stop - part.first
             if done < samples:
                 shards.keep(part, result)
+            spent = time.perf_counter() - began
             rate = (part.stop - part.first) / max(result.seconds, 1e-9)
             size = max(size, int(rate * _SECONDS))
     return merged([found[part] for part in sorted(found)])
