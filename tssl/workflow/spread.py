@@ -1,8 +1,6 @@
 """The parts of a run on many machines: what travels, what a machine does, what is done again."""
 
-import pickle
 import platform
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -53,15 +51,13 @@ class Work:
     record: Sequence[TraceName]
 
 
-def work_on(version: str, packed: bytes) -> Answer:
+def work_on(version: str, work: Work) -> Answer:
     """Run a part on the machine that this is called on.
 
     Parameters
     ----------
     version
-        Of the tssl that asks. Another one might unpack the rest, and compute, otherwise.
-    packed
-        A :class:`Work`, pickled and compressed.
+        Of the tssl that asks. Another one might compute otherwise.
 
     Returns
     -------
@@ -75,7 +71,7 @@ def work_on(version: str, packed: bytes) -> Answer:
         )
     try:
         with scratch_folder("tssl-part-") as folder:
-            return _result(pickle.loads(zlib.decompress(packed)), folder)
+            return _result(work, folder)
     except TsslError as error:
         return type(error)(f"{platform.node()}: {error}")
 
@@ -157,7 +153,7 @@ class _Spread:
         try:
             for part in self._parts(crew.parts):
                 try:
-                    future = crew.executor.submit(work_on, __version__, self._packed(part))
+                    future = crew.executor.submit(work_on, __version__, self._work(part))
                 except RuntimeError as error:  # it broke already
                     self._lose(part, error)
                     break
@@ -180,7 +176,7 @@ class _Spread:
             for first in range(gap.first, gap.stop, size):
                 yield Part(first, min(first + size, gap.stop))
 
-    def _packed(self, part: Part) -> bytes:
+    def _work(self, part: Part) -> Work:
         shards, own = self._shards, slice(part.first, part.stop)
         labels = shards.inputs.labels
         inputs = replace(
@@ -188,7 +184,7 @@ class _Spread:
             train=shards.inputs.train[:, own],
             labels=None if labels is None else labels[own],
         )
-        work = Work(
+        return Work(
             content=self._content,
             name=shards.network.name,
             digest=shards.network.digest,
@@ -197,7 +193,6 @@ class _Spread:
             inputs=inputs,
             record=shards.record,
         )
-        return zlib.compress(pickle.dumps(work), 1)
 
     def _take(self, part: Part, future: "Future[Answer]") -> None:
         try:
