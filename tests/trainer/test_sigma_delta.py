@@ -186,7 +186,7 @@ def test_a_witness_that_forgets_what_was_not_told_is_noticed(monkeypatch: pytest
         (lambda: recipe(CONV, {"type": "pool", "kernel": 2}, LAST), r"layer pool2: is a pool"),
         (lambda: recipe({**DENSE, "recurrent": True}, LAST), r"layer dense1: has recurrent"),
         (lambda: recipe({**DENSE, "name": "a"}, {**DENSE, "name": "b"},
-                        {**LAST, "from": ["a", "b"]}), r"dense3: listens to a, b"),
+                        {**LAST, "from": ["a", "b"]}), r"dense3: has the sources a, b"),
     ],
 )  # fmt: skip
 def test_what_it_does_not_have(of, says: str):

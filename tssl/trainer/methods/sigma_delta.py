@@ -133,8 +133,8 @@ def _check(graph: Graph, encoding: str) -> None:
             )
         if len(node.sources) > 1:
             raise ConfigError(
-                f"layer {node.name}: receives messages from {', '.join(node.sources)}; rule sigma-delta has "
-                "layers with one source"
+                f"layer {node.name}: has the sources {', '.join(node.sources)}; rule sigma-delta "
+                "has layers with one source"
             )
     if "bias" in graph.output.parameters:
         raise ConfigError(
