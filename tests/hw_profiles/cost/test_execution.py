@@ -45,6 +45,23 @@ def test_a_tick_lasts_as_long_as_it_lasts():
     assert costs.by_part["static"].value == pytest.approx(0.25 * 3e-3)
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("loihi2", "This chip computes them"),
+        ("spinnaker2", "computes others (it has software neurons with a state of float32"),
+        ("odin", "computes others (what this chip computes instead is not stated)"),
+    ],
+)
+def test_a_report_says_whose_integers_were_counted(name, said):
+    (sentence,) = [
+        each.statement
+        for each in price(name, small()).assumptions
+        if "come from Loihi's integers" in each.statement
+    ]
+    assert said in sentence
+
+
 def test_a_load_that_misses_its_tick_is_flagged():
     network = small()
     done = counts(network, operations=[20000], active=[3], spikes=[1], time_steps=2)

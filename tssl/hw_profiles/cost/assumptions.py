@@ -82,13 +82,30 @@ def assumptions(
     """Yield everything that the reader of an estimate must believe."""
     sentences = [*(_CONVENTIONAL if profile.is_conventional else _ON_CORES)]
     sentences += [_energy_model(profile), *_execution(profile), _left_out(profile, io=io), _BAND]
-    sentences += [] if profile.is_conventional else [*_untimed(profile)]
+    sentences += [] if profile.is_conventional else [_arithmetic(profile), *_untimed(profile)]
     for statement, kind, source in sentences:
         yield Assumption(statement=statement, kind=kind, source=source)
     if not profile.is_conventional:
         yield from _of_network(profile, network)
         yield from _reset(profile, time_steps)
     yield from _figures(profile, io=io)
+
+
+def _arithmetic(profile: Profile) -> _Sentence:
+    """Return which integers were counted, and whether they are those of the chip."""
+    counted = (
+        "The counts come from Loihi's integers: currents and potentials of 24 bits, decays by "
+        "(4096 - d) / 4096 rounded towards zero, a reset to zero."
+    )
+    own = profile.chip.arithmetic
+    if own == "loihi":
+        return f"{counted} This chip computes them.", "architectural", profile.chip.title
+    said = "what this chip computes instead is not stated" if own is None else f"it has {own}"
+    return (
+        f"{counted} This one computes others ({said}): its spikes, counts and accuracy may differ.",
+        "estimate",
+        "the same network was not run in this chip's own arithmetic",
+    )
 
 
 def _energy_model(profile: Profile) -> _Sentence:

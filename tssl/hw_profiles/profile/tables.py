@@ -38,6 +38,9 @@ class Chip(Section):
         What a spike does to the membrane potential, on the chip.
     reset_interval
         Which intervals between resets of the whole network the chip offers, in time steps.
+    arithmetic
+        "loihi" when its neurons compute the integers of Loihi; otherwise what they compute, in
+        words; None when nobody says.
     cores
         "one layer each", or "shared" by all layers.
     ann_reference
@@ -55,6 +58,7 @@ class Chip(Section):
     reset_interval: Literal["any", "power of two"] = "any"
     cores: Literal["one layer each", "shared"] = "one layer each"
     ann_reference: str | None = None
+    arithmetic: str | None = Field(default=None, pattern=_ONE_LINE)
 
     def steps_between_resets(self, time_steps: int) -> int:
         """Return the shortest interval on offer that holds a sample of so many steps."""
