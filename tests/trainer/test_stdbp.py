@@ -420,3 +420,17 @@ def test_other_rules_see_the_same_spikes(images: Tensor) -> None:
     short, long = made(images).output, made(longer).output
     assert len(short.spikes) == 24
     assert torch.equal(short.spikes, long.spikes)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3], ids=["mostly one spike", "several spikes"])
+def test_an_input_counts_by_its_first_spike(share: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    spikes = (torch.rand(40, 3, 1, 5, 7, generator=generator) < share).float()
+    single = spikes * (spikes.cumsum(dim=0) == 1)
+    layer = {"type": "dense", "neurons": 3, "neuron": "rel-psp"}
+    method = SpikingNetwork(recipe(layer, steps=40), (1, 5, 7), generator).method
+    for inputs in (spikes, single):
+        times = method.enter(inputs)
+        for place, time in zip(inputs.flatten(1).unbind(1), times.flatten().tolist(), strict=True):
+            fired = place.nonzero().flatten().tolist()
+            assert time == (fired[0] if fired else float("inf"))

@@ -102,10 +102,7 @@ class Stdbp(Method[Tensor]):
         """See :class:`Method`."""
         if inputs.dim() != 5:
             raise TypeError(f"inputs of shape {tuple(inputs.shape)}; spikes over time are expected")
-        times = torch.full_like(inputs[0], torch.inf)
-        for step in reversed(range(len(inputs))):
-            times.masked_fill_(inputs[step] > 0, step)
-        return times
+        return _first(inputs)
 
     def layer(self, block: Block, ways: Sequence[Tensor], run: Pass) -> Tensor:
         """See :class:`Method`."""
@@ -180,6 +177,19 @@ class Stdbp(Method[Tensor]):
                     f"training.settings: bias_spike is where biases begin, and layer {node.name} "
                     "has none; give it bias = true"
                 )
+
+
+def _first(spikes: Tensor) -> Tensor:
+    """Return the step of each first spike, infinite where there is none.
+
+    Where no input fires twice, as in the encoding ``time``, the sum of the steps is that step.
+    """
+    steps = torch.arange(len(spikes), device=spikes.device).to(spikes)
+    sums = torch.stack([torch.ones_like(steps), steps]) @ spikes.flatten(1)
+    counts, times = sums.unflatten(1, spikes.shape[1:])
+    if counts.max() > 1:
+        times = torch.where(spikes > 0, steps.view(-1, *[1] * counts.dim()), torch.inf).amin(dim=0)
+    return torch.where(counts > 0, times, torch.inf)
 
 
 def _check(node: Node) -> None:
