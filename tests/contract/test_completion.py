@@ -42,7 +42,7 @@ def completions(line: str) -> list[str]:
     ("line", "offered"),
     [
         ("tssl tr", ["train"]),
-        ("tssl profiles ", ["check", "list", "show"]),
+        ("tssl profiles ", ["calibrate", "check", "list", "show"]),
         ("tssl train --dev", ["--device"]),
         ("tssl train ", [PATHS, *shipped_recipes()]),
         ("tssl train fashion-mnist-m", [PATHS, "fashion-mnist-mlp"]),

@@ -204,7 +204,7 @@ def test_a_threshold_of_ones_own(tmp_path: Path) -> None:
     [
         ({"resolution": 4096}, "a pixel becomes a bias of 4096"),
         ({"mean": 1.0}, "mean = 1: no input neuron would fire"),
-        ({"input": "graded", "input_threshold": 1.0}, "is of input = 'neurons'"),
+        ({"input": "graded", "input_threshold": 1.0}, "belongs to input = 'neurons'"),
         ({"input_threshold": 11}, "no input neuron fires in 10 steps"),
         ({"input": "spikes"}, "'graded', 'neurons', 'time' or 'changes'"),
     ],
