@@ -7,7 +7,7 @@ order. A train of time length 1 stands for an input that is the same at every st
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +50,9 @@ class Synapses(ABC):
     UnsupportedLayerError, RangeError
         When weights and geometry do not fit together, or are no whole numbers.
     """
+
+    wraps: ClassVar[bool]
+    """Whether a sum wraps at 24 bits; otherwise one that overflows 32 is refused."""
 
     weight: IntArray
     geometry: Geometry | None = None
@@ -138,6 +141,8 @@ class DenseSynapses(Synapses):
         Steps that a spike spends in the synapse, 0...62, of ``weight``'s shape, or None.
     """
 
+    wraps: ClassVar[bool] = False
+
     delay: IntArray | None = None
 
     def __post_init__(self) -> None:
@@ -198,6 +203,8 @@ class ConvSynapses(Synapses):
     geometry
         Of the windows.
     """
+
+    wraps: ClassVar[bool] = True
 
     map_shape: tuple[int, int, int]
     geometry: Geometry = field(kw_only=True)  # here it must be given

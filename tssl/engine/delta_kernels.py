@@ -59,12 +59,8 @@ def run_sigma_deltas(
                     weighed = _int32(_int32(_int32(weighed + _HALF) & _MASK) - _HALF)
                 arrived[n] = _int32(arrived[n] + weighed)
                 now = max(_int32(arrived[n] + bias[n]), _int32(0))
-                change = _int32(_int32(now - before[n]) + residue[n])
-                part = change if _size(change) >= threshold else _int32(0)
-                before[n] = now
-                residue[n] = _int32(change - part)
-                message = _int32(part >> _LOST)
-                messages[n] = message
+                message, residue[n] = _encoded(now, before[n], residue[n], threshold)
+                before[n], messages[n] = now, message
                 smallest, largest = min(smallest, message), max(largest, message)
         if len(value):
             sigma[sample] = arrived
@@ -84,17 +80,16 @@ def run_deltas(train: Array, threshold: int, sent: Array) -> tuple[int, int]:
             values, messages = train[sample, min(step, train.shape[1] - 1)], sent[sample, step]
             for n in range(values.shape[0]):
                 now = _int32(values[n] << _SHIFT)
-                change = _int32(_int32(now - before[n]) + residue[n])
-                part = change if _size(change) >= threshold else _int32(0)
-                before[n] = now
-                residue[n] = _int32(change - part)
-                message = _int32(part >> _LOST)
-                messages[n] = message
+                message, residue[n] = _encoded(now, before[n], residue[n], threshold)
+                before[n], messages[n] = now, message
                 smallest, largest = min(smallest, message), max(largest, message)
     return smallest, largest
 
 
 @compiled
-def _size(value: int) -> int:
-    """Return the magnitude in 32 bits, where the smallest number has none and stays."""
-    return value if value >= 0 else _int32(-value)
+def _encoded(now: int, before: int, residue: int, threshold: int) -> tuple[int, int]:
+    """Return the message that tells of a new value, and what is left to tell."""
+    change = _int32(_int32(now - before) + residue)
+    size = change if change >= 0 else _int32(-change)  # the smallest number has none and stays
+    part = change if size >= threshold else _int32(0)
+    return _int32(part >> _LOST), _int32(change - part)

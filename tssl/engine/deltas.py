@@ -49,7 +49,7 @@ def run_sigma_delta(
         return False
     extremes = delta_kernels.run_sigma_deltas(
         sums,
-        _wraps(layer),
+        layer.synapses.wraps,
         wrapped_32(layer.bias << DELTA_SHIFT).astype(np.int32),
         np.int32(layer.neuron.facts["threshold"] << DELTA_SHIFT),
         *room,
@@ -69,7 +69,7 @@ def run_sigma(
     arriving: IntArray = np.broadcast_to(
         sums.astype(np.int64), (len(sums), room.spikes.shape[1], sums.shape[2])
     )
-    if _wraps(layer):
+    if layer.synapses.wraps:
         arriving = wrapped_convolution(arriving)
     room.spikes[:] = wrapped_32(np.cumsum(arriving, axis=1))
     if len(room.potential):
@@ -97,14 +97,9 @@ def _sums(layer: Layer, rows: Sequence[SynapseRows], sources: Mapping[str, Array
     synapses, train = rows[0], sources[layer.source]
     graded = train.dtype != np.uint8
     most = synapses.heaviest * (largest(train) if graded else 1)
-    shift = 0 if _wraps(layer) else max(0, stored_shift(layer.synapses.weight))
-    if not _wraps(layer) and most << shift >= INT32_LIMIT:
+    shift = 0 if layer.synapses.wraps else max(0, stored_shift(layer.synapses.weight))
+    if not layer.synapses.wraps and most << shift >= INT32_LIMIT:
         return None
     sums = np.zeros((*train.shape[:2], layer.neurons), np.int32)
     kernels.add_spikes(train, graded, synapses.flat, synapses.shape, sums)
     return sums
-
-
-def _wraps(layer: Layer) -> bool:
-    """Return whether a layer's only sums wrap at 24 bits, as those of a convolution."""
-    return layer.synapses.geometry is not None
