@@ -1,7 +1,7 @@
 """Events as frames of 0 and 1: how they are cut, and how many of them fit into memory."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -193,3 +193,20 @@ def pack(frames: NDArray[Any]) -> PackedFrames:
     samples, steps, channels, height, width = frames.shape
     bits = np.packbits(frames.reshape(samples, -1).astype(np.bool_), axis=1)
     return PackedFrames(bits=bits, frame_shape=(steps, channels, height, width))
+
+
+def packed_frames(
+    recordings: Iterable[Events], frames: Frames, shape: tuple[int, int, int]
+) -> tuple[PackedFrames, Tally]:
+    """Return the frames of recordings, in their order, and how many events they hold.
+
+    Parameters
+    ----------
+    shape
+        As in :func:`framed`.
+    """
+    rows, tally = [], Tally(frames)
+    for events in recordings:
+        tally.add(events)
+        rows.append(np.packbits(framed(events, frames, shape)))
+    return PackedFrames(bits=np.stack(rows), frame_shape=(frames.time_steps, *shape)), tally

@@ -1,14 +1,14 @@
 """DVS128 Gesture: gestures of hands and arms before an event camera, from the published folder."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from tssl.datasets.dataset import Dataset, Description, Progress
-from tssl.datasets.events import Events, Frames, PackedFrames, Tally, framed
+from tssl.datasets.events import Events, Frames, packed_frames
 from tssl.datasets.fetch import folders
 from tssl.datasets.formats.aedat import read_as_stamped
 from tssl.errors import DataError
@@ -131,14 +131,8 @@ class DvsGesture:
         place = _place(data_dir, cache)
         if place is None:
             raise DataError(f"data set {_NAME}: is not on this machine; {_WANTED}")
-        tally, rows, labels = Tally(frames), [], []
-        for trial in _trials(place, split):
-            recorded = _recorded(trial.recording)
-            for gesture in trial.gestures:
-                events = _during(gesture, recorded)
-                tally.add(events)
-                rows.append(np.packbits(framed(events, frames, SHAPE)))
-                labels.append(gesture.label)
+        trials = _trials(place, split)
+        inputs, tally = packed_frames(_samples(trials), frames, SHAPE)
         try:
             tally.check()
         except DataError as fault:
@@ -146,8 +140,8 @@ class DvsGesture:
         return Dataset(
             name=_NAME,
             split=split,
-            inputs=PackedFrames(bits=np.stack(rows), frame_shape=(frames.time_steps, *SHAPE)),
-            labels=np.array(labels, np.int64),
+            inputs=inputs,
+            labels=np.array([one.label for each in trials for one in each.gestures], np.int64),
             classes=len(CLASSES),
             full_scale=1,
             source=str(place),
@@ -201,6 +195,14 @@ def _lines(path: Path) -> list[str]:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: cannot be read: {reason}") from error
     return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _samples(trials: Iterable[_Trial]) -> Iterator[Events]:
+    """Yield the gestures of recordings, each of which is read once."""
+    for trial in trials:
+        recorded = _recorded(trial.recording)
+        for gesture in trial.gestures:
+            yield _during(gesture, recorded)
 
 
 def _during(gesture: _Gesture, recorded: Events) -> Events:

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from tssl.datasets import packed
 from tssl.datasets.dataset import Dataset, Description, Progress
-from tssl.datasets.events import Frames, PackedFrames, Tally, framed
+from tssl.datasets.events import Events, Frames, packed_frames
 from tssl.datasets.fetch import Wanted, cache_folder, download, folders
 from tssl.datasets.formats.spikes import read_sample, spike_file
 from tssl.errors import DataError
@@ -125,16 +123,8 @@ class HeidelbergSource:
         file = spike_file(path)
         if int(file.labels.max()) >= self.classes:
             raise DataError(f"{path}: has labels up to {file.labels.max()}; {self.name} has none")
-        tally, rows = Tally(frames), []
-        for number in range(len(file.labels)):
-            try:
-                events = read_sample(path, number).events
-                if len(events.x) and int(events.x.max()) >= SHAPE[2]:
-                    raise DataError(f"has unit {events.x.max()}; units are 0..{SHAPE[2] - 1}")
-            except DataError as fault:
-                raise DataError(f"{path}, sample {number}: {fault}") from fault
-            tally.add(events)
-            rows.append(np.packbits(framed(events, frames, SHAPE)))
+        samples = (_events(path, number) for number in range(len(file.labels)))
+        inputs, tally = packed_frames(samples, frames, SHAPE)
         try:
             tally.check()
         except DataError as fault:
@@ -142,7 +132,7 @@ class HeidelbergSource:
         return Dataset(
             name=self.name,
             split=split,
-            inputs=PackedFrames(bits=np.stack(rows), frame_shape=(frames.time_steps, *SHAPE)),
+            inputs=inputs,
             labels=file.labels,
             classes=self.classes,
             full_scale=1,
@@ -184,6 +174,17 @@ class HeidelbergSource:
         with written(target) as temporary:
             temporary.write_bytes(content)
         return target
+
+
+def _events(path: Path, number: int) -> Events:
+    """Return a sample; errors name it."""
+    try:
+        events = read_sample(path, number).events
+        if len(events.x) and int(events.x.max()) >= SHAPE[2]:
+            raise DataError(f"has unit {events.x.max()}; units are 0..{SHAPE[2] - 1}")
+    except DataError as fault:
+        raise DataError(f"{path}, sample {number}: {fault}") from fault
+    return events
 
 
 def _content(archive: Archive, path: Path) -> bytes:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tssl.datasets import packed
 from tssl.datasets.dataset import Dataset, Description, Progress
-from tssl.datasets.events import Events, Frames, PackedFrames, Tally, framed
+from tssl.datasets.events import Events, Frames, packed_frames
 from tssl.datasets.fetch import Wanted, cache_folder, download, folders
 from tssl.errors import ConfigError, DataError
 
@@ -166,7 +166,7 @@ class TactileSource:
                 f"{path}: {fault}; replace the file by the published {self.archive}, or remove it "
                 "to have it looked for elsewhere"
             ) from fault
-        inputs, tally = _packed_frames(recordings, frames)
+        inputs, tally = packed_frames(map(_events, recordings), frames, SHAPE)
         try:
             tally.check()
         except DataError as fault:
@@ -288,16 +288,11 @@ def decode(content: bytes, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     return active
 
 
-def _packed_frames(recordings: list[_Recording], frames: Frames) -> tuple[PackedFrames, Tally]:
-    """Return the frames of recordings, in their order, and how many events they hold."""
-    rows, tally = [], Tally(frames)
-    for recording in recordings:
-        taxel, polarity, at = np.nonzero(recording.active)
-        row = np.zeros_like(taxel)
-        events = Events(time_us=at * RECORDED_US, polarity=polarity, y=row, x=taxel)
-        tally.add(events)
-        rows.append(np.packbits(framed(events, frames, SHAPE)))
-    return PackedFrames(bits=np.stack(rows), frame_shape=(frames.time_steps, *SHAPE)), tally
+def _events(recording: _Recording) -> Events:
+    """Return what a recording holds; an event is where a recorded frame is 1."""
+    taxel, polarity, at = np.nonzero(recording.active)
+    row = np.zeros_like(taxel)
+    return Events(time_us=at * RECORDED_US, polarity=polarity, y=row, x=taxel)
 
 
 def _mirrors(commit: str) -> tuple[str, ...]:
