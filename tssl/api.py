@@ -12,6 +12,7 @@ from tssl.calls import (
     PathLike,
     at_least,
     backend_options,
+    environment_of,
     input_choice,
     one_of,
     optional_path,
@@ -97,13 +98,7 @@ def train(
         raise ConfigError("target: belongs to training in a chip's integers: give origin too")
     one_of("auto", "cpu", "cuda", device=device)
     output = output_of(progress)
-    environment = workflow.Environment(
-        data=data,
-        data_dir=optional_path(data_dir),
-        device=device,
-        on_download=output.download,
-        on_warning=output.warn,
-    )
+    environment = environment_of(output, data, data_dir, device)
     changes = settings or {}
     named = None if recipe is None else str(recipe)
     if resume is not None:

@@ -16,13 +16,16 @@ from tssl.errors import ConfigError, TsslError
 from tssl.terminal import Output
 
 if TYPE_CHECKING:
+    from tssl.datasets import Given as Data
     from tssl.lava_runtime import BackendOptions
     from tssl.workflow.inputs import InputChoice
+    from tssl.workflow.train import Environment
 
 __all__ = [
     "PathLike",
     "at_least",
     "backend_options",
+    "environment_of",
     "in_python",
     "input_choice",
     "one_of",
@@ -162,3 +165,18 @@ def backend_options(
         raise ConfigError(f"workers {workers}: 1 to {_MOST_WORKERS} are possible")
     options = BackendOptions(timeout=timeout, workers=workers)
     return options if lava_python is None else replace(options, python=str(lava_python))
+
+
+def environment_of(
+    output: Output, data: "Data | None", data_dir: PathLike | None, device: str
+) -> "Environment":
+    """Return where a training takes its data from, and whom it tells."""
+    from tssl.workflow.train import Environment
+
+    return Environment(
+        data=data,
+        data_dir=optional_path(data_dir),
+        device=device,
+        on_download=output.download,
+        on_warning=output.warn,
+    )

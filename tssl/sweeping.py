@@ -4,15 +4,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tssl.calls import PathLike, at_least, one_of, optional_path, output_of, path_of, verb
+from tssl.calls import (
+    PathLike,
+    at_least,
+    environment_of,
+    one_of,
+    optional_path,
+    output_of,
+    path_of,
+    verb,
+)
 from tssl.errors import ConfigError
-from tssl.terminal import Output, SweepBar
+from tssl.terminal import SweepBar
 
 if TYPE_CHECKING:
     from tssl.sweeps import Range, Space
     from tssl.workflow.plan import Plan
     from tssl.workflow.sweep_outcome import SweepOutcome
-    from tssl.workflow.train import Environment
 
 __all__ = ["plan", "sweep"]
 
@@ -97,7 +105,7 @@ def sweep(
         from tssl.workflow import sweep as workflow
 
         output = output_of(progress)
-        environment = _environment(output, data, data_dir, device)
+        environment = environment_of(output, data, data_dir, device)
         prepared = workflow.prepare(
             str(recipe),
             {key: _space(key, values) for key, values in over.items()},
@@ -167,7 +175,7 @@ def plan(
     one_of("auto", "cpu", "cuda", device=device)
     at_least(1, trials=trials, samples=samples)
     output = output_of(progress)
-    environment = _environment(output, data, data_dir, device)
+    environment = environment_of(output, data, data_dir, device)
     spaces = {key: _space(key, values) for key, values in (over or {}).items()}
     return workflow.plan(
         str(source),
@@ -177,20 +185,6 @@ def plan(
         samples=samples,
         seeds=seeds,
         trials=trials,
-    )
-
-
-def _environment(
-    output: Output, data: PathLike | None, data_dir: PathLike | None, device: str
-) -> "Environment":
-    from tssl.workflow.train import Environment
-
-    return Environment(
-        data=data,
-        data_dir=optional_path(data_dir),
-        device=device,
-        on_download=output.download,
-        on_warning=output.warn,
     )
 
 

@@ -4,9 +4,9 @@ import functools
 import json
 import math
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -14,10 +14,26 @@ from click.shell_completion import CompletionItem
 from tssl.errors import ConfigError
 from tssl.terminal import Output
 
+if TYPE_CHECKING:
+    from tssl.workflow.train import Environment
+
 LAVA_PYTHON = "TSSL_LAVA_PYTHON"
 _MOST_DIGITS = 4
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def environment_of(output: Output, options: Mapping[str, Any]) -> "Environment":
+    """Return where a training takes its data from, and whom it tells."""
+    from tssl.workflow.train import Environment
+
+    return Environment(
+        data=options["data"],
+        data_dir=options["data_dir"],
+        device=options["device"],
+        on_download=output.download,
+        on_warning=output.warn,
+    )
 
 
 class _Path(click.Path):

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from tssl.commands.options import DATA_OPTION, FOLDER, RECIPES, common, settings_of
+from tssl.commands.options import DATA_OPTION, FOLDER, RECIPES, common, environment_of, settings_of
 from tssl.commands.spaces import spaces_of, whole_numbers
 from tssl.terminal import Output
 
@@ -32,15 +32,8 @@ def plan(output: Output, source: str, **options: Any) -> None:  # noqa: ANN401
       tssl plan digits.net --samples 10000
     """
     from tssl.workflow import plan as workflow
-    from tssl.workflow.train import Environment
 
-    environment = Environment(
-        data=options["data"],
-        data_dir=options["data_dir"],
-        device=options["device"],
-        on_download=output.download,
-        on_warning=output.warn,
-    )
+    environment = environment_of(output, options)
     trials, seeds = options["trials"], options["seeds"]
     found = workflow.plan(
         source,

@@ -11,6 +11,7 @@ from tssl.commands.options import (
     FOLDER,
     RECIPES,
     common,
+    environment_of,
     settings_of,
 )
 from tssl.commands.spaces import spaces_of, whole_numbers
@@ -92,16 +93,9 @@ def _look(folder: Path, options: dict[str, Any]) -> Any:  # noqa: ANN401 - Sweep
 def _work(output: Output, recipe: str, options: dict[str, Any]) -> Any:  # noqa: ANN401
     """Do what is left of a sweep."""
     from tssl.workflow import sweep as workflow
-    from tssl.workflow.train import Environment
 
     optimize = options["optimize"]
-    environment = Environment(
-        data=options["data"],
-        data_dir=options["data_dir"],
-        device=options["device"],
-        on_download=output.download,
-        on_warning=output.warn,
-    )
+    environment = environment_of(output, options)
     prepared = workflow.prepare(
         recipe,
         spaces_of(options["over"], search=optimize is not None),

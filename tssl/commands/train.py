@@ -12,6 +12,7 @@ from tssl.commands.options import (
     PROFILES,
     RECIPES,
     common,
+    environment_of,
     settings_of,
 )
 from tssl.errors import INTERRUPTED
@@ -62,13 +63,7 @@ def train(output: Output, recipe: str | None, resume: Path | None, **options: An
 
     if not is_first_process():  # torchrun started several; one talks
         output = Output(as_json=False, quiet=True)
-    environment = workflow.Environment(
-        data=options["data"],
-        data_dir=options["data_dir"],
-        device=options["device"],
-        on_download=output.download,
-        on_warning=output.warn,
-    )
+    environment = environment_of(output, options)
     flags = _flag_settings(options)
     changes = settings_of(options["overrides"])
     settings = {key: value for key, value in changes.items() if key not in flags} | flags
