@@ -1,7 +1,7 @@
 """Boards that never were: networks that differ, and what a chip of known prices would measure.
 
 ``python -m tests.hw_profiles.calibration.synthetic`` prints the recovery table of
-``docs/calibration.md``.
+``docs/calibration.md``, and with a number how the intervals do on so many boards.
 """
 
 import sys
@@ -122,5 +122,23 @@ def table(seed: int = 0, noise: float = 0.02) -> str:
     return "\n".join(lines)
 
 
+def coverage(boards: int) -> str:
+    """Return how often intervals hold the true price, and their median half width, by price."""
+    inside, widths = ({key: [] for key in TRUE} for _ in range(2))
+    for seed in range(boards):
+        truth, learnt = recovered(seed)
+        for price in learnt.prices:
+            if price.how == "fitted" and price.key in TRUE:
+                band, true = price.figure.quantity, figure_of(truth, price.key).value
+                inside[price.key].append(band.low <= true <= band.high)
+                widths[price.key].append((band.high - band.low) / 2 / true)
+    lines = [
+        f"{key}: {np.mean(inside[key]):.0%} of {len(inside[key])}, "
+        f"half width {np.median(widths[key]):.0%}"
+        for key in TRUE
+    ]
+    return "\n".join(lines)
+
+
 if __name__ == "__main__":
-    sys.stdout.write(table() + "\n")
+    sys.stdout.write((coverage(int(sys.argv[1])) if sys.argv[1:] else table()) + "\n")
