@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
 from tssl.recipe import TrainingSpec
 from tssl.trainer.optimization import (
@@ -47,3 +48,60 @@ def test_a_step_clips_decays_and_clamps() -> None:
     assert layer.weight.flatten().tolist() == pytest.approx(expected, rel=1e-6)
     assert layer.weight.grad is not None
     assert float(layer.weight.grad.norm()) == pytest.approx(1)
+
+
+def parameters(kind: torch.dtype) -> torch.nn.ParameterList:
+    """Return a matrix of more than two blocks, a convolution, and a bias."""
+    generator = torch.Generator().manual_seed(5)
+    shapes = (150, 131), (4, 3, 5, 5), (7,)
+    return torch.nn.ParameterList(
+        (1.5 * torch.randn(shape, generator=generator, dtype=torch.float64)).to(kind)
+        for shape in shapes
+    )
+
+
+def train(kind: torch.dtype, training: TrainingSpec) -> tuple[list[Tensor], list[float]]:
+    """Return the weights after six steps, and the norms; the first three are clipped."""
+    weights = parameters(kind)
+    optimizer, norms = make_optimizer(weights, training), []
+    for number in range(6):
+        scale = 10.0 if number < 3 else 1e-3
+        loss = -sum(((scale * weight) ** 2).sum() for weight in weights)  # outwards
+        norms.append(optimizer_step(weights, optimizer, loss, training))
+    return [weight.detach() for weight in weights], norms
+
+
+SETTINGS = TrainingSpec(lr=0.01, weight_decay=0.1, clip_norm=1.0, weight_limit=1.0)
+
+
+def test_compiled_steps_are_those_of_pytorch() -> None:
+    """Double precision goes through PyTorch's own AdamW, clipping and clamping."""
+    weights, norms = train(torch.float32, SETTINGS)
+    expected, of_them = train(torch.float64, SETTINGS)
+    assert norms == pytest.approx(of_them, rel=1e-6)
+    for weight, wanted in zip(weights, expected, strict=True):
+        torch.testing.assert_close(weight.double(), wanted, rtol=0, atol=2e-6)
+    assert float(weights[0].abs().max()) == 1.0
+    assert float(weights[2].abs().max()) > 1.0  # biases have no bound
+
+
+def test_threads_do_not_change_a_bit_of_a_step() -> None:
+    before, results = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            results.append(train(torch.float32, SETTINGS))
+    finally:
+        torch.set_num_threads(before)
+    (one, norms), (two, same_norms) = results
+    assert norms == same_norms
+    assert all(torch.equal(a, b) for a, b in zip(one, two, strict=True))
+
+
+def test_a_network_without_a_gradient_stays() -> None:
+    weights = parameters(torch.float32)
+    before = [weight.detach().clone() for weight in weights]
+    optimizer = make_optimizer(weights, SETTINGS)
+    loss = torch.zeros((), requires_grad=True) * 1
+    assert optimizer_step(weights, optimizer, loss, SETTINGS) == 0
+    assert all(torch.equal(a, b) for a, b in zip(before, weights, strict=True))

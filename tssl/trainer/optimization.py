@@ -3,10 +3,18 @@
 import math
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tssl.recipe import TrainingSpec
+from tssl.trainer import adamw_kernels, kernels
+
+__all__ = ["learning_rate", "make_optimizer", "optimizer_step", "set_learning_rate"]
+
+_CLIP_EPSILON = 1e-6
+"""Of PyTorch's clipping."""
 
 
 def make_optimizer(network: nn.Module, training: TrainingSpec) -> torch.optim.Optimizer:
@@ -44,6 +52,8 @@ def optimizer_step(
     """Do backward, clip, AdamW and clamp; return the gradient's norm before clipping."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    if _is_compiled(optimizer):
+        return _compiled_step(optimizer, training)
     norm = torch.nn.utils.clip_grad_norm_(network.parameters(), training.clip_norm)
     optimizer.step()
     with torch.no_grad():
@@ -51,3 +61,65 @@ def optimizer_step(
             if weight.dim() > 1 and weight.requires_grad:
                 weight.clamp_(-training.weight_limit, training.weight_limit)
     return float(norm)
+
+
+def _is_compiled(optimizer: torch.optim.Optimizer) -> bool:
+    """Return whether the compiled loops know all that is trained; PyTorch's own are for others."""
+    return all(
+        each.device.type == "cpu"
+        and each.dtype == torch.float32
+        and each.is_contiguous()
+        and (each.grad is None or each.grad.is_contiguous())
+        for group in optimizer.param_groups
+        for each in group["params"]
+    )
+
+
+def _compiled_step(optimizer: torch.optim.Optimizer, training: TrainingSpec) -> float:
+    """Clip, step and clamp through :mod:`tssl.trainer.adamw_kernels`; return the norm."""
+    kernels.threads()
+    moved = [
+        (group, weight, weight.grad)
+        for group in optimizer.param_groups
+        for weight in group["params"]
+        if weight.grad is not None
+    ]
+    norm = math.sqrt(sum(adamw_kernels.square_sum(_flat(each)) for _, _, each in moved))
+    clip = min(1.0, training.clip_norm / (norm + _CLIP_EPSILON))
+    for group, weight, gradient in moved:
+        state = _state(optimizer, weight)
+        state["step"] += 1
+        step = _numbers(group, float(state["step"]), clip)
+        if weight.dim() > 1:
+            step = step._replace(limit=training.weight_limit)
+        moments = _flat(state["exp_avg"]), _flat(state["exp_avg_sq"])
+        adamw_kernels.update(_flat(weight), _flat(gradient), *moments, step)
+    return norm
+
+
+def _state(optimizer: torch.optim.Optimizer, weight: Tensor) -> dict[str, Tensor]:
+    """Return what AdamW keeps of a weight, by PyTorch's names; zeros before its first step."""
+    state: dict[str, Tensor] = optimizer.state[weight]
+    if not state:
+        state["step"] = torch.zeros(())
+        state["exp_avg"], state["exp_avg_sq"] = (torch.zeros_like(weight) for _ in range(2))
+    return state
+
+
+def _numbers(group: dict[str, Any], steps: float, clip: float) -> adamw_kernels.Step:
+    first, second = group["betas"]
+    return adamw_kernels.Step(
+        clip=clip,
+        keep=1 - group["lr"] * group["weight_decay"],
+        first=first,
+        second=second,
+        rate=group["lr"] / (1 - first**steps),
+        bias=math.sqrt(1 - second**steps),
+        epsilon=group["eps"],
+        limit=math.inf,
+    )
+
+
+def _flat(tensor: Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = tensor.detach().view(-1).numpy()
+    return array
