@@ -154,7 +154,7 @@ def our_step(network: SpikingNetwork, recipe: Recipe, x: Tensor, labels: Tensor)
     network.eval()  # without dropout, which the others do not have
 
     def step() -> None:
-        loss = network.loss.function(network(x).output, labels)
+        loss = network.loss.function(network(x, only_output=True).output, labels)
         optimizer_step(network, optimizer, loss, recipe.training)
 
     return step

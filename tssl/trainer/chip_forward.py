@@ -33,6 +33,7 @@ from tssl.trainer.recurrence import (
     recurrent_errors,
     to_feedback,
 )
+from tssl.trainer.tape import apply
 
 __all__ = ["run_layer"]
 
@@ -47,11 +48,11 @@ def run_layer(
     ways
         All constant, or all with potentials over time; what they weigh adds up.
     """
-    activation = _Weighted.apply(arrays.weight, ways, chip, *(way.psp for way in ways))
+    activation = apply(_Weighted, arrays.weight, ways, chip, *(way.psp for way in ways))
     if arrays.own is None:
-        result = _Neurons.apply(activation, arrays.bias, chip, activity)
+        result = apply(_Neurons, activation, arrays.bias, chip, activity)
     else:
-        result = _Recurrent.apply(activation, arrays.bias, arrays.own, chip, activity)
+        result = apply(_Recurrent, activation, arrays.bias, arrays.own, chip, activity)
     potential, counts, fired, voltage = result
     activity.neuron_steps += voltage.numel()
     after, pool = Signal(potential, counts, 1), chip.neurons.pool

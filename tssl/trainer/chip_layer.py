@@ -13,7 +13,9 @@ from tssl.geometry import Geometry
 from tssl.trainer import chip_kernels
 from tssl.trainer.linear import weighted
 from tssl.trainer.neuron import Neurons, Pool, constant_over_time, sum_pool
+from tssl.trainer.operations import Pooled
 from tssl.trainer.recurrence import Gradient
+from tssl.trainer.tape import apply
 
 __all__ = [
     "EXACT", "Arrays", "ChipLayer", "Signal", "added", "exact", "input_signal", "over_time",
@@ -139,7 +141,7 @@ def over_time(signal: Signal, *, tau_s: float) -> Signal:
 def pooled(signal: Signal, pool: Pool) -> Signal:
     """Return the signal behind a pool of its own."""
     return signal._replace(
-        psp=sum_pool(signal.psp, pool),
+        psp=apply(Pooled, signal.psp, pool),
         counts=sum_pool(signal.counts, pool._replace(gain=1.0)),
         gain=signal.gain * pool.gain,
         largest=signal.largest * pool.kernel[0] * pool.kernel[1],

@@ -21,8 +21,11 @@ from tssl.trainer.gates import gated
 from tssl.trainer.leak import trained_neuron
 from tssl.trainer.methods.method import Block, Loss, Material, Method, Pass
 from tssl.trainer.neuron import Activity, Neurons, Pool, lasting, psp
-from tssl.trainer.recurrence import RecurrenceRule
+from tssl.trainer.operations import Masked
+from tssl.trainer.plain import is_plain
+from tssl.trainer.recurrence import RecurrenceRule, is_compiled_input
 from tssl.trainer.rule import Rule
+from tssl.trainer.tape import apply
 
 __all__ = ["OnChip", "recurrence_of"]
 
@@ -53,6 +56,11 @@ class OnChip(Method[Sequence[Signal]]):
         recipe, self._graph, self._weights = material
         self._quantum, self._rule, self._plan = recipe.encoding.quantum, rule, plan
         self._filters, self.blocks = filters_of(self._graph), blocks
+        self._is_plain = is_plain(blocks, self._filters)
+
+    def passes_tape(self, inputs: Tensor) -> bool:
+        """See :class:`Method`."""
+        return self._is_plain and is_compiled_input(inputs)
 
     def enter(self, inputs: Tensor) -> Sequence[Signal]:
         """See :class:`Method`."""
@@ -85,7 +93,7 @@ class OnChip(Method[Sequence[Signal]]):
         kept = torch.rand(signal[0].psp.shape[1:], generator=noise) >= share
         return [
             way._replace(
-                psp=way.psp * (kept / (1 - share)).to(way.psp),
+                psp=apply(Masked, way.psp, (kept / (1 - share)).to(way.psp)),
                 counts=way.counts * kept,
                 lift=way.lift / (1 - share),
             )
@@ -152,7 +160,7 @@ def recurrence_of(rule: Rule) -> RecurrenceRule:
     """
     if not isinstance(rule, RecurrenceRule):
         raise ConfigError("training.forward = 'chip' needs a rule that is a recurrence")
-    if not rule.gradient(Neurons(tau_m=2.0, tau_s=2.0, threshold=1.0)).has_kernels:
+    if not rule.has_kernels:
         raise ConfigError(
             "training.forward = 'chip' needs the surrogate of a shipped rule; use one of them"
         )

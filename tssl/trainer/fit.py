@@ -218,7 +218,7 @@ class Fit:
         started = time.perf_counter()
         inputs, labels = self._load(batch[self.group.share])
         self.network.method.take(batch[self.group.share])
-        forward: Forward = self.model(inputs)
+        forward: Forward = self.model(inputs, only_output=self._penalty is None)
         loss = self._loss(forward, labels) * (self._weight(len(labels), len(batch)))
         value, right = self.group.totals([float(loss.detach()), correct(forward, labels)])
         self._check_finite("loss", value)

@@ -17,6 +17,7 @@ from tssl.trainer import norm
 from tssl.trainer.leak import first_leak
 from tssl.trainer.methods import Material, Pass, make_method
 from tssl.trainer.neuron import Activity, Trace
+from tssl.trainer.tape import written_out
 from tssl.trainer.thresholds import first_threshold
 from tssl.trainer.weights import Weights
 
@@ -111,7 +112,9 @@ class SpikingNetwork(nn.Module):
             first.fill_(node.first[role])
         return first
 
-    def forward(self, inputs: Tensor, *, record_all: bool = False) -> Forward:
+    def forward(
+        self, inputs: Tensor, *, record_all: bool = False, only_output: bool = False
+    ) -> Forward:
         """Run the network from rest.
 
         Parameters
@@ -120,8 +123,20 @@ class SpikingNetwork(nn.Module):
             ``(batch, C, H, W)`` for an input that stays the same, or ``(time, batch, C, H, W)``.
         record_all
             Whether to keep spikes and potentials of all layers and not just of the last.
+        only_output
+            Whether errors come back from the output alone, and from no other layer's trace. Then
+            a feed-forward network needs no autograd's graph, with the same bits.
         """
         run = Pass(self.training, record_all, self.follows_batches)
+        trained = [each for each in self.weights.values() if each.requires_grad]
+        if only_output and torch.is_grad_enabled() and self._running.passes_tape(inputs):
+            potential = written_out(lambda: self._pass(inputs, run).psp, trained)
+            output = run.traces[self.graph.output.name]._replace(psp=potential)
+            return Forward(output, run.activity, run.traces)
+        return Forward(self._pass(inputs, run), run.activity, run.traces)
+
+    def _pass(self, inputs: Tensor, run: Pass) -> Trace:
+        """Run all layers; return what the last one did."""
         sent = {INPUT: self._running.enter(inputs)}
         for block in self._running.blocks:
             ways = [sent[source] for source in block.node.sources]
@@ -132,7 +147,7 @@ class SpikingNetwork(nn.Module):
             if share and self.training:
                 signal = self._running.dropped(signal, share, self.noise)
             sent[block.last.name] = signal
-        return Forward(run.traces[self.graph.output.name], run.activity, run.traces)
+        return run.traces[self.graph.output.name]
 
     @property
     def averages(self) -> list[Tensor]:

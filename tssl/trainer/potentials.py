@@ -20,7 +20,6 @@ from tssl.trainer.chip_network import OnChip, recurrence_of
 from tssl.trainer.filters import filters_of, refiltered
 from tssl.trainer.gates import gated
 from tssl.trainer.leak import leaky, trained_neuron
-from tssl.trainer.linear import weighted
 from tssl.trainer.loss import losses_of
 from tssl.trainer.methods.method import Block, Material, Method, Pass
 from tssl.trainer.methods.support import check_neurons
@@ -34,7 +33,11 @@ from tssl.trainer.neuron import (
     psp,
     sum_pool,
 )
+from tssl.trainer.operations import Added, Masked, Pooled, Weighted
+from tssl.trainer.plain import is_plain
+from tssl.trainer.recurrence import RecurrenceRule, is_compiled_input
 from tssl.trainer.rule import Rule
+from tssl.trainer.tape import apply
 
 __all__ = ["Potentials", "Sent"]
 
@@ -74,6 +77,8 @@ class Potentials(Method[Sent]):
         self._factors = torch.bfloat16 if training.precision == "bfloat16" else None
         self._filters = filters_of(self._graph)
         self.blocks = _blocks(self._graph, self._filters)
+        is_known = isinstance(rule, RecurrenceRule) and rule.has_kernels and self._factors is None
+        self._is_plain = is_known and is_plain(self.blocks, self._filters)
         network, output = material.recipe.network, self._graph.output.neuron
         tau_s = network.tau_s if output is None else output.tau_s
         self.losses = losses_of(training, network.time_steps, tau_s=tau_s)
@@ -88,6 +93,10 @@ class Potentials(Method[Sent]):
     def on_chip(self, plan: ChipPlan) -> OnChip:
         """See :class:`Method`."""
         return OnChip(self._material, recurrence_of(self.rule), self.blocks, plan)
+
+    def passes_tape(self, inputs: Tensor) -> bool:
+        """See :class:`Method`."""
+        return self._is_plain and is_compiled_input(inputs)
 
     def enter(self, inputs: Tensor) -> Sent:
         """See :class:`Method`."""
@@ -106,7 +115,7 @@ class Potentials(Method[Sent]):
         ]
         if node.neuron is None:
             total = self._sum(node, arriving)
-            return Sent(sum_pool(total.psp, Pool.of(node)), total.constant)
+            return Sent(apply(Pooled, total.psp, Pool.of(node)), total.constant)
         activity = run.activity[node.name] = Activity()
         if node.gate is not None:
             trace = self._gated(block, arriving, activity)
@@ -118,15 +127,14 @@ class Potentials(Method[Sent]):
     def dropped(self, signal: Sent, share: float, noise: torch.Generator) -> Sent:
         """See :class:`Method`."""
         kept = torch.rand(signal.psp.shape[1:], generator=noise) >= share
-        return signal._replace(psp=signal.psp * (kept / (1 - share)).to(signal.psp))
+        return signal._replace(psp=apply(Masked, signal.psp, (kept / (1 - share)).to(signal.psp)))
 
     def _sum(self, node: Node, ways: list[Sent]) -> Sent:
         if len(ways) == 1:
             return ways[0]
         if len({way.constant for way in ways}) > 1:
             ways = [Sent(self._over_time(node, way)) for way in ways]
-        total = sum((way.psp for way in ways[1:]), start=ways[0].psp)
-        return Sent(total, ways[0].constant)
+        return Sent(apply(Added, *(way.psp for way in ways)), ways[0].constant)
 
     def _gated(self, block: Block, ways: list[Sent], activity: Activity) -> Trace:
         tau_s = self._filters[block.node.name]
@@ -138,7 +146,7 @@ class Potentials(Method[Sent]):
         """Weight what arrives and run the neurons."""
         node, arriving = block.node, self._sum(block.node, ways)
         factors = self._factors if run.training else None
-        current = weighted(arriving.psp, self._weight(node), node.geometry, factors)
+        current = apply(Weighted, arriving.psp, self._weight(node), node.geometry, factors)
         driving = self._shifted(node, Sent(current, arriving.constant), run)
         neuron = trained_neuron(node, self._weights)
         neurons = self._neurons(block, neuron, driving.constant, run)

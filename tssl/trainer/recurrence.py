@@ -33,8 +33,11 @@ from tssl.trainer.neuron import (
     sum_pool,
 )
 from tssl.trainer.slopes import SURROGATES, sigmoid
+from tssl.trainer.tape import apply
 
-__all__ = ["Gradient", "RecurrenceRule", "recurrent_errors", "spiking", "to_feedback"]
+__all__ = [
+    "Gradient", "RecurrenceRule", "is_compiled_input", "recurrent_errors", "spiking", "to_feedback",
+]  # fmt: skip
 
 _COMPILED = list(SURROGATES.values())
 _STEEPEST = 8.0
@@ -103,6 +106,11 @@ class RecurrenceRule:
     def __init__(self, gradient: Callable[[Neurons], Gradient]) -> None:
         self.gradient = gradient
 
+    @property
+    def has_kernels(self) -> bool:
+        """Whether the compiled loops know its surrogate."""
+        return self.gradient(Neurons(tau_m=2.0, tau_s=2.0, threshold=1.0)).has_kernels
+
     def __call__(self, current: Tensor, neurons: Neurons, activity: Activity) -> Trace:
         """See :class:`tssl.trainer.rule.Rule`."""
         return spiking(current, neurons, self.gradient(neurons), activity)
@@ -112,7 +120,7 @@ def spiking(current: Tensor, neurons: Neurons, gradient: Gradient, activity: Act
     """Run a layer of neurons; ``psp`` carries the gradient."""
     activity.neuron_steps += (neurons.constant_steps or len(current)) * current[0].numel()
     if gradient.has_kernels and _is_compiled(current, neurons):
-        return Trace(*_Compiled.apply(current, neurons, gradient, activity))
+        return Trace(*apply(_Compiled, current, neurons, gradient, activity))
     if neurons.feedback is not None:
         current = over_time(current, neurons)
         result = _Recurrent.apply(current, neurons.feedback, neurons, gradient, activity)
@@ -397,13 +405,14 @@ def constant_response(steps: int, tau_s: float | None) -> NDArray[Any]:
     return factors
 
 
+def is_compiled_input(inputs: Tensor) -> bool:
+    """Return whether compiled loops know what is computed from these."""
+    kind = inputs.device.type, inputs.dtype
+    return kind == ("cpu", torch.float32) and bool(inputs.numel())
+
+
 def _is_compiled(current: Tensor, neurons: Neurons) -> bool:
-    if (
-        neurons.feedback is not None
-        or current.device.type != "cpu"
-        or current.dtype != torch.float32
-        or not current.numel()
-    ):
+    if neurons.feedback is not None or not is_compiled_input(current):
         return False
     return neurons.pool is None or pool_fits(current.shape[-2:], neurons.pool)
 

@@ -100,6 +100,18 @@ class Method(ABC, Generic[Signal]):
             Of the layer's sources, in their order.
         """
 
+    def passes_tape(self, inputs: Tensor) -> bool:
+        """Return whether all that carries an error goes through :func:`tssl.trainer.tape.apply`.
+
+        Then the network can be passed without autograd's graph.
+
+        Parameters
+        ----------
+        inputs
+            See :meth:`enter`.
+        """
+        return False
+
     def dropped(self, signal: Signal, share: float, noise: torch.Generator) -> Signal:
         """Silence a share of a layer's neurons over all time, in training.
 

@@ -1,0 +1,192 @@
+"""Gradients of the written-out passes are autograd's, bit for bit."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tssl.checkpoint import ChipPlan
+from tssl.recipe import Recipe, recipe_from_tables
+from tssl.trainer.network import SpikingNetwork
+from tssl.trainer.tape import apply, written_out
+
+SHAPE = (2, 8, 8)
+RULES = "tssl-bp", "surrogate", "surrogate-reset"
+
+
+def drawn_layers(rng: np.random.Generator) -> list[dict[str, Any]]:
+    """Return two to six layers, each behind the last one and some others of its shape."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    layers: list[dict[str, Any]] = []
+    shape: tuple[int, ...] = SHAPE
+    for number in range(rng.integers(2, 7)):
+        name, layer = f"layer{number}", drawn_layer(rng, shape)
+        others = [each for each, theirs in shapes.items() if theirs == shape][:-1]
+        if others and number and rng.random() < 0.6:
+            chosen = rng.choice(others, rng.integers(1, len(others) + 1), replace=False)
+            layer["from"] = [f"layer{number - 1}", *map(str, chosen)]
+        if rng.random() < 0.4:
+            layer["dropout"] = 0.25
+        shape = after(layer, shape)
+        shapes[name] = shape
+        layers.append({"name": name, **layer})
+    return [*layers, {"type": "dense", "neurons": 3, "threshold": 0.3}]
+
+
+def drawn_layer(rng: np.random.Generator, shape: tuple[int, ...]) -> dict[str, Any]:
+    kinds = ["dense"] if len(shape) == 1 else ["conv", "conv", "pool", "dense"]
+    kind = rng.choice(kinds)
+    if kind == "conv":
+        channels = int(rng.choice([2, 3]))
+        return {"type": "conv", "channels": channels, "kernel": 3, "padding": 1, "weight_scale": 4}
+    if kind == "pool" and shape[1] % 2 == 0:
+        return {"type": "pool", "kernel": 2}
+    return {"type": "dense", "neurons": int(rng.choice([5, 70])), "threshold": 0.4}
+
+
+def after(layer: dict[str, Any], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape of what a layer sends."""
+    if layer["type"] == "dense":
+        return (layer["neurons"],)
+    if layer["type"] == "conv":
+        return layer["channels"], *shape[1:]
+    return shape[0], *(size // layer["kernel"] for size in shape[1:])
+
+
+def recipe_of(layers: list[dict[str, Any]], rule: str) -> Recipe:
+    tables = {
+        "name": "drawn",
+        "data": {"name": "none"},
+        "network": {"time_steps": 5, "layers": layers},
+        "training": {"rule": rule},
+    }
+    return recipe_from_tables(tables, "test")
+
+
+def network_of(recipe: Recipe, *, on_chip: bool) -> SpikingNetwork:
+    network = SpikingNetwork(recipe, SHAPE, torch.Generator().manual_seed(1))
+    if on_chip:
+        scales = dict.fromkeys(network.weights.keys(), 100.0)
+        network.compute_on(
+            ChipPlan(scales=scales, largest_weights=dict.fromkeys(scales, 254), weight_step=2)
+        )
+    return network
+
+
+def gradients(
+    network: SpikingNetwork, inputs: Tensor, *, only_output: bool
+) -> tuple[list[Tensor], list[Any]]:
+    """Return the output and all gradients, and what layers counted."""
+    network.noise.manual_seed(7)
+    network.zero_grad()
+    forward = network(inputs, only_output=only_output)
+    loss = network.loss.function(forward.output, torch.arange(inputs.shape[-4]) % 3)
+    loss.backward()
+    found = [weight.grad for weight in network.parameters() if weight.requires_grad]
+    assert all(each is not None for each in found)
+    counts = [(int(a.spikes), int(a.fallbacks), a.neuron_steps) for a in forward.activity.values()]
+    return [forward.output.psp.detach(), *map(torch.as_tensor, found)], counts
+
+
+@pytest.mark.parametrize("on_chip", [False, True], ids=["float", "chip"])
+@pytest.mark.parametrize("seed", range(30))
+def test_random_graphs(seed: int, on_chip: bool) -> None:
+    rng = np.random.default_rng(seed)
+    recipe = recipe_of(drawn_layers(rng), RULES[seed % len(RULES)])
+    network = network_of(recipe, on_chip=on_chip)
+    inputs = torch.from_numpy(rng.integers(0, 3, (6, *SHAPE))).float() / 2
+    if seed % 2:
+        inputs = inputs.expand(5, *inputs.shape)
+    assert network._running.passes_tape(inputs)
+    expected, counted = gradients(network, inputs, only_output=False)
+    found, counts = gradients(network, inputs, only_output=True)
+    assert counts == counted
+    assert any(float(each.abs().max()) > 0 for each in found[1:])
+    for ours, autograds in zip(found, expected, strict=True):
+        assert torch.equal(ours, autograds)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"bias": True},
+        {"norm": "batch"},
+        {"neuron": "plif"},
+    ],
+    ids=str,
+)
+def test_other_layers_are_left_to_autograd(changes: dict[str, Any]) -> None:
+    layers = [{"type": "dense", "neurons": 5, **changes}, {"type": "dense", "neurons": 3}]
+    network = network_of(recipe_of(layers, "tssl-bp"), on_chip=False)
+    inputs = torch.ones(6, *SHAPE)
+    assert not network._running.passes_tape(inputs)
+    gradients(network, inputs, only_output=True)
+
+
+def test_windows_with_a_rest_are_left_to_autograd() -> None:
+    layers = [
+        {"type": "conv", "channels": 2, "kernel": 3, "padding": 1},
+        {"type": "pool", "kernel": 3},
+        {"type": "dense", "neurons": 3},
+    ]
+    network = network_of(recipe_of(layers, "tssl-bp"), on_chip=False)
+    assert not network._running.passes_tape(torch.ones(6, *SHAPE))
+    gradients(network, torch.ones(6, *SHAPE), only_output=True)
+
+
+def test_double_precision_is_left_to_autograd() -> None:
+    network = network_of(recipe_of([{"type": "dense", "neurons": 3}], "tssl-bp"), on_chip=False)
+    assert not network._running.passes_tape(torch.ones(6, *SHAPE).double())
+
+
+class Doubled:
+    """A function with a backward pass of its own."""
+
+    @staticmethod
+    def forward(_: Any, signal: Tensor) -> Tensor:
+        return 2 * signal
+
+    @staticmethod
+    def backward(_: Any, error: Tensor) -> tuple[Tensor]:
+        return (2 * error,)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda weight: apply(Doubled, weight) + 1,
+        lambda weight: apply(Doubled, weight * 3),
+        lambda weight: apply(Doubled, apply(Doubled, weight) * 3),
+        lambda weight: weight * 3,
+    ],
+    ids=["at the end", "at the beginning", "between", "all of it"],
+)
+def test_what_the_tape_does_not_see_is_an_error(run: Callable[[Tensor], Tensor]) -> None:
+    weight = torch.ones(3, requires_grad=True)
+    with pytest.raises(TypeError, match="missed a function"):
+        written_out(lambda: run(weight), [weight])
+
+
+def test_a_tensor_that_is_read_twice_gets_both_errors() -> None:
+    weight = torch.ones(3, requires_grad=True)
+
+    class Product:
+        @staticmethod
+        def forward(ctx: Any, one: Tensor, other: Tensor) -> Tensor:
+            ctx.save_for_backward(one, other)
+            return one * other
+
+        @staticmethod
+        def backward(ctx: Any, error: Tensor) -> tuple[Tensor, Tensor]:
+            one, other = ctx.saved_tensors
+            return error * other, error * one
+
+    result = written_out(lambda: apply(Product, weight, apply(Doubled, weight)), [weight])
+    (4 * result).sum().backward()
+    assert weight.grad is not None
+    assert weight.grad.tolist() == [16.0] * 3
+    with pytest.raises(RuntimeError, match="second time"):
+        result.sum().backward()

@@ -1,0 +1,102 @@
+"""What lies between layers of neurons, each with its backward pass written out.
+
+For :func:`tssl.trainer.tape.apply`: without a tape, ``apply`` is what autograd differentiates.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tssl.geometry import Geometry
+from tssl.trainer.linear import gradients, weighted
+from tssl.trainer.neuron import Pool, sum_pool
+
+__all__ = ["Added", "Masked", "Pooled", "Weighted"]
+
+
+class Weighted:
+    """:func:`tssl.trainer.linear.weighted`."""
+
+    apply = staticmethod(weighted)
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401 - torch's context has no public type
+        signal: Tensor,
+        weight: Tensor,
+        geometry: Geometry | None,
+        factors: torch.dtype | None = None,
+    ) -> Tensor:
+        """Return the weighted sums."""
+        ctx.save_for_backward(signal, weight)
+        ctx.geometry = geometry
+        return weighted(signal, weight, geometry, factors)
+
+    @staticmethod
+    def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        """Return the errors at signal and weight."""
+        signal, weight = ctx.saved_tensors
+        wanted = ctx.needs_input_grad[0]
+        return *gradients(error, signal, weight, ctx.geometry, to_signal=wanted), None, None
+
+
+class Pooled:
+    """:func:`tssl.trainer.neuron.sum_pool`."""
+
+    apply = staticmethod(sum_pool)
+
+    @staticmethod
+    def forward(ctx: Any, signal: Tensor, pool: Pool) -> Tensor:  # noqa: ANN401
+        """Return the sums of windows."""
+        ctx.save_for_backward(signal)
+        ctx.pool = pool
+        return sum_pool(signal, pool)
+
+    @staticmethod
+    def backward(ctx: Any, error: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
+        """Return the error at the signal: each value gets its window's."""
+        (signal,), pool = ctx.saved_tensors, ctx.pool
+        to_signal: Tensor = torch.ops.aten.avg_pool2d_backward(
+            (error * pool.gain).flatten(0, 1), signal.flatten(0, 1), pool.kernel, pool.kernel,
+            [0, 0], ceil_mode=False, count_include_pad=True, divisor_override=1,
+        )  # fmt: skip
+        return to_signal.unflatten(0, signal.shape[:2]), None
+
+
+class Masked:
+    """A signal times numbers that no error concerns."""
+
+    apply = staticmethod(torch.mul)
+
+    @staticmethod
+    def forward(ctx: Any, signal: Tensor, mask: Tensor) -> Tensor:  # noqa: ANN401
+        """Return the product."""
+        ctx.save_for_backward(mask)
+        return signal * mask
+
+    @staticmethod
+    def backward(ctx: Any, error: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
+        """Return the error at the signal."""
+        return error * ctx.saved_tensors[0], None
+
+
+def _added(*signals: Tensor) -> Tensor:
+    return sum(signals[1:], start=signals[0])
+
+
+class Added:
+    """A sum of signals."""
+
+    apply = staticmethod(_added)
+
+    @staticmethod
+    def forward(ctx: Any, *signals: Tensor) -> Tensor:  # noqa: ANN401
+        """Return the sum."""
+        ctx.count = len(signals)
+        return _added(*signals)
+
+    @staticmethod
+    def backward(ctx: Any, error: Tensor) -> tuple[Tensor, ...]:  # noqa: ANN401
+        """Return the error for each."""
+        return (error,) * ctx.count
