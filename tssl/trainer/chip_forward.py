@@ -23,16 +23,10 @@ from tssl.trainer.chip_layer import (
     pooled,
     together,
 )
+from tssl.trainer.layout import constant_response, empty, flat, memory_window
 from tssl.trainer.linear import gradients
 from tssl.trainer.neuron import Activity, Trace, pool_fits, psp
-from tssl.trainer.recurrence import (
-    constant_response,
-    empty,
-    flat,
-    memory_window,
-    recurrent_errors,
-    to_feedback,
-)
+from tssl.trainer.recurrence import recurrent_errors, to_feedback
 from tssl.trainer.tape import apply
 
 __all__ = ["run_layer"]

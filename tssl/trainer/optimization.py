@@ -50,7 +50,8 @@ def optimizer_step(
     network: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor, training: TrainingSpec
 ) -> float:
     """Do backward, clip, AdamW and clamp; return the gradient's norm before clipping."""
-    optimizer.zero_grad(set_to_none=True)
+    for weight in network.parameters():
+        weight.grad = None
     loss.backward()
     if _is_compiled(optimizer):
         return _compiled_step(optimizer, training)

@@ -15,12 +15,19 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.grad import conv2d_weight
 
 from tssl.neurons import membrane_step
 from tssl.trainer import kernels
+from tssl.trainer.layout import (
+    constant_response,
+    device_response,
+    empty,
+    flat,
+    memory_window,
+    rows,
+)
 from tssl.trainer.neuron import (
     Activity,
     Neurons,
@@ -29,7 +36,6 @@ from tssl.trainer.neuron import (
     over_time,
     pool_fits,
     psp,
-    static_psp,
     sum_pool,
 )
 from tssl.trainer.slopes import SURROGATES, sigmoid
@@ -356,7 +362,7 @@ class _Fused(torch.autograd.Function):
         steps, shape = neurons.constant_steps or len(current), current.shape[1:]
         potential, voltage = (empty(current, steps, shape) for _ in range(2))
         constant = neurons.synapse if neurons.constant_steps else None
-        response = _device_response(steps, constant, current.device)
+        response = device_response(steps, constant, current.device)
         count = gpu_kernels.forward(
             rows(current), response, gradient.constants(neurons), rows(potential), rows(voltage)
         )
@@ -379,30 +385,6 @@ class _Fused(torch.autograd.Function):
             rows(voltage), response, rows(gradients[0]), constants, rows(error)
         )
         return error, None, None, None
-
-
-@lru_cache
-def _device_response(steps: int, tau_s: float | None, device: torch.device) -> Tensor:
-    """Return :func:`constant_response` where it is needed, sent there once."""
-    return torch.from_numpy(constant_response(steps, tau_s)).to(device)
-
-
-def memory_window(current: Tensor, steps: int, neurons: Neurons) -> kernels.Window:
-    """Return how the kernels walk through the neurons of a current ``(time, ...)``."""
-    if neurons.pool is None:
-        return kernels.plain_window(steps)
-    (rows, columns), (_, channels, _, width) = neurons.pool.kernel, current.shape[1:]
-    gain = float(neurons.pool.gain)
-    return kernels.Window(rows * width * channels, rows, columns, channels, gain)
-
-
-@lru_cache
-def constant_response(steps: int, tau_s: float | None) -> NDArray[Any]:
-    """Return the factors of the current over time; all one when it has its own time axis."""
-    ones = torch.ones(steps)
-    course = ones if tau_s is None else static_psp(steps, tau_s=tau_s, like=ones)
-    factors: NDArray[Any] = course.numpy()
-    return factors
 
 
 def is_compiled_input(inputs: Tensor) -> bool:
@@ -431,27 +413,3 @@ def _has_triton() -> bool:
     """Return whether Triton is installed, and the C compiler with which it starts kernels."""
     compilers = (os.environ.get("CC"), "cc", "gcc", "clang")
     return find_spec("triton") is not None and any(which(name) for name in compilers if name)
-
-
-def empty(like: Tensor, steps: int, shape: tuple[int, ...]) -> Tensor:
-    """Return an empty tensor ``(steps, *shape)``, channels last if it has images."""
-    if len(shape) != 4:
-        return like.new_empty((steps, *shape))
-    batch, channels, height, width = shape
-    return like.new_empty((steps, batch, height, width, channels)).permute(0, 1, 4, 2, 3)
-
-
-def flat(tensor: Tensor) -> NDArray[Any]:
-    """Return what :func:`rows` does as an array."""
-    array: NDArray[Any] = rows(tensor.detach()).numpy()
-    return array
-
-
-def rows(tensor: Tensor) -> Tensor:
-    """Return a tensor ``(time, ...)`` as ``(time, neurons)``, channels last if it has images.
-
-    A view of what :func:`empty` made, so that it can be filled.
-    """
-    if tensor.dim() == 5:
-        tensor = tensor.permute(0, 1, 3, 4, 2)
-    return tensor.flatten(1).contiguous()

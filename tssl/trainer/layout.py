@@ -1,0 +1,65 @@
+"""How a layer's numbers lie in memory, and as what the compiled loops see them."""
+
+import math
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tssl.trainer import kernels
+from tssl.trainer.neuron import Neurons, static_psp
+
+__all__ = ["constant_response", "device_response", "empty", "flat", "memory_window", "rows"]
+
+
+def memory_window(current: Tensor, steps: int, neurons: Neurons) -> kernels.Window:
+    """Return how the kernels walk through the neurons of a current ``(time, ...)``."""
+    if neurons.pool is None:
+        return kernels.plain_window(steps)
+    (rows, columns), (_, channels, _, width) = neurons.pool.kernel, current.shape[1:]
+    gain = float(neurons.pool.gain)
+    return kernels.Window(rows * width * channels, rows, columns, channels, gain)
+
+
+@lru_cache
+def constant_response(steps: int, tau_s: float | None) -> NDArray[Any]:
+    """Return the factors of the current over time; all one when it has its own time axis."""
+    ones = torch.ones(steps)
+    course = ones if tau_s is None else static_psp(steps, tau_s=tau_s, like=ones)
+    factors: NDArray[Any] = course.numpy()
+    return factors
+
+
+@lru_cache
+def device_response(steps: int, tau_s: float | None, device: torch.device) -> Tensor:
+    """Return :func:`constant_response` where it is needed, sent there once."""
+    return torch.from_numpy(constant_response(steps, tau_s)).to(device)
+
+
+def empty(like: Tensor, steps: int, shape: tuple[int, ...]) -> Tensor:
+    """Return an empty tensor ``(steps, *shape)``, channels last if it has images."""
+    if len(shape) != 4:
+        return like.new_empty((steps, *shape))
+    batch, channels, height, width = shape
+    return like.new_empty((steps, batch, height, width, channels)).permute(0, 1, 4, 2, 3)
+
+
+def flat(tensor: Tensor) -> NDArray[Any]:
+    """Return a tensor ``(time, ...)`` as an array ``(time, neurons)``, channels last if of images.
+
+    A view of what :func:`empty` made, so that it can be filled.
+    """
+    array: NDArray[Any] = tensor.detach().numpy()
+    if array.ndim == 5:
+        array = array.transpose(0, 1, 3, 4, 2)
+    return np.ascontiguousarray(array.reshape(len(array), math.prod(array.shape[1:])))
+
+
+def rows(tensor: Tensor) -> Tensor:
+    """Return what :func:`flat` does as a tensor, on any device."""
+    if tensor.dim() == 5:
+        tensor = tensor.permute(0, 1, 3, 4, 2)
+    return tensor.flatten(1).contiguous()
