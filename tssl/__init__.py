@@ -14,6 +14,7 @@ from tssl.api import export, run, train, verify
 from tssl.errors import TsslError
 from tssl.foreign import from_torch, nir_read, nir_write
 from tssl.looking import calibrate, diff, inspect, report
+from tssl.machine.waiting import wait_briefly
 from tssl.sweeping import plan, sweep
 from tssl.version import __version__
 
@@ -34,6 +35,8 @@ __all__ = [
     "train",
     "verify",
 ]
+
+wait_briefly()  # before anything loads PyTorch
 
 
 def __getattr__(name: str) -> ModuleType:

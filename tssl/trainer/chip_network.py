@@ -16,6 +16,7 @@ from tssl.errors import ConfigError
 from tssl.graph import NORM, NORM_EPSILON, Node
 from tssl.trainer.chip_forward import run_layer
 from tssl.trainer.chip_layer import Arrays, ChipLayer, Signal, input_signal, over_time, pooled
+from tssl.trainer.dropout import kept
 from tssl.trainer.filters import filters_of, refiltered
 from tssl.trainer.gates import gated
 from tssl.trainer.leak import trained_neuron
@@ -90,11 +91,11 @@ class OnChip(Method[Sequence[Signal]]):
         self, signal: Sequence[Signal], share: float, noise: torch.Generator
     ) -> Sequence[Signal]:
         """See :class:`Method`; weights stay on their grid."""
-        kept = torch.rand(signal[0].psp.shape[1:], generator=noise) >= share
+        stays = kept(signal[0].psp.shape[1:], share, noise)
         return [
             way._replace(
-                psp=apply(Masked, way.psp, (kept / (1 - share)).to(way.psp)),
-                counts=way.counts * kept,
+                psp=apply(Masked, way.psp, (stays / (1 - share)).to(way.psp)),
+                counts=way.counts * stays.to(way.counts),
                 lift=way.lift / (1 - share),
             )
             for way in signal

@@ -65,7 +65,10 @@ class Pooled:
 
 
 class Masked:
-    """A signal times numbers that no error concerns."""
+    """A signal times numbers that no error concerns.
+
+    With a tape it changes the signal and later the error in place: nothing else reads them.
+    """
 
     apply = staticmethod(torch.mul)
 
@@ -73,12 +76,12 @@ class Masked:
     def forward(ctx: Any, signal: Tensor, mask: Tensor) -> Tensor:  # noqa: ANN401
         """Return the product."""
         ctx.save_for_backward(mask)
-        return signal * mask
+        return signal.mul_(mask)
 
     @staticmethod
     def backward(ctx: Any, error: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
         """Return the error at the signal."""
-        return error * ctx.saved_tensors[0], None
+        return error.mul_(ctx.saved_tensors[0]), None
 
 
 def _added(*signals: Tensor) -> Tensor:

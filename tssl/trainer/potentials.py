@@ -17,6 +17,7 @@ from tssl.graph import NORM, Graph, Node
 from tssl.neurons import Lif
 from tssl.trainer import norm
 from tssl.trainer.chip_network import OnChip, recurrence_of
+from tssl.trainer.dropout import kept
 from tssl.trainer.filters import filters_of, refiltered
 from tssl.trainer.gates import gated
 from tssl.trainer.leak import leaky, trained_neuron
@@ -126,8 +127,8 @@ class Potentials(Method[Sent]):
 
     def dropped(self, signal: Sent, share: float, noise: torch.Generator) -> Sent:
         """See :class:`Method`."""
-        kept = torch.rand(signal.psp.shape[1:], generator=noise) >= share
-        return signal._replace(psp=apply(Masked, signal.psp, (kept / (1 - share)).to(signal.psp)))
+        mask = (kept(signal.psp.shape[1:], share, noise) / (1 - share)).to(signal.psp)
+        return signal._replace(psp=apply(Masked, signal.psp, mask))
 
     def _sum(self, node: Node, ways: list[Sent]) -> Sent:
         if len(ways) == 1:

@@ -79,11 +79,15 @@ class Samples:
 
     def encode(self, pixels: Pixels) -> Tensor:
         """Return network input ``(batch, C, H, W)``; with time in front of events and spikes."""
-        given = torch.from_numpy(pixels).to(self.levels.device)
-        if given.dim() == 5:  # events, (batch, time, C, H, W)
-            given = given.transpose(0, 1)
-        inputs = self.levels[given.int()]
+        if pixels.ndim == 5:  # events, (batch, time, C, H, W)
+            pixels = pixels.swapaxes(0, 1)
+        inputs = self._levels_of(pixels)
         return inputs.movedim(-1, 0).contiguous() if self.levels.dim() == 2 else inputs
+
+    def _levels_of(self, pixels: Pixels) -> Tensor:
+        if self.levels.device.type == "cpu":  # where numpy is three times as fast
+            return torch.from_numpy(np.take(self.levels.numpy(), pixels, axis=0))
+        return self.levels[torch.from_numpy(pixels).to(self.levels.device).int()]
 
     def batches(self, order: IntArray, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield inputs as of :meth:`encode` and labels ``(batch,)`` in the given order."""

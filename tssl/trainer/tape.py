@@ -97,7 +97,8 @@ class Tape:
         while self._records:
             function, context, before, after = self._records.pop()
             coming = [None if slot is None else errors.pop(slot, None) for slot in after]
-            for place, more in zip(before, function.backward(context, *coming), strict=True):
+            given = _apart(function.backward(context, *coming))
+            for place, more in zip(before, given, strict=True):
                 if place is not None and more is not None:
                     errors[place] = errors[place] + more if place in errors else more
         return [errors.get(leaf) for leaf in range(self._leaves)]
@@ -138,6 +139,14 @@ class _Record(NamedTuple):
     """Likewise of the outputs."""
 
 
+def _apart(errors: Sequence[Tensor | None]) -> Iterator[Tensor | None]:
+    """Yield errors, each a tensor of its own, which its function may change in place."""
+    seen: set[int] = set()
+    for error in errors:
+        yield error.clone() if error is not None and id(error) in seen else error
+        seen.add(id(error))
+
+
 @contextmanager
 def _taped(tape: Tape) -> Iterator[None]:
     token = _active.set(tape)
@@ -173,4 +182,4 @@ class _Written(torch.autograd.Function):
         kept = iter(ctx.saved_tensors)
         for tensors, count in zip(ctx.tape.saved(), ctx.counts, strict=True):
             tensors.extend(next(kept) for _ in range(count))
-        return None, None, *ctx.tape.errors(ctx.slot, errors[0])
+        return None, None, *ctx.tape.errors(ctx.slot, errors[0].clone())

@@ -13,6 +13,7 @@ from tssl.errors import ConfigError
 from tssl.graph import Graph, Node
 from tssl.recipe import entries_of
 from tssl.settings import Above0, Entries
+from tssl.trainer.dropout import kept
 from tssl.trainer.linear import weighted
 from tssl.trainer.methods.method import Block, Loss, Material, Method, Pass
 from tssl.trainer.methods.support import Has, check_layers
@@ -87,8 +88,8 @@ class SigmaDelta(Method[Tensor]):
 
     def dropped(self, signal: Tensor, share: float, noise: torch.Generator) -> Tensor:
         """See :class:`Method`."""
-        kept = torch.rand(signal.shape[1:], generator=noise).to(signal) >= share
-        return signal * kept / (1 - share)
+        stays = kept(signal.shape[1:], share, noise).to(signal)
+        return signal * stays / (1 - share)
 
 
 def told(values: Tensor, threshold: float, grid: float) -> tuple[Tensor, Tensor]:
