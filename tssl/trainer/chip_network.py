@@ -82,7 +82,8 @@ class OnChip(Method[Sequence[Signal]]):
         self, signal: Sequence[Signal], share: float, noise: torch.Generator
     ) -> Sequence[Signal]:
         """See :class:`Method`; weights stay on their grid."""
-        kept = torch.rand(signal[0].psp.shape[1:], generator=noise) >= share
+        kept = torch.rand(signal[0].psp.shape[1:], generator=noise, device=noise.device)
+        kept = kept >= share
         return [
             way._replace(
                 psp=way.psp * (kept / (1 - share)).to(way.psp),

@@ -92,7 +92,7 @@ class Fit:
         plan = run.load_plan() if origin is None else origin.plan
         self.input_shape = _sample_shape(train)
         graph = resolve(recipe.network, self.input_shape)
-        check_plan(recipe, plan, device)
+        check_plan(recipe, plan)
         self.group = Group(device)
         self.encoding = chip_encoding(recipe.encoding, train.unit or train.full_scale, train.zero)
         check_data(recipe, graph, train)
@@ -107,6 +107,7 @@ class Fit:
             network.method.check_penalty()
             self._penalty = OperationsPenalty(graph)
         self.network = network.to(device)
+        self.network.noise = torch.Generator(device)
         self.optimizer = make_optimizer(self.network, recipe.training)
         self.train, self.validation = self._split(train, device)
         self.network.method.begin(len(self.train))

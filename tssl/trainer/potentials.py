@@ -117,7 +117,7 @@ class Potentials(Method[Sent]):
 
     def dropped(self, signal: Sent, share: float, noise: torch.Generator) -> Sent:
         """See :class:`Method`."""
-        kept = torch.rand(signal.psp.shape[1:], generator=noise) >= share
+        kept = torch.rand(signal.psp.shape[1:], generator=noise, device=noise.device) >= share
         return signal._replace(psp=signal.psp * (kept / (1 - share)).to(signal.psp))
 
     def _sum(self, node: Node, ways: list[Sent]) -> Sent:

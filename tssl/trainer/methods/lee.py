@@ -156,7 +156,8 @@ class Lee(Method[Sent]):
 
     def dropped(self, signal: Sent, share: float, noise: torch.Generator) -> Sent:
         """See :class:`Method`."""
-        kept = (torch.rand(signal.trace.shape, generator=noise) >= share).to(signal.trace)
+        drawn = torch.rand(signal.trace.shape, generator=noise, device=noise.device)
+        kept = (drawn >= share).to(signal.trace)
         raised = kept / (1 - share)
         return signal._replace(
             spikes=signal.spikes * raised,

@@ -87,7 +87,8 @@ class SigmaDelta(Method[Tensor]):
 
     def dropped(self, signal: Tensor, share: float, noise: torch.Generator) -> Tensor:
         """See :class:`Method`."""
-        kept = torch.rand(signal.shape[1:], generator=noise).to(signal) >= share
+        drawn = torch.rand(signal.shape[1:], generator=noise, device=noise.device)
+        kept = drawn.to(signal) >= share
         return signal * kept / (1 - share)
 
 
