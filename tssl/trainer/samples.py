@@ -79,7 +79,7 @@ class Samples:
 
     def encode(self, pixels: Pixels) -> Tensor:
         """Return network input ``(batch, C, H, W)``; with time in front of events and spikes."""
-        given = torch.from_numpy(pixels).to(self.levels.device)
+        given = sent(pixels, self.levels.device)
         if given.dim() == 5:  # events, (batch, time, C, H, W)
             given = given.transpose(0, 1)
         inputs = self.levels[given.int()]
@@ -89,7 +89,15 @@ class Samples:
         """Yield inputs as of :meth:`encode` and labels ``(batch,)`` in the given order."""
         for first in range(0, len(order), size):
             pixels, labels = self.pixels(order[first : first + size])
-            yield self.encode(pixels), torch.from_numpy(labels).to(self.levels.device)
+            yield self.encode(pixels), sent(labels, self.levels.device)
+
+
+def sent(array: NDArray[Any], device: torch.device | str) -> Tensor:
+    """Return an array on a device; nothing waits for a GPU."""
+    tensor = torch.from_numpy(array)
+    if torch.device(device).type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def input_spikes(neuron: Neuron, bias: NDArray[Any], time_steps: int) -> NDArray[np.uint8]:
