@@ -6,7 +6,7 @@ DEMO := runs/demo
 EDITABLE := --config-settings editable_mode=compat
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test fuzz check lint bench docs clean
+.PHONY: help setup demo test fuzz check lint bench gpu docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -39,6 +39,10 @@ lint: .venv/dev ## format, lint, types and import contracts
 bench: .venv/dev ## print the speed of training steps and of the engine, side by side with others
 	$(BIN)/python benchmarks/train.py
 	$(BIN)/python benchmarks/engine.py
+
+gpu: ## run what needs a CUDA device, part by part (PART=1 DATA=DIR OFFICIAL=DIR); no network
+	PYTHONPATH=.$${PYTHONPATH:+:$$PYTHONPATH} $(firstword $(wildcard $(BIN)/python) $(PYTHON)) \
+	  benchmarks/gpu.py $(PART) $(if $(DATA),--data-dir $(DATA)) $(if $(OFFICIAL),--official $(OFFICIAL))
 
 docs: .venv/dev ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict --quiet

@@ -9,6 +9,7 @@ one in which ``tssl.recipe``, ``tssl.trainer.network`` and ``tssl.engine`` have 
 """
 
 import argparse
+import inspect
 import json
 import os
 import subprocess
@@ -52,10 +53,12 @@ def training(name: str, times: int) -> tuple[float, float]:
     optimizer = make_optimizer(network, recipe.training)
     x = torch.rand(recipe.training.batch_size, 1, 28, 28, generator=generator)
     labels = torch.randint(0, 10, (len(x),), generator=generator)
+    knows = "only_output" in inspect.signature(network.forward).parameters
+    options = {"only_output": True} if knows else {}
     losses: list[float] = []
 
     def step() -> None:
-        loss = network.loss.function(network(x).output, labels)
+        loss = network.loss.function(network(x, **options).output, labels)
         optimizer_step(network, optimizer, loss, recipe.training)
         losses.append(float(loss.detach()))
 

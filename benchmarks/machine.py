@@ -1,7 +1,14 @@
-"""What the machine can do at best, measured on all cores at once."""
+"""What the machine is, and what it can do at best, measured on all cores at once."""
 
+import importlib.metadata
+import platform
+import re
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
+from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
@@ -52,6 +59,41 @@ def bytes_per_second() -> float:
         read(arrays[core])
 
     return cores() * STREAM / _best(work)
+
+
+def description(packages: Sequence[str]) -> dict[str, Any]:
+    """Return processor, cores, day and versions, for what is measured here.
+
+    Parameters
+    ----------
+    packages
+        Whose versions matter; those that are not installed are left out.
+    """
+    return {
+        "processor": processor(),
+        "cores": cores(),
+        "date": date.today().isoformat(),
+        "python": platform.python_version(),
+        "versions": {name: found for name in packages if (found := version(name))},
+    }
+
+
+def processor() -> str:
+    """Return the name of the processor."""
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        named = re.search(r"^model name\s*: (.*)$", information.read_text(), re.MULTILINE)
+        if named:
+            return named[1]
+    return platform.processor() or platform.machine()
+
+
+def version(package: str) -> str | None:
+    """Return the version of a package; None when it is not installed."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _best(work: object) -> float:

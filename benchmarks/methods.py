@@ -9,8 +9,8 @@ import argparse
 from typing import Any
 
 import torch
+from steps import QUICK_ROUNDS, ROUNDS, SHAPE, Step, medians, our_step
 from torch import Tensor
-from train import QUICK_ROUNDS, ROUNDS, SHAPE, Step, medians, our_step
 
 from tssl.recipe import Recipe, load_recipe, recipe_from_tables
 from tssl.trainer.network import SpikingNetwork

@@ -1,14 +1,18 @@
 """A training step of the official TSSL-BP code, run from a checkout of it.
 
 The checkout (github.com/stonezwr/TSSL-BP, December 2020 or later) is not part of this project. Its
-modules run as they are, on the CPU: where there is no CUDA, ``Tensor.cuda`` returns the tensor.
+modules run as they are. They put everything on a GPU; on the CPU, ``Tensor.cuda`` returns the
+tensor. ``init`` of its global variables takes type and device too at commit 9c7b807, and neither
+in other commits.
 """
 
 import contextlib
 import importlib
+import inspect
 import io
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -26,7 +30,14 @@ Shape = tuple[int, ...]
 class OfficialStep:
     """What the official script does per batch, from the desired output to clamped weights."""
 
-    def __init__(self, checkout: Path, recipe: Recipe, x: Tensor, labels: Tensor) -> None:
+    def __init__(
+        self,
+        checkout: Path,
+        recipe: Recipe,
+        x: Tensor,
+        labels: Tensor,
+        device: torch.device = torch.device("cpu"),  # noqa: B008
+    ) -> None:
         if str(checkout) not in sys.path:
             sys.path.insert(0, str(checkout))
         self.network_config = {
@@ -36,12 +47,10 @@ class OfficialStep:
             "model": "LIF",
             "rule": "TSSLBP",
         }
-        self.training, self.labels = recipe.training, labels
-        self.frames = x[..., None].repeat(1, 1, 1, 1, recipe.network.time_steps)
-        with _on_cpu(), contextlib.redirect_stdout(io.StringIO()):
-            importlib.import_module("global_v").init(
-                torch.float32, torch.device("cpu"), recipe.network.time_steps, recipe.network.tau_s
-            )
+        self.training, self.labels, self.device = recipe.training, labels, device
+        self.frames = x[..., None].repeat(1, 1, 1, 1, recipe.network.time_steps).to(device)
+        with _on(device), contextlib.redirect_stdout(io.StringIO()):
+            begin(importlib.import_module("global_v").init, recipe, device)
             self.losses = importlib.import_module("functions.loss_f")
             layers = layer_configs(recipe, tuple(x.shape[1:]))
             self.network = importlib.import_module("cnns").Network(
@@ -52,7 +61,7 @@ class OfficialStep:
 
     def __call__(self) -> None:
         """Do the step."""
-        with _on_cpu():
+        with _on(self.device):
             output = self.network.forward(self.frames, epoch=0, is_train=True)
             loss = self.loss.spike_kernel(output, self.targets(output), self.network_config)
             self.optimizer.zero_grad()
@@ -99,5 +108,26 @@ def _config(node: Node) -> dict[str, Any]:
     }
 
 
-def _on_cpu() -> Any:
+def begin(init: Callable[..., None], recipe: Recipe, device: torch.device) -> None:
+    """Set the global variables of the code, whichever form its function has.
+
+    Raises
+    ------
+    SystemExit
+        When it is neither of the two known forms.
+    """
+    numbers = recipe.network.time_steps, recipe.network.tau_s
+    names = list(inspect.signature(init).parameters)
+    if len(names) == len(numbers):
+        init(*numbers)
+    elif len(names) == 2 + len(numbers):
+        init(torch.float32, device, *numbers)
+    else:
+        raise SystemExit(f"--official: init({', '.join(names)}) of global_v.py is of another form")
+
+
+def _on(device: torch.device) -> Any:
+    """Let the code run on the CPU, too."""
+    if device.type != "cpu":
+        return contextlib.nullcontext()
     return patch.object(torch.Tensor, "cuda", lambda tensor, *_: tensor)

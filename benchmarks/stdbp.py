@@ -15,8 +15,8 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from steps import our_step
 from torch import Tensor
-from train import our_step
 
 from tssl.recipe import Recipe, load_recipe, recipe_from_tables
 from tssl.trainer.network import SpikingNetwork

@@ -21,6 +21,7 @@ from tssl.engine import run_chunk
 from tssl.errors import RangeError, TrainingError
 from tssl.proof.compare import first_difference
 from tssl.proof.quantized import run_quantized
+from tssl.trainer.dropout import kept
 
 SPAN = (0, 15)
 RULES = ["tssl-bp", "surrogate", "surrogate-reset"]

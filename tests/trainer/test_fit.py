@@ -283,7 +283,9 @@ def test_kill_and_resume_is_exact(tmp_path: Path, batches: int) -> None:
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
 def test_a_gpu_learns_and_goes_on(tmp_path: Path, precision: str) -> None:
     recipe = tiny.recipe(epochs=12, precision=precision)
-    assert not tiny.fit(tmp_path / "run", recipe, device="cuda").fit(tiny.Watcher(stop_after=8))
+    started = tiny.fit(tmp_path / "run", recipe, device="cuda")
+    started.settle_every = 1
+    assert not started.fit(tiny.Watcher(stop_after=8))
     resumed = tiny.fit(tmp_path / "run", recipe, device="cuda")
     assert resumed.progress.batch == 2
     assert resumed.fit(tiny.Watcher())

@@ -30,7 +30,7 @@ H100 = 90
 
 @pytest.fixture(autouse=True)
 def _fused(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(recurrence, "_is_compiled", lambda *_: False)
+    monkeypatch.setattr(recurrence, "is_compiled_input", lambda *_: False)
     with np.errstate(divide="ignore", invalid="ignore"):  # where no spike is, 1/0 is not taken
         yield
 

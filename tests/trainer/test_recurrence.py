@@ -45,7 +45,7 @@ def both(
     results = []
     for compiled in (True, False):
         if not compiled:
-            monkeypatch.setattr(recurrence, "_is_compiled", lambda *_: False)
+            monkeypatch.setattr(recurrence, "is_compiled_input", lambda *_: False)
         given, activity = values.clone(memory_format=torch.preserve_format), Activity()
         given.requires_grad_()
         trace = spiking(given, layer, gradient, activity)

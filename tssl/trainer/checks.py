@@ -9,7 +9,7 @@ from tssl.recipe import Recipe
 __all__ = ["check_data", "check_plan", "check_precision"]
 
 
-def check_plan(recipe: Recipe, plan: ChipPlan | None, device: str) -> None:
+def check_plan(recipe: Recipe, plan: ChipPlan | None) -> None:
     """Refuse what training in a chip's integers cannot be.
 
     Raises
@@ -24,8 +24,6 @@ def check_plan(recipe: Recipe, plan: ChipPlan | None, device: str) -> None:
             f"training.epochs = {recipe.training.epochs}: training.forward = 'chip' trains in "
             "floating point first; use at least 2 epochs, or name a trained run with --from"
         )
-    if device != "cpu":
-        raise ConfigError("training.forward = 'chip' runs on the CPU; use --device cpu")
 
 
 def check_precision(recipe: Recipe, device: str) -> None:

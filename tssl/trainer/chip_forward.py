@@ -5,14 +5,14 @@ the chip's grid. The errors pass the rounding unchanged (straight-through). Spik
 and predictions are those that the exported network will compute.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from tssl.trainer import chip_kernels
+from tssl.trainer import chip_kernels, chip_plain
 from tssl.trainer.chip_layer import (
     EXACT,
     Arrays,
@@ -23,6 +23,7 @@ from tssl.trainer.chip_layer import (
     pooled,
     together,
 )
+from tssl.trainer.chip_plain import collected, to_bias
 from tssl.trainer.layout import constant_response, empty, flat, memory_window
 from tssl.trainer.linear import gradients
 from tssl.trainer.neuron import Activity, Trace, pool_fits, psp
@@ -43,21 +44,38 @@ def run_layer(
         All constant, or all with potentials over time; what they weigh adds up.
     """
     activation = apply(_Weighted, arrays.weight, ways, chip, *(way.psp for way in ways))
-    if arrays.own is None:
-        result = apply(_Neurons, activation, arrays.bias, chip, activity)
-    else:
+    pool, is_plain = chip.neurons.pool, chip_plain.is_needed(activation)
+    if arrays.own is not None:
         result = apply(_Recurrent, activation, arrays.bias, arrays.own, chip, activity)
+    elif is_plain:
+        result = _plain(activation, arrays.bias, chip, activity)
+    else:
+        result = apply(_Neurons, activation, arrays.bias, chip, activity)
     potential, counts, fired, voltage = result
     activity.neuron_steps += voltage.numel()
-    after, pool = Signal(potential, counts, 1), chip.neurons.pool
-    has_pooled = pool is not None and arrays.own is None and pool_fits(voltage.shape[-2:], pool)
-    if pool is not None and has_pooled:  # the kernel did
+    after = Signal(potential, counts, 1)
+    by_loops = pool is not None and arrays.own is None and not is_plain
+    if pool is not None and by_loops and pool_fits(voltage.shape[-2:], pool):
         after = after._replace(gain=pool.gain, largest=pool.kernel[0] * pool.kernel[1])
     elif pool is not None:
         after = pooled(after, pool)
     none = potential[:0]
     recorded = (fired.to(potential.dtype), voltage) if chip.neurons.record else (none, none)
     return Trace(after.psp, *recorded), after
+
+
+def _plain(
+    activation: Tensor, bias: Tensor | None, chip: ChipLayer, activity: Activity
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Run neurons that do not hear each other where there are no compiled loops."""
+    return chip_plain.PlainNeurons.apply(
+        activation,
+        bias,
+        chip.constant(bias, activation.dim()),
+        chip.constants,
+        (chip.neurons, chip.gradient, chip.unit),
+        activity,
+    )
 
 
 class _Weighted(torch.autograd.Function):
@@ -135,7 +153,7 @@ class _Neurons(torch.autograd.Function):
         voltage = empty(activation, steps, shape)
         fired = torch.empty_like(voltage, dtype=torch.uint8)
         count = chip_kernels.chip_forward(
-            flat(activation), chip.mantissas(bias), steps, chip.constants, window,
+            flat(activation), chip.mantissas(bias).numpy(), steps, chip.constants, window,
             flat(potential), flat(sums), flat(fired), flat(voltage),
         )  # fmt: skip
         activity.spikes += count
@@ -157,7 +175,7 @@ class _Neurons(torch.autograd.Function):
             flat(fired), flat(voltage), chip.unit, constant_response(steps, constant),
             flat(grads[0]), gradient.constants(chip.neurons), window, flat(error),
         )  # fmt: skip
-        return error, _to_bias(error, ctx), None, None
+        return error, to_bias(error, ctx), None, None
 
 
 class _Recurrent(torch.autograd.Function):
@@ -175,20 +193,18 @@ class _Recurrent(torch.autograd.Function):
         steps, shape = chip.neurons.constant_steps or len(activation), activation.shape[1:]
         integers, dequantized = chip.rounded(own)
         bound = chip.bound(1, integers) + EXACT  # what arrives is near it only if graded
-        state = np.zeros((2, activation[0].numel()), np.int64)
         fired, voltage = (empty(activation, steps, shape) for _ in range(2))
-        mantissas, constants = chip.mantissas(bias), chip.constants
+        advance = (_plain_steps if chip_plain.is_needed(activation) else _compiled_steps)(
+            chip, bias, fired, voltage
+        )
         for t in range(steps):
             arriving = activation[min(t, len(activation) - 1)][None]
             if t:
                 heard = exact(fired[t - 1 : t], integers, 1, chip.own_geometry, chip)
                 arriving = added(arriving, heard, bound, chip)
-            chip_kernels.chip_step(
-                flat(arriving)[0], mantissas, constants, state,
-                flat(fired[t : t + 1])[0], flat(voltage[t : t + 1])[0],
-            )  # fmt: skip
-        count = int(fired.sum())
-        activity.spikes += count
+            advance(t, arriving)
+        count = fired.sum()
+        activity.spikes = activity.spikes + count
         potential = psp(fired, tau_s=chip.neurons.tau_s)
         ctx.save_for_backward(fired, voltage, potential, dequantized)
         settled = chip.gradient.settled(count, voltage.numel())
@@ -206,18 +222,39 @@ class _Recurrent(torch.autograd.Function):
         errors, falls_back = recurrent_errors(
             grads[0], voltage, potential, fired, feedback, neurons, gradient
         )
-        activity.fallbacks += int(falls_back)
+        activity.fallbacks = activity.fallbacks + falls_back
         to_own = to_feedback(errors, potential, feedback)
-        if arriving < len(voltage):  # a constant input: collected from all steps
-            response = torch.from_numpy(constant_response(len(voltage), neurons.synapse))
-            arrived = (errors * response.view(-1, *[1] * (errors.dim() - 1))).sum(0, keepdim=True)
-        else:
-            arrived = errors
-        return arrived, _to_bias(errors, ctx), to_own.to(ctx.own_kind), None, None
+        arrived = collected(errors, arriving, neurons.synapse)
+        return arrived, to_bias(errors, ctx), to_own.to(ctx.own_kind), None, None
 
 
-def _to_bias(error: Tensor, ctx: Any) -> Tensor | None:  # noqa: ANN401
-    if not ctx.needs_input_grad[1]:
-        return None
-    other_axes = [axis for axis in range(error.dim()) if axis != 2]
-    return error.sum(other_axes).to(ctx.kind)
+def _compiled_steps(
+    chip: ChipLayer, bias: Tensor | None, fired: Tensor, voltage: Tensor
+) -> Callable[[int, Tensor], None]:
+    """Return what does step t with what arrives ``(1, ...)`` and fills both arrays."""
+    mantissas, constants = chip.mantissas(bias).numpy(), chip.constants
+    state = np.zeros((2, fired[0].numel()), np.int64)
+
+    def advance(t: int, arriving: Tensor) -> None:
+        chip_kernels.chip_step(
+            flat(arriving)[0], mantissas, constants, state,
+            flat(fired[t : t + 1])[0], flat(voltage[t : t + 1])[0],
+        )  # fmt: skip
+
+    return advance
+
+
+def _plain_steps(
+    chip: ChipLayer, bias: Tensor | None, fired: Tensor, voltage: Tensor
+) -> Callable[[int, Tensor], None]:
+    """Return the same for where there are no compiled loops."""
+    mantissas, constants = chip.constant(bias, fired.dim()), chip.constants
+    rest = torch.zeros_like(fired[0], dtype=torch.int64)
+    state = rest, rest
+
+    def advance(t: int, arriving: Tensor) -> None:
+        nonlocal state
+        voltage[t], state = chip_plain.step(arriving[0], mantissas, constants, state)
+        fired[t] = voltage[t] > constants.threshold
+
+    return advance

@@ -3,15 +3,14 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from tssl.errors import TrainingError
 from tssl.geometry import Geometry
-from tssl.trainer import chip_kernels
-from tssl.trainer.linear import weighted
+from tssl.trainer import chip_kernels, chip_plain
+from tssl.trainer.linear import tf32, weighted
 from tssl.trainer.neuron import Neurons, Pool, constant_over_time, sum_pool
 from tssl.trainer.operations import Pooled
 from tssl.trainer.recurrence import Gradient
@@ -96,20 +95,28 @@ class ChipLayer(NamedTuple):
         self, weight: Tensor, gain: float = 1.0, quantum: float = 1.0
     ) -> tuple[Tensor, Tensor]:
         """Return the weights as integers, and those in trained units."""
+        factors = (gain, quantum, 1 / self.neurons.synapse, self.scale)
+        if chip_plain.is_needed(weight):
+            return chip_plain.round_weights(weight, factors, self.weight_step, self.largest_weight)
         integers, dequantized = (torch.empty_like(weight, dtype=torch.float32) for _ in range(2))
         chip_kernels.round_weights(
-            _every(weight), (gain, quantum, 1 / self.neurons.synapse, self.scale),
-            self.weight_step, self.largest_weight, _every(integers),
-            _every(dequantized),
+            _every(weight), factors, self.weight_step, self.largest_weight,
+            _every(integers), _every(dequantized),
         )  # fmt: skip
         return integers, dequantized
 
-    def mantissas(self, bias: Tensor | None) -> NDArray[np.float32]:
+    def mantissas(self, bias: Tensor | None) -> Tensor:
         """Return biases as whole numbers within the chip's 13 bits; nothing for none."""
         if bias is None:
-            return np.empty(0, np.float32)
+            return torch.empty(0)
         rounded = torch.round(bias.detach().double() * self.scale)
-        return rounded.clamp(-_LARGEST_BIAS, _LARGEST_BIAS).float().numpy()
+        return rounded.clamp(-_LARGEST_BIAS, _LARGEST_BIAS).float()
+
+    def constant(self, bias: Tensor | None, axes: int) -> Tensor | int:
+        """Return :meth:`mantissas` as 64-bit integers for currents of so many axes; 0 for none."""
+        if bias is None:
+            return 0
+        return self.mantissas(bias).long().view(-1, *[1] * (axes - 3))
 
     def bound(self, largest: int, integers: Tensor) -> int:
         """Return what no sum of counts up to ``largest`` exceeds."""
@@ -173,13 +180,17 @@ def exact(
 ) -> Tensor:
     """Return the weighted sums, exact: in double precision where single might round.
 
-    Of a convolution, 24 bits of them.
+    Of a convolution, 24 bits of them. The libraries of a GPU may compute a convolution by
+    transforms, whose sums are not exact in single precision, but within 1/2 in double.
     """
     bound = chip.bound(largest, integers)
-    if bound < EXACT:
-        sums = weighted(counts, integers, geometry)
+    is_transformed = geometry is not None and chip_plain.is_needed(counts)
+    if bound < EXACT and not is_transformed:
+        with tf32(allowed=False):
+            sums = weighted(counts, integers, geometry)
     else:
         sums = weighted(counts.double(), integers.double(), geometry)
+        sums = torch.round(sums) if is_transformed else sums
         if _reaches(sums, EXACT):
             raise chip.refusal()
     if _wraps(geometry) and bound >= _LIMIT and _reaches(sums, _LIMIT):

@@ -17,7 +17,7 @@ def kept(shape: Sequence[int], share: float, noise: torch.Generator) -> Tensor:
     Four are drawn with one number of 64 bits, because numbers are what takes the time.
     """
     count = torch.Size(shape).numel()
-    words = torch.empty(-(-count * _BITS // 64), dtype=torch.int64)
+    words = torch.empty(-(-count * _BITS // 64), dtype=torch.int64, device=noise.device)
     words.random_(-(1 << 63), None, generator=noise)
     drawn = words.view(torch.int16)[:count].view(tuple(shape))
     return drawn >= round(share * (1 << _BITS)) - (1 << (_BITS - 1))

@@ -5,7 +5,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from tssl.errors import ConfigError, TrainingError
 from tssl.graph import resolve
 from tssl.recipe import Recipe
 from tssl.trainer.checks import check_data, check_plan, check_precision
+from tssl.trainer.device_steps import SETTLE_EVERY, CudaGraphs, DeviceSteps
 from tssl.trainer.evaluation import Correct, correct, evaluate
 from tssl.trainer.linear import tf32
 from tssl.trainer.memory import check_size, explained_shortage
@@ -30,9 +31,9 @@ from tssl.trainer.optimization import (
 )
 from tssl.trainer.parallel import Group, is_first_process
 from tssl.trainer.penalty import OperationsPenalty
-from tssl.trainer.progress import EpochMetrics, LayerMetrics, TrainingProgress
+from tssl.trainer.progress import EpochMetrics, LayerMetrics, Watcher
 from tssl.trainer.run_directory import RunDirectory
-from tssl.trainer.samples import Samples, augmented, chip_encoding, split
+from tssl.trainer.samples import Samples, augmented, chip_encoding, sent, split
 from tssl.trainer.wake import wake_silent_layers
 from tssl.version import __version__
 
@@ -42,19 +43,6 @@ _INTEGER_PART = 4
 
 Planner = Callable[[Checkpoint], ChipPlan]
 """Chooses the grid of the chip's integers for a trained network."""
-
-
-class Watcher(Protocol):
-    """Sees training go on, and may end it."""
-
-    def batch_done(self, progress: TrainingProgress, *, samples: int) -> None:
-        """Take note of a batch; ``samples`` were seen in this epoch so far."""
-
-    def epoch_done(self, metrics: EpochMetrics, layers: list[LayerMetrics]) -> None:
-        """Take note of an epoch, already on disk."""
-
-    def stop_requested(self) -> bool:
-        """Return whether to save and stop now."""
 
 
 class Fit:
@@ -92,7 +80,7 @@ class Fit:
         plan = run.load_plan() if origin is None else origin.plan
         self.input_shape = _sample_shape(train)
         graph = resolve(recipe.network, self.input_shape)
-        check_plan(recipe, plan, device)
+        check_plan(recipe, plan)
         self.group = Group(device)
         self.encoding = chip_encoding(recipe.encoding, train.unit or train.full_scale, train.zero)
         check_data(recipe, graph, train)
@@ -107,6 +95,7 @@ class Fit:
             network.method.check_penalty()
             self._penalty = OperationsPenalty(graph)
         self.network = network.to(device)
+        self.network.noise = torch.Generator(device)
         self.optimizer = make_optimizer(self.network, recipe.training)
         self.train, self.validation = self._split(train, device)
         self.network.method.begin(len(self.train))
@@ -119,6 +108,14 @@ class Fit:
             with tf32(allowed=False):
                 wake_silent_layers(self.network, first, recipe.training.smallest_rate)
         self.model = self.group.wrap(self.network)
+        self.device_steps: DeviceSteps | None = None
+        """Steps that nothing waits for; None where each is looked at when it is done."""
+        self.settle_every = SETTLE_EVERY
+        if torch.device(device).type == "cuda" and self.group.size == 1:
+            graphs = CudaGraphs(self.network.noise)
+            self.device_steps = DeviceSteps(
+                self.network, self.optimizer, recipe.training, self._loss, graphs
+            )
 
     @property
     def batches(self) -> int:
@@ -200,6 +197,7 @@ class Fit:
         )
         for first in range(progress.batch * training.batch_size, len(order), training.batch_size):
             if self._stop_requested(watcher):
+                self._settle()
                 return False
             batch = order[first : first + training.batch_size]
             with (
@@ -207,30 +205,49 @@ class Fit:
                 tf32(allowed=training.precision == "tf32"),
             ):
                 self._train_batch(batch)
-            watcher.batch_done(progress, samples=first + len(batch))
+            done = first + len(batch)
+            if self._settle(is_due=done == len(order) or not progress.batch % self.settle_every):
+                watcher.batch_done(progress, samples=done)
+        return True
+
+    def _settle(self, *, is_due: bool = True) -> bool:
+        """Return whether the sums are those of all batches, after looking if it is due."""
+        if self.device_steps is None or not is_due:
+            return self.device_steps is None
+        started = time.perf_counter()
+        is_mean = self.network.loss.is_mean
+        self.device_steps.settle(self.progress, self._check_finite, is_mean=is_mean)
+        self.progress.seconds += time.perf_counter() - started
         return True
 
     def _stop_requested(self, watcher: Watcher) -> bool:
         return self.group.totals([watcher.stop_requested()])[0] > 0
 
     def _train_batch(self, batch: IntArray) -> None:
-        training, progress = self.recipe.training, self.progress
-        started = time.perf_counter()
+        progress, started = self.progress, time.perf_counter()
         inputs, labels = self._load(batch[self.group.share])
         self.network.method.take(batch[self.group.share])
+        if self.device_steps is not None:
+            self.device_steps.do(inputs, labels)
+        else:
+            self._do_now(inputs, labels, len(batch))
+        progress.batch += 1
+        progress.seconds += time.perf_counter() - started
+
+    def _do_now(self, inputs: Tensor, labels: Tensor, samples: int) -> None:
+        training, progress = self.recipe.training, self.progress
         forward: Forward = self.model(inputs, only_output=self._penalty is None)
-        loss = self._loss(forward, labels) * (self._weight(len(labels), len(batch)))
+        loss = self._loss(forward, labels) * (self._weight(len(labels), samples))
         value, right = self.group.totals([float(loss.detach()), correct(forward, labels)])
-        self._check_finite("loss", value)
+        self._check_finite("loss", value, progress.batch)
         # processes are averaged: their gradients must add up to that of the whole batch
         norm = optimizer_step(self.network, self.optimizer, loss * self.group.size, training)
         self.group.average(self.network.averages)  # each process saw a part of the batch
-        self._check_finite("gradient's norm", norm)  # NaN potentials never fire: no NaN loss
-        progress.batch += 1
-        progress.loss_sum += value * (len(batch) if self.network.loss.is_mean else 1)
+        # NaN potentials never fire: no NaN loss
+        self._check_finite("gradient's norm", norm, progress.batch)
+        progress.loss_sum += value * (samples if self.network.loss.is_mean else 1)
         progress.correct += int(right)
         self._add_activity(forward)
-        progress.seconds += time.perf_counter() - started
 
     def _load(self, chosen: IntArray) -> tuple[Tensor, Tensor]:
         """Return a batch; everything random in it follows from the place in the run."""
@@ -240,7 +257,7 @@ class Fit:
         rng = np.random.default_rng((self.recipe.training.seed, 3, *place))
         pixels = augmented(pixels, self.recipe.augmentation, rng, self.train.dataset.zero)
         self.network.noise.manual_seed(int(rng.integers(1 << 62)))
-        return self.train.encode(pixels), torch.from_numpy(labels).to(self.group.device)
+        return self.train.encode(pixels), sent(labels, self.group.device)
 
     def _loss(self, forward: Forward, labels: Tensor) -> Tensor:
         if not len(labels):  # a process may go without samples in the last batch
@@ -264,12 +281,12 @@ class Fit:
             sums = self.progress.activity.setdefault(name, [0.0, 0.0, 0.0])
             sums[:] = (old + more for old, more in zip(sums, new, strict=True))
 
-    def _check_finite(self, what: str, value: float) -> None:
+    def _check_finite(self, what: str, value: float, batch: int) -> None:
         if math.isfinite(value):
             return
         kept = f"the last good weights are in {self.run.last}" if self.progress.epoch else "none"
         raise TrainingError(
-            f"epoch {self.progress.epoch + 1}, batch {self.progress.batch + 1}: "
+            f"epoch {self.progress.epoch + 1}, batch {batch + 1}: "
             f"the {what} is {value}{self._culprit()}; lower training.lr "
             f"(now {self.recipe.training.lr}); kept: {kept}"
         )

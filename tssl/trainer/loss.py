@@ -53,17 +53,20 @@ def kernel(output: Tensor, labels: Tensor, *, tau_s: float, filters: int = 2) ->
     loss
         Summed over time, batch and classes, as in the official code.
     """
-    wanted = _desired_psp(len(output), tau_s, filters).to(output)
+    wanted = _desired_psp(len(output), tau_s, filters, output.dtype, output.device)
     target = F.one_hot(labels, output.shape[2]) * wanted[:, None, None]
     return 0.5 * (output - target).square().sum()
 
 
 @lru_cache
-def _desired_psp(time_steps: int, tau_s: float, filters: int) -> Tensor:
+def _desired_psp(
+    time_steps: int, tau_s: float, filters: int, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """Return it on the device, sent there once."""
     wanted = desired_spikes(time_steps).double()
     for _ in range(filters):
         wanted = psp(wanted, tau_s=tau_s)
-    return wanted
+    return wanted.to(device, dtype)
 
 
 def count(output: Tensor, labels: Tensor, *, desired: float, undesired: float) -> Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -173,8 +174,14 @@ def over_time(current: Tensor, neurons: Neurons) -> Tensor:
 
 def constant_over_time(signal: Tensor, time_steps: int, *, tau_s: float) -> Tensor:
     """Return what the synapse filter makes of ``(1, ...)`` that stays the same, ``(time, ...)``."""
-    response = static_psp(time_steps, tau_s=tau_s, like=signal)
+    response = _response(time_steps, tau_s, signal.dtype, signal.device)
     return signal * response.reshape(-1, *[1] * (signal.dim() - 1))
+
+
+@lru_cache
+def _response(time_steps: int, tau_s: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return :func:`static_psp` on the device, sent there once."""
+    return static_psp(time_steps, tau_s=tau_s, like=torch.empty(0, dtype=dtype, device=device))
 
 
 def pool_fits(image: Sequence[int], pool: Pool) -> bool:

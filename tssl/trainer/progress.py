@@ -3,11 +3,11 @@
 import json
 import math
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import TypeAdapter
 
-__all__ = ["EpochMetrics", "LayerMetrics", "TrainingProgress", "stored_progress"]
+__all__ = ["EpochMetrics", "LayerMetrics", "TrainingProgress", "Watcher", "stored_progress"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +142,22 @@ class TrainingProgress:
         if not reached:
             return counted[-1]
         return counted[max(range(len(reached)), key=lambda index: (reached[index], index))]
+
+
+class Watcher(Protocol):
+    """Sees training go on, and may end it."""
+
+    def batch_done(self, progress: TrainingProgress, *, samples: int) -> None:
+        """Take note of a batch; ``samples`` were seen in this epoch so far.
+
+        On a GPU, of several batches at a time.
+        """
+
+    def epoch_done(self, metrics: EpochMetrics, layers: list[LayerMetrics]) -> None:
+        """Take note of an epoch, already on disk."""
+
+    def stop_requested(self) -> bool:
+        """Return whether to save and stop now."""
 
 
 def stored_progress(document: dict[str, Any]) -> TrainingProgress:

@@ -42,7 +42,8 @@ from tssl.trainer.slopes import SURROGATES, sigmoid
 from tssl.trainer.tape import apply
 
 __all__ = [
-    "Gradient", "RecurrenceRule", "is_compiled_input", "recurrent_errors", "spiking", "to_feedback",
+    "Gradient", "RecurrenceRule", "is_compiled_input", "plain_errors", "recurrent_errors",
+    "spiking", "to_feedback",
 ]  # fmt: skip
 
 _COMPILED = list(SURROGATES.values())
@@ -166,12 +167,28 @@ class _Plain(torch.autograd.Function):
         (voltage,) = ctx.saved_tensors
         neurons, gradient, activity = ctx.settings
         spikes = (voltage > neurons.threshold).to(voltage.dtype)
-        surrogate = gradient.surrogate(voltage, neurons.threshold)
-        slope = spikes * _spike_slope(voltage, spikes) if gradient.spike_time else surrogate
-        error, carry = _adjoint(gradients[0], voltage, slope, spikes, neurons, gradient.reset)
-        falls_back = psp(spikes, tau_s=neurons.tau_s) < gradient.fallback_below
+        errors, falls_back = plain_errors(gradients[0], voltage, spikes, neurons, gradient)
         activity.fallbacks = activity.fallbacks + falls_back.sum()
-        return torch.where(falls_back, error * surrogate, carry), None, None, None
+        return errors, None, None, None
+
+
+def plain_errors(
+    coming: Tensor, voltage: Tensor, spikes: Tensor, neurons: Neurons, gradient: Gradient
+) -> tuple[Tensor, Tensor]:
+    """Return the errors at the current ``(time, ...)``, and where the surrogate took over.
+
+    Parameters
+    ----------
+    coming
+        The errors at the post-synaptic potentials.
+    voltage, spikes
+        What the neurons did; the potential is that before a possible reset.
+    """
+    surrogate = gradient.surrogate(voltage, neurons.threshold)
+    slope = spikes * _spike_slope(voltage, spikes) if gradient.spike_time else surrogate
+    error, carry = _adjoint(coming, voltage, slope, spikes, neurons, gradient.reset)
+    falls_back = psp(spikes, tau_s=neurons.tau_s) < gradient.fallback_below
+    return torch.where(falls_back, error * surrogate, carry), falls_back
 
 
 class _Recurrent(torch.autograd.Function):

@@ -87,13 +87,21 @@ class Samples:
     def _levels_of(self, pixels: Pixels) -> Tensor:
         if self.levels.device.type == "cpu":  # where numpy is three times as fast
             return torch.from_numpy(np.take(self.levels.numpy(), pixels, axis=0))
-        return self.levels[torch.from_numpy(pixels).to(self.levels.device).int()]
+        return self.levels[sent(pixels, self.levels.device).int()]
 
     def batches(self, order: IntArray, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield inputs as of :meth:`encode` and labels ``(batch,)`` in the given order."""
         for first in range(0, len(order), size):
             pixels, labels = self.pixels(order[first : first + size])
-            yield self.encode(pixels), torch.from_numpy(labels).to(self.levels.device)
+            yield self.encode(pixels), sent(labels, self.levels.device)
+
+
+def sent(array: NDArray[Any], device: torch.device | str) -> Tensor:
+    """Return an array on a device; nothing waits for a GPU."""
+    tensor = torch.from_numpy(array)
+    if torch.device(device).type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def input_spikes(neuron: Neuron, bias: NDArray[Any], time_steps: int) -> NDArray[np.uint8]:

@@ -15,9 +15,9 @@ from tssl.recipe import Recipe, load_recipe
 from tssl.tables import Shown, Table
 from tssl.trainer.evaluation import confusion
 from tssl.trainer.figures import confusion_matrix, learning_curve
-from tssl.trainer.fit import Fit, Watcher, choose_device
+from tssl.trainer.fit import Fit, choose_device
 from tssl.trainer.parallel import is_first_process
-from tssl.trainer.progress import EpochMetrics, LayerMetrics
+from tssl.trainer.progress import EpochMetrics, LayerMetrics, Watcher
 from tssl.trainer.run_directory import RunDirectory, identity
 from tssl.trainer.tensorboard import TensorBoard
 from tssl.workflow.data import load_splits, with_data

@@ -1,0 +1,147 @@
+"""Training steps to measure, on weights of their own, and how they are measured: in turns."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import torch
+from torch import Tensor
+
+from tssl.checkpoint import ChipPlan
+from tssl.geometry import Geometry
+from tssl.recipe import Recipe, load_recipe
+from tssl.trainer import linear, recurrence
+from tssl.trainer.linear import weighted
+from tssl.trainer.network import SpikingNetwork
+from tssl.trainer.optimization import make_optimizer, optimizer_step
+from tssl.workflow.recipes import recipe_path
+
+SHAPE = (1, 28, 28)
+CASES = {"fashion-mnist-mlp": 100, "fashion-mnist-cnn": 50}
+"""Recipes of the paper's two Fashion-MNIST networks, and their batches."""
+ROUNDS, QUICK_ROUNDS = 15, 3
+CPU = torch.device("cpu")
+Step = Callable[[], Any]
+
+
+class Measured(NamedTuple):
+    """What steps do: a network, and one batch for it."""
+
+    recipe: Recipe
+    x: Tensor
+    labels: Tensor
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of a picture."""
+        channels, height, width = self.x.shape[1:]
+        return channels, height, width
+
+
+def case(name: str, batch: int, time_steps: int | None = None, side: int = SHAPE[1]) -> Measured:
+    """Return a recipe, with other time steps where they are given, and a batch for it.
+
+    Parameters
+    ----------
+    side
+        Rows and columns of a picture.
+    """
+    settings = {} if time_steps is None else {"time_steps": time_steps}
+    recipe = load_recipe(recipe_path(name), settings)
+    generator = torch.Generator().manual_seed(0)
+    x = (
+        torch.randint(-3, 23, (batch, 1, side, side), generator=generator)
+        / recipe.encoding.resolution
+    )
+    return Measured(recipe, x, torch.randint(10, (batch,), generator=generator))
+
+
+def our_step(network: SpikingNetwork, recipe: Recipe, x: Tensor, labels: Tensor) -> Step:
+    """Return a step as `tssl train` does it."""
+    optimizer = make_optimizer(network, recipe.training)
+    network.eval()  # without dropout, which the others do not have
+
+    def step() -> None:
+        loss = network.loss.function(network(x, only_output=True).output, labels)
+        optimizer_step(network, optimizer, loss, recipe.training)
+
+    return step
+
+
+def eager(step: Step) -> Step:
+    """Return the step without compiled loops and without the choice of products."""
+
+    def run() -> None:
+        with (
+            patch.object(recurrence, "is_compiled_input", lambda *_: False),
+            patch.object(recurrence, "_is_fused", lambda _: False),
+            patch.object(linear, "prefers_onednn", lambda _: False),
+        ):
+            step()
+
+    return run
+
+
+def product_shapes(measured: Measured) -> list[tuple[Geometry | None, Tensor, Tensor]]:
+    """Return geometry, input and weight of every product; a constant input is weighted once."""
+    recipe, batch = measured.recipe, len(measured.x)
+    network = SpikingNetwork(recipe, measured.shape, torch.Generator().manual_seed(0))
+    found, steps = [], 1
+    for node in network.graph.spiking:
+        signal = torch.rand(steps, batch, *node.input_shape)
+        found.append((node.geometry, signal, network.weights[node.name].detach().clone()))
+        steps = recipe.network.time_steps
+    return found
+
+
+def products_step(measured: Measured, device: torch.device = CPU) -> Step:
+    """Return the products of a step: each forward, by input and by weight."""
+    cases = []
+    for position, (geometry, signal, weight) in enumerate(product_shapes(measured)):
+        signal = signal.to(device).requires_grad_(position > 0)  # none wants that at the pixels
+        weight = weight.to(device).requires_grad_()
+        cases.append(
+            (geometry, signal, weight, torch.ones_like(weighted(signal, weight, geometry)))
+        )
+
+    def step() -> None:
+        for geometry, signal, weight, coming in cases:
+            weighted(signal, weight, geometry).backward(coming)
+
+    return step
+
+
+def operations(measured: Measured) -> float:
+    """Return floating-point operations of the products of a step, a multiply-add being two."""
+    total = 0.0
+    for position, (geometry, signal, weight) in enumerate(product_shapes(measured)):
+        outputs = weighted(signal, weight, geometry).numel()
+        passes = 3 if position else 2
+        total += passes * 2 * outputs * weight[0].numel()
+    return total
+
+
+def chip_plan(measured: Measured) -> ChipPlan:
+    """Return a grid on which the largest initial weight of each layer is 254."""
+    recipe = measured.recipe
+    network = SpikingNetwork(recipe, measured.shape, torch.Generator().manual_seed(0))
+    scales, unit = {}, 1 / recipe.encoding.resolution
+    for name, weight in network.weights.items():
+        scales[name] = 254 / (float(weight.detach().abs().max()) * unit / recipe.network.tau_s)
+        unit = 1.0
+    return ChipPlan(scales=scales, largest_weights=dict.fromkeys(scales, 254), weight_step=2)
+
+
+def medians(steps: Mapping[str, Step], rounds: int) -> dict[str, float]:
+    """Return each step's median seconds, measured in turns."""
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for step in steps.values():
+        step()
+    for _ in range(rounds):
+        for name, step in steps.items():
+            started = time.perf_counter()
+            step()
+            seconds[name].append(time.perf_counter() - started)
+    return {name: statistics.median(values) for name, values in seconds.items()}

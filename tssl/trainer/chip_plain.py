@@ -1,0 +1,143 @@
+"""The chip's neurons in plain PyTorch, for devices that the compiled loops do not run on.
+
+The integers are those of :mod:`tssl.trainer.chip_kernels`, bit for bit, on any device.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tssl.trainer.chip_kernels import ChipConstants
+from tssl.trainer.layout import constant_response
+from tssl.trainer.neuron import Activity, Neurons, psp
+from tssl.trainer.recurrence import Gradient, plain_errors
+
+__all__ = ["PlainNeurons", "collected", "is_needed", "round_weights", "step", "to_bias"]
+
+_DECAY_ONE, _DECAY_BITS = 4096, 12
+_SHIFT = 64
+_LIMIT = 1 << 23
+"""Membrane potential and synaptic current have 24 bits."""
+
+
+def is_needed(tensor: Tensor) -> bool:
+    """Return whether the compiled loops cannot take this tensor."""
+    return tensor.device.type != "cpu"
+
+
+def round_weights(
+    weight: Tensor, factors: tuple[float, float, float, float], step: int, largest: int
+) -> tuple[Tensor, Tensor]:
+    """Return integers and what they stand for; see :func:`chip_kernels.round_weights`."""
+    gain, quantum, inverse_tau, scale = factors
+    scaled = weight.detach().double() * gain * quantum * inverse_tau * scale
+    rounded = (torch.round(scaled / step) * step).clamp(-largest, largest)
+    return rounded.float(), (rounded / (gain * quantum * inverse_tau * scale)).float()
+
+
+def step(
+    arriving: Tensor, bias: Tensor | int, constants: ChipConstants, state: tuple[Tensor, Tensor]
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Advance CUBA neurons by one step.
+
+    Parameters
+    ----------
+    arriving
+        ``(batch, ...)``, whole numbers.
+    bias
+        Mantissas as 64-bit integers that broadcast to ``arriving``.
+    state
+        Synaptic current, and membrane potential after the reset, as 64-bit integers.
+
+    Returns
+    -------
+    potential
+        Before the reset, 64-bit integers.
+    state
+        After it.
+    """
+    u = _decayed(state[0], constants.current_decay) + _SHIFT * arriving.long()
+    u = torch.where(u > _LIMIT, u - 2 * _LIMIT, u)
+    u = torch.where(u <= -_LIMIT, u + 2 * _LIMIT, u)
+    v = _decayed(state[1], constants.voltage_decay) + u + _SHIFT * bias
+    v = v.clamp(1 - _LIMIT, _LIMIT - 1)
+    return v, (u, v * (v <= constants.threshold))
+
+
+def _decayed(state: Tensor, decay: int) -> Tensor:
+    """Multiply by 1 - decay/4096, rounding towards zero."""
+    product = state * (_DECAY_ONE - decay)
+    return (product + ((product >> 63) & (_DECAY_ONE - 1))) >> _DECAY_BITS
+
+
+def collected(errors: Tensor, arriving: int, tau_s: float) -> Tensor:
+    """Return the error at a current of so many steps: of a constant one, from all steps."""
+    if arriving == len(errors):
+        return errors
+    response = torch.from_numpy(constant_response(len(errors), tau_s)).to(errors.device)
+    return (errors * response.view(-1, *[1] * (errors.dim() - 1))).sum(0, keepdim=True)
+
+
+class PlainNeurons(torch.autograd.Function):
+    """Neurons that do not hear each other; the pool behind them is none of theirs."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401 - torch's context has no public type
+        activation: Tensor,
+        bias: Tensor | None,
+        mantissas: Tensor | int,
+        constants: ChipConstants,
+        settings: tuple[Neurons, Gradient, float],
+        activity: Activity,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return post-synaptic potentials, counts, spikes and potentials before the reset.
+
+        Parameters
+        ----------
+        activation
+            ``(time or 1, batch, ...)``, whole numbers.
+        bias
+            As trained, for its error; ``mantissas`` are what :func:`step` takes.
+        settings
+            The neurons, the gradient, and the unit of the chip's potential in theirs.
+        """
+        neurons, gradient, unit = settings
+        steps = neurons.constant_steps or len(activation)
+        rest = torch.zeros_like(activation[0], dtype=torch.int64)
+        state, potentials = (rest, rest), []
+        for t in range(steps):
+            arriving = activation[min(t, len(activation) - 1)]
+            potential, state = step(arriving, mantissas, constants, state)
+            potentials.append(potential)
+        whole = torch.stack(potentials)
+        fired = (whole > constants.threshold).to(activation.dtype)
+        count = fired.sum()
+        activity.spikes = activity.spikes + count
+        voltage = whole.to(activation.dtype)
+        ctx.save_for_backward(fired, voltage)
+        ctx.settings = neurons, gradient.settled(count, voltage.numel()), unit
+        ctx.arriving, ctx.activity = len(activation), activity
+        ctx.kind = None if bias is None else bias.dtype
+        counts = fired.clone()
+        ctx.mark_non_differentiable(counts, fired, voltage)
+        return psp(fired, tau_s=neurons.tau_s), counts, fired, voltage
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        """Return the errors at current and biases."""
+        fired, whole = ctx.saved_tensors
+        neurons, gradient, unit = ctx.settings
+        errors, falls_back = plain_errors(gradients[0], whole * unit, fired, neurons, gradient)
+        ctx.activity.fallbacks = ctx.activity.fallbacks + falls_back.sum()
+        arrived = collected(errors, ctx.arriving, neurons.synapse)
+        return arrived, to_bias(arrived, ctx), None, None, None, None
+
+
+def to_bias(error: Tensor, ctx: Any) -> Tensor | None:  # noqa: ANN401
+    """Return the error at biases, the second input of a function, from that at the current."""
+    if not ctx.needs_input_grad[1]:
+        return None
+    other_axes = [axis for axis in range(error.dim()) if axis != 2]
+    return error.sum(other_axes).to(ctx.kind)
