@@ -16,7 +16,7 @@ from steps import Measured, Step, products_step
 from torch import Tensor
 
 from tssl.recipe import Recipe
-from tssl.trainer import linear, recurrence
+from tssl.trainer import layout, linear, recurrence
 from tssl.trainer.device_steps import CudaGraphs, DeviceSteps, Graphs
 from tssl.trainer.network import Forward, SpikingNetwork
 from tssl.trainer.optimization import make_optimizer
@@ -156,7 +156,7 @@ def _as_it_is() -> Iterator[None]:
 @contextmanager
 def _plainly() -> Iterator[None]:
     with (
-        patch.object(recurrence, "is_compiled_input", _never),
+        patch.object(layout, "is_compiled_input", _never),
         patch.object(recurrence, "_is_fused", _never),
     ):
         yield
@@ -170,7 +170,7 @@ def _fused_on(device: torch.device) -> Around:
 @contextmanager
 def _interpreted() -> Iterator[None]:
     with (
-        patch.object(recurrence, "is_compiled_input", _never),
+        patch.object(layout, "is_compiled_input", _never),
         patch.object(recurrence, "_is_fused", lambda _: True),
         np.errstate(divide="ignore", invalid="ignore"),  # where no spike is, 1/0 is not taken
     ):

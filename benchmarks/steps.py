@@ -12,7 +12,7 @@ from torch import Tensor
 from tssl.checkpoint import ChipPlan
 from tssl.geometry import Geometry
 from tssl.recipe import Recipe, load_recipe
-from tssl.trainer import linear, recurrence
+from tssl.trainer import layout, linear, recurrence
 from tssl.trainer.linear import weighted
 from tssl.trainer.network import SpikingNetwork
 from tssl.trainer.optimization import make_optimizer, optimizer_step
@@ -75,7 +75,7 @@ def eager(step: Step) -> Step:
 
     def run() -> None:
         with (
-            patch.object(recurrence, "is_compiled_input", lambda *_: False),
+            patch.object(layout, "is_compiled_input", lambda *_: False),
             patch.object(recurrence, "_is_fused", lambda _: False),
             patch.object(linear, "prefers_onednn", lambda _: False),
         ):

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tests.trainer.test_golden import PUBLIC, Golden, check_all
 from tests.trainer.test_recurrence import RULES, assert_same, currents, neurons
-from tssl.trainer import recurrence
+from tssl.trainer import layout, recurrence
 from tssl.trainer.neuron import Activity, Neurons, Trace
 from tssl.trainer.recurrence import Gradient, spiking
 
@@ -30,7 +30,7 @@ H100 = 90
 
 @pytest.fixture(autouse=True)
 def _fused(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(recurrence, "is_compiled_input", lambda *_: False)
+    monkeypatch.setattr(layout, "is_compiled_input", lambda *_: False)
     with np.errstate(divide="ignore", invalid="ignore"):  # where no spike is, 1/0 is not taken
         yield
 

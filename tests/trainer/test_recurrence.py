@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tssl.trainer import recurrence
+from tssl.trainer import layout
 from tssl.trainer.neuron import Activity, Neurons, Pool, Trace
 from tssl.trainer.recurrence import Gradient, spiking
 from tssl.trainer.slopes import arctan, rectangular
@@ -45,7 +45,7 @@ def both(
     results = []
     for compiled in (True, False):
         if not compiled:
-            monkeypatch.setattr(recurrence, "is_compiled_input", lambda *_: False)
+            monkeypatch.setattr(layout, "is_compiled_input", lambda *_: False)
         given, activity = values.clone(memory_format=torch.preserve_format), Activity()
         given.requires_grad_()
         trace = spiking(given, layer, gradient, activity)

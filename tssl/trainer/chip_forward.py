@@ -24,10 +24,10 @@ from tssl.trainer.chip_layer import (
     together,
 )
 from tssl.trainer.chip_plain import collected, to_bias
+from tssl.trainer.feedback import recurrent_errors, to_feedback
 from tssl.trainer.layout import constant_response, empty, flat, memory_window
 from tssl.trainer.linear import gradients
 from tssl.trainer.neuron import Activity, Trace, pool_fits, psp
-from tssl.trainer.recurrence import recurrent_errors, to_feedback
 from tssl.trainer.tape import apply
 
 __all__ = ["run_layer"]
@@ -179,7 +179,7 @@ class _Neurons(torch.autograd.Function):
 
 
 class _Recurrent(torch.autograd.Function):
-    """Neurons that hear each other's spikes one step later; see ``recurrence._Recurrent``."""
+    """Neurons that hear each other's spikes one step later; see ``feedback.Recurrent``."""
 
     @staticmethod
     def forward(

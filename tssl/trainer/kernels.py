@@ -144,7 +144,7 @@ def threads() -> int:
 
 
 @compiled
-def _membrane(
+def membrane(
     arriving: Array, response: np.float32, leak: np.float32, threshold: np.float32,
     v: Array, fired: Array, u: Array,
 ) -> None:  # fmt: skip
@@ -294,7 +294,7 @@ def _forward_group(
     count = 0
     for t in range(response.size):
         arriving = current[min(t, current.shape[0] - 1), first : first + size]
-        _membrane(arriving, response[t], leak, threshold, v, fired, u)
+        membrane(arriving, response[t], leak, threshold, v, fired, u)
         pool_spikes(fired, window, pooled)
         out = psp[t, first // shrink :]
         for j in range(a.size):
@@ -324,7 +324,7 @@ def _replay(
         # rows are taken from the whole array: only then does numba know them to be contiguous
         u, fired = history[0, t + 1, :size], history[1, t + 1, :size]
         before, after = history[2, t, :size], history[2, t + 1, :size]
-        _membrane(arriving, response[t], leak, threshold, v, fired, u)
+        membrane(arriving, response[t], leak, threshold, v, fired, u)
         for j in range(size):
             after[j] = keep * before[j] + add * fired[j]
 
@@ -350,9 +350,9 @@ def backward_group(
         _spread(filtered, window, spread)
         before, u = history[0, t, :size], history[0, t + 1, :size]
         fired_before, fired = history[1, t, :size], history[1, t + 1, :size]
-        _carry(before, u, fired_before, fired, spread, constants, slope, carry)
+        carry_back(before, u, fired_before, fired, spread, constants, slope, carry)
         a = history[2, t + 1, :size]
-        count += _fall_back(u, a, spread, carry, constants, slope)
+        count += fall_back(u, a, spread, carry, constants, slope)
         is_first = error.shape[0] == response.size or t == response.size - 1
         target = error[min(t, error.shape[0] - 1), first : first + size]
         _add_up(slope, response[t], is_first, target)
@@ -379,7 +379,7 @@ def count_spikes(fired: Array) -> int:
 
 
 @compiled
-def _carry(
+def carry_back(
     before: Array, u: Array, fired_before: Array, fired: Array, filtered: Array,
     constants: Constants, slope: Array, carry: Array,
 ) -> None:  # fmt: skip
@@ -398,7 +398,7 @@ def _carry(
 
 
 @compiled
-def _fall_back(
+def fall_back(
     u: Array, a: Array, filtered: Array, carry: Array, constants: Constants, error: Array
 ) -> int:
     """Choose between D and the surrogate; return how often it was the latter."""

@@ -12,7 +12,15 @@ from torch import Tensor
 from tssl.trainer import kernels
 from tssl.trainer.neuron import Neurons, static_psp
 
-__all__ = ["constant_response", "device_response", "empty", "flat", "memory_window", "rows"]
+__all__ = [
+    "constant_response",
+    "device_response",
+    "empty",
+    "flat",
+    "is_compiled_input",
+    "memory_window",
+    "rows",
+]
 
 
 def memory_window(current: Tensor, steps: int, neurons: Neurons) -> kernels.Window:
@@ -63,3 +71,9 @@ def rows(tensor: Tensor) -> Tensor:
     if tensor.dim() == 5:
         tensor = tensor.permute(0, 1, 3, 4, 2)
     return tensor.flatten(1).contiguous()
+
+
+def is_compiled_input(inputs: Tensor) -> bool:
+    """Return whether compiled loops know what is computed from these."""
+    kind = inputs.device.type, inputs.dtype
+    return kind == ("cpu", torch.float32) and bool(inputs.numel())

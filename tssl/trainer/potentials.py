@@ -15,7 +15,7 @@ from tssl.chip import INPUT
 from tssl.errors import ConfigError
 from tssl.graph import NORM, Graph, Node
 from tssl.neurons import Lif
-from tssl.trainer import norm, recurrence
+from tssl.trainer import layout, norm
 from tssl.trainer.chip_network import OnChip, recurrence_of
 from tssl.trainer.dropout import kept
 from tssl.trainer.filters import filters_of, refiltered
@@ -97,7 +97,7 @@ class Potentials(Method[Sent]):
 
     def passes_tape(self, inputs: Tensor) -> bool:
         """See :class:`Method`."""
-        return self._is_plain and recurrence.is_compiled_input(inputs)
+        return self._is_plain and layout.is_compiled_input(inputs)
 
     def enter(self, inputs: Tensor) -> Sent:
         """See :class:`Method`."""

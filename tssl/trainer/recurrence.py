@@ -11,15 +11,14 @@ from collections.abc import Callable
 from functools import lru_cache
 from importlib.util import find_spec
 from shutil import which
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.grad import conv2d_weight
 
-from tssl.neurons import membrane_step
-from tssl.trainer import kernels
+from tssl.trainer import kernels, layout
+from tssl.trainer.feedback import Recurrent
+from tssl.trainer.gradient import Gradient, spike_slope
 from tssl.trainer.layout import (
     constant_response,
     device_response,
@@ -38,67 +37,9 @@ from tssl.trainer.neuron import (
     psp,
     sum_pool,
 )
-from tssl.trainer.slopes import SURROGATES, sigmoid
 from tssl.trainer.tape import apply
 
-__all__ = [
-    "Gradient", "RecurrenceRule", "is_compiled_input", "plain_errors", "recurrent_errors",
-    "spiking", "to_feedback",
-]  # fmt: skip
-
-_COMPILED = list(SURROGATES.values())
-_STEEPEST = 8.0
-"""Bound of 1/δ, the sensitivity of a spike time to the membrane potential."""
-
-
-class Gradient(NamedTuple):
-    r"""How the error at the potentials becomes the error at the current.
-
-    With :math:`g = \partial L / \partial a`, :math:`r = 1 - 1/\tau_s` and
-    :math:`\lambda = 1 - 1/\tau_m`:
-
-    .. math::
-        A_t &= g_t/\tau_s + r A_{t+1} \\
-        D_t &= h_t (A_t + c\, u_t D_{t+1}) + \lambda (1 - s_t) D_{t+1} \\
-        e_t &= D_t \text{ where } a_t \ge b, \text{ else } A_t \sigma'(u_t)
-
-    where :math:`\sigma'` is the surrogate.
-    """
-
-    spike_time: bool
-    """h is :math:`s\\,\\mathrm{clamp}(1/\\delta, 0, 8)` with :math:`\\delta_t = u_t - v_{t-1}`;
-    otherwise :math:`\\sigma'(u)`."""
-    reset: float
-    """c, the part of the reset."""
-    fallback_below: float
-    """b; nothing is below 0."""
-    warm_rate: float = 0.0
-    """While fewer spikes per neuron and step than this, b is infinite for the whole layer."""
-    surrogate: Callable[[Tensor, float], Tensor] = sigmoid
-    """See :mod:`tssl.trainer.slopes`."""
-
-    @property
-    def has_kernels(self) -> bool:
-        """Whether the compiled loops know it; others go through the plain code."""
-        return self.surrogate in _COMPILED
-
-    def constants(self, neurons: Neurons) -> kernels.Constants:
-        """Return what the kernels are told."""
-        return kernels.Constants(
-            tau_m=float(neurons.tau_m),
-            tau_s=float(neurons.tau_s),
-            threshold=float(neurons.threshold),
-            spike_time=self.spike_time,
-            reset=self.reset,
-            fallback_below=self.fallback_below,
-            surrogate=_COMPILED.index(self.surrogate),
-        )
-
-    def settled(self, spikes: Tensor | int, neuron_steps: int) -> "Gradient":
-        """Return the gradient of a layer that fired so often in this pass."""
-        if self.warm_rate and float(spikes) < self.warm_rate * neuron_steps:
-            return self._replace(fallback_below=float("inf"))
-        return self
+__all__ = ["Gradient", "RecurrenceRule", "plain_errors", "spiking"]
 
 
 class RecurrenceRule:
@@ -130,7 +71,7 @@ def spiking(current: Tensor, neurons: Neurons, gradient: Gradient, activity: Act
         return Trace(*apply(_Compiled, current, neurons, gradient, activity))
     if neurons.feedback is not None:
         current = over_time(current, neurons)
-        result = _Recurrent.apply(current, neurons.feedback, neurons, gradient, activity)
+        result = Recurrent.apply(current, neurons.feedback, neurons, gradient, activity)
     elif gradient.has_kernels and _is_fused(current):
         result = _Fused.apply(current, neurons, gradient, activity)
     else:
@@ -185,129 +126,10 @@ def plain_errors(
         What the neurons did; the potential is that before a possible reset.
     """
     surrogate = gradient.surrogate(voltage, neurons.threshold)
-    slope = spikes * _spike_slope(voltage, spikes) if gradient.spike_time else surrogate
+    slope = spikes * spike_slope(voltage, spikes) if gradient.spike_time else surrogate
     error, carry = _adjoint(coming, voltage, slope, spikes, neurons, gradient.reset)
     falls_back = psp(spikes, tau_s=neurons.tau_s) < gradient.fallback_below
     return torch.where(falls_back, error * surrogate, carry), falls_back
-
-
-class _Recurrent(torch.autograd.Function):
-    r"""Neurons ``(time, batch, ...)`` that see each other's potentials one step later.
-
-    The current is :math:`I_t + R\,a_{t-1}`, so the error at the potentials is :math:`g_t +
-    R^\top e_{t+1}`, and :math:`\partial L/\partial R = \sum_t e_t a_{t-1}^\top`. Of maps, R is a
-    convolution of the same shape.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,  # noqa: ANN401
-        current: Tensor,
-        feedback: Tensor,
-        neurons: Neurons,
-        gradient: Gradient,
-        activity: Activity,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        potential, after_reset = torch.zeros_like(current[0]), torch.zeros_like(current[0])
-        potentials, fired, voltages = (torch.empty_like(current) for _ in range(3))
-        for t in range(len(current)):
-            voltages[t], fired[t], after_reset = membrane_step(
-                after_reset,
-                current[t] + _fed_back(potential, feedback),
-                tau_m=neurons.tau_m,
-                threshold=neurons.threshold,
-            )
-            potential = (1 - 1 / neurons.tau_s) * potential + fired[t] / neurons.tau_s
-            potentials[t] = potential
-        count = fired.sum()
-        activity.spikes = activity.spikes + count
-        ctx.save_for_backward(voltages, potentials, feedback)
-        ctx.settings = neurons, gradient.settled(count, current.numel()), activity
-        ctx.mark_non_differentiable(fired, voltages)
-        return potentials, fired, voltages
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-        voltage, potential, feedback = ctx.saved_tensors
-        neurons, gradient, activity = ctx.settings
-        spikes = (voltage > neurons.threshold).to(voltage.dtype)
-        errors, falls_back = recurrent_errors(
-            gradients[0], voltage, potential, spikes, feedback, neurons, gradient
-        )
-        activity.fallbacks = activity.fallbacks + falls_back
-        own = to_feedback(errors, potential, feedback)
-        return errors, own, None, None, None
-
-
-def recurrent_errors(
-    coming: Tensor,
-    voltage: Tensor,
-    potential: Tensor,
-    spikes: Tensor,
-    feedback: Tensor,
-    neurons: Neurons,
-    gradient: Gradient,
-) -> tuple[Tensor, Tensor]:
-    """Return the errors at the current of neurons that hear each other, and the fallbacks.
-
-    Parameters
-    ----------
-    coming
-        The errors that reach their post-synaptic ``potential`` from other layers.
-    voltage
-        Of the membrane, before a possible reset.
-    feedback
-        Weights of their own potentials, one step later.
-    """
-    surrogate = gradient.surrogate(voltage, neurons.threshold)
-    slope = spikes * _spike_slope(voltage, spikes) if gradient.spike_time else surrogate
-    falls_back = potential < gradient.fallback_below
-    filtered, carry = torch.zeros_like(voltage[0]), torch.zeros_like(voltage[0])
-    errors = torch.zeros_like(voltage)
-    for t in reversed(range(len(voltage))):
-        arriving = coming[t]
-        if t + 1 < len(voltage):
-            arriving = arriving + _fed_back_adjoint(errors[t + 1], feedback)
-        filtered = arriving / neurons.tau_s + (1 - 1 / neurons.tau_s) * filtered
-        leak = (1 - spikes[t]) * (1 - 1 / neurons.tau_m)
-        carry = slope[t] * (filtered + gradient.reset * voltage[t] * carry) + leak * carry
-        errors[t] = torch.where(falls_back[t], filtered * surrogate[t], carry)
-    return errors, falls_back.sum()
-
-
-def _fed_back(potential: Tensor, feedback: Tensor) -> Tensor:
-    """Weight the potentials ``(batch, ...)`` of a layer's own neurons."""
-    if feedback.dim() == 2:
-        return F.linear(potential, feedback)
-    return F.conv2d(potential, feedback, padding=feedback.shape[2] // 2)
-
-
-def _fed_back_adjoint(error: Tensor, feedback: Tensor) -> Tensor:
-    """Return the error at the potentials of :func:`_fed_back`."""
-    if feedback.dim() == 2:
-        return error @ feedback
-    return F.conv_transpose2d(error, feedback, padding=feedback.shape[2] // 2)
-
-
-def to_feedback(errors: Tensor, potentials: Tensor, feedback: Tensor) -> Tensor:
-    """Return the errors at the weights of :func:`recurrent_errors`, over steps and samples."""
-    errors, potentials = errors[1:], potentials[:-1]
-    if feedback.dim() == 2:
-        return torch.einsum("tbi,tbj->ij", errors, potentials)
-    return conv2d_weight(
-        potentials.flatten(0, 1),
-        list(feedback.shape),
-        errors.flatten(0, 1),
-        padding=feedback.shape[2] // 2,
-    )
-
-
-def _spike_slope(voltage: Tensor, spikes: Tensor) -> Tensor:
-    """Return clamp(1/δ, 0, 8); meaningful where there is a spike."""
-    before = torch.zeros_like(voltage)
-    before[1:] = (voltage * (1 - spikes))[:-1]
-    # clamp also catches an increment of exactly zero, which only happens without a spike
-    return (1 / (voltage - before)).clamp(0, _STEEPEST)
 
 
 def _adjoint(
@@ -404,14 +226,8 @@ class _Fused(torch.autograd.Function):
         return error, None, None, None
 
 
-def is_compiled_input(inputs: Tensor) -> bool:
-    """Return whether compiled loops know what is computed from these."""
-    kind = inputs.device.type, inputs.dtype
-    return kind == ("cpu", torch.float32) and bool(inputs.numel())
-
-
 def _is_compiled(current: Tensor, neurons: Neurons) -> bool:
-    if neurons.feedback is not None or not is_compiled_input(current):
+    if neurons.feedback is not None or not layout.is_compiled_input(current):
         return False
     return neurons.pool is None or pool_fits(current.shape[-2:], neurons.pool)
 
