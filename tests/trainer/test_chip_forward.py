@@ -15,10 +15,11 @@ from tssl.engine import run_chunk
 from tssl.exporter import quantize
 from tssl.proof.quantized import run_quantized
 from tssl.recipe import EncodingSpec
+from tssl.trainer.gradient import spike_slope
 from tssl.trainer.linear import weighted
 from tssl.trainer.network import Forward, SpikingNetwork
 from tssl.trainer.neuron import Neurons, Pool, psp, sum_pool
-from tssl.trainer.recurrence import _adjoint, _spike_slope
+from tssl.trainer.recurrence import _adjoint
 from tssl.trainer.slopes import sigmoid
 
 SHAPE = (2, 10, 12)
@@ -135,7 +136,7 @@ class _Recorded(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         (voltage, spikes), layer = ctx.saved_tensors, ctx.layer
-        slope = spikes * _spike_slope(voltage, spikes)
+        slope = spikes * spike_slope(voltage, spikes)
         filtered, carry = _adjoint(gradients[0], voltage, slope, spikes, layer, 1 / layer.tau_m)
         silent = psp(spikes, tau_s=layer.tau_s) < 1 / (4 * layer.tau_s)
         by_surrogate = filtered * sigmoid(voltage, layer.threshold)

@@ -233,7 +233,7 @@ def _compiled_steps(
 ) -> Callable[[int, Tensor], None]:
     """Return what does step t with what arrives ``(1, ...)`` and fills both arrays."""
     mantissas, constants = chip.mantissas(bias).numpy(), chip.constants
-    state = np.zeros((2, fired[0].numel()), np.int64)
+    state = np.zeros((2, fired[0].numel()), np.int32)
 
     def advance(t: int, arriving: Tensor) -> None:
         chip_kernels.chip_step(
