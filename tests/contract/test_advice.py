@@ -48,6 +48,7 @@ SHOWN_BY = {
     "workflow/nir_write.py": {"nir write"},
     "workflow/plan.py": {"plan"},
     "workflow/probe.py": {"report"},
+    "workflow/provenance.py": {"report"},
     "workflow/recorded.py": {"inspect"},
     "workflow/report.py": {"report"},
     "workflow/run.py": {"run"},

@@ -16,6 +16,7 @@ from tssl.chip import IntArray
 from tssl.datasets import Dataset
 from tssl.errors import ConfigError, TrainingError
 from tssl.graph import resolve
+from tssl.machine.processor import processor
 from tssl.recipe import Recipe
 from tssl.trainer.checks import check_data, check_plan, check_precision
 from tssl.trainer.evaluation import Correct, correct, evaluate
@@ -325,6 +326,7 @@ class Fit:
             "tssl": __version__,
             "torch": torch.__version__,
             "python": platform.python_version(),
+            "processor": processor(),
             "data": self.train.dataset.source,
             "class_names": list(self.train.dataset.class_names),
             "fingerprint": self.train.dataset.fingerprint,

@@ -18,6 +18,7 @@ from tssl.proof import graded_layers
 from tssl.results import QUANTITIES, SPIKES, RunResult, TraceName
 from tssl.tables import Shown, Table
 from tssl.workflow.inputs import InputChoice, Inputs, completed, load_inputs
+from tssl.workflow.origin import made_here
 from tssl.workflow.shards import Shards, run_in_shards
 from tssl.workflow.spread import run_spread
 
@@ -104,6 +105,7 @@ def run(
                 result = run_in_shards(
                     shards, lambda spent: _backend(backend, options, spent), progress
                 )
+        result = replace(result, made=made_here())
         save_result(result, content, folder)
         shards.clear()
     return RunOutcome(result=result, directory=folder)
