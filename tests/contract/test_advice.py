@@ -42,6 +42,7 @@ SHOWN_BY = {
     "trainer/run_directory.py": {"train", "demo"},
     "workflow/bundle.py": {"export"},
     "workflow/data.py": {"train", "export"},
+    "workflow/doctor.py": {"train"},
     "workflow/export.py": {"export"},
     "workflow/inputs.py": {"run", "verify"},
     "workflow/nir.py": {"export", "nir read"},
