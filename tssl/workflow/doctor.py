@@ -116,8 +116,8 @@ def diagnose(python: str | None) -> Diagnosis:
 
 def _interpreter() -> Finding:
     version = sys.version.split()[0]
-    ok = (3, 10) <= sys.version_info[:2] <= (3, 13)
-    fix = "" if ok else "use Python 3.10, 3.11, 3.12 or 3.13"
+    ok = sys.version_info[:2] >= (3, 10)
+    fix = "" if ok else "use Python 3.10 or later"
     return Finding(subject="Python", ok=ok, detail=version, gives=_ALL, fix=fix)
 
 
