@@ -1,5 +1,8 @@
 # Everything a person or CI does with this repository. `make help` lists it.
-PYTHON ?= python3
+# The first of these that is 3.10 or later; python3 where none is, for the message.
+PYTHON ?= $(or $(shell for each in python3 python3.13 python3.12 python3.11 python3.10 python3.14; do \
+  $$each -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$each && break; \
+  done),python3)
 BIN := .venv/bin
 DEMO := runs/demo
 # A plain path, which a folder named tssl beside a script cannot hide.
@@ -52,8 +55,8 @@ clean: ## remove the environment, caches and build results; keeps runs/
 
 # The stamps make a second call need no network.
 .venv/base: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v <= (3, 13) \
-	  else "Python %d.%d: tssl needs 3.10 to 3.13; try make PYTHON=python3.11" % v)'
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if v >= (3, 10) \
+	  else "Python %d.%d: tssl needs 3.10 or later; try make PYTHON=python3.11" % v)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(EDITABLE) -e .
 	$(BIN)/tssl lava install

@@ -250,7 +250,7 @@ def test_no_colour_in_files_and_with_no_color(work: Path) -> None:
 def test_version_and_help(tssl: Callable[..., Ran]) -> None:
     assert tssl("--version").out.startswith("tssl, version ")
     assert tssl("--version").status == 0
-    for arguments in ((), ("--help",), ("-h",)):
+    for arguments in (("--help",), ("-h",)):
         ran = tssl(*arguments)
         assert ran.status == 0
         assert ran.out.startswith("Usage: tssl")
@@ -1024,3 +1024,20 @@ def test_names_that_are_too_long(
     before = files(work)
     assert_one_line(tssl(*command.split(), "n" * 256), USAGE, "File name too long")
     assert files(work) == before
+
+
+def test_alone_it_shows_the_way(capsys: pytest.CaptureFixture[str]) -> None:
+    """Five lines within 80 columns; the four verbs take what the one before wrote."""
+    ran = in_this_process(capsys)()
+    lines = ran.out.splitlines()
+    assert ran.status == 0
+    assert len(lines) == 5
+    assert max(map(len, lines)) <= 80
+    commands = [line.partition(": ")[2].split() for line in lines[:4]]
+    assert [words[:2] for words in commands] == [
+        ["tssl", verb] for verb in ("train", "export", "run", "report")
+    ]
+    train, export, run, report = commands
+    assert export[2] == f"runs/{train[2]}"
+    assert run[2] == export[export.index("-o") + 1]
+    assert report[2] == run[run.index("--out") + 1]

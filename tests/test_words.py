@@ -23,12 +23,6 @@ PAGES = sorted(
         *(DOCS / "methods").glob("*.md"),
     ]
 )
-NOT_YET = {
-    "docs/hardware-profiles.md",
-    "docs/lava.md",
-    "docs/validation.md",
-}
-"""Pages that are still to be rewritten. Take off what passes; put nothing on."""
 BANNED = {
     r"\ban own\b": "one of its own",
     r"\bby all signs\b": "presumably",
@@ -119,11 +113,7 @@ def name_of(path: Path) -> str:
 
 @pytest.mark.parametrize("path", PAGES, ids=name_of)
 def test_page(path: Path) -> None:
-    found = faults(path.read_text(encoding="utf-8"))
-    if name_of(path) in NOT_YET:
-        assert found, f"{name_of(path)} passes: take it off NOT_YET"
-    else:
-        assert found == []
+    assert faults(path.read_text(encoding="utf-8")) == []
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "tssl").rglob("*.py")), ids=name_of)
@@ -135,10 +125,6 @@ def test_messages(path: Path) -> None:
 def test_messages_are_found() -> None:
     source = '"""Doc string."""\nraise E(f"layer {n}: hears " "two layers")\nx = "word"\n'
     assert messages(source) == ["layer ", ": hears two layers"]
-
-
-def test_pages_to_be_rewritten_exist() -> None:
-    assert {name_of(path) for path in PAGES} >= NOT_YET
 
 
 class TestMeasure:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 
 from tssl.errors import ConfigError, TsslError
 from tssl.terminal import Output
+from tssl.wording import did_you_mean
 
 if TYPE_CHECKING:
     from tssl.datasets import Given as Data
@@ -144,7 +145,10 @@ def one_of(*allowed: str, **values: str | None) -> None:
     """
     for name, value in values.items():
         if value is not None and value not in allowed:
-            raise ConfigError(f"{name} {value!r}: expected one of {', '.join(allowed)}")
+            raise ConfigError(
+                f"{name} {value!r}: expected one of {', '.join(allowed)}"
+                f"{did_you_mean(value, allowed)}"
+            )
 
 
 def backend_options(

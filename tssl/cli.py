@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import re
 import sys
 import traceback
 
@@ -26,11 +27,21 @@ from tssl.commands.train import train
 from tssl.commands.verify import verify
 from tssl.errors import INTERRUPTED, BackendError, TsslError
 from tssl.version import __version__
+from tssl.wording import nearest
 
 _REFUSED_PATHS = {
     errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EROFS,
 }  # fmt: skip
 """What the system says to a path that a user may give; anything else would be a bug."""
+
+
+_WAY = """\
+train   a network:        tssl train digits
+export  for a chip:       tssl export runs/digits --target loihi2 -o digits.net
+run     the chip network: tssl run digits.net --backend engine --out result
+report  its costs:        tssl report result --profile loihi2 --html report.html
+`tssl demo` goes this way by itself; `tssl --help` lists all verbs."""
+"""What `tssl` alone shows: the way from a recipe to a report, within 80 columns."""
 
 
 def main() -> None:
@@ -46,7 +57,7 @@ def main() -> None:
 def run_command(arguments: list[str]) -> int:
     """Run the command and return its exit status; a user's mistake is one line on stderr."""
     try:
-        status = cli.main(args=arguments or ["--help"], prog_name="tssl", standalone_mode=False)
+        status = cli.main(args=arguments, prog_name="tssl", standalone_mode=False)
         sys.stdout.flush()
     except (BrokenPipeError, SystemExit):  # click and rich exit so when the reader has gone
         _silence_stdout()
@@ -65,7 +76,8 @@ def _explained(error: Exception) -> tuple[str, int]:
     if isinstance(error, click.ClickException):
         context = getattr(error, "ctx", None)
         asked = context.command_path if context else "tssl"
-        return f"{error.format_message()} (see `{asked} --help`)", error.exit_code
+        message = error.format_message()
+        return f"{message}{_meant_choice(message)} (see `{asked} --help`)", error.exit_code
     if isinstance(error, MemoryError):
         return f"not enough memory: {error}; free some, or ask for less at a time", 2
     if isinstance(error, ModuleNotFoundError):
@@ -79,6 +91,15 @@ def _explained(error: Exception) -> tuple[str, int]:
     if isinstance(error, OSError) and error.errno in _REFUSED_PATHS:
         return f"{error.filename}: cannot be used: {error.strerror}", 2
     raise error
+
+
+def _meant_choice(message: str) -> str:
+    """Return a hint where click refuses a word that is like one of its choices."""
+    match = re.search(r"'([^']*)' is not one of (.*)\.$", message)
+    if match is None:
+        return ""
+    name = nearest(match[1], re.findall(r"'([^']*)'", match[2]))
+    return "" if name is None else f" Did you mean {name!r}?"
 
 
 def _silence_stdout() -> None:
@@ -96,10 +117,12 @@ def _fail(message: str, status: int, arguments: list[str]) -> int:
 
 @click.group(
     no_args_is_help=False,
+    invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.version_option(__version__, prog_name="tssl")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Train spiking networks with TSSL-BP, export them for Loihi, prove and price them.
 
     \b
@@ -109,6 +132,8 @@ def cli() -> None:
       tssl run runs/digits/digits-loihi2.net --backend sim --data digits --out runs/digits/sim
       tssl report runs/digits/sim --profile loihi2 --html report.html
     """
+    if context.invoked_subcommand is None:
+        click.echo(_WAY)
 
 
 for _command in (

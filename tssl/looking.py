@@ -151,6 +151,7 @@ def report(
     placement: Literal["rule", "search"] = "rule",
     data: PathLike | None = None,
     data_dir: PathLike | None = None,
+    runs: "Sequence[PathLike]" = (),
 ) -> "Report":
     """Estimate energy and latency of a result on hardware profiles.
 
@@ -171,6 +172,8 @@ def report(
     data_dir
         Where to look for the data of the page's pictures; where the run found them when None.
         Nothing is downloaded.
+    runs
+        Folders of the training run, for the page's learning curve; as stored at export when empty.
 
     Raises
     ------
@@ -187,5 +190,7 @@ def report(
     options = CostOptions(io=io, search=placement == "search")
     (found,) = workflow.reports([path_of(result)], names, options)
     if html is not None:
-        workflow.write_page([found], Path(html), optional_path(data_dir), optional_path(data))
+        folders = [Path(run) for run in runs]
+        places = optional_path(data_dir), optional_path(data)
+        workflow.write_page([found], Path(html), *places, folders)
     return found

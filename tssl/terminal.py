@@ -25,7 +25,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from tssl.tables import Table, show_table
+from tssl.tables import Table, count, show_table
 from tssl.workflow import tables
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Output:
     def download(self, name: str, received: int, expected: int) -> None:
         """Say when a file is complete; downloads are rare and short."""
         if received == expected:
-            self.say(f"downloaded {name} ({expected:,} bytes)")
+            self.say(f"downloaded {name} ({count(expected)} bytes)")
 
 
 Bar = TypeVar("Bar", bound="_Interruptible")
@@ -184,7 +184,7 @@ class TrainingBar(_Interruptible):
         note = (
             f"loss {progress.loss_sum / samples:.4f}  accuracy {progress.correct / samples:.2%}  "
             f"firing rate {progress.firing_rate:.1%}  "
-            f"{samples / max(progress.seconds, 1e-9):,.0f} samples/s"
+            f"{count(round(samples / max(progress.seconds, 1e-9)))} samples/s"
         )
         where = f"epoch {progress.epoch + 1}/{self._epochs}"
         if self._bar.disable and time.monotonic() > self._next_line:
@@ -206,7 +206,7 @@ class TrainingBar(_Interruptible):
             f"accuracy: train {metrics.train_accuracy:.2%}, "
             f"{shown}test {metrics.test_accuracy:.2%}  "
             f"firing rate {metrics.firing_rate:.1%}  "
-            f"{metrics.samples_per_second:,.0f} samples/s"
+            f"{count(round(metrics.samples_per_second))} samples/s"
         )
         for layer in layers:
             if layer.firing_rate < _DEAD:

@@ -4,7 +4,7 @@ import numpy as np
 
 from tests.hw_profiles.networks import counts, dense
 from tssl.hw_profiles import estimate, load_profile, map_to_cores
-from tssl.reporting import LayerTrace, Sheet
+from tssl.reporting import Accuracies, LayerTrace, LearningCurve, Sheet
 from tssl.results import RunResult
 
 PROOF = {
@@ -53,7 +53,9 @@ def traces(network, time_steps=20):
     for layer in network.layers:
         grid = np.arange(time_steps)[:, None] == np.arange(layer.neurons)
         found.append(
-            LayerTrace(layer=layer.name, spikes=grid, current=grid * 64, voltage=grid * -4096)
+            LayerTrace(
+                layer=layer.name, spikes=grid, current=grid * 64, voltage=grid * -4096, threshold=99
+            )
         )
     return tuple(found)
 
@@ -65,6 +67,11 @@ def sheet(name="mnist-mlp", profiles=("loihi1", "loihi2"), **fields):
         "costs": tuple(costs(name, each) for each in profiles),
         "proof": PROOF,
         "weights": {layer.name: layer.synapses.weight for layer in network.layers},
+        "network": network,
+        "learning": LearningCurve([1, 2], [0.5, 0.25], [0.5, 0.75], [0.6, 0.8], [0.55, 0.7]),
+        "accuracies": Accuracies(0.9, 0.8, 50),
+        "provenance": (("Network", f"SHA-256 {network.digest}"),),
+        "recipe": "name = 'r'\n",
         "traces": traces(network),
         "traces_note": "The first sample.",
     }

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import in_this_process
 from tssl.errors import OutputError
 from tssl.lava_runtime import lava_sim
 from tssl.machine.files import tomllib
@@ -60,6 +61,46 @@ def test_what_cannot_be_downloaded_is_not_to_be_fetched(monkeypatch: pytest.Monk
     assert "docs/recipes.md" in found.fix
 
 
+def test_what_is_missing_says_what_it_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", "/nonexistent")
+    for found in diagnose(None).findings:
+        assert found.gives
+        assert found.ok or found.fix
+    assert finding("data set nmnist").gives == "`tssl train nmnist-cnn`"
+    assert finding("data set shd").gives == "`--data shd`"
+
+
+@pytest.mark.parametrize("name", doctor._EXTRAS)
+def test_packages_of_extras(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """The extra that brings a package is the one that pyproject.toml says."""
+    extra, _ = doctor._EXTRAS[name]
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    extras = tomllib.loads(project.read_text())["project"]["optional-dependencies"]
+    assert any(re.split(r"[\[><=]", line)[0] == name for line in extras[extra])
+    version = importlib.metadata.version
+
+    def without(asked: str) -> str:
+        if asked == name:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(asked)
+
+    monkeypatch.setattr(importlib.metadata, "version", without)
+    found = finding(name)
+    assert (found.ok, found.required, found.fix) == (False, False, f"pip install 'tssl[{extra}]'")
+    assert diagnose(None).healthy
+
+
+def test_what_is_shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(lava_sim, "check", lambda _: "no lava")
+    ran = in_this_process(capsys)("doctor")
+    assert ran.status == 0
+    assert (
+        "missing: Lava (no lava)\n  does not work without it: `tssl run --backend sim`" in ran.out
+    )
+    assert "  to get it: tssl lava install\n" in ran.out
+    assert re.search(r"packages +\d+ of \d+; for every verb", ran.out)
+
+
 def test_missing_lava_is_no_illness(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
     monkeypatch.setattr(lava_sim, "check", lambda python: asked.append(python) or "no lava")
@@ -106,7 +147,7 @@ def test_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.fix == "free 256 MiB there"
 
 
-@pytest.mark.parametrize(("version", "ok"), [((3, 9), False), ((3, 10), True), ((3, 14), False)])
+@pytest.mark.parametrize(("version", "ok"), [((3, 9), False), ((3, 10), True), ((3, 14), True)])
 def test_python_version(
     monkeypatch: pytest.MonkeyPatch, version: tuple[int, int], ok: bool
 ) -> None:

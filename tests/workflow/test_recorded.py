@@ -1,5 +1,6 @@
 """Recording what layers do, keeping it, and looking at it."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -81,8 +82,12 @@ def test_figures_and_page(tmp_path: Path, rng: np.random.Generator) -> None:
     assert document["traces"] == ["a:spikes", "a:current", "a:potential", "c:current"]
     write_page([report(out, ["loihi2"])], tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
-    assert page.count('<figure class="recorded"><svg') == 2
-    assert "threshold" in page
+    drawn = page[page.index("Recorded at every step") : page.index("<h3>Synaptic current u and")]
+    titles = re.findall(r"<figcaption>(.*?)<", drawn)
+    assert titles == [
+        "a: spikes", "a: synaptic current u", "a: membrane potential v", "c: synaptic current u",
+    ]  # fmt: skip
+    assert "threshold" in drawn
 
 
 def test_what_cannot_be_recorded(tmp_path: Path, rng: np.random.Generator) -> None:

@@ -64,7 +64,7 @@ def assert_same(one: RunResult, other: RunResult) -> None:
     for name in ("output_spikes", "spike_counts", "predictions", "labels"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
     assert_equal_counts(one.counts, other.counts)
-    documents = [{**each.document(), "seconds": 0} for each in (one, other)]
+    documents = [{**each.document(), "seconds": 0, "made": {}} for each in (one, other)]
     assert documents[0] == documents[1]
     for trace, values in one.traces.items():
         np.testing.assert_array_equal(values, other.traces[trace])

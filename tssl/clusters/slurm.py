@@ -12,6 +12,7 @@ from typing import Any
 
 from tssl.clusters.cluster import Crew
 from tssl.errors import BackendError, BackendUnavailableError, ConfigError
+from tssl.wording import did_you_mean
 
 __all__ = ["Slurm"]
 
@@ -66,7 +67,10 @@ class Slurm:
         """
         for key in settings:
             if key not in _KEYS:
-                raise ConfigError(f"--slurm {key!s:.40}: expected one of {', '.join(_KEYS)}")
+                raise ConfigError(
+                    f"--slurm {key!s:.40}: expected one of {', '.join(_KEYS)}"
+                    f"{did_you_mean(key, _KEYS)}"
+                )
         numbers = {
             key: _number(key, settings[key]) for key in ("nodes", *_NUMBERS) if key in settings
         }

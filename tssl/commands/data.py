@@ -13,6 +13,7 @@ from tssl.commands.options import (
     settings_of,
 )
 from tssl.terminal import Output
+from tssl.wording import count
 
 
 @click.group(no_args_is_help=False)
@@ -68,7 +69,7 @@ def data_show(output: Output, data: str, overrides: tuple[str, ...], data_dir: P
     rows: list[list[object]] = [
         ["holds", found.title],
         ["found", found.found],
-        ["samples to train on, to test on", f"{found.train}, {found.test}"],
+        ["samples to train on, to test on", f"{count(found.train)}, {count(found.test)}"],
         ["shape (C, H, W)", " x ".join(map(str, found.shape))],
         [f"{found.classes} classes", classes],
         ["brightest pixel", found.full_scale],

@@ -13,7 +13,7 @@ from tssl.terminal import Output
 @click.option("--lava-python", envvar=LAVA_PYTHON, help=f"Interpreter with Lava [{LAVA_PYTHON}].")
 @common
 def doctor(output: Output, lava_python: str | None) -> None:
-    """Check the installation; each finding comes with the command that fixes it.
+    """Say what works here, what each missing part costs, and the command that brings it.
 
     \b
     Example:
@@ -25,9 +25,11 @@ def doctor(output: Output, lava_python: str | None) -> None:
     if output.as_json:
         output.document(diagnosis.document())
     else:
-        rows = [
-            ["ok" if f.ok else "missing", f.subject, f.detail, f.fix] for f in diagnosis.findings
-        ]
-        output.table("tssl doctor", ["", "what", "found", "fix"], rows)
+        rows = [[each.subject, f"{each.detail}; for {each.gives}"] for each in diagnosis.shown]
+        output.table("Here", ["what", "found; what works with it"], rows)
+        for each in diagnosis.missing:
+            output.line(f"missing: {each.subject} ({each.detail})")
+            output.line(f"  does not work without it: {each.gives}")
+            output.line(f"  to get it: {each.fix}")
     if not diagnosis.healthy:
         raise click.exceptions.Exit(5)

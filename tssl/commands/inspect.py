@@ -47,13 +47,22 @@ def _show_network(output: Output, document: dict[str, Any]) -> None:
     if document["input_neuron"] is not None:
         document["input_neuron"] = {k: tables.span(v) for k, v in document["input_neuron"].items()}
     for key in ("time_steps", "encoding", "input_neuron", "digest"):
-        output.line(f"{key.replace('_', ' ')}: {document[key]}")
+        output.line(f"{key.replace('_', ' ')}: {_in_words(document[key])}")
     for key in ("target", "data", "accuracy", "training"):
         if key in document["notes"]:
-            output.line(f"{key}: {_without_fingerprint(document['notes'][key])}")
+            output.line(f"{key}: {_in_words(_without_fingerprint(document['notes'][key]))}")
     if document["notes"].get("class_names"):
         output.line(f"classes: {', '.join(map(str, document['notes']['class_names']))}")
     show_loading(output, document["lava_dl"])
+
+
+def _in_words(value: Any) -> str:  # noqa: ANN401 - JSON
+    """Return a value as people write it: names and values one after the other."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_in_words(each)}" for key, each in value.items())
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "none" if value is None else str(value)
 
 
 def _without_fingerprint(note: Any) -> Any:  # noqa: ANN401 - JSON

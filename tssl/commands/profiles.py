@@ -11,6 +11,7 @@ from tssl.commands.options import (
     common,
 )
 from tssl.terminal import Output
+from tssl.wording import count
 
 
 @click.group(no_args_is_help=False)
@@ -68,17 +69,29 @@ def profiles_show(output: Output, name: str) -> None:
         if isinstance(figure, dict)
     ]
     chip = document["chip"]
-    columns = ["figure", "value", "band", "unit", "kind", "source"]
+    columns = ["figure", "value", "unit", "band", "kind", "source"]
     output.table(f"{name}: {chip['title']}", columns, rows)
     for key in ("operating_point", "energy_model", "execution", "neuron", "reset"):
         output.line(f"{key.replace('_', ' ')}: {chip[key]}")
 
 
 def _columns_of(figure: dict[str, Any]) -> list[str]:
-    value = figure["value"]
+    """Return value and band in the unit that the value is shown in, then the rest."""
+    from tssl.reporting.units import PREFIXED_UNITS, prefix_of
+
+    value, unit = figure["value"], figure["unit"]
     low, high = (value if figure[end] is None else figure[end] for end in ("low", "high"))
-    band = "" if low == high else f"{low:g} to {high:g}"
-    return [f"{value:g}", band, figure["unit"], figure["kind"], figure["source"]]
+    factor = 1.0
+    if unit in PREFIXED_UNITS and value:
+        factor, prefix = prefix_of(value)
+        unit = prefix + unit
+    band = "" if low == high else f"{_exact(low / factor)} to {_exact(high / factor)}"
+    return [_exact(value / factor), unit, band, figure["kind"], figure["source"]]
+
+
+def _exact(value: float) -> str:
+    """Return a figure with all the digits that its source gives."""
+    return count(int(value)) if float(value).is_integer() else f"{value:.6g}"
 
 
 @profiles.command("check")

@@ -47,6 +47,13 @@ _MOST_IN_FULL = 2
     type=FOLDER,
     help="Where to look for the data of the page's pictures [where the run found them].",
 )
+@click.option(
+    "--run",
+    "runs",
+    type=FOLDER,
+    multiple=True,
+    help="Folder of a RESULT's training run, for its learning curve [as stored at export].",
+)
 @common
 def report(output: Output, results: tuple[Path, ...], html: Path | None, **options: Any) -> None:  # noqa: ANN401
     """Estimate energy and latency of each RESULT, a folder written by `tssl run`.
@@ -62,7 +69,7 @@ def report(output: Output, results: tuple[Path, ...], html: Path | None, **optio
     chosen = CostOptions(io=options["io"], search=options["placement"] == "search")
     found = workflow.reports(results, options["profiles"], chosen)
     if html is not None:
-        for missing in workflow.write_page(found, html, options["data_dir"], options["data"]):
+        for missing in _write_page(found, html, options):
             output.warn(missing)
     if output.as_json:
         output.document(workflow.joined(found))
@@ -70,6 +77,13 @@ def report(output: Output, results: tuple[Path, ...], html: Path | None, **optio
     _print_reports(output, found)
     if html is not None:
         output.line(f"{html}: open it in a browser")
+
+
+def _write_page(found: list[Any], html: Path, options: dict[str, Any]) -> list[str]:
+    """Write the page and return what is missing in it."""
+    from tssl.workflow.report import write_page
+
+    return write_page(found, html, options["data_dir"], options["data"], options["runs"])
 
 
 def _print_reports(output: Output, found: list[Any]) -> None:

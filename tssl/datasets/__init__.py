@@ -17,6 +17,7 @@ from tssl.datasets.events import Frames, PackedFrames
 from tssl.datasets.reading import Reading
 from tssl.errors import ConfigError, DataError
 from tssl.machine.plugins import extended, loaded
+from tssl.wording import did_you_mean
 
 __all__ = [
     "DATASETS",
@@ -195,8 +196,8 @@ def named_source(name: str) -> Source | EventSource:
     """
     if name not in DATASETS:
         raise ConfigError(
-            f"data set {name!r} is unknown; there are {', '.join(sorted(DATASETS))}, and paths of "
-            "files and folders"
+            f"data set {name!r} is unknown{did_you_mean(name, DATASETS)}; there are "
+            f"{', '.join(sorted(DATASETS))}, and paths of files and folders"
         )
     source: Source | EventSource = loaded(DATASETS[name], f"data set {name!r}")
     return source

@@ -25,6 +25,7 @@ from tssl.exporter.ranges import Ranges, Spans, observe
 from tssl.exporter.search import best_scale
 from tssl.exporter.silence import largest_silence, silencer, strength_of
 from tssl.exporter.values import value_layers
+from tssl.wording import did_you_mean
 
 _ATTEMPTS = 40
 _FAR = 16
@@ -338,7 +339,10 @@ class _Fitter:
 def _check_bits(weight_bits: Mapping[str, int], layers: list[str], limits: ChipLimits) -> None:
     for name, bits in weight_bits.items():
         if name not in layers:
-            raise ConfigError(f"--weight-bits {name}={bits}: the layers are {', '.join(layers)}")
+            raise ConfigError(
+                f"--weight-bits {name}={bits}: no such layer{did_you_mean(name, layers)}; the "
+                f"layers are {', '.join(layers)}"
+            )
         if not 2 <= bits <= limits.weight_bits:
             raise ConfigError(
                 f"--weight-bits {name}={bits}: 2...{limits.weight_bits} bits are possible, one of "

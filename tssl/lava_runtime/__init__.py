@@ -5,6 +5,7 @@ from typing import cast
 from tssl.errors import ConfigError
 from tssl.lava_runtime.backend import Backend, BackendOptions, SampleProgress
 from tssl.machine.plugins import extended, loaded
+from tssl.wording import did_you_mean
 
 __all__ = ["BACKENDS", "Backend", "BackendOptions", "SampleProgress", "create_backend"]
 
@@ -26,6 +27,9 @@ def create_backend(name: str, options: BackendOptions) -> Backend:
         When there is no such backend, or it cannot do what an option asks.
     """
     if name not in BACKENDS:
-        raise ConfigError(f"backend {name!r} is unknown; there are {', '.join(BACKENDS)}")
+        raise ConfigError(
+            f"backend {name!r} is unknown{did_you_mean(name, BACKENDS)}; there are "
+            f"{', '.join(BACKENDS)}"
+        )
     found = cast(type[Backend], loaded(BACKENDS[name], f"backend {name!r}"))
     return found.with_options(options)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tssl.errors import ConfigError, OutputError, TsslError
+from tssl.wording import count
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -240,8 +241,8 @@ def read_toml(path: Path) -> dict[str, Any]:
         text = path.read_text(encoding=_ENCODING)
         if max(map(len, text.splitlines()), default=0) > _LONGEST_LINE or len(text) > _MOST_TOML:
             raise ConfigError(
-                f"{path}: is too large for a file of settings: at most {_MOST_TOML:,} characters, "
-                f"{_LONGEST_LINE:,} in a line"
+                f"{path}: is too large for a file of settings: at most {count(_MOST_TOML)} "
+                f"characters, {count(_LONGEST_LINE)} in a line"
             )
         return tomllib.loads(text)
     except OSError as error:

@@ -8,6 +8,7 @@ from tssl.chip import ChipNetwork, IntArray
 from tssl.proof.compare import Comparison, Difference, accumulate, compare, first_difference
 from tssl.results import Recording
 from tssl.tables import Shown, Table
+from tssl.wording import count
 
 __all__ = ["Proof", "Statement", "compare_chunks", "statement_table"]
 
@@ -114,10 +115,10 @@ def statement_table(stage: Mapping[str, Any]) -> Table:
         [
             row["layer"],
             row["quantity"],
-            f"{row['compared']:,}",
-            f"{row['left']:,}",
-            f"{row['right']:,}",
-            f"{row['differences']:,}",
+            f"{count(row['compared'])}",
+            f"{count(row['left'])}",
+            f"{count(row['right'])}",
+            f"{count(row['differences'])}",
             _verdict(row),
         ]
         for row in stage["rows"]

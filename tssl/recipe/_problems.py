@@ -1,6 +1,6 @@
 """One line, with the key and what is allowed, for what is wrong in a recipe."""
 
-import difflib
+import re
 
 from pydantic import BaseModel, ValidationError
 
@@ -10,6 +10,7 @@ from tssl.recipe.encoding import EncodingSpec
 from tssl.recipe.network import NetworkSpec
 from tssl.recipe.recipe import Recipe
 from tssl.recipe.training import TrainingSpec
+from tssl.wording import did_you_mean, nearest
 
 SECTIONS: dict[str, type[BaseModel]] = {
     "data": DataSpec,
@@ -46,17 +47,20 @@ def first_problem(error: ValidationError, model: type[BaseModel] = Recipe) -> st
     kind, context = problem["type"], problem.get("ctx", {})
     if kind == "extra_forbidden":
         known = _keys_at(problem["loc"], model)
-        return f"unknown key '{where}'{did_you_mean(str(location[-1]), known)}"
+        return f"unknown key '{where}'{meant_key(str(location[-1]), known)}"
     if kind == "union_tag_not_found":
         return f"key '{where}.type' is missing; it is {' or '.join(_LAYERS)}"
     if kind == "missing" and not isinstance(location[-1], int):
         return f"key '{where}' is missing"
     if kind == "union_tag_invalid":
-        return f"{where}.type: must be {' or '.join(_LAYERS)} (given: {context['tag']!r})"
+        hint = did_you_mean(context["tag"], _LAYERS)
+        return f"{where}.type: must be {' or '.join(_LAYERS)} (given: {context['tag']!r}){hint}"
     message = _PLAIN.get(kind, problem["msg"]).removeprefix("Value error, ")
     message = message.replace("Input should", "must")
     given = problem["input"]
     shown = f" (given: {short(given)})" if isinstance(given, str | int | float | list) else ""
+    if kind == "literal_error":
+        shown += did_you_mean(given, re.findall(r"'([^']*)'", message))
     return f"{where}: {message}{shown}" if where else message
 
 
@@ -75,7 +79,7 @@ def _keys_at(location: tuple[int | str, ...], model: type[BaseModel]) -> list[st
     return sorted(field.alias or name for name, field in model.model_fields.items())
 
 
-def did_you_mean(word: str, known: list[str]) -> str:
+def meant_key(word: str, known: list[str]) -> str:
     """Return the end of a message about an unknown key: the one that looks like it, or all."""
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean '{close[0]}'?" if close else f"; known keys: {', '.join(known)}"
+    name = nearest(word, known)
+    return f"; known keys: {', '.join(known)}" if name is None else f"; did you mean {name!r}?"

@@ -8,6 +8,7 @@ from tssl.chip import INPUT
 from tssl.graph.kinds import KINDS, LayerEntry
 from tssl.neurons import Reset
 from tssl.settings import Above0, Entries, NonNegative, Positive, TimeConstant
+from tssl.wording import did_you_mean
 
 __all__ = ["LayerSpec", "NetworkSpec"]
 
@@ -69,8 +70,8 @@ class NetworkSpec(Entries):
             for source in sources:
                 if source not in known:
                     raise ValueError(
-                        f"layer {name} has the source {source!r}, which is no layer before it; "
-                        f"there are {', '.join(known)}"
+                        f"layer {name} has the source {source!r}, which is no layer before "
+                        f"it{did_you_mean(source, known)}; there are {', '.join(known)}"
                     )
                 if known[source] and kind.shape == "image":
                     raise ValueError(

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from tssl.errors import ConfigError
 from tssl.machine.files import read_toml
-from tssl.recipe._problems import SECTIONS, did_you_mean, first_problem, short
+from tssl.recipe._problems import SECTIONS, first_problem, meant_key, short
 from tssl.recipe.data import DataSpec
 from tssl.recipe.recipe import Recipe
 from tssl.settings import Entries
@@ -122,4 +122,4 @@ def full_key(key: str) -> str:
     if len(found) == 1:
         return found[0]
     known = sorted({field for model in SECTIONS.values() for field in model.model_fields})
-    raise ConfigError(f"setting {key!r}: unknown key{did_you_mean(key, known)}")
+    raise ConfigError(f"setting {key!r}: unknown key{meant_key(key, known)}")

@@ -3,7 +3,7 @@
 from tssl.reporting.comparison import comparison_table, quoted_table
 from tssl.reporting.operations import amounts
 from tssl.reporting.page import render_page
-from tssl.reporting.sheet import LayerTrace, Sheet
+from tssl.reporting.sheet import Accuracies, LayerTrace, LearningCurve, Sheet
 from tssl.reporting.sweep_page import SweepEntry, SweepPage
 from tssl.reporting.terminal import (
     show_comparison,
@@ -14,7 +14,9 @@ from tssl.reporting.terminal import (
 )
 
 __all__ = [
+    "Accuracies",
     "LayerTrace",
+    "LearningCurve",
     "Sheet",
     "SweepEntry",
     "SweepPage",

@@ -1,28 +1,30 @@
 """One web page that holds everything and loads nothing."""
 
+import base64
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from tssl.costs import CostReport, Quantity
-from tssl.reporting import pictures
-from tssl.reporting.comparison import (
-    COLUMNS,
-    comparison,
-    log_positions,
-    quoted_table,
-    references,
-)
+from tssl.costs import CostReport, Part, Quantity
+from tssl.reporting import charts, pictures
+from tssl.reporting.axes import Axis, linear_axis, log_axis, share_axis
+from tssl.reporting.comparison import COLUMNS, comparison, quoted_table, references
+from tssl.reporting.diagram import diagram, layer_table
 from tssl.reporting.operations import COLUMNS as OPERATIONS
 from tssl.reporting.operations import operations
-from tssl.reporting.sheet import Sheet
+from tssl.reporting.sheet import LayerTrace, LearningCurve, Sheet
 from tssl.reporting.units import amount, band, count
 from tssl.results import RunResult
 
-_TEMPLATE = "page.html"
+_FOLDER = Path(__file__).parent
+_TEMPLATE, _SCRIPT = "page.html", "page.js.html"
 _REFUSED = "not supported"
+MOST_BYTES = 1_000_000
+"""Of a page; one that would be longer leaves out what is said in full elsewhere."""
+_CHIPS_IN_BRIEF = 2
 
 
 class Bar(NamedTuple):
@@ -37,73 +39,153 @@ class Bar(NamedTuple):
     high: float
 
 
-def render_page(sheets: Sequence[Sheet]) -> str:
+class Bars(NamedTuple):
+    """Bars over one axis."""
+
+    axis: Axis
+    rows: list[Bar]
+
+
+def render_page(sheets: Sequence[Sheet], made: str = "") -> str:
     """Return a self-contained HTML page: no script, no font, no picture from elsewhere.
+
+    The page's own script shows values and hides layers; the policy of the page allows no other.
 
     Parameters
     ----------
     sheets
         One network each; their costs are shown in their order.
+    made
+        When and by what the page was made.
     """
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        amount=_amount, band=_band, kind=_kind, count=count, joules=_joules, seconds=_seconds
-    )
-    return environment.get_template(_TEMPLATE).render(
-        sheets=[_sheet(sheet) for sheet in sheets],
+    page = _rendered(sheets, made, brief=False)
+    return page if len(page.encode()) <= MOST_BYTES else _rendered(sheets, made, brief=True)
+
+
+def _rendered(sheets: Sequence[Sheet], made: str, *, brief: bool) -> str:
+    """Return the page, with what many networks on many chips would make too long or without."""
+    script = (_FOLDER / _SCRIPT).read_text(encoding="utf-8")
+    return environment().get_template(_TEMPLATE).render(
+        sheets=[_sheet(sheet, brief=brief) for sheet in sheets],
+        made=made,
+        brief=brief,
         columns=COLUMNS,
         counted=OPERATIONS,
         rows=comparison(sheets),
         refused=[refusal for sheet in sheets for refusal in _refusals(sheet)],
         energies=_energies(sheets),
+        fronts=_fronts(sheets),
         quoted=quoted_table(sheets),
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    )  # fmt: skip
+
+
+def environment() -> Environment:
+    """Return what renders the templates of this folder."""
+    made = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    made.filters.update(
+        amount=_amount, band=_band, kind=_kind, count=count, joules=_joules, seconds=_seconds
+    )
+    return made
 
 
-def firing_rates(result: RunResult) -> list[Bar]:
-    """Return spikes per neuron and time step of each layer."""
+def firing_rates(result: RunResult) -> Bars:
+    """Return spikes per neuron and time step of each layer; the full width is one at each."""
     counts = result.counts
     slots = counts.neurons * counts.samples * counts.time_steps
-    rates = counts.spikes.sum(axis=1) / slots
-    scale = 100 / max(rates.max(), 1e-12)
-    return [
-        Bar(name, f"{rate:.2%}", "of neuron steps", "counted", rate * scale, 0, 0)
-        for name, rate in zip(counts.layers, rates.tolist(), strict=True)
+    rates = (counts.spikes.sum(axis=1) / slots).tolist()
+    rows = [
+        Bar(name, f"{rate:.2%}", "", "counted", 100 * min(rate, 1.0), 0, 0)
+        for name, rate in zip(counts.layers, rates, strict=True)
     ]
+    return Bars(share_axis("spikes per neuron and time step"), rows)
 
 
-def _sheet(sheet: Sheet) -> dict[str, Any]:
+def _sheet(sheet: Sheet, *, brief: bool) -> dict[str, Any]:
     """Return what the template shows of a network."""
     result = sheet.result
-    cells = pictures.confusion(result.predictions, result.labels)
+    names, chips = sheet.class_names, _CHIPS_IN_BRIEF if brief else None
     return {
         "result": result,
-        "proof": sheet.proof,
+        "sheet": sheet,
         "rates": firing_rates(result),
         "operations": operations(result.counts, sheet.input_neurons),
-        "cells": cells,
-        "classes": 1 + max((max(cell.row, cell.column) for cell in cells), default=-1),
-        "rasters": pictures.rasters(sheet.traces),
-        "traces_note": sheet.traces_note,
-        "recorded": sheet.recorded,
-        "weights": [pictures.histogram(name, of) for name, of in sheet.weights.items()],
-        "states": [
-            pictures.histogram(f"{trace.layer}, {what}", values)
-            for trace in sheet.traces
-            for what, values in (("u", trace.current), ("v", trace.voltage))
+        "matrix": pictures.confusion(result.predictions, result.labels, names),
+        "diagram": None if sheet.network is None else diagram(sheet.network),
+        "layers": None if sheet.network is None else layer_table(sheet.network),
+        "learning": _learning(sheet.learning),
+        "traces": [_trace(trace) for trace in sheet.traces],
+        "recorded": [_trace(trace) for trace in sheet.recorded],
+        "shown_layers": _shown_layers(sheet),
+        "weights": [
+            charts.histogram(name, f"{name}: weights", of, "weight, integer of the chip")
+            for name, of in sheet.weights.items()
         ],
-        "reports": [_view(report) for report in sheet.costs],
+        "states": [] if brief else _states(sheet.traces),
+        "reports": [_view(report, sheet) for report in sheet.costs[:chips]],
     }
 
 
-def _view(report: CostReport) -> dict[str, Any]:
+def _shown_layers(sheet: Sheet) -> list[str]:
+    """Return the layers that the page draws something of, in their order."""
+    drawn = [each.layer for each in (*sheet.traces, *sheet.recorded)]
+    return list(dict.fromkeys([*drawn, *sheet.result.counts.layers]))
+
+
+def _trace(trace: LayerTrace) -> list[charts.Chart]:
+    """Return a raster where there are spikes, and curves where there are states."""
+    rasters = [] if trace.spikes is None else [charts.raster(trace)]
+    return rasters + charts.state_charts(trace)
+
+
+def _states(traces: Sequence[LayerTrace]) -> list[charts.Chart]:
+    """Return how often each value of current and potential occurs."""
+    return [
+        charts.histogram(trace.layer, f"{trace.layer}: all values of {sign}", values, name)
+        for trace in traces
+        for sign, name, values in (
+            ("u", "synaptic current u", trace.current),
+            ("v", "membrane potential v", trace.voltage),
+        )
+        if values is not None
+    ]
+
+
+def _learning(curve: LearningCurve | None) -> list[charts.Chart]:
+    """Return loss and accuracies over the epochs."""
+    if curve is None or not curve.epochs:
+        return []
+    epochs = linear_axis("epoch", min(curve.epochs), max(curve.epochs))
+    loss = linear_axis("loss per training sample", 0, max(curve.loss))
+    shares = {
+        name: [100 * share for share in values]
+        for name, values in (
+            ("training, while learning", curve.training),
+            ("held-out", curve.held_out),
+            ("test", curve.test),
+        )
+        if values
+    }
+    ends = [share for values in shares.values() for share in values]
+    accuracy = linear_axis("accuracy [%]", min(ends), max(ends))
+    series = [charts.Series(name, curve.epochs, values) for name, values in shares.items()]
+    return [
+        charts.lines("Loss", epochs, loss, [charts.Series("loss", curve.epochs, curve.loss)]),
+        charts.lines("Accuracy", epochs, accuracy, series),
+    ]
+
+
+def _view(report: CostReport, sheet: Sheet) -> dict[str, Any]:
     """Return what the template shows of a report."""
+    network = sheet.network
+    found = [] if network is None else pictures.ways(report, network)
     return {
         "costs": report,
         "tiles": (
@@ -111,6 +193,8 @@ def _view(report: CostReport) -> dict[str, Any]:
             ("Latency", report.latency),
             ("Throughput, stream", report.throughput),
         ),
+        "shares": _shares(report.by_part),
+        "share_axis": share_axis("share of the energy per inference"),
         "by_name": _bars(report.by_name),
         "by_layer": _bars(report.by_layer),
         "parts": [*report.by_part.items()],
@@ -121,9 +205,23 @@ def _view(report: CostReport) -> dict[str, Any]:
             ("Static energy per inference in a stream", report.static_in_stream),
         ),
         "ann": list(references(report)),
-        "maps": pictures.core_maps(report),
+        "maps": pictures.core_maps(report, network),
+        "ways": pictures.way_table(found),
         "hues": pictures.layer_hues(report),
     }
+
+
+def _shares(parts: Mapping[Part, Quantity]) -> list[tuple[str, str, float, float]]:
+    """Return name, text, start and width of each part of the energy, in per cent of all of it."""
+    whole = sum(part.value for part in parts.values())
+    shares: list[tuple[str, str, float, float]] = []
+    start = 0.0
+    for name, part in parts.items():
+        share = 100 * part.value / whole if whole else 0.0
+        text = f"{name} {amount(part.value, part.unit)}, {share:.1f} %"
+        shares.append((name, text, start, share))
+        start += share
+    return shares
 
 
 def _refusals(sheet: Sheet) -> list[tuple[str, str, str]]:
@@ -136,37 +234,71 @@ def _refusals(sheet: Sheet) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _energies(sheets: Sequence[Sheet]) -> list[Bar]:
-    """Return the energies of all networks on all chips, on one logarithmic scale."""
-    several = len(sheets) > 1
-    priced = [
-        (f"{cost.network}, {cost.title}" if several else cost.title, total)
+def _priced(sheets: Sequence[Sheet]) -> list[tuple[Sheet, CostReport, Quantity]]:
+    """Return every cost that has an energy above zero, with its network."""
+    return [
+        (sheet, cost, total)
         for sheet in sheets
         for cost in sheet.costs
         for total in [cost.total]
-        if total is not None
-    ]
-    positions = log_positions([total for _, total in priced])
-    return [
-        Bar(label, _amount(total), band(total), total.kind, *place)
-        for (label, total), place in zip(priced, positions, strict=True)
+        if total is not None and total.value > 0
     ]
 
 
-def _bars(quantities: Mapping[str, Quantity]) -> list[Bar]:
-    scale = 100 / max(_largest(quantities.values()), 1e-30)
-    return [
+def _energies(sheets: Sequence[Sheet]) -> Bars | None:
+    """Return the energies of all networks on all chips, on one logarithmic scale."""
+    priced = _priced(sheets)
+    if len(priced) < 2:
+        return None
+    ends = [end for _, _, total in priced for end in (_low(total), total.high)]
+    axis = log_axis("energy per inference, logarithmic", min(ends), max(ends), "J")
+    several = len(sheets) > 1
+    rows = [
+        Bar(
+            f"{cost.network}, {cost.title}" if several else cost.title,
+            _amount(total),
+            band(total),
+            total.kind,
+            *(100 * axis.place(end) for end in (total.value, _low(total), total.high)),
+        )
+        for _, cost, total in priced
+    ]
+    return Bars(axis, rows)
+
+
+def _fronts(sheets: Sequence[Sheet]) -> list[tuple[charts.Chart, list[charts.Point]]]:
+    """Return accuracy against energy for each data set that several networks were run on."""
+    fronts = []
+    for data in dict.fromkeys(sheet.result.data for sheet in sheets):
+        points = [
+            charts.Point(cost.network, cost.title, total.value, _low(total), total.high, accuracy)
+            for sheet, cost, total in _priced(sheets)
+            for accuracy in [sheet.result.accuracy]
+            if sheet.result.data == data and accuracy is not None
+        ]
+        if len({sheet.result.network for sheet in sheets if sheet.result.data == data}) > 1:
+            fronts += [(charts.pareto(data, points), charts.front(points))] if points else []
+    return fronts
+
+
+def _low(quantity: Quantity) -> float:
+    """Return the low end of a band on a logarithmic axis, which has no zero."""
+    return quantity.low if quantity.low > 0 else quantity.value
+
+
+def _bars(quantities: Mapping[str, Quantity]) -> Bars:
+    axis = linear_axis("energy per inference", 0, _largest(quantities.values()) or 1e-15, "J")
+    rows = [
         Bar(
             label,
             amount(quantity.value, quantity.unit),
             band(quantity),
             quantity.kind,
-            quantity.value * scale,
-            quantity.low * scale,
-            quantity.high * scale,
+            *(100 * axis.place(end) for end in (quantity.value, quantity.low, quantity.high)),
         )
         for label, quantity in quantities.items()
     ]
+    return Bars(axis, rows)
 
 
 def _largest(quantities: Iterable[Quantity]) -> float:

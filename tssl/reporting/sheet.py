@@ -1,12 +1,42 @@
 """What a page shows of one network: its run, its costs, and a look inside."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
-from tssl.chip import BoolArray, IntArray
+from tssl.chip import BoolArray, ChipNetwork, IntArray
 from tssl.costs import CostReport, QuotedFigure, Refusal
 from tssl.results import RunResult
+
+
+class Accuracies(NamedTuple):
+    """Shares of right answers at export, on the same test samples.
+
+    Parameters
+    ----------
+    floating, chip
+        Of the trained network, and of the exported integers.
+    """
+
+    floating: float
+    chip: float
+    samples: int
+
+
+class LearningCurve(NamedTuple):
+    """What a training brought, a value for each epoch; accuracies are shares in 0...1.
+
+    Parameters
+    ----------
+    held_out
+        Empty when nothing was held out.
+    """
+
+    epochs: Sequence[int]
+    loss: Sequence[float]
+    training: Sequence[float]
+    held_out: Sequence[float]
+    test: Sequence[float]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -16,15 +46,18 @@ class LayerTrace:
     Parameters
     ----------
     spikes
-        ``(time, neurons)``.
+        ``(time, neurons)``, true or not zero where something was sent; None when not recorded.
     current, voltage
-        Synaptic current and membrane potential after each step, ``(time, neurons)``.
+        Synaptic current and membrane potential after each step, ``(time, neurons)``, likewise.
+    threshold
+        That all neurons share, in units of the potential; None where there is no such thing.
     """
 
     layer: str
-    spikes: BoolArray
-    current: IntArray
-    voltage: IntArray
+    spikes: BoolArray | None = None
+    current: IntArray | None = None
+    voltage: IntArray | None = None
+    threshold: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,6 +75,16 @@ class Sheet:
         Those that the samples enter, 0 where they enter as spikes.
     quoted
         What others published for the same data.
+    network
+        What ran; None where only its result is known.
+    provenance
+        Where everything came from, names and texts.
+    recipe
+        By which it was trained, as TOML; empty when unknown.
+    accuracies, learning
+        None where the network does not say.
+    class_names
+        In the order of the labels; empty where they have none.
     weights
         By layer.
     traces
@@ -49,7 +92,7 @@ class Sheet:
     traces_note
         Which sample it was, or why there is none.
     recorded
-        Pictures of what the run itself recorded, an ``svg`` element for each layer.
+        What the run itself recorded of its first sample, by layer.
     """
 
     result: RunResult
@@ -58,7 +101,13 @@ class Sheet:
     proof: Mapping[str, Any] | None = None
     input_neurons: int = 0
     quoted: tuple[QuotedFigure, ...] = ()
+    network: ChipNetwork | None = None
+    provenance: tuple[tuple[str, str], ...] = ()
+    recipe: str = ""
+    accuracies: Accuracies | None = None
+    learning: LearningCurve | None = None
+    class_names: tuple[str, ...] = ()
     weights: Mapping[str, IntArray] = field(default_factory=dict)
     traces: tuple[LayerTrace, ...] = ()
     traces_note: str = ""
-    recorded: tuple[str, ...] = ()
+    recorded: tuple[LayerTrace, ...] = ()

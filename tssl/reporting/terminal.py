@@ -132,9 +132,10 @@ def _show_layers(report: CostReport, console: Console) -> None:
     traffic = report.traffic
     if traffic is not None:
         console.print(
-            f"Between cores per inference: {traffic.messages:,.0f} messages, "
-            f"{traffic.hops_east_west:,.0f} hops east-west, {traffic.hops_north_south:,.0f} "
-            f"north-south, {traffic.chip_crossings:,.0f} chip crossings ({traffic.placement})\n",
+            f"Between cores per inference: {count(round(traffic.messages))} messages, "
+            f"{count(round(traffic.hops_east_west))} hops east-west, "
+            f"{count(round(traffic.hops_north_south))} north-south, "
+            f"{count(round(traffic.chip_crossings))} chip crossings ({traffic.placement})\n",
             soft_wrap=True,
         )
 

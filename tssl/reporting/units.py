@@ -5,10 +5,10 @@ from math import floor, log10
 from tssl.costs import Quantity
 from tssl.tables import THIN, count
 
-__all__ = ["amount", "band", "count", "number", "spread"]
+__all__ = ["PREFIXED_UNITS", "amount", "band", "count", "number", "prefix_of", "spread"]
 
 _PREFIXES = {-5: "f", -4: "p", -3: "n", -2: "µ", -1: "m", 0: "", 1: "k", 2: "M", 3: "G"}
-_PREFIXED_UNITS = ("J", "s", "W")
+PREFIXED_UNITS = ("J", "s", "W")
 
 
 def number(value: float) -> str:
@@ -22,7 +22,7 @@ def number(value: float) -> str:
 
 def amount(value: float, unit: str) -> str:
     """Return a value in its unit: ``1.23 µJ``."""
-    if unit not in _PREFIXED_UNITS or value == 0:
+    if unit not in PREFIXED_UNITS or value == 0:
         return f"{number(value)} {unit}".replace(" 1/s", "/s")
     power = _power(value)
     return f"{number(value / 1000.0**power)} {_PREFIXES[power]}{unit}"
@@ -30,7 +30,7 @@ def amount(value: float, unit: str) -> str:
 
 def spread(mean: float, deviation: float, unit: str) -> str:
     """Return a mean and a standard deviation in the prefix of the mean: ``5.59 ± 0.06 µJ``."""
-    power = _power(mean) if unit in _PREFIXED_UNITS and mean else 0
+    power = _power(mean) if unit in PREFIXED_UNITS and mean else 0
     shown = number(mean / 1000.0**power)
     digits = len(shown.partition(".")[2])
     sign = f" {_PREFIXES[power]}{unit}".rstrip()
@@ -41,11 +41,17 @@ def band(quantity: Quantity) -> str:
     """Return the band in the prefix of its high end, or nothing when there is none."""
     if not quantity.has_band:
         return ""
-    if quantity.unit not in _PREFIXED_UNITS:
+    if quantity.unit not in PREFIXED_UNITS:
         return f"{number(quantity.low)} to {number(quantity.high)}"
     power = _power(quantity.high)
     low, high = (number(value / 1000.0**power) for value in (quantity.low, quantity.high))
     return f"{low} to {high} {_PREFIXES[power]}{quantity.unit}"
+
+
+def prefix_of(value: float) -> tuple[float, str]:
+    """Return the factor of the prefix in which a value is shown, and the prefix."""
+    power = _power(value)
+    return 1000.0**power, _PREFIXES[power]
 
 
 def _power(value: float) -> int:

@@ -68,6 +68,9 @@ class RunResult(Shown):
         ``(samples,)``, or None when unknown.
     seconds
         Wall time of the run.
+    made
+        ``"date"``, ``"tssl"``, ``"python"`` and ``"processor"`` of the run; empty in results of a
+        tssl that did not say.
     traces
         What was recorded of single layers, ``(samples, time, neurons)``; see
         :class:`tssl.results.States`.
@@ -86,6 +89,7 @@ class RunResult(Shown):
     input_range: tuple[int, int] | None = None
     source: InputSource | None = None
     traces: Mapping[TraceName, IntArray] = field(default_factory=dict)
+    made: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def accuracy(self) -> float | None:
@@ -169,6 +173,7 @@ class RunResult(Shown):
             "accuracy": self.accuracy,
             "seconds": self.seconds,
             "traces": [str(name) for name in self.traces],
+            "made": dict(self.made),
         }
 
     @staticmethod
@@ -224,6 +229,7 @@ def _from_files(document: dict[str, Any], arrays: dict[str, Any]) -> RunResult:
         input_range=_range(document.get("input_range")),
         source=_source(document.get("source")),
         traces=dict(_traces(arrays)),
+        made={name: str(text) for name, text in dict(document.get("made") or {}).items()},
     )
     check(result)
     return result

@@ -17,6 +17,7 @@ from tssl.machine.files import read_json, write_json, write_text
 from tssl.recipe import Recipe, load_recipe
 from tssl.settings import Entries, Positive, Seed
 from tssl.sweeps.spaces import Choices, Space
+from tssl.wording import count as counted
 
 __all__ = ["Job", "SweepSpec", "changed", "is_sweep"]
 
@@ -107,8 +108,8 @@ class SweepSpec(Entries):
         count = self.number_of_trials
         if count > _MOST_TRIALS:
             raise ValueError(
-                f"--over: {count:,} trainings; at most {_MOST_TRIALS:,} are done; give fewer "
-                "values, or search with --optimize accuracy"
+                f"--over: {counted(count)} trainings; at most {counted(_MOST_TRIALS)} are done; "
+                "give fewer values, or search with --optimize accuracy"
             )
         return self
 

@@ -16,6 +16,7 @@ from tssl.chip import IntArray
 from tssl.datasets import Dataset
 from tssl.errors import ConfigError, TrainingError
 from tssl.graph import resolve
+from tssl.machine.processor import processor
 from tssl.recipe import Recipe
 from tssl.trainer.checks import check_data, check_plan, check_precision
 from tssl.trainer.device_steps import SETTLE_EVERY, CudaGraphs, DeviceSteps
@@ -342,6 +343,7 @@ class Fit:
             "tssl": __version__,
             "torch": torch.__version__,
             "python": platform.python_version(),
+            "processor": processor(),
             "data": self.train.dataset.source,
             "class_names": list(self.train.dataset.class_names),
             "fingerprint": self.train.dataset.fingerprint,

@@ -10,6 +10,7 @@ import torch
 from tssl.errors import ConfigError, TrainingError
 from tssl.graph import NORM, Graph, Node
 from tssl.trainer.network import SpikingNetwork
+from tssl.wording import count
 
 _RESERVE = 0.8
 """Of the memory; the rest is for weights, data and what lives shorter than a step."""
@@ -49,8 +50,9 @@ def check_size(graph: Graph, device: torch.device) -> None:
     present = all_bytes(device)
     if needed > present:
         raise ConfigError(
-            f"network.layers: training {weights:.3g} weights needs {needed / 2**30:,.0f} GiB of "
-            f"memory, and there are {present / 2**30:,.0f}; use smaller layers"
+            f"network.layers: training {weights:.3g} weights needs "
+            f"{count(round(needed / 2**30))} GiB of memory, and there are "
+            f"{count(round(present / 2**30))}; use smaller layers"
         )
 
 

@@ -1,6 +1,7 @@
 """Take a network to a machine that has the chip."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from tssl.machine.files import unfinished, written_together
 from tssl.workflow.export import ExportOptions, ExportOutcome
 from tssl.workflow.inputs import InputChoice, completed, load_inputs
 from tssl.workflow.inspect import lava_dl_lines
+from tssl.workflow.origin import made_here
 from tssl.workflow.run import content_of, save_result
 
 __all__ = ["bundle", "bundle_exported", "check_folder"]
@@ -96,6 +98,6 @@ def bundle(net: Path, directory: Path, choice: InputChoice) -> None:
     with written_together(directory, runtime.FACTS) as folder:
         lines = lava_dl_lines(net, network, runtime.NETWORK)
         runtime.write_bundle(folder, content, relayed, inputs.train, expected, lines)
-        save_result(result, content, folder / "result")
+        save_result(replace(result, made=made_here()), content, folder / "result")
         if inputs.labels is not None:
             np.save(folder / "labels.npy", inputs.labels)

@@ -35,6 +35,7 @@ from tssl.workflow.data import frames_of, load_splits, source_of, with_data
 from tssl.workflow.inputs import Inputs, encode, encoded
 from tssl.workflow.nir import NirChoice, NirReport, is_foreign
 from tssl.workflow.proof import lava_statement
+from tssl.workflow.provenance import metrics_of
 from tssl.workflow.run import run_network
 from tssl.workflow.samples import samples_for
 from tssl.workflow.sources import bits_of_layers, network_of
@@ -206,7 +207,11 @@ def export(
         chip_accuracy=_chip_accuracy(quantized.network, test, options.samples),
     )
     frames = frames_of(checkpoint.recipe, source)
-    facts = {"bin_us": None if frames is None else frames.bin_us, **data_facts(train, test)}
+    facts = {
+        "bin_us": None if frames is None else frames.bin_us,
+        "learning": metrics_of(file.parent),
+        **data_facts(train, test),
+    }
     _write(outcome, checkpoint, facts)
     return outcome
 

@@ -37,6 +37,7 @@ _OF_STATE = 5 / 3
 """Weights in state, best and last, over those in the state, where two moments are beside them."""
 _MEASURED_SAMPLES = 200
 _ENDLESS = 1_000_000
+_WHOLE_FROM = 1000
 _NEURON = 200.0
 """Operations that a step of a neuron takes as long as."""
 
@@ -221,7 +222,8 @@ def shown(value: float, unit: str) -> str:
         return _prefixed(value, 1024, ("B", "KiB", "MiB", "GiB", "TiB"))
     if unit == "FLOP":
         return _prefixed(value, 1000, ("FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP"))
-    return count(int(value)) if float(value).is_integer() else f"{value:.3g}"
+    whole = float(value).is_integer() or abs(value) >= _WHOLE_FROM
+    return count(round(value)) if whole else f"{value:.3g}"
 
 
 class _Tried(NamedTuple):

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +10,22 @@ from typing import Any
 import numpy as np
 
 from tssl import datasets
-from tssl.chip import INPUT, ChipNetwork, IntArray, Neuron, Step, neuron_steps
+from tssl.chip import (
+    INPUT,
+    THRESHOLD_SHIFT,
+    ChipNetwork,
+    CubaNeuron,
+    IntArray,
+    Neuron,
+    Step,
+    neuron_steps,
+)
 from tssl.errors import TsslError
 from tssl.reporting import LayerTrace
 from tssl.results import InputSource, RunResult
 from tssl.workflow.inputs import InputChoice, completed, load_inputs
 
+_FIELDS = {"spikes": "spikes", "current": "current", "potential": "voltage"}
 _DATA_SET = re.compile(r"(?P<data>[^,]+), (?P<split>train|test) split")
 
 
@@ -48,7 +58,8 @@ def traces_of(
     if len(inputs.train) not in (1, result.counts.time_steps):
         return (), "Not shown: the input has another number of time steps than the result."
     traces = _run(network, inputs.train[:, :1], result.counts.time_steps)
-    if not np.array_equal(traces[-1].spikes, result.output_spikes[0] != 0):
+    sent = traces[-1].spikes
+    if sent is None or not np.array_equal(sent, result.output_spikes[0] != 0):
         return (), "Not shown: the first sample gives other output spikes than the result."
     return traces, f"The first sample of {result.data}, run again: same output spikes."
 
@@ -97,17 +108,22 @@ def _run(network: ChipNetwork, train: IntArray, time_steps: int) -> tuple[LayerT
     traces = []
     if network.input.neuron is not None:
         arriving, bias = network.input.driven(train)
-        steps = neuron_steps(network.input.neuron, bias, time_steps, arriving)
+        steps = [*neuron_steps(network.input.neuron, bias, time_steps, arriving)]
         traces.append(_trace(INPUT, network.input.neuron, steps))
-        trains[INPUT] = traces[0].spikes[:, None].astype(np.int64)
+        trains[INPUT] = _sent(steps)
     for layer in network.layers:
-        trace = _trace(layer.name, layer.neuron, layer.steps(trains, time_steps))
-        trains[layer.name] = trace.spikes[:, None].astype(np.int64)
-        traces.append(trace)
+        steps = [*layer.steps(trains, time_steps)]
+        traces.append(_trace(layer.name, layer.neuron, steps))
+        trains[layer.name] = _sent(steps)
     return tuple(traces)
 
 
-def _trace(name: str, neuron: Neuron, steps: Iterable[Step]) -> LayerTrace:
+def _sent(steps: Sequence[Step]) -> IntArray:
+    """Return what was sent, ``(time, 1, neurons)``."""
+    return np.array([step.spikes for step in steps]).astype(np.int64)
+
+
+def _trace(name: str, neuron: Neuron, steps: Sequence[Step]) -> LayerTrace:
     """Keep the states of a layer's neurons, all ``(time, neurons)``."""
     kept = [(step.spikes, neuron.seen(step.state)) for step in steps]
     return LayerTrace(
@@ -115,4 +131,29 @@ def _trace(name: str, neuron: Neuron, steps: Iterable[Step]) -> LayerTrace:
         spikes=np.array([sent[0] for sent, _ in kept]),
         current=np.array([state.current[0] for _, state in kept]),
         voltage=np.array([state.potential[0] for _, state in kept]),
+        threshold=level_of(neuron),
     )
+
+
+def recorded_of(network: ChipNetwork, result: RunResult) -> tuple[LayerTrace, ...]:
+    """Return what the run itself recorded of its first sample, by layer."""
+    neurons = {INPUT: network.input.neuron, **{each.name: each.neuron for each in network.layers}}
+    return tuple(
+        LayerTrace(
+            layer=layer,
+            threshold=level_of(neurons[layer]),
+            **{
+                _FIELDS[name.quantity]: values[0]
+                for name, values in result.traces.items()
+                if name.layer == layer
+            },
+        )
+        for layer in dict.fromkeys(name.layer for name in result.traces)
+    )
+
+
+def level_of(neuron: Neuron | None) -> int | None:
+    """Return the potential above which all neurons of a group fire, where they share one."""
+    if not isinstance(neuron, CubaNeuron) or isinstance(neuron.threshold, tuple):
+        return None
+    return neuron.threshold << THRESHOLD_SHIFT

@@ -4,6 +4,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from tssl.errors import ConfigError
+from tssl.wording import did_you_mean
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -27,5 +28,6 @@ def recipe_path(name_or_path: str) -> Path:
     if path.is_file():
         return path
     raise ConfigError(
-        f"recipe {name_or_path!r}: neither a file nor a shipped recipe ({', '.join(shipped)})"
+        f"recipe {name_or_path!r}: neither a file nor a shipped recipe"
+        f"{did_you_mean(name_or_path, shipped)}; shipped are {', '.join(shipped)}"
     )

@@ -10,7 +10,7 @@ from typing import Any
 from tssl import netx
 from tssl.chip import ChipNetwork, with_relays
 from tssl.costs import CostReport, QuotedFigure, Refusal
-from tssl.errors import DataError, TargetError
+from tssl.errors import ConfigError, DataError, TargetError
 from tssl.hw_profiles import (
     CostOptions,
     Profile,
@@ -26,7 +26,16 @@ from tssl.machine.files import write_text
 from tssl.reporting import Sheet, amounts, comparison_table, quoted_table, render_page
 from tssl.results import OpCounts, RunResult
 from tssl.tables import Shown, Table
-from tssl.workflow.probe import traces_of
+from tssl.version import __version__
+from tssl.workflow.origin import now
+from tssl.workflow.probe import recorded_of, traces_of
+from tssl.workflow.provenance import (
+    accuracies,
+    class_names,
+    learning_curve,
+    provenance,
+    recipe_text,
+)
 from tssl.workflow.run import load_result
 
 ALL = "all"
@@ -198,7 +207,11 @@ def report(directory: Path, profiles: Sequence[str], options: CostOptions | None
 
 
 def write_page(
-    found: Sequence[Report], path: Path, data_dir: Path | None = None, data: Path | None = None
+    found: Sequence[Report],
+    path: Path,
+    data_dir: Path | None = None,
+    data: Path | None = None,
+    runs: Sequence[Path] = (),
 ) -> list[str]:
     """Write one page about all reports; the first sample of each result is run again for it.
 
@@ -209,25 +222,58 @@ def write_page(
         downloaded.
     data
         File or folder of the data, where they are not where the runs found them any more.
+    runs
+        Folders of the training runs, where a network does not know how it learnt.
 
     Returns
     -------
     missing
         A sentence for each result whose sample could not be run again: what is not shown, and why.
-    """
-    from tssl.reporting.traces import as_svg, trace_figures  # loads matplotlib
 
-    sheets, missing = [], []
+    Raises
+    ------
+    ConfigError
+        When a folder is that of no training run, or of that of no network on the page.
+    """
+    sheets, missing, used = [], [], set()
     for each in found:
-        traces, note = traces_of(each.network, each.result, each.net, data_dir, data)
-        if not traces:
-            missing.append(f"{path}, pictures of {each.sheet.result.network}: {note}")
-        weights = {layer.name: layer.weights for layer in each.network.layers}
-        drawn = tuple(map(as_svg, trace_figures(each.network, each.result).values()))
-        sheet = replace(each.sheet, weights=weights, traces=traces, traces_note=note)
-        sheets.append(replace(sheet, recorded=drawn))
-    write_text(path, render_page(sheets))
+        sheet, run = _whole_sheet(each, data_dir, data, runs)
+        if not sheet.traces:
+            missing.append(f"{path}, pictures of {sheet.result.network}: {sheet.traces_note}")
+        sheets.append(sheet)
+        used.add(run)
+    for run in runs:
+        if run not in used:
+            raise ConfigError(
+                f"--run {run}: trained none of these networks: its recipe.toml is another; give "
+                "the folder that the network was exported from"
+            )
+    write_text(path, render_page(sheets, f"Made by tssl {__version__}, {now()}."))
     return missing
+
+
+def _whole_sheet(
+    report: Report, data_dir: Path | None, data: Path | None, runs: Sequence[Path]
+) -> tuple[Sheet, Path | None]:
+    """Return all that the page shows of a result, and the folder that its learning curve is of."""
+    network, result = report.network, report.result
+    notes = netx.read_notes(report.net)
+    traces, note = traces_of(network, result, report.net, data_dir, data)
+    learning, run = learning_curve(notes, runs)
+    sheet = replace(
+        report.sheet,
+        network=network,
+        provenance=provenance(result, notes),
+        recipe=recipe_text(notes),
+        accuracies=accuracies(notes),
+        learning=learning,
+        class_names=class_names(notes),
+        weights={layer.name: layer.weights for layer in network.layers},
+        traces=traces,
+        traces_note=note,
+        recorded=recorded_of(network, result),
+    )
+    return sheet, run
 
 
 def joined(found: Sequence[Report]) -> dict[str, Any]:
@@ -254,6 +300,7 @@ def proof_table(proof: dict[str, Any] | None) -> dict[str, Any] | None:
             f"integers: {proof['verdict']}."
         )
         rows = _proof_rows(proof["stages"])
+        statement = " ".join([statement, *_left_out(proof["stages"])])
     except (KeyError, TypeError) as error:
         raise DataError(
             f"the proof stored with the network is damaged: {error!r}; export the network again"
@@ -323,15 +370,18 @@ def _input_range(result: RunResult, notes: dict[str, Any]) -> tuple[int, int] | 
 
 
 def _proof_rows(stages: list[dict[str, Any]]) -> list[list[Any]]:
-    rows = [
+    return [
         [stage["witness"], row["layer"], row["quantity"], row["compared"], row["left"],
          row["differences"], "PASS" if row["differences"] == 0 else "FAIL"]
         for stage in stages
         for row in stage["rows"]
     ]  # fmt: skip
-    rows += [
-        [stage["witness"], stage["skipped"], "", "", "", "", "SKIPPED"]
+
+
+def _left_out(stages: list[dict[str, Any]]) -> list[str]:
+    """Return a sentence for each comparison that was skipped."""
+    return [
+        f"Not compared with {stage['witness']}: {stage['skipped']}."
         for stage in stages
         if stage["skipped"]
     ]
-    return rows

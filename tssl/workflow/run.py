@@ -16,8 +16,10 @@ from tssl.lava_runtime import Backend, BackendOptions, SampleProgress, create_ba
 from tssl.machine.files import locked, make_directory, written_together
 from tssl.proof import graded_layers
 from tssl.results import QUANTITIES, SPIKES, RunResult, TraceName
-from tssl.tables import Shown, Table
+from tssl.tables import Shown, Table, count
+from tssl.wording import did_you_mean
 from tssl.workflow.inputs import InputChoice, Inputs, completed, load_inputs
+from tssl.workflow.origin import made_here
 from tssl.workflow.shards import Shards, run_in_shards
 from tssl.workflow.spread import run_spread
 
@@ -104,6 +106,7 @@ def run(
                 result = run_in_shards(
                     shards, lambda spent: _backend(backend, options, spent), progress
                 )
+        result = replace(result, made=made_here())
         save_result(result, content, folder)
         shards.clear()
     return RunOutcome(result=result, directory=folder)
@@ -157,11 +160,15 @@ def traces_of(network: ChipNetwork, record: Mapping[str, Collection[str]]) -> li
     wanted: dict[TraceName, None] = {}
     for layer, quantities in record.items():
         if layer not in ("all", *known):
-            raise ConfigError(f"--record {layer}: no such layer; there are all, {', '.join(known)}")
+            raise ConfigError(
+                f"--record {layer}: no such layer{did_you_mean(layer, ['all', *known])}; there are "
+                f"all, {', '.join(known)}"
+            )
         for quantity in quantities or QUANTITIES:
             if quantity not in QUANTITIES:
                 raise ConfigError(
                     f"--record {layer}:{quantity}: expected one of {', '.join(QUANTITIES)}"
+                    f"{did_you_mean(quantity, QUANTITIES)}"
                 )
             names = known if layer == "all" else [layer]
             wanted.update(dict.fromkeys(TraceName(name, quantity) for name in names))
@@ -179,8 +186,8 @@ def _check_room(network: ChipNetwork, traces: Sequence[TraceName], inputs: Input
     needed = values * inputs.samples * inputs.time_steps
     if needed > _MOST_TRACES:
         raise ConfigError(
-            f"--record: {needed:,} bytes of {inputs.samples} samples; at most {_MOST_TRACES:,} are "
-            "kept; record fewer layers, or use a smaller --samples"
+            f"--record: {count(needed)} bytes of {inputs.samples} samples; at most "
+            f"{count(_MOST_TRACES)} are kept; record fewer layers, or use a smaller --samples"
         )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tssl.tables import Table
+from tssl.tables import Table, count
 
 if TYPE_CHECKING:
     from tssl.costs import LayerMapping
@@ -37,7 +37,7 @@ def epochs(rows: "Iterable[EpochMetrics]", title: str) -> Table:
             "-" if row.validation_accuracy is None else f"{row.validation_accuracy:.2%}",
             f"{row.test_accuracy:.2%}",
             f"{row.firing_rate:.1%}",
-            f"{row.samples_per_second:,.0f}",
+            count(round(row.samples_per_second)),
         ]
         for row in rows
     ]
@@ -124,10 +124,10 @@ def agreement(facts: Mapping[str, Any]) -> Table:
         [
             row["layer"],
             row["node"],
-            f"{row['compared']:,}",
-            f"{row['reference']:,}",
-            f"{row['chip']:,}",
-            f"{row['differ']:,}",
+            f"{count(row['compared'])}",
+            f"{count(row['reference'])}",
+            f"{count(row['chip'])}",
+            f"{count(row['differ'])}",
             row["first"],
         ]
         for row in facts["reference"]

@@ -16,6 +16,7 @@ from tssl.errors import NirFileError, UnsupportedLayerError
 from tssl.exchange.nir.description import INPUT, OUTPUT, Edge, Nir, NirNode
 from tssl.machine.files import pointer_hint, printable
 from tssl.netx import hdf5
+from tssl.wording import did_you_mean
 
 __all__ = ["read"]
 
@@ -182,8 +183,8 @@ class _Reader:
         elif unknown:
             where = f" of graph {prefix.rstrip('.')}" if prefix else ""
             raise NirFileError(
-                f"{self.origin}: an edge{where} names node {unknown[0]!r}, which is missing; "
-                f"there are {', '.join(sorted(ends))}"
+                f"{self.origin}: an edge{where} names node {unknown[0]!r}, which is missing"
+                f"{did_you_mean(unknown[0], ends)}; there are {', '.join(sorted(ends))}"
             )
         names = [renamed.get(text, text) for text in texts]
         edges = list(zip(names[::2], names[1::2], strict=True))

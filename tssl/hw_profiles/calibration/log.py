@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tssl.errors import DataError
+from tssl.wording import count, did_you_mean
 
 __all__ = ["COLUMNS", "Measured", "read_log"]
 
@@ -90,7 +91,7 @@ def read_log(path: Path) -> list[Measured]:
 def _text(path: Path) -> str:
     try:
         if path.stat().st_size > _MOST_BYTES:
-            raise DataError(f"{path}: is too large for a log: at most {_MOST_BYTES:,} bytes")
+            raise DataError(f"{path}: is too large for a log: at most {count(_MOST_BYTES)} bytes")
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
@@ -130,7 +131,10 @@ def _column(path: Path, title: str) -> str:
             f"{path}: column {title!r}: the unit must be {UNITS[name]}: "
             f"'{name} [{UNITS[name]}]', not {unit.rstrip(']') or 'none'}"
         )
-    raise DataError(f"{path}: column {title!r} is unknown; known are {', '.join(COLUMNS)}")
+    raise DataError(
+        f"{path}: column {title!r} is unknown{did_you_mean(title, COLUMNS)}; known are "
+        f"{', '.join(COLUMNS)}"
+    )
 
 
 def _printed(path: Path, text: str) -> Iterator[tuple[str, dict[str, str]]]:

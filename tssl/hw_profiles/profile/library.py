@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from tssl.errors import ConfigError
 from tssl.hw_profiles.profile.tables import Profile
 from tssl.machine.files import read_toml
+from tssl.wording import did_you_mean
 
 __all__ = ["load_profile", "profile_names"]
 
@@ -39,8 +40,8 @@ def load_profile(name_or_path: str | Path) -> Profile:
     reference = profile.chip.ann_reference
     if reference is not None and reference not in profile_names():
         raise ConfigError(
-            f"{path}: chip.ann_reference: {reference!r} is no shipped profile; shipped are "
-            f"{', '.join(profile_names())}"
+            f"{path}: chip.ann_reference: {reference!r} is no shipped profile"
+            f"{did_you_mean(reference, profile_names())}; shipped are {', '.join(profile_names())}"
         )
     profile._name = path.stem
     return profile
@@ -53,7 +54,8 @@ def _path(name_or_path: str | Path) -> Path:
     if path.suffix == ".toml":
         return path
     raise ConfigError(
-        f"there is no hardware profile {str(name_or_path)!r}; shipped are "
+        f"there is no hardware profile {str(name_or_path)!r}"
+        f"{did_you_mean(name_or_path, profile_names())}; shipped are "
         f"{', '.join(profile_names())}, and a path must end in .toml"
     )
 

@@ -7,6 +7,7 @@ anybody may use it: ``from lava_worker import import_lava``.
 import dataclasses
 import functools
 import importlib.util
+import multiprocessing
 import sys
 import types
 import warnings
@@ -35,6 +36,8 @@ class WithoutTorch:
 def import_lava() -> None:
     """Import ``netx`` and the process models, cured of what breaks them today."""
     warnings.filterwarnings("ignore", message="Cannot import module")
+    # Lava sets the start method when it is imported, and fails where one is set already
+    multiprocessing.set_start_method(None, force=True)
     import_var_model()
     stub_slayer()
     from lava.lib.dl import netx
@@ -43,6 +46,8 @@ def import_lava() -> None:
 
     if not hasattr(run_configs, "Loihi2SimCfg"):
         raise ImportError(f"{netx.__file__}: this lava-nc has no Loihi2SimCfg", name="lava")
+    # its processes need what their parent has in memory; Python 3.14 no longer forks by itself
+    multiprocessing.set_start_method("fork", force=True)
     patch_reshape()
     patch_convolution()
     patch_scalars()

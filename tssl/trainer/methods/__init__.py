@@ -9,6 +9,7 @@ from typing import Any
 from tssl.errors import ConfigError
 from tssl.machine.plugins import extended, loaded
 from tssl.trainer.methods.method import Block, Loss, Material, Method, Pass, initial_weight
+from tssl.wording import did_you_mean
 
 __all__ = [
     "Block",
@@ -46,7 +47,10 @@ def make_method(material: Material) -> Method[Any]:
     """
     training = material.recipe.training
     if training.rule not in METHODS:
-        raise ConfigError(f"training.rule = {training.rule!r}; known rules: {', '.join(METHODS)}")
+        raise ConfigError(
+            f"training.rule = {training.rule!r}{did_you_mean(training.rule, METHODS)}; known "
+            f"rules: {', '.join(METHODS)}"
+        )
     make: Callable[[Material], Method[Any]] = loaded(
         METHODS[training.rule], f"training.rule = {training.rule!r}"
     )

@@ -1,0 +1,117 @@
+"""Where a result came from, as its page says it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tssl import netx
+from tssl.engine import Engine
+from tssl.errors import ConfigError, DataError
+from tssl.reporting import Accuracies, LearningCurve
+from tssl.workflow.export import ExportOutcome
+from tssl.workflow.inputs import InputChoice, load_inputs
+from tssl.workflow.origin import made_here
+from tssl.workflow.provenance import (
+    accuracies,
+    class_names,
+    learning_curve,
+    metrics_of,
+    provenance,
+    recipe_text,
+)
+from tssl.workflow.report import report, write_page
+from tssl.workflow.run import run_network, save_result
+
+CSV = """epoch,loss,train_accuracy,validation_accuracy,test_accuracy,firing_rate
+1,0.5,0.25,,0.75,0.1
+2,0.125,0.5,,1.0,0.1
+"""
+COLUMNS = {
+    "epoch": [1.0, 2.0],
+    "loss": [0.5, 0.125],
+    "train_accuracy": [0.25, 0.5],
+    "test_accuracy": [0.75, 1.0],
+}
+CURVE = LearningCurve([1, 2], [0.5, 0.125], [0.25, 0.5], [], [0.75, 1.0])
+
+
+@pytest.fixture
+def folder(exported: ExportOutcome, tmp_path: Path) -> Path:
+    inputs = load_inputs(exported.network, InputChoice(data="rows", samples=4))
+    result = run_network(exported.network, inputs, Engine(), lambda _: None)
+    save_result(result, exported.path, tmp_path / "result")
+    return tmp_path / "result"
+
+
+def test_metrics_of_a_run(tmp_path: Path) -> None:
+    assert metrics_of(tmp_path) == {}
+    (tmp_path / "metrics.csv").write_text(CSV)
+    assert metrics_of(tmp_path) == COLUMNS
+    assert learning_curve({"learning": COLUMNS}) == (CURVE, None)
+
+
+@pytest.mark.parametrize("text", ["epoch,loss\n1,a\n", "epoch\n1\n"])
+def test_damaged_metrics(tmp_path: Path, text: str) -> None:
+    (tmp_path / "metrics.csv").write_text(text)
+    with pytest.raises(DataError, match="cannot be read as the metrics of a training"):
+        metrics_of(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "stored", [3, [1], {"epoch": 3}, {**COLUMNS, "loss": [1]}, {**COLUMNS, "loss": ["a", "b"]}]
+)
+def test_a_damaged_curve(stored: object) -> None:
+    with pytest.raises(DataError, match=r"is damaged: .*; export the network again"):
+        learning_curve({"learning": stored})
+
+
+def test_an_export_keeps_the_curve(exported: ExportOutcome) -> None:
+    notes = netx.read_notes(exported.path)
+    curve, _ = learning_curve(notes)
+    assert curve is not None
+    assert list(curve.epochs) == list(range(1, len(curve.epochs) + 1))
+    assert notes["recipe"]["training"]["epochs"] == len(curve.epochs)
+
+
+def test_what_is_unknown_is_left_out(folder: Path) -> None:
+    result = report(folder, ["loihi2"]).result
+    names = [name for name, _ in provenance(result, {})]
+    assert names == ["Run", "Network", "Data of the run"]
+    assert accuracies({}) is None
+    assert class_names({"class_names": 3}) == ()
+    assert recipe_text({"recipe": "x"}) == ""
+
+
+def test_what_is_known(exported: ExportOutcome, folder: Path) -> None:
+    notes = netx.read_notes(exported.path)
+    facts = dict(provenance(report(folder, ["loihi2"]).result, notes))
+    assert exported.network.digest in facts["Network"]
+    assert notes["fingerprints"]["test"] in facts["Fingerprint, test split"]
+    assert facts["Proof at export"] == "PASS without Lava"
+    found = accuracies(notes)
+    rates = exported.float_accuracy, exported.chip_accuracy
+    assert found == Accuracies(*rates, exported.samples)
+
+
+def test_a_run_says_when_and_where() -> None:
+    made = made_here()
+    assert made["date"].endswith(" UTC")
+    assert set(made) == {"date", "tssl", "python", "processor"}
+    assert all(made.values())
+
+
+def test_the_folder_of_another_training(folder: Path, tmp_path: Path) -> None:
+    found = [report(folder, ["loihi2"])]
+    with pytest.raises(ConfigError, match=r"holds no recipe\.toml"):
+        write_page(found, tmp_path / "a.html", runs=[tmp_path])
+    recipe: Any = netx.read_notes(found[0].net)["recipe"]
+    recipe["training"]["seed"] += 1
+    (tmp_path / "recipe.toml").write_text(recipe_text({"recipe": recipe}))
+    with pytest.raises(ConfigError, match="trained none of these networks"):
+        write_page(found, tmp_path / "a.html", runs=[tmp_path])
+    recipe["training"]["seed"] -= 1
+    (tmp_path / "recipe.toml").write_text(recipe_text({"recipe": recipe}))
+    (tmp_path / "metrics.csv").write_text(CSV)
+    write_page(found, tmp_path / "a.html", runs=[tmp_path])
+    assert 'data-x="1,2"' in (tmp_path / "a.html").read_text()

@@ -1,0 +1,35 @@
+"""How messages and tables write numbers and names."""
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["THIN", "count", "did_you_mean", "nearest"]
+
+THIN = "\N{NARROW NO-BREAK SPACE}"
+"""The one separator of thousands."""
+
+
+_LIKE = 0.6
+"""Of 1, how alike two names must be: two letters of five may be wrong."""
+
+
+def count(value: int) -> str:
+    """Return a whole number, groups of thousands apart."""
+    return f"{value:,}".replace(",", THIN)
+
+
+def did_you_mean(word: object, known: Iterable[str]) -> str:
+    """Return ``" (did you mean 'x'?)"`` for the known name most like a word, or nothing."""
+    name = nearest(word, known)
+    return "" if name is None else f" (did you mean {name!r}?)"
+
+
+def nearest(word: object, known: Iterable[str]) -> str | None:
+    """Return the known name most like a word; capitals and kinds of dashes make no difference."""
+    names = {_plain(name): name for name in known}
+    close = difflib.get_close_matches(_plain(str(word)), names, n=1, cutoff=_LIKE)
+    return names[close[0]] if close else None
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "-").replace(" ", "-")
