@@ -52,6 +52,7 @@ class CubaNeuron(Neuron):
     """
 
     kind: ClassVar[str] = "CUBA"
+    programmed: ClassVar[bool] = False
     shift: ClassVar[int] = ACTIVATION_SHIFT
 
     current_decay: OneOrEach

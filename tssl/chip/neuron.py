@@ -47,6 +47,8 @@ class Neuron(ABC):
     """In which Lava keeps a bias, its sign included; 0 where neurons have none."""
     places: ClassVar[tuple[str, ...]] = ("input", "layer")
     """Where such neurons can stand."""
+    programmed: ClassVar[bool] = True
+    """Whether Loihi 2 computes it by a program, and not in the circuit of its LIF neurons."""
     shift: ClassVar[int] = 0
     """By how many bits what arrives is shifted up; the result has 32."""
 

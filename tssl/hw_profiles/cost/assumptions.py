@@ -88,7 +88,7 @@ def assumptions(
     if not profile.is_conventional:
         yield from _of_network(profile, network)
         yield from _reset(profile, time_steps)
-    yield from _figures(profile, io=io)
+    yield from _figures(profile, network, io=io)
 
 
 def _arithmetic(profile: Profile) -> _Sentence:
@@ -185,11 +185,9 @@ def _of_network(profile: Profile, network: ChipNetwork) -> Iterator[Assumption]:
         )
     if any(layer.neuron.graded for layer in network.layers):
         yield Assumption(
-            statement="A message costs what a spike costs, whatever its value, and a sigma-delta "
-            "neuron what a spiking one costs.",
+            statement="A message costs what a spike costs, whatever its value.",
             kind="estimate",
-            source="no source gives prices of their own; PilotNet's measured energy is about twice "
-            "what this rule gives",
+            source="no source gives a price of its own",
         )
     relayed = with_relays(network)
     repeating = relayed.neurons - network.neurons
@@ -222,9 +220,11 @@ def _reset(profile: Profile, time_steps: int) -> Iterator[Assumption]:
         )
 
 
-def _figures(profile: Profile, *, io: bool) -> Iterator[Assumption]:
+def _figures(profile: Profile, network: ChipNetwork, *, io: bool) -> Iterator[Assumption]:
     """Yield the prices and times of the profile that are used."""
     idle = () if io else _ONLY_WITH_IO
+    if not any(layer.neuron.programmed for layer in network.layers):
+        idle = (*idle, "neuron_update_programmed")
     for title, section in (("energy", profile.energy), ("time", profile.time)):
         for name, figure in section:
             if isinstance(figure, Figure) and name not in idle:

@@ -135,6 +135,9 @@ class Energy(Section):
     ----------
     mac
         Of a multiply-accumulate of 8 bits on a conventional device.
+    neuron_update_programmed
+        Of a neuron that is a program, as sigma-delta neurons are, whether or not a message reaches
+        it; without it the two prices above hold for these neurons as well.
     spike_within_tile
         Of a spike that was fired.
     message
@@ -149,6 +152,7 @@ class Energy(Section):
     mac: units.Joules | None = None
     neuron_update_active: units.Joules | None = None
     neuron_update_inactive: units.Joules | None = None
+    neuron_update_programmed: units.Joules | None = None
     spike_within_tile: units.Joules | None = None
     message: units.Joules | None = None
     hop_east_west: units.Joules | None = None
@@ -164,6 +168,8 @@ class Time(Section):
 
     Parameters
     ----------
+    neuron_update_programmed
+        Of a neuron that is a program; see :class:`Energy`.
     spike_out, message_out, message_in
         Of a spike that is fired, and of each of its messages at the sender and the receiver.
     barrier_several_chips
@@ -181,6 +187,7 @@ class Time(Section):
     mac: units.Seconds | None = None
     neuron_update_active: units.Seconds | None = None
     neuron_update_inactive: units.Seconds | None = None
+    neuron_update_programmed: units.Seconds | None = None
     spike_out: units.Seconds | None = None
     message_out: units.Seconds | None = None
     message_in: units.Seconds | None = None
