@@ -32,6 +32,7 @@ from tssl.chip.numbers import (
     IntArray,
     SpikeArray,
 )
+from tssl.chip.readout import CLASS, ClassReadOut, ReadOut, ValueReadOut, read_out_of
 from tssl.chip.relays import depths, is_relay, with_relays
 from tssl.chip.sigma_delta import (
     DELTA_SHIFT,
@@ -47,8 +48,10 @@ __all__ = [
     "ACTIVATION_SHIFT",
     "BIAS_SHIFT",
     "BoolArray",
+    "CLASS",
     "ChipLimits",
     "ChipNetwork",
+    "ClassReadOut",
     "Connection",
     "ConvSynapses",
     "CubaNeuron",
@@ -68,6 +71,7 @@ __all__ = [
     "MOST_NEURONS",
     "Neuron",
     "OneOrEach",
+    "ReadOut",
     "Run",
     "STATE_LIMIT",
     "Seen",
@@ -78,6 +82,7 @@ __all__ = [
     "Synapses",
     "THRESHOLD_SHIFT",
     "Train",
+    "ValueReadOut",
     "check_messages",
     "conv_layer",
     "cuba_run",
@@ -89,6 +94,7 @@ __all__ = [
     "is_relay",
     "named",
     "neuron_steps",
+    "read_out_of",
     "recurrent_storage_problem",
     "storage_problem",
     "with_relays",

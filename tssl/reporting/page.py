@@ -81,7 +81,8 @@ def firing_rates(result: RunResult) -> list[Bar]:
 def _sheet(sheet: Sheet) -> dict[str, Any]:
     """Return what the template shows of a network."""
     result = sheet.result
-    cells = pictures.confusion(result.predictions, result.labels)
+    wanted = None if result.accuracy is None else result.labels
+    cells = pictures.confusion(result.predictions, wanted)
     return {
         "result": result,
         "proof": sheet.proof,

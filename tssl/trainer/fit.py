@@ -18,7 +18,7 @@ from tssl.errors import ConfigError, TrainingError
 from tssl.graph import resolve
 from tssl.recipe import Recipe
 from tssl.trainer.checks import check_data, check_plan, check_precision
-from tssl.trainer.evaluation import Correct, correct, evaluate
+from tssl.trainer.evaluation import Correct, credit, evaluate
 from tssl.trainer.linear import tf32
 from tssl.trainer.memory import check_size, explained_shortage
 from tssl.trainer.network import Forward, SpikingNetwork
@@ -99,7 +99,8 @@ class Fit:
         generator = torch.Generator().manual_seed(recipe.training.seed)
         device = self.group.device
         check_size(graph, torch.device(device))
-        network = SpikingNetwork(recipe, self.input_shape, generator, plan)
+        self.read_out = train.read_out
+        network = SpikingNetwork(recipe, self.input_shape, generator, plan, self.read_out)
         if recipe.training.forward == "chip":
             network.method.check_integers()
         self._penalty = None
@@ -220,7 +221,8 @@ class Fit:
         self.network.method.take(batch[self.group.share])
         forward: Forward = self.model(inputs)
         loss = self._loss(forward, labels) * (self._weight(len(labels), len(batch)))
-        value, right = self.group.totals([float(loss.detach()), correct(forward, labels)])
+        right = credit(forward, labels, self.train)
+        value, right = self.group.totals([float(loss.detach()), right])
         self._check_finite("loss", value)
         # processes are averaged: their gradients must add up to that of the whole batch
         norm = optimizer_step(self.network, self.optimizer, loss * self.group.size, training)
@@ -228,7 +230,7 @@ class Fit:
         self._check_finite("gradient's norm", norm)  # NaN potentials never fire: no NaN loss
         progress.batch += 1
         progress.loss_sum += value * (len(batch) if self.network.loss.is_mean else 1)
-        progress.correct += int(right)
+        progress.correct += right
         self._add_activity(forward)
         progress.seconds += time.perf_counter() - started
 
@@ -294,6 +296,7 @@ class Fit:
             validation_accuracy=validation.spikes / held_out if held_out else None,
             test_accuracy=test.spikes / len(self.test),
             test_accuracy_psp=test.psp / len(self.test),
+            measure=self.read_out.measure,
             firing_rate=progress.firing_rate,
             seconds=progress.seconds,
             samples_per_second=len(self.train) / max(progress.seconds, 1e-9),
@@ -308,7 +311,7 @@ class Fit:
 
     def _evaluate(self, samples: Samples) -> Correct:
         own = evaluate(self.network, samples, self.group.share)
-        return Correct(*(int(total) for total in self.group.totals(own)))
+        return Correct(*self.group.totals(own))
 
     def save_state(self) -> None:
         """Keep everything needed to go on bit for bit."""
@@ -340,6 +343,7 @@ class Fit:
             weights=self.network.numpy_weights(),
             provenance=provenance,
             plan=self.plan,
+            read_out=self.read_out,
         )
 
     def _split(self, dataset: Dataset, device: str) -> tuple[Samples, Samples]:
@@ -356,7 +360,9 @@ class Fit:
 
     def _samples(self, dataset: Dataset, indices: IntArray, device: str) -> Samples:
         neuron, steps = input_neuron(self.recipe.encoding), self.recipe.network.time_steps
-        return Samples.encoded(dataset, indices, self.encoding, device, neuron, steps)
+        return Samples.encoded(
+            dataset, indices, self.encoding, device, neuron, steps, self.read_out
+        )
 
 
 def float_epochs(epochs: int) -> int:

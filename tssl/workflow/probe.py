@@ -48,7 +48,7 @@ def traces_of(
     if len(inputs.train) not in (1, result.counts.time_steps):
         return (), "Not shown: the input has another number of time steps than the result."
     traces = _run(network, inputs.train[:, :1], result.counts.time_steps)
-    if not np.array_equal(traces[-1].spikes, result.output_spikes[0] != 0):
+    if not np.array_equal(traces[-1].spikes, result.output_spikes[0]):
         return (), "Not shown: the first sample gives other output spikes than the result."
     return traces, f"The first sample of {result.data}, run again: same output spikes."
 

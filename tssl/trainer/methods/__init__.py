@@ -8,7 +8,15 @@ from typing import Any
 
 from tssl.errors import ConfigError
 from tssl.machine.plugins import extended, loaded
-from tssl.trainer.methods.method import Block, Loss, Material, Method, Pass, initial_weight
+from tssl.trainer.methods.method import (
+    Block,
+    Loss,
+    Material,
+    Method,
+    Pass,
+    initial_weight,
+    loss_for,
+)
 
 __all__ = [
     "Block",
@@ -18,6 +26,7 @@ __all__ = [
     "Method",
     "Pass",
     "initial_weight",
+    "loss_for",
     "make_method",
 ]
 
