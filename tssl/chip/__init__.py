@@ -36,6 +36,7 @@ from tssl.chip.readout import CLASS, ClassReadOut, ReadOut, ValueReadOut, read_o
 from tssl.chip.relays import depths, is_relay, with_relays
 from tssl.chip.sigma_delta import (
     DELTA_SHIFT,
+    MESSAGE_BITS,
     MESSAGE_SHIFT,
     DeltaNeuron,
     SigmaDeltaNeuron,
@@ -67,6 +68,7 @@ __all__ = [
     "IntArray",
     "Layer",
     "MAX_DELAY",
+    "MESSAGE_BITS",
     "MESSAGE_SHIFT",
     "MOST_NEURONS",
     "Neuron",

@@ -41,6 +41,9 @@ class Chip(Section):
     arithmetic
         "loihi" when its neurons compute the integers of Loihi; otherwise what they compute, in
         words; None when nobody says.
+    decay
+        How states decay where the arithmetic is not Loihi's: by halves, quarters... ("bit shift"),
+        in "floating point" or "fixed point"; None when nobody says.
     cores
         "one layer each", or "shared" by all layers.
     ann_reference
@@ -59,6 +62,7 @@ class Chip(Section):
     cores: Literal["one layer each", "shared"] = "one layer each"
     ann_reference: str | None = None
     arithmetic: str | None = Field(default=None, pattern=_ONE_LINE)
+    decay: Literal["bit shift", "floating point", "fixed point"] | None = None
 
     def steps_between_resets(self, time_steps: int) -> int:
         """Return the shortest interval on offer that holds a sample of so many steps."""
@@ -70,6 +74,8 @@ class Limits(Section):
 
     Parameters
     ----------
+    state_bits
+        Of a membrane potential, its sign included.
     weight_exponent
         Largest power of two by which the only weight of a convolution can be multiplied.
     synapse_overhead_bits
@@ -89,6 +95,7 @@ class Limits(Section):
     weight_bits: units.Bits | None = None
     weight_exponent: units.Bits | None = None
     threshold_bits: units.Bits | None = None
+    state_bits: units.Bits | None = None
     graded_spike_bits: units.Bits | None = None
     max_delay: units.TimeSteps | None = None
     chips: units.Chips | None = None
