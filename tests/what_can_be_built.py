@@ -321,7 +321,7 @@ def _data() -> Iterator[str]:
                 f"`{each.name}`",
                 each.title,
                 f"{each.train:,} + {each.test:,}",
-                str(each.classes),
+                str(each.classes or f"{each.numbers} number(s)"),
                 " x ".join(map(str, each.shape)),
             )
             for each in sets

@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from tssl.chip import DECAY_ONE, CubaNeuron, DeltaNeuron, Encoding, Neuron
+from tssl.chip import (
+    CLASS,
+    DECAY_ONE,
+    CubaNeuron,
+    DeltaNeuron,
+    Encoding,
+    Neuron,
+    ReadOut,
+    read_out_of,
+)
 from tssl.errors import CheckpointError, ConfigError, RangeError
 from tssl.graph import Graph, resolve
 from tssl.machine.files import pointer_hint, written
@@ -85,6 +94,8 @@ class Checkpoint:
         Epoch, accuracies, versions, seed: JSON data for people.
     plan
         Of a network that was trained with the chip's integers, else None.
+    read_out
+        What its output says, in units of the trained network.
     """
 
     recipe: Recipe
@@ -93,6 +104,7 @@ class Checkpoint:
     weights: dict[str, Array]
     provenance: dict[str, Any]
     plan: ChipPlan | None = None
+    read_out: ReadOut = CLASS
 
     @cached_property
     def graph(self) -> Graph:
@@ -120,6 +132,8 @@ class Checkpoint:
             "provenance": self.provenance,
             "plan": None if self.plan is None else asdict(self.plan),
         }
+        if self.read_out.document is not None:
+            document["read_out"] = self.read_out.document
         save_tensors(path, self.weights, document)
 
     @staticmethod
@@ -140,6 +154,7 @@ class Checkpoint:
                 weights=tensors,
                 provenance=dict(document["provenance"].items()),
                 plan=chip_plan(document.get("plan")),
+                read_out=read_out_of(document.get("read_out")),
             )
         except ConfigError as error:  # it names the file
             raise CheckpointError(str(error)) from error

@@ -203,7 +203,7 @@ class TrainingBar(_Interruptible):
         shown = "" if held_out is None else f"held-out {held_out:.2%}, "
         self._output.say(
             f"epoch {metrics.epoch}/{self._epochs}  loss {metrics.loss:.4f}  "
-            f"accuracy: train {metrics.train_accuracy:.2%}, "
+            f"{metrics.measure}: train {metrics.train_accuracy:.2%}, "
             f"{shown}test {metrics.test_accuracy:.2%}  "
             f"firing rate {metrics.firing_rate:.1%}  "
             f"{count(round(metrics.samples_per_second))} samples/s"

@@ -117,6 +117,12 @@ T = "train bad.toml --out new"
 FASHION = "data fetch fashion-mnist --data-dir data"
 IMAGES = "train-images-idx3-ubyte"
 NMNIST = "data fetch nmnist --data-dir data"
+ANGLES = """name = "bad"
+[data]
+name = "digit-angles"
+[network]
+layers = [{ type = "dense", neurons = 1 }]
+"""
 SHOW, FETCH, PAIRS = "data show data", "data fetch data", "data show x.npz"
 DAT = b"% Width 3\n% Height 3\n\0\x08" + bytes(8)
 TACTILE = "data fetch tactile-objects --data-dir data"
@@ -360,6 +366,21 @@ CASES: dict[str, list[Case]] = {
              own_arrays(x_train=np.array([[0.0], [np.nan], [0], [0]]))),
         Case(PAIRS, "labels below 0", "y_train holds -1", "labels begin at 0",
              own_arrays(y_train=np.array([0, 1, -1, 1]))),
+        Case(PAIRS, "targets with a hole", "x.npz: y_train[1, 0] is nan", "expected numbers",
+             own_arrays(y_train=np.array([[0.5], [np.nan], [0], [0]]))),
+        Case(f"{PAIRS} --set targets=classes", "numbers where classes are wanted",
+             "y_train is float64", "data.targets = 'numbers'",
+             own_arrays(y_train=np.array([0.5, 1, 0, 1]))),
+        Case(f"{PAIRS} --set targets=numbers", "text where numbers are wanted", "y_train is <U1",
+             "expected numbers", own_arrays(y_train=np.array(list("abab")))),
+        Case("train bad.toml --out new", "a rule for classes, and data with numbers",
+             "training.rule = 'tssl-bp'", "rule sigma-delta has one",
+             file("bad.toml", ANGLES)),
+        Case("train fashion-mnist-sdnn --data digits --set loss=squares --out new",
+             "a loss for numbers, and data with classes", "training.loss = 'squares'",
+             "has cross-entropy"),
+        Case("run digits.net --backend engine --data digit-angles",
+             "numbers for a network of classes", "its targets are numbers", "says classes"),
         Case(PAIRS, "a label too few", "4 samples and 3 labels", "in y_train",
              own_arrays(y_train=np.array([0, 1, 0]))),
         Case(PAIRS, "arrays without labels", "x.npz: holds no array y_train", "needed are x_train",

@@ -10,6 +10,7 @@ import pytest
 
 from tests.chip.test_layers import Synapses, conv_synapses, dense_synapses
 from tssl.chip import (
+    CLASS,
     INPUT,
     ChipNetwork,
     CubaNeuron,
@@ -21,7 +22,7 @@ from tssl.chip import (
 )
 from tssl.engine import collect, count_operations
 from tssl.errors import DataError
-from tssl.results import OpCounts, Recording, RunResult, read_out
+from tssl.results import OpCounts, Recording, RunResult
 
 STEPS = 6
 NEURON = CubaNeuron(current_decay=2048, voltage_decay=512, threshold=20)
@@ -234,7 +235,7 @@ def test_chunks_are_joined_in_order(parts: Any):
     assert result.spike_counts.tolist() == [
         [int(recording.trains[name][:, sample].sum()) for name in ("a", "b")] for sample in range(8)
     ]
-    expected = read_out(result.output_spikes, recording.output_potential)
+    expected = CLASS.answers(result.output_spikes, recording.output_potential)
     assert np.array_equal(result.predictions, expected)
     assert (result.network, result.digest) == ("dense", network.digest)
     assert 1.5 <= result.seconds < 60

@@ -1,10 +1,12 @@
 """What the model says of public measurements, row by row as docs/validation.md shows it."""
 
+from math import prod
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.hw_profiles.quartz import SWEEP, network
 from tests.hw_profiles.sana_fe import (
     RUNS,
     SANA_FE,
@@ -23,7 +25,9 @@ from tests.hw_profiles.validation import (
     pilotnet_counts,
     price,
 )
+from tssl.graph import resolve
 from tssl.hw_profiles import estimate, load_profile, map_to_cores
+from tssl.recipe import load_recipe
 
 PAGE = (Path(__file__).parents[2] / "docs" / "validation.md").read_text(encoding="utf-8")
 CASES = cases()
@@ -32,10 +36,19 @@ ALLOWED = {  # lowest and highest error, by the beginning of the name
     "Loihi 2, PilotNet LIF, time": (-0.02, 0.02),
     "Loihi 2, PilotNet LIF, inferences": (-0.02, 0.02),
     "Loihi 2, PilotNet LIF, static": (-0.01, 0.01),
-    "Loihi 2, PilotNet SDNN, dynamic": (-0.60, -0.40),
+    "Loihi 2, PilotNet SDNN, dynamic": (-0.20, -0.10),
+    "Loihi 2, PilotNet SDNN, energy per frame, static": (-0.20, -0.15),
+    "Loihi 2, PilotNet SDNN, energy per frame": (-0.40, -0.30),
+    "Loihi 2, PilotNet SDNN, frames": (0.9, 1.1),
+    "Loihi 2, PilotNet SDNN, static": (-0.20, -0.15),
     "Loihi 2, PilotNet SDNN, latency": (-0.01, 0.01),
     "Loihi 2, PilotNet SDNN, the same": (-0.01, 0.01),
-    "Loihi 1, k nearest": (0.08, 0.21),
+    "Loihi 1, k nearest": (0.15, 0.28),
+    **{f"Loihi 1, Quartz, {point.steps} steps, dynamic": (-0.32, -0.04) for point in SWEEP},
+    **{f"Loihi 1, Quartz, {point.steps} steps, time": (-0.95, -0.6) for point in SWEEP},
+    "Loihi 1, Quartz CIFAR-10, static": (0.3, 0.33),
+    "Loihi 1, Quartz CIFAR-10, the same": (0.1, 0.15),
+    "Loihi 1, Quartz MNIST, static": (11, 12),
     "ODIN": (-0.005, 0.005),
     "TrueNorth": (-0.025, 0.005),
     "SANA-FE, 10 to 20 dense, step (detailed)": (-0.05, 0.0),
@@ -124,6 +137,12 @@ def _distance(one, other):
         row, along = divmod(tile, 8)
         places.append((7 - along if row % 2 else along, row))
     return abs(places[0][0] - places[1][0]), abs(places[0][1] - places[1][1])
+
+
+def test_the_recipe_of_quartz_has_its_shape():
+    recipe = load_recipe(Path(__file__).with_name("quartz.toml"))
+    found = [prod(node.output_shape) for node in resolve(recipe.network, (1, 28, 28))]
+    assert found == [layer.neurons for layer in network().layers]
 
 
 @pytest.mark.parametrize("run", RUNS, ids=lambda run: run.name)

@@ -3,17 +3,22 @@
 ``docs/validation.md`` shows these rows; a test compares them with the page.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tests.hw_profiles.networks import counts, dense, pilotnet
+from tests.hw_profiles.quartz import CORES, SWEEP, recounted
 from tests.hw_profiles.sana_fe import RUNS, energy_by_unit, priced
-from tssl.chip import ChipNetwork, InputLayer
+from tssl.chip import ChipNetwork, InputLayer, SigmaDeltaNeuron
 from tssl.hw_profiles import estimate, load_profile, map_to_cores
 
 PILOTNET_OPERATIONS = [0, 1604873, 452130, 144321, 62329, 5108, 413, 42, 2]
 PILOTNET_SPIKES = [26928, 6247, 840, 417, 196, 11, 5, 1, 0]
+SDNN_OPERATIONS = 0.59e6  # of a frame: 1.18e9 in 2000, read off a plot
+SDNN_FRAMES = 7403.8  # per second
+SMALL_SDNN_OPERATIONS = [324979, 54881, 478643, 497361, 70293, 144, 267, 1]
+"""Of a frame of the film in tests/lava_runtime/test_pilotnet_sdnn.py, layer by layer."""
 SAME = "test against a recorded run of SANA-FE, the same constants"
 
 
@@ -95,13 +100,47 @@ def pilotnet_cases():
     ]  # fmt: skip
 
 
-def sigma_delta_case():
-    """PilotNet SDNN per frame, prices times the counts of the facts: 0.59 M, 118.9 k."""
-    energy = load_profile("loihi2").energy
-    predicted = 0.59e6 * energy.synaptic_operation.value
-    predicted += 118909 * energy.neuron_update_active.value
-    return Case("Loihi 2, PilotNet SDNN, dynamic energy per frame", predicted * 1e6, 50.0, "µJ",
-                "test, outside what tssl makes (sigma-delta neurons, graded spikes)")  # fmt: skip
+def pilotnet_sdnn():
+    """Return a network with the shapes of PilotNet SDNN, 118,909 neurons."""
+    network = pilotnet_without_input_neurons()
+    neuron = SigmaDeltaNeuron(threshold=1)
+    layers = tuple(replace(layer, neuron=neuron) for layer in network.layers)
+    return ChipNetwork(name="sdnn", input=network.input, layers=layers)
+
+
+def sigma_delta_counts():
+    """Return what a frame does: the published sum of operations, shared out as a smaller one's.
+
+    The file in lava-dl's wheel has half the pixels and a convolution less. Its last convolution
+    stands for the last two here, by their weights.
+    """
+    network = pilotnet_sdnn()
+    *first, last = SMALL_SDNN_OPERATIONS[:4]
+    fourth, fifth = (layer.neurons * layer.synapses.weight[0].size for layer in network.layers[3:5])
+    shares = np.array([*first, last * fourth / (fourth + fifth), last * fifth / (fourth + fifth),
+                       *SMALL_SDNN_OPERATIONS[4:]])  # fmt: skip
+    operations = (SDNN_OPERATIONS * shares / shares.sum()).astype(int)
+    neurons = [layer.neurons for layer in network.layers]
+    return counts(network, operations=operations, active=neurons, spikes=[0] * len(neurons))
+
+
+def sigma_delta_cases():
+    """PilotNet SDNN per frame (Shrestha et al. 2024, Table 1; lava-dl's notebook)."""
+    costs = price("loihi2", pilotnet_sdnn(), sigma_delta_counts())
+    dynamic, static = costs.by_part["dynamic"].value, costs.static_in_stream.value
+    power = load_profile("loihi2").energy.static_power_per_chip.value
+    return [
+        Case("Loihi 2, PilotNet SDNN, dynamic energy per frame", dynamic * 1e6, 50.0, "µJ",
+             "test of the law for programmed neurons; the counts are published"),
+        Case("Loihi 2, PilotNet SDNN, energy per frame, static power over the measured step",
+             (dynamic + power / SDNN_FRAMES) * 1e6, 90.0, "µJ", "test, its step is measured"),
+        Case("Loihi 2, PilotNet SDNN, energy per frame", (dynamic + static) * 1e6, 90.0, "µJ",
+             "test; the step is too short"),
+        Case("Loihi 2, PilotNet SDNN, frames per second", costs.throughput.value, SDNN_FRAMES,
+             "/s", "test; layers share the published operations as in the smaller file"),
+        Case("Loihi 2, PilotNet SDNN, static power", power, 0.281775, "W",
+             "test: another run, of the same board"),
+    ]  # fmt: skip
 
 
 def pipeline_cases():
@@ -122,6 +161,37 @@ def neighbour_cases():
         Case(f"Loihi 1, k nearest neighbours, dynamic, {operations:.3g} operations",
              1e3 * (operations * prices.synaptic_operation.value + updates), 1.33, "mJ", "test")
         for operations in (5.12e7, 5.76e7)
+    ]  # fmt: skip
+
+
+def quartz_cases():
+    """One network at five lengths of a sample, with the activity of our own of that shape."""
+    energies, times = [], []
+    for point in SWEEP:
+        costs = price("loihi1", *recounted(point.steps))
+        name = f"Loihi 1, Quartz, {point.steps} steps"
+        joules = costs.by_part["dynamic"].value / point.steps
+        energies.append(Case(f"{name}, dynamic energy per step", joules * 1e9,
+                             point.joules_per_step * 1e9, "nJ",
+                             "test; the activity is that of our own network"))  # fmt: skip
+        times.append(Case(f"{name}, time per step", costs.step_time.value * 1e6,
+                          point.seconds_per_step * 1e6, "µs",
+                          "test; input and output are not in the model"))  # fmt: skip
+    return energies + times
+
+
+def static_cases():
+    """Static power of cores: Quartz on 16 chips (CIFAR-10), and on 72 cores (MNIST)."""
+    chip = load_profile("loihi1").energy.static_power_per_chip.value
+    core = chip / load_profile("loihi1").figures.cores_per_chip.value
+    mnist = float(np.mean([point.static_watts for point in SWEEP]))
+    return [
+        Case("Loihi 1, Quartz CIFAR-10, static power of 16 chips", 16 * chip * 1e3, 1272, "mW",
+             "test"),
+        Case("Loihi 1, Quartz CIFAR-10, the same by its 1753 cores", 1753 * core * 1e3, 1272,
+             "mW", "test of static power per core"),
+        Case("Loihi 1, Quartz MNIST, static power by its 72 cores", CORES * core * 1e3,
+             mnist * 1e3, "mW", "test of static power per core"),
     ]  # fmt: skip
 
 
@@ -190,9 +260,11 @@ def cases():
     """Return all rows of the table."""
     return [
         *pilotnet_cases(),
-        sigma_delta_case(),
+        *sigma_delta_cases(),
         *pipeline_cases(),
         *neighbour_cases(),
+        *quartz_cases(),
+        *static_cases(),
         *odin_cases(),
         *truenorth_cases(),
         *sana_fe_cases(),

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from tests.hw_profiles.validation import SMALL_SDNN_OPERATIONS
 from tests.lava_runtime.networks import lava_file
 from tssl import netx
 from tssl.chip import ChipNetwork, IntArray
@@ -64,6 +65,22 @@ def test_the_output_of_nine_steps():
     assert np.array_equal(messages[0], stored("act0")[0])
     output = np.array([moment.sent[-1] for moment in moments(network, messages)])
     assert np.array_equal(output, stored("output"))
+
+
+def test_operations_of_a_film_are_those_of_the_validation_table():
+    """No film is published: the stored frame, a pixel further at each of 16 steps."""
+    network = netx.read(lava_file(f"{FOLDER}/network.net"))
+    frame = np.load(lava_file(f"{FOLDER}/input.npy"))[..., 0]
+    film = np.stack([np.roll(frame, step, axis=0) for step in range(16)], axis=-1)
+    neuron = network.input.neuron
+    assert neuron is not None
+    sent = neuron.run(in_order(film)[:, None], 0, 16).spikes
+    done = []
+    for layer in network.layers:
+        done.append((np.count_nonzero(sent, axis=1) @ layer.synapses.fan_out())[1:].mean())
+        activation = layer.synapses.sums(sent.astype(np.int64), 16)
+        sent = layer.neuron.run(activation, layer.bias, 16).spikes
+    assert np.round(done).tolist() == SMALL_SDNN_OPERATIONS
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tssl.results import read_out
+from tssl.chip import CLASS
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from tssl.results import read_out
     ],
 )
 def test_the_read_out_by_hand(spikes: list[list[int]], potential: list[int], winner: int):
-    prediction = read_out(np.array([spikes], np.uint8), np.array([potential]))
+    prediction = CLASS.answers(np.array([spikes], np.uint8), np.array([potential]))
     assert prediction.tolist() == [winner]
 
 
@@ -31,25 +31,25 @@ def test_one_more_spike_beats_all_earliness():
     spikes = np.zeros((1, 200, 2), np.uint8)
     spikes[0, :100, 0] = 1
     spikes[0, 99:, 1] = 1
-    assert read_out(spikes, np.zeros((1, 2), np.int64)).tolist() == [1]
+    assert CLASS.answers(spikes, np.zeros((1, 2), np.int64)).tolist() == [1]
 
 
 def test_millions_of_steps_do_not_overflow():
     spikes = np.zeros((1, 2_200_000, 2), np.uint8)
     spikes[0, 0, 0] = 1
     spikes[0, :, 1] = 1
-    assert read_out(spikes, np.zeros((1, 2), np.int64)).tolist() == [1]
+    assert CLASS.answers(spikes, np.zeros((1, 2), np.int64)).tolist() == [1]
 
 
 def test_more_than_255_spikes_are_counted():
     spikes = np.zeros((1, 600, 2), np.uint8)
     spikes[0, :255, 0] = 1
     spikes[0, 300:556, 1] = 1  # 256 in eight bits would be none
-    assert read_out(spikes, np.zeros((1, 2), np.int64)).tolist() == [1]
+    assert CLASS.answers(spikes, np.zeros((1, 2), np.int64)).tolist() == [1]
 
 
 def test_every_sample_is_judged_alone():
     spikes = np.zeros((3, 4, 3), np.uint8)
     spikes[0, 3, 2] = spikes[2, 1, 1] = 1
     potential = np.array([[5, 0, 0], [0, 5, 0], [5, 0, 0]])
-    assert read_out(spikes, potential).tolist() == [2, 1, 1]
+    assert CLASS.answers(spikes, potential).tolist() == [2, 1, 1]

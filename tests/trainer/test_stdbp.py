@@ -18,10 +18,10 @@ from torch import Tensor
 from torch.nn import functional
 
 from tests.trainer import tiny
+from tssl.chip import CLASS
 from tssl.errors import ConfigError
 from tssl.geometry import Geometry
 from tssl.recipe import Recipe, recipe_from_tables
-from tssl.results import read_out
 from tssl.trainer import first_spikes as module
 from tssl.trainer.evaluation import predictions
 from tssl.trainer.first_spikes import Rule, earliest, first_spikes, late, patches
@@ -370,7 +370,7 @@ def test_the_read_out_is_the_earliest_spike(images: Tensor) -> None:
     assert predictions(forward).tolist() == times.argmin(dim=1).tolist()
     trains = forward.output.spikes.transpose(0, 1).numpy().astype(np.uint8)
     assert trains.sum(axis=1).max() == 1
-    nobody = read_out(trains[:1] * 0, np.array([[0.1, 0.3, 0.2]]))
+    nobody = CLASS.answers(trains[:1] * 0, np.array([[0.1, 0.3, 0.2]]))
     assert nobody.tolist() == [1], "the largest potential decides"
 
 

@@ -13,13 +13,12 @@ from tests.trainer import tiny
 from tests.trainer.test_stdbp import CONV, DENSE, POOL, recipe
 from tssl import netx
 from tssl.checkpoint import Checkpoint
-from tssl.chip import INPUT, ChipNetwork, ConvSynapses, IntArray, SpikeArray
+from tssl.chip import CLASS, INPUT, ChipNetwork, ConvSynapses, IntArray, SpikeArray
 from tssl.engine import run_chunk
 from tssl.exporter import quantize
 from tssl.hw_profiles import load_profile
 from tssl.lava_runtime import BackendOptions
 from tssl.recipe import Recipe, recipe_from_tables
-from tssl.results import read_out
 from tssl.trainer.network import SpikingNetwork
 from tssl.trainer.samples import chip_encoding
 from tssl.workflow.export import ExportOptions, ExportOutcome, export
@@ -106,7 +105,7 @@ def test_first_spikes_are_the_trainers_times(made: ExportOutcome, train: IntArra
         assert silencing.weight.shape == (1, 1, 1, 1)
     assert fired > 60 * 10
     trains, potential = recording.trains[made.network.output.name], recording.output_potential
-    read = read_out(trains.transpose(1, 0, 2), potential)
+    read = CLASS.answers(trains.transpose(1, 0, 2), potential)
     assert read.tolist() == forward.output.psp[0].argmax(dim=1).tolist()
     assert made.chip_accuracy > 0.5, "of three classes, seen through one neuron of each map"
 

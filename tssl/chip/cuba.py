@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 
-from tssl.chip.neuron import Neuron, Run, Seen
+from tssl.chip.neuron import Need, Neuron, Run, Seen
 from tssl.chip.numbers import (
     ACTIVATION_SHIFT,
     BIAS_SHIFT,
@@ -52,6 +52,7 @@ class CubaNeuron(Neuron):
     """
 
     kind: ClassVar[str] = "CUBA"
+    programmed: ClassVar[bool] = False
     shift: ClassVar[int] = ACTIVATION_SHIFT
 
     current_decay: OneOrEach
@@ -79,6 +80,34 @@ class CubaNeuron(Neuron):
         """Decays of current and voltage, and threshold; each of shape () or (neurons,)."""
         current, voltage = np.array(self.current_decay), np.array(self.voltage_decay)
         return current, voltage, np.array(self.threshold)
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """What a chip must have: memory, and a current or a leak where they decay over time."""
+        current, voltage = int(self.arrays[0].min()), int(self.arrays[1].max())
+        found = [Need("memory", "has neurons with memory")]
+        if current != DECAY_ONE:
+            said = f"has a synaptic current that decays over time (current_decay {current})"
+            found.append(Need("current", said))
+        if voltage:
+            said = f"has a leaky membrane potential (voltage_decay {voltage})"
+            found.append(Need("leak", said))
+        return (*found, Need("reset", "a spike resets its membrane potential to zero"))
+
+    @property
+    def decays(self) -> dict[str, IntArray]:
+        """Those of current and potential."""
+        return {"current": self.arrays[0], "potential": self.arrays[1]}
+
+    @property
+    def firing_level(self) -> int | None:
+        """Their threshold, where it is one for all."""
+        return None if self.sizes else int(self.arrays[2]) << THRESHOLD_SHIFT
+
+    def as_cuba(self, who: str) -> "CubaNeuron":
+        """Return them as they are."""
+        del who
+        return self
 
     def rest(self, shape: tuple[int, ...]) -> "CubaState":
         """Return the state before the first time step, all zero."""

@@ -94,11 +94,8 @@ class Layer:
         UnsupportedLayerError
             When they are of another kind.
         """
-        if not isinstance(self.neuron, CubaNeuron):
-            raise UnsupportedLayerError(
-                f"layer {self.name}: has {self.neuron.kind} neurons; CUBA neurons are expected"
-            )
-        return self.neuron
+        cuba: CubaNeuron = self.neuron.as_cuba(f"layer {self.name}")
+        return cuba
 
     @property
     def source(self) -> str:

@@ -15,6 +15,7 @@ from tssl.chip.connections import MOST_NEURONS, Connection, ConvSynapses, DenseS
 from tssl.chip.layers import Layer
 from tssl.chip.neuron import Neuron
 from tssl.chip.numbers import INT32_LIMIT, IntArray
+from tssl.chip.readout import CLASS, ReadOut
 from tssl.errors import DataError, RangeError, UnsupportedLayerError
 from tssl.geometry import Shape
 
@@ -162,6 +163,8 @@ class ChipNetwork:
         origin, which takes integers as they are.
     time_steps
         Steps for which the network was made, or None when unknown.
+    read_out
+        What its output says.
 
     Raises
     ------
@@ -174,6 +177,7 @@ class ChipNetwork:
     layers: tuple[Layer, ...]
     encoding: Encoding | None = None
     time_steps: int | None = None
+    read_out: ReadOut = CLASS
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -216,8 +220,8 @@ class ChipNetwork:
     def digest(self) -> str:
         """SHA-256 over everything in the network that decides a spike.
 
-        Input and number of steps are the caller's, so ``encoding`` and ``time_steps`` are not
-        part of it.
+        Input, number of steps and what is read from the output are the caller's, so ``encoding``,
+        ``time_steps`` and ``read_out`` are not part of it.
         """
         state = hashlib.sha256(repr((self.input.shape, self.input.neuron)).encode())
         for layer in self.layers:

@@ -9,7 +9,7 @@ import numpy as np
 from tssl.chip.numbers import IntArray
 from tssl.errors import UnsupportedLayerError
 
-__all__ = ["Neuron", "Run", "Seen"]
+__all__ = ["Need", "Neuron", "Run", "Seen"]
 
 
 class Seen(NamedTuple):
@@ -19,6 +19,15 @@ class Seen(NamedTuple):
     """What has arrived."""
     potential: IntArray
     """What the neuron makes of it; the value that it stands for."""
+
+
+class Need(NamedTuple):
+    """Something that a chip must have for such neurons."""
+
+    what: str
+    """``memory``, ``current``, ``leak``, ``reset`` (to zero) or ``program``."""
+    said: str
+    """What neurons have, in words that go on from the name of a layer."""
 
 
 class Run(NamedTuple):
@@ -47,6 +56,8 @@ class Neuron(ABC):
     """In which Lava keeps a bias, its sign included; 0 where neurons have none."""
     places: ClassVar[tuple[str, ...]] = ("input", "layer")
     """Where such neurons can stand."""
+    programmed: ClassVar[bool] = True
+    """Whether Loihi 2 computes it by a program, and not in the circuit of its LIF neurons."""
     shift: ClassVar[int] = 0
     """By how many bits what arrives is shifted up; the result has 32."""
 
@@ -84,6 +95,31 @@ class Neuron(ABC):
     def graded(self) -> bool:
         """Whether what it sends has a value, where others send spikes of 0 and 1."""
         return self.sends is not np.uint8
+
+    @property
+    def needs(self) -> tuple[Need, ...]:
+        """What a chip must have for them."""
+        return (Need("program", f"has {self.kind} neurons"),)
+
+    @property
+    def decays(self) -> dict[str, IntArray]:
+        """By what part of :data:`DECAY_ONE` states decay at a step, by the name of the state."""
+        return {}
+
+    @property
+    def firing_level(self) -> int | None:
+        """Potential above which they fire, where it is one for all."""
+        return None
+
+    def as_cuba(self, who: str) -> Any:  # noqa: ANN401 - of a kind that is defined on top of this
+        """Return them where they are CUBA neurons.
+
+        Raises
+        ------
+        UnsupportedLayerError
+            When they are of another kind.
+        """
+        raise UnsupportedLayerError(f"{who}: has {self.kind} neurons; CUBA neurons are expected")
 
     @property
     def sizes(self) -> set[int]:

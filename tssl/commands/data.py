@@ -71,7 +71,9 @@ def data_show(output: Output, data: str, overrides: tuple[str, ...], data_dir: P
         ["found", found.found],
         ["samples to train on, to test on", f"{count(found.train)}, {count(found.test)}"],
         ["shape (C, H, W)", " x ".join(map(str, found.shape))],
-        [f"{found.classes} classes", classes],
+        [f"{found.numbers} number(s) of a sample", "to be told"]
+        if found.numbers
+        else [f"{found.classes} classes", classes],
         ["brightest pixel", found.full_scale],
         ["licence", found.licence],
     ]

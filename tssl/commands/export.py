@@ -119,7 +119,4 @@ def _print(output: Output, outcome: Any, *, lava: bool) -> None:  # noqa: ANN401
     if outcome.nir is not None:
         output.line(f"{outcome.path}: proven on {outcome.nir.samples}")
         return
-    output.line(
-        f"{outcome.path}: accuracy float {outcome.float_accuracy:.2%}, "
-        f"chip {outcome.chip_accuracy:.2%} ({outcome.samples} test samples)"
-    )
+    output.line(f"{outcome.path}: {outcome.rates} ({outcome.samples} test samples)")

@@ -106,7 +106,7 @@ def _print_training(output: Output, outcome: Any) -> None:  # noqa: ANN401 - Tra
     elif outcome.best is not None:
         output.line(
             f"{outcome.directory}: {len(outcome.metrics)} epoch(s); {outcome.choice}: "
-            f"epoch {outcome.best.epoch}, test accuracy {outcome.best.test_accuracy:.2%}"
+            f"epoch {outcome.best.epoch}, {outcome.best.told}"
         )
     if not outcome.finished:
         output.say(f"saved; go on with: tssl train --resume {outcome.directory}")

@@ -45,6 +45,7 @@ source that is open already."""
 
 _OWN = {
     "cifar10": "tssl.datasets.cifar10:CIFAR10",
+    "digit-angles": "tssl.datasets.digit_angles:DIGIT_ANGLES",
     "digits": "tssl.datasets.digits:DIGITS",
     "dvs-gesture": "tssl.datasets.gestures:DVS_GESTURE",
     "fashion-mnist": "tssl.datasets.idx:FASHION_MNIST",

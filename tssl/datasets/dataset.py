@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tssl.chip import CLASS, ReadOut, ValueReadOut
 from tssl.datasets.events import Frames, PackedFrames
 from tssl.errors import DataError
 
@@ -25,7 +26,7 @@ Warn = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
-    """Labelled pictures, or frames of events; the arrays become read-only views.
+    """Pictures, or frames of events, with what is to be said of each; arrays are read-only views.
 
     Parameters
     ----------
@@ -35,9 +36,9 @@ class Dataset:
         Pixels as published, uint8, ``(samples, C, H, W)``; of what changes in time
         ``(samples, time, C, H, W)``, packed or not, of events whether there was one.
     labels
-        Classes, int64, ``(samples,)``.
+        Classes, int64, ``(samples,)``; or numbers, float64, ``(samples, outputs)``.
     classes
-        Number of classes; labels are ``0 .. classes - 1``.
+        Number of classes; labels are ``0 .. classes - 1``. 0 where they are numbers.
     full_scale
         Largest value that a pixel can take; 1 for events that are there or not.
     zero
@@ -63,7 +64,7 @@ class Dataset:
     name: str
     split: str
     inputs: NDArray[np.uint8] | PackedFrames
-    labels: NDArray[np.int64]
+    labels: NDArray[np.int64] | NDArray[np.float64]
     classes: int
     full_scale: int
     source: str
@@ -88,6 +89,16 @@ class Dataset:
         """Shape (C, H, W) of one sample, or of one frame of it."""
         return self.inputs.shape[-3:]
 
+    @property
+    def outputs(self) -> int:
+        """Neurons that say it of a sample: one for each class, or for each number."""
+        return self.classes if self.labels.ndim == 1 else self.labels.shape[1]
+
+    @property
+    def read_out(self) -> ReadOut:
+        """How a network that is trained on them is read."""
+        return CLASS if self.labels.ndim == 1 else ValueReadOut.over(self.labels)
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256, in hexadecimal, of shape, inputs and labels.
@@ -97,7 +108,7 @@ class Dataset:
         is_packed = isinstance(self.inputs, PackedFrames)
         inputs = self.inputs.bits if isinstance(self.inputs, PackedFrames) else self.inputs
         state = hashlib.sha256(repr((self.inputs.shape, is_packed)).encode())
-        for array in (inputs, self.labels.astype("<i8", copy=False)):
+        for array in (inputs, self.labels.astype(f"<{self.labels.dtype.kind}8", copy=False)):
             state.update(np.ascontiguousarray(array).data)
         return state.hexdigest()
 
@@ -121,18 +132,17 @@ class Dataset:
                 f"inputs are {self.inputs.dtype} of shape {self.inputs.shape}; expected uint8 "
                 f"of shape ({expected}), not empty"
             )
-        if self.labels.dtype != np.int64 or self.labels.ndim != 1:
+        form = (self.labels.dtype, self.labels.ndim)
+        if form not in ((np.dtype(np.int64), 1), (np.dtype(np.float64), 2)):
             raise self._fault(
                 f"labels are {self.labels.dtype} of shape {self.labels.shape}; expected int64 "
-                "of shape (samples,)"
+                "of shape (samples,), or float64 of shape (samples, outputs)"
             )
         if len(self.inputs) != len(self.labels):
             raise self._fault(f"{len(self.inputs)} inputs but {len(self.labels)} labels")
 
     def _check_values(self) -> None:
-        smallest, largest = int(self.labels.min()), int(self.labels.max())
-        if smallest < 0 or largest >= self.classes:
-            raise self._fault(f"labels {smallest}..{largest} are outside 0..{self.classes - 1}")
+        self._check_labels()
         if not 1 <= self.full_scale <= _BYTE:
             raise self._fault(f"full_scale = {self.full_scale}; expected 1 to {_BYTE}")
         if not 0 <= self.zero < self.full_scale:
@@ -143,6 +153,15 @@ class Dataset:
         brightest = int(self.inputs.max()) if isinstance(self.inputs, np.ndarray) else 1
         if brightest > self.full_scale:
             raise self._fault(f"a pixel of {brightest} exceeds full_scale = {self.full_scale}")
+
+    def _check_labels(self) -> None:
+        if self.labels.ndim == 2:
+            if self.classes or not self.outputs or not np.isfinite(self.labels).all():
+                raise self._fault("labels that are numbers must be finite, and have no classes")
+            return
+        smallest, largest = int(self.labels.min()), int(self.labels.max())
+        if smallest < 0 or largest >= self.classes:
+            raise self._fault(f"labels {smallest}..{largest} are outside 0..{self.classes - 1}")
 
     def _fault(self, text: str) -> DataError:
         return DataError(f"data set {self.name}, {self.split} ({self.source}): {text}")
@@ -173,6 +192,8 @@ class Description:
         Whether loading downloads what is not.
     class_names
         As in :class:`Dataset`.
+    numbers
+        How many numbers a sample has to be told; 0 where samples have classes.
     """
 
     name: str
@@ -187,6 +208,7 @@ class Description:
     ready: bool
     downloadable: bool = True
     class_names: tuple[str, ...] = ()
+    numbers: int = 0
 
 
 class Source(Protocol):

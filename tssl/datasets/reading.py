@@ -18,6 +18,9 @@ class Reading:
         Arrays: whether their second axis is time.
     range
         Arrays: the values that become the darkest and the brightest pixel.
+    targets
+        Arrays: whether what is to be said of samples are ``classes`` or ``numbers``. Whole numbers
+        and text are classes, others numbers, where nothing is said.
     size
         Height and width: of pictures, which are made so large; of a sensor of events.
     time_unit
@@ -33,6 +36,7 @@ class Reading:
 
     time: bool | None = None
     range: tuple[float, float] | None = None
+    targets: str | None = None
     size: tuple[int, int] | None = None
     time_unit: str | None = None
     frames: str | None = None

@@ -2,15 +2,17 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tssl.chip import INPUT, BoolArray, ChipNetwork, IntArray, Layer, Train
 from tssl.engine.events import SynapseRows, active_neurons, rows_of
 from tssl.errors import DataError
 from tssl.machine.cores import spread
 from tssl.results.operations import OpCounts
-from tssl.results.recording import Recording, read_out
+from tssl.results.recording import Recording
 from tssl.results.result import InputSource, RunResult
 from tssl.results.traces import SPIKES, TraceName
 
@@ -74,7 +76,7 @@ def collect(
     *,
     backend: str,
     data: str,
-    labels: IntArray | None,
+    labels: NDArray[Any] | None,
     started: float,
     source: InputSource | None = None,
     record: Sequence[TraceName] = (),
@@ -102,7 +104,8 @@ def collect(
         spikes.append(output)
         totals.append(_layer_totals(network, recording))
         graded = network.output.neuron.graded
-        predictions.append(read_out(output, recording.output_potential, graded=graded))
+        found = network.read_out.answers(output, recording.output_potential, graded=graded)
+        predictions.append(found)
         traces.append([_trace(recording, name) for name in record])
     if counts is None:
         raise DataError("no samples to run")
@@ -115,6 +118,7 @@ def collect(
         spike_counts=np.concatenate(totals),
         predictions=np.concatenate(predictions),
         labels=labels,
+        read_out=network.read_out,
         counts=counts,
         seconds=time.perf_counter() - started,
         input_range=(min(entered), max(entered)),

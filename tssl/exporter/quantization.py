@@ -7,6 +7,7 @@ import numpy as np
 
 from tssl.checkpoint import Checkpoint, ChipPlan
 from tssl.chip import (
+    DELTA_SHIFT,
     INPUT,
     STATE_LIMIT,
     ChipLimits,
@@ -17,14 +18,16 @@ from tssl.chip import (
     IntArray,
     Layer,
     Neuron,
+    ReadOut,
     Train,
+    ValueReadOut,
 )
 from tssl.errors import ConfigError, RangeError
 from tssl.exporter.lower import Floats, Stage, lower
 from tssl.exporter.ranges import Ranges, Spans, observe
 from tssl.exporter.search import best_scale
 from tssl.exporter.silence import largest_silence, silencer, strength_of
-from tssl.exporter.values import value_layers
+from tssl.exporter.values import value_layers, value_unit
 from tssl.wording import did_you_mean
 
 _ATTEMPTS = 40
@@ -142,8 +145,18 @@ def quantize(
         layers=tuple(report.layer for report in reports),
         encoding=checkpoint.encoding,
         time_steps=recipe.network.time_steps,
+        read_out=_read_out(checkpoint.read_out, reports),
     )
     return Quantized(network=network, reports=tuple(reports))
+
+
+def _read_out(trained: ReadOut, reports: Sequence[LayerReport]) -> ReadOut:
+    """Return what the integers of the output say: the same as the trained network's numbers."""
+    if not isinstance(trained, ValueReadOut):
+        return trained
+    scales = {report.layer.name: report.scale for report in reports}
+    unit = value_unit([report.layer for report in reports], scales)
+    return trained.per_unit(unit * (1 << DELTA_SHIFT))
 
 
 def _spiking(

@@ -23,7 +23,7 @@ from tssl.errors import RangeError, UnsupportedLayerError
 from tssl.exporter.lower import Stage
 from tssl.exporter.ranges import Ranges
 
-__all__ = ["Valued", "value_layers"]
+__all__ = ["Valued", "value_layers", "value_unit"]
 
 _LARGEST_VALUE = (1 << 15) >> (MESSAGE_SHIFT + 1)
 """That calibration samples may reach: half of what a message can carry, as others reach further."""
@@ -72,6 +72,14 @@ def value_layers(
     """
     found = [_chain(stages, limits, train, time_steps, growth) for growth in _GROWTHS]
     return min(found, key=lambda layers: _lost(stages, layers))
+
+
+def value_unit(layers: Sequence[Layer], scales: Mapping[str, float]) -> float:
+    """Return what the last layer counts for a one of the trained network, in units of the file."""
+    units = {INPUT: 1.0}
+    for layer in layers:
+        units[layer.name] = units[layer.source] * scales[layer.name] / (1 << MESSAGE_SHIFT)
+    return units[layers[-1].name]
 
 
 def _chain(

@@ -18,8 +18,10 @@ from tssl.chip import (
     IntArray,
     Layer,
     Neuron,
+    ReadOut,
     conv_layer,
     dense_layer,
+    read_out_of,
 )
 from tssl.errors import NetFileError, RangeError, UnsupportedLayerError
 from tssl.geometry import Shape
@@ -133,7 +135,7 @@ def _own_attribute(path: Path, file: h5py.File) -> dict[str, Any]:
 def _network(
     path: Path, content: hdf5.Content, file: h5py.File, document: dict[str, Any]
 ) -> ChipNetwork:
-    encoding, time_steps = _own_settings(path, document)
+    encoding, time_steps, read_out = _own_settings(path, document)
     where = "layer"
     try:
         reader = _LayerReader(path, content)
@@ -148,6 +150,7 @@ def _network(
             layers=tuple(reader.layers),
             encoding=encoding,
             time_steps=time_steps,
+            read_out=read_out,
         )
         if any(hdf5.member(entry, CONNECTION) is not None for entry in entries):
             _check_form(network)
@@ -167,17 +170,20 @@ def _check_form(network: ChipNetwork) -> None:
         )
 
 
-def _own_settings(path: Path, document: dict[str, Any]) -> tuple[Encoding | None, int | None]:
-    """Return encoding and time steps, each None when the file does not say."""
+def _own_settings(
+    path: Path, document: dict[str, Any]
+) -> tuple[Encoding | None, int | None, ReadOut]:
+    """Return encoding and time steps, each None when the file does not say, and the read-out."""
     encoding, time_steps = document.get("encoding"), document.get("time_steps")
     try:
         if encoding is not None:
             encoding = Encoding(**encoding)
         if time_steps is not None and (type(time_steps) is not int or time_steps < 1):
             raise ValueError(f"time_steps = {time_steps!r:.40}")
-    except (TypeError, ValueError, RangeError) as error:
+        read_out = read_out_of(document.get("read_out"))
+    except (AttributeError, LookupError, TypeError, ValueError, RangeError) as error:
         raise NetFileError(f"{path}: attribute '{ATTRIBUTE}' is damaged: {error}") from error
-    return encoding, time_steps
+    return encoding, time_steps, read_out
 
 
 def _check_unaltered(

@@ -86,9 +86,11 @@ def as_bytes(network: ChipNetwork, notes: dict[str, Any] | None = None) -> bytes
 
 
 def _own_document(network: ChipNetwork, notes: dict[str, Any]) -> dict[str, Any]:
+    read_out = network.read_out.document
     return {
         "format_version": FORMAT_VERSION,
         "name": network.name,
+        **({} if read_out is None else {"read_out": read_out}),
         "encoding": None if network.encoding is None else network.encoding.document,
         "time_steps": network.time_steps,
         "notes": notes,

@@ -25,7 +25,8 @@ class DataSpec(Entries):
         File or folder of data, in place of a name. In a recipe's file it is relative to that file.
     bin_us
         Events: microseconds of a time step; the data set's own when None.
-    time, range, size, time_unit, frames, bands, band_hz, spike_threshold, test_share, split_seed
+    time, range, targets, size, time_unit, frames, bands, band_hz, spike_threshold, test_share,
+    split_seed
         How data by path are read, see :class:`tssl.datasets.Reading`.
     """
 
@@ -34,6 +35,7 @@ class DataSpec(Entries):
     bin_us: Positive | None = None
     time: Annotated[bool, Field(strict=True)] | None = None
     range: tuple[Number, Number] | None = None
+    targets: Literal["classes", "numbers"] | None = None
     size: PositivePair | None = None
     time_unit: Literal["us", "ms", "s"] | None = None
     frames: Literal["presence", "counts", "signed"] | None = None

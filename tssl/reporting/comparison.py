@@ -104,14 +104,14 @@ def log_positions(quantities: Sequence[Quantity]) -> list[tuple[float, float, fl
 
 
 def _row(sheet: Sheet, cost: CostReport) -> list[str]:
-    accuracy, total = sheet.result.accuracy, cost.total
+    result, total = sheet.result, cost.total
     cores = count(cost.cores) if cost.mapping else REFUSED
     if cost.chips > 1:
         cores += f" on {count(cost.chips)} chips"
     return [
         cost.network,
         cost.title,
-        "no labels" if accuracy is None else f"{accuracy:.2%}",
+        f"{result.accuracy:.2%}" if result.accuracy is not None else result.told,
         text(total),
         "" if total is None else band(total),
         "refused" if total is None else total.kind,

@@ -112,12 +112,13 @@ def _sheet(sheet: Sheet, *, brief: bool) -> dict[str, Any]:
     """Return what the template shows of a network."""
     result = sheet.result
     names, chips = sheet.class_names, _CHIPS_IN_BRIEF if brief else None
+    wanted = None if result.accuracy is None else result.labels
     return {
         "result": result,
         "sheet": sheet,
         "rates": firing_rates(result),
         "operations": operations(result.counts, sheet.input_neurons),
-        "matrix": pictures.confusion(result.predictions, result.labels, names),
+        "matrix": pictures.confusion(result.predictions, wanted, names),
         "diagram": None if sheet.network is None else diagram(sheet.network),
         "layers": None if sheet.network is None else layer_table(sheet.network),
         "learning": _learning(sheet.learning),

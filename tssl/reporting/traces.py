@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from tssl.chip import INPUT, THRESHOLD_SHIFT, ChipNetwork, CubaNeuron, Neuron
+from tssl.chip import INPUT, ChipNetwork, Neuron
 from tssl.results import QUANTITIES, SPIKES, RunResult, TraceName
 
 __all__ = ["as_svg", "trace_figure", "trace_figures"]
@@ -60,8 +60,9 @@ def trace_figure(layer: str, traces: Traces, neuron: Neuron | None, *, sample: i
             _raster(axes, values)
         else:
             _curves(axes, quantity, values, chosen)
-            if quantity == "potential" and isinstance(neuron, CubaNeuron) and not neuron.sizes:
-                _threshold(axes, int(neuron.arrays[2]) << THRESHOLD_SHIFT)
+            level = None if neuron is None else neuron.firing_level
+            if quantity == "potential" and level is not None:
+                _threshold(axes, level)
     panels[0].set_title(f"{layer}, sample {sample}")
     panels[-1].set_xlabel("time step")
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))

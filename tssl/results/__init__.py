@@ -2,7 +2,7 @@
 
 from tssl.results.merging import merged
 from tssl.results.operations import OpCounts
-from tssl.results.recording import Recording, read_out
+from tssl.results.recording import Recording
 from tssl.results.result import InputSource, RunResult
 from tssl.results.traces import QUANTITIES, SPIKES, States, TraceName
 
@@ -16,5 +16,4 @@ __all__ = [
     "States",
     "TraceName",
     "merged",
-    "read_out",
 ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from tssl.chip import CLASS
 from tssl.results.traces import QUANTITIES
 
 if TYPE_CHECKING:
@@ -67,9 +68,17 @@ def _check_types(result: "RunResult") -> None:
     for name, array in {**vars(result.counts), **vars(result)}.items():
         if not isinstance(array, np.ndarray):
             continue
+        if name in ("predictions", "labels") and result.read_out is not CLASS:
+            _check_numbers(name, array)
+            continue
         signed = name == "output_spikes" and array.dtype != np.uint8  # values, not counts
         if array.dtype.kind not in "iu" or (not signed and (array < 0).any()):
             raise ValueError(f"{name} holds other than counts")
+
+
+def _check_numbers(name: str, array: NDArray[Any]) -> None:
+    if array.dtype != np.float64 or not np.isfinite(array).all():
+        raise ValueError(f"{name} holds other than numbers")
 
 
 def _check_shapes(result: "RunResult") -> None:
@@ -77,11 +86,12 @@ def _check_shapes(result: "RunResult") -> None:
     counts = result.counts
     samples, layers, steps = counts.samples, len(counts.layers), counts.time_steps
     outputs = int(counts.neurons[-1])
+    said = (samples,) if result.read_out is CLASS else (samples, outputs)
     expected: dict[str, tuple[NDArray[Any] | None, tuple[int, ...]]] = {
         "output_spikes": (result.output_spikes, (samples, steps, outputs)),
         "spike_counts": (result.spike_counts, (samples, layers)),
-        "predictions": (result.predictions, (samples,)),
-        "labels": (result.labels, (samples,)),
+        "predictions": (result.predictions, said),
+        "labels": (result.labels, said),
         "neurons": (counts.neurons, (layers,)),
         "synaptic_operations": (counts.synaptic_operations, (layers, steps)),
         "active_updates": (counts.active_updates, (layers, steps)),
@@ -101,7 +111,7 @@ def _check_shapes(result: "RunResult") -> None:
 def _check_sums(result: "RunResult") -> None:
     """Raise ValueError when numbers contradict each other."""
     counts = result.counts
-    if (result.predictions >= counts.neurons[-1]).any():
+    if result.read_out is CLASS and (result.predictions >= counts.neurons[-1]).any():
         raise ValueError("a prediction names no output")
     if not np.array_equal(result.spike_counts.sum(axis=0), counts.spikes.sum(axis=1)):
         raise ValueError("the spikes of samples and of time steps do not add up to the same")

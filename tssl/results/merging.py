@@ -12,7 +12,7 @@ from tssl.results.result import RunResult
 
 __all__ = ["merged"]
 
-_SHARED = ("backend", "network", "digest", "data", "source")
+_SHARED = ("backend", "network", "digest", "data", "source", "read_out")
 
 
 def merged(parts: Sequence[RunResult]) -> RunResult:

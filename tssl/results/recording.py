@@ -1,16 +1,15 @@
-"""What a backend records, and the one read-out of it."""
+"""What a backend records."""
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tssl.chip import IntArray, Train
 from tssl.results.traces import States
 
-__all__ = ["Recording", "read_out"]
+__all__ = ["Recording"]
 
 
 class Recording(NamedTuple):
@@ -42,32 +41,3 @@ class Recording(NamedTuple):
         }
         potentials = np.concatenate([part.output_potential for part in parts])
         return Recording(trains, potentials, states)
-
-
-def read_out(
-    output_spikes: Train, output_potential: NDArray[np.generic], *, graded: bool = False
-) -> IntArray:
-    """Return the predicted class of each sample, by the one rule of this project.
-
-    The class with the most output spikes wins; between equals, the one whose spikes came
-    earlier; then the lower index. Where no output of a sample ever fires, the largest
-    membrane potential decides. Neurons that send values are read by the largest potential, which is
-    their value after the last step.
-
-    Parameters
-    ----------
-    output_spikes
-        ``(samples, time, outputs)``.
-    output_potential
-        After the last step, ``(samples, outputs)``.
-    graded
-        Whether the output sends values.
-    """
-    if graded:
-        return output_potential.argmax(axis=1)
-    time_steps = output_spikes.shape[1]
-    counts = output_spikes.sum(axis=1, dtype=np.int64)
-    earliness = np.tensordot(time_steps - np.arange(time_steps), output_spikes, axes=(0, 1))
-    most = counts == counts.max(axis=1, keepdims=True)
-    earliest = np.where(most, earliness.astype(np.int64), -1).argmax(axis=1)
-    return np.where(counts.any(axis=1), earliest, output_potential.argmax(axis=1))

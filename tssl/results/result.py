@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tssl.chip import IntArray, Train
+from tssl.chip import CLASS, IntArray, ReadOut, Train, read_out_of
 from tssl.errors import DataError
 from tssl.machine.files import read_json, remove, write_json, written
 from tssl.results._checks import DAMAGE, check, check_size
@@ -63,9 +64,9 @@ class RunResult(Shown):
     spike_counts
         Spikes or messages of each layer and sample, ``(samples, layers)``.
     predictions
-        ``(samples,)``, see :func:`read_out`.
+        What the read-out says: classes ``(samples,)``, or numbers ``(samples, outputs)``.
     labels
-        ``(samples,)``, or None when unknown.
+        What was wanted, in the same form; None when unknown.
     seconds
         Wall time of the run.
     made
@@ -74,6 +75,8 @@ class RunResult(Shown):
     traces
         What was recorded of single layers, ``(samples, time, neurons)``; see
         :class:`tssl.results.States`.
+    read_out
+        How the output was read.
     """
 
     backend: str
@@ -82,28 +85,43 @@ class RunResult(Shown):
     data: str
     output_spikes: Train
     spike_counts: IntArray
-    predictions: IntArray
-    labels: IntArray | None
+    predictions: NDArray[Any]
+    labels: NDArray[Any] | None
     counts: OpCounts
     seconds: float
     input_range: tuple[int, int] | None = None
     source: InputSource | None = None
     traces: Mapping[TraceName, IntArray] = field(default_factory=dict)
     made: Mapping[str, str] = field(default_factory=dict)
+    read_out: ReadOut = CLASS
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """How good it was: the accuracy, or R² and mean squared error; nothing without labels."""
+        if self.labels is None:
+            return {}
+        return self.read_out.figures(self.predictions, self.labels)
+
+    @property
+    def score(self) -> float | None:
+        """Of these the one that is higher the better, or None without labels."""
+        return self.figures.get(self.read_out.key)
 
     @property
     def accuracy(self) -> float | None:
-        """Share of correct predictions, or None without labels."""
-        if self.labels is None:
-            return None
-        return float(np.mean(self.predictions == self.labels))
+        """Share of correct predictions, or None without labels and where numbers are read."""
+        return self.figures.get(CLASS.key)
+
+    @property
+    def told(self) -> str:
+        """How good it was, in words."""
+        return self.read_out.said(self.figures) if self.figures else "no labels"
 
     @property
     def headline(self) -> str:
         """What ran where, and how much of it was right."""
-        right = "no labels" if self.accuracy is None else f"accuracy {self.accuracy:.2%}"
         samples = f"{self.counts.samples} samples of {self.counts.time_steps} steps"
-        return f"{self.network} on {self.data}, {self.backend}: {samples}, {right}"
+        return f"{self.network} on {self.data}, {self.backend}: {samples}, {self.told}"
 
     def tables(self) -> list[Table]:
         """Return what was run and how much of it was right, and what values were sent, if any."""
@@ -111,9 +129,13 @@ class RunResult(Shown):
             self.backend,
             count(self.counts.samples),
             count(self.counts.time_steps),
-            "no labels" if self.accuracy is None else f"{self.accuracy:.2%}",
+            "no labels" if self.score is None else f"{self.score:.2%}",
         ]
-        columns = ["backend", "samples", "time steps", "accuracy"]
+        columns = ["backend", "samples", "time steps", self.read_out.measure]
+        for name, figure in self.figures.items():
+            if name != self.read_out.key:
+                columns.append(name.upper())
+                row.append(f"{figure:.4g}")
         tables = [Table(f"{self.network} on {self.data}", columns, [row])]
         return tables if self.output_spikes.dtype == np.uint8 else [*tables, self._messages()]
 
@@ -171,6 +193,8 @@ class RunResult(Shown):
             "time_steps": self.counts.time_steps,
             "layers": list(self.counts.layers),
             "accuracy": self.accuracy,
+            "read_out": self.read_out.document,
+            "figures": self.figures,
             "seconds": self.seconds,
             "traces": [str(name) for name in self.traces],
             "made": dict(self.made),
@@ -230,6 +254,7 @@ def _from_files(document: dict[str, Any], arrays: dict[str, Any]) -> RunResult:
         source=_source(document.get("source")),
         traces=dict(_traces(arrays)),
         made={name: str(text) for name, text in dict(document.get("made") or {}).items()},
+        read_out=read_out_of(document.get("read_out")),
     )
     check(result)
     return result

@@ -50,10 +50,10 @@ def check_data(recipe: Recipe, graph: Graph, dataset: Dataset) -> None:
         With what to do.
     """
     outputs = graph.output.outputs
-    if outputs != dataset.classes:
+    if outputs != dataset.outputs:
         raise ConfigError(
             f"network.layers: the last layer has {outputs} neurons, but data set "
-            f"{dataset.name} has {dataset.classes} classes"
+            f"{dataset.name} has {dataset.outputs} {dataset.read_out.targets}"
         )
     if dataset.time_steps and recipe.encoding.input != "graded":
         raise ConfigError(

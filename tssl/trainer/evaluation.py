@@ -1,41 +1,54 @@
-"""How well a network classifies, by the project's read-out and by the official code's."""
+"""How good a network is, by the project's read-out and by the official code's."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tssl.checkpoint import Checkpoint, ChipPlan
-from tssl.chip import IntArray
+from tssl.chip import CLASS, IntArray, ReadOut
 from tssl.datasets import Dataset
-from tssl.results import read_out
 from tssl.trainer.linear import tf32
 from tssl.trainer.network import Forward, SpikingNetwork
 from tssl.trainer.samples import Samples
 
 
 class Correct(NamedTuple):
-    """How many predictions were right under the two read-outs."""
+    """Sums of what the samples add to the score: of classes, how many were right."""
 
-    spikes: int
-    psp: int
+    spikes: float
+    psp: float
+    """By the official code's read-out, which is for classes; otherwise the same."""
 
 
 @torch.no_grad()
 def evaluate(network: SpikingNetwork, samples: Samples, part: slice = slice(None)) -> Correct:
-    """Count correct predictions among (a part of) the samples."""
+    """Return how good the network is at (a part of) the samples."""
     network.eval()
-    spikes: Tensor | int = 0
-    psp: Tensor | int = 0
+    spikes: Tensor | float = 0.0
+    psp: Tensor | float = 0.0
     order = np.arange(len(samples))[part]
     for inputs, labels in samples.batches(order, network.evaluation_batch):
         forward = network(inputs)
-        on_device = labels.device.type != "cpu"  # nothing waits for it before the end
-        spikes = spikes + (right_answers if on_device else correct)(forward, labels)
-        psp = psp + (forward.output.psp.sum(dim=0).argmax(dim=1) == labels).sum()
+        own = credit_on_device(forward, labels, samples)
+        spikes = spikes + own
+        psp = psp + (_right_by_psp(forward, labels) if samples.read_out is CLASS else own)
     network.train()
-    return Correct(int(spikes), int(psp))
+    return Correct(float(spikes), float(psp))
+
+
+def credit_on_device(forward: Forward, labels: Tensor, samples: Samples) -> Tensor | float:
+    """Return :func:`credit`; of classes on a GPU a tensor, for which nothing waits yet."""
+    if samples.read_out is CLASS and labels.device.type != "cpu":
+        return right_answers(forward, labels)
+    return credit(forward, labels, samples)
+
+
+def _right_by_psp(forward: Forward, labels: Tensor) -> Tensor:
+    """Return how many samples are right by the official code's read-out."""
+    return (forward.output.psp.sum(dim=0).argmax(dim=1) == labels).sum()
 
 
 @torch.no_grad()
@@ -46,27 +59,45 @@ def confusion(checkpoint: Checkpoint, samples: Samples) -> IntArray:
     counts = np.zeros((classes, classes), np.int64)
     with tf32(allowed=False):
         for inputs, labels in samples.batches(np.arange(len(samples)), network.evaluation_batch):
-            np.add.at(counts, (labels.cpu().numpy(), predictions(network(inputs))), 1)
+            np.add.at(counts, (labels.cpu().numpy(), answers(network(inputs), CLASS)), 1)
     return counts
+
+
+@torch.no_grad()
+def values(checkpoint: Checkpoint, samples: Samples) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the numbers that a network says of samples, and those wanted."""
+    network = trained_network(checkpoint, checkpoint.plan).to(samples.levels.device).eval()
+    order = np.arange(len(samples))
+    with tf32(allowed=False):
+        found = [
+            answers(network(inputs), samples.read_out)
+            for inputs, _ in samples.batches(order, network.evaluation_batch)
+        ]
+    return np.concatenate(found), samples.dataset.labels[samples.indices]
 
 
 def trained_network(checkpoint: Checkpoint, plan: ChipPlan | None = None) -> SpikingNetwork:
     """Return the network of a checkpoint with its weights, in floating point without a plan."""
-    network = SpikingNetwork(checkpoint.recipe, checkpoint.input_shape, torch.Generator(), plan)
+    network = SpikingNetwork(
+        checkpoint.recipe, checkpoint.input_shape, torch.Generator(), plan, checkpoint.read_out
+    )
     network.load_weights(checkpoint.weights)
     return network
 
 
-def predictions(forward: Forward) -> IntArray:
-    """Return the predicted classes ``(batch,)`` by the project's read-out."""
+def answers(forward: Forward, read_out: ReadOut) -> NDArray[Any]:
+    """Return what a network says of each sample of a batch."""
     spikes = forward.output.spikes.detach().transpose(0, 1).cpu().numpy().astype(np.uint8)
     voltage = forward.output.voltage[-1].detach().cpu().numpy()
-    return read_out(spikes, voltage)
+    return read_out.answers(spikes, voltage)
 
 
-def correct(forward: Forward, labels: Tensor) -> int:
-    """Count correct predictions by the project's read-out."""
-    return int((predictions(forward) == labels.cpu().numpy()).sum())
+def credit(forward: Forward, targets: Tensor, samples: Samples) -> float:
+    """Return what a batch of samples adds to the sum of which the score is the mean."""
+    said = answers(forward, samples.read_out.in_training)
+    return float(
+        samples.read_out.in_training.credits(said, targets.cpu().numpy(), samples.targets).sum()
+    )
 
 
 def right_answers(forward: Forward, labels: Tensor) -> Tensor:
@@ -82,7 +113,7 @@ def right_answers(forward: Forward, labels: Tensor) -> Tensor:
 
 
 def float_accuracy(checkpoint: Checkpoint, dataset: Dataset, samples: int) -> float:
-    """Return the accuracy of a trained network in floating point, by the project's read-out.
+    """Return the score of a trained network in floating point, by the project's read-out.
 
     Parameters
     ----------
@@ -92,5 +123,7 @@ def float_accuracy(checkpoint: Checkpoint, dataset: Dataset, samples: int) -> fl
     network = trained_network(checkpoint)
     indices = np.arange(min(samples, len(dataset.labels)))
     neuron, steps = checkpoint.input_neuron, checkpoint.recipe.network.time_steps
-    first = Samples.encoded(dataset, indices, checkpoint.encoding, "cpu", neuron, steps)
+    first = Samples.encoded(
+        dataset, indices, checkpoint.encoding, "cpu", neuron, steps, checkpoint.read_out
+    )
     return evaluate(network, first).spikes / len(indices)

@@ -1,9 +1,11 @@
 """Pictures of a run: how it learnt, and what it mistakes for what."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from tssl.chip import IntArray
 from tssl.trainer.progress import EpochMetrics
@@ -24,8 +26,22 @@ def learning_curve(metrics: Sequence[EpochMetrics]) -> Figure:
         shares = [getattr(row, name) for row in metrics]
         if None not in shares:  # nothing is held out
             right.plot(epochs, [100 * share for share in shares], marker=".", label=label)
-    right.set(xlabel="epoch", ylabel="accuracy in %")
+    right.set(xlabel="epoch", ylabel=f"{metrics[-1].measure} in %")
     right.legend()
+    return figure
+
+
+def said_and_wanted(said: NDArray[Any], wanted: NDArray[Any], title: str) -> Figure:
+    """Draw the numbers of samples against those wanted, ``(samples, outputs)`` each."""
+    figure = Figure(figsize=(4.5, 4.5), layout="constrained")
+    axes = figure.subplots()
+    ends = [min(wanted.min(), said.min()), max(wanted.max(), said.max())]
+    axes.plot(ends, ends, color="grey", linewidth=1)
+    for output in range(wanted.shape[1]):
+        axes.plot(wanted[:, output], said[:, output], ".", markersize=3, label=f"output {output}")
+    axes.set(xlabel="wanted", ylabel="said by the network", title=title)
+    if wanted.shape[1] > 1:
+        axes.legend()
     return figure
 
 

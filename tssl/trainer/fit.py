@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from tssl.checkpoint import Checkpoint, ChipPlan, input_neuron
-from tssl.chip import IntArray
+from tssl.chip import CLASS, IntArray
 from tssl.datasets import Dataset
 from tssl.errors import ConfigError, TrainingError
 from tssl.graph import resolve
@@ -20,7 +20,7 @@ from tssl.machine.processor import processor
 from tssl.recipe import Recipe
 from tssl.trainer.checks import check_data, check_plan, check_precision
 from tssl.trainer.device_steps import SETTLE_EVERY, CudaGraphs, DeviceSteps
-from tssl.trainer.evaluation import Correct, correct, evaluate
+from tssl.trainer.evaluation import Correct, credit, evaluate
 from tssl.trainer.linear import tf32
 from tssl.trainer.memory import check_size, explained_shortage
 from tssl.trainer.network import Forward, SpikingNetwork
@@ -88,7 +88,8 @@ class Fit:
         generator = torch.Generator().manual_seed(recipe.training.seed)
         device = self.group.device
         check_size(graph, torch.device(device))
-        network = SpikingNetwork(recipe, self.input_shape, generator, plan)
+        self.read_out = train.read_out
+        network = SpikingNetwork(recipe, self.input_shape, generator, plan, self.read_out)
         if recipe.training.forward == "chip":
             network.method.check_integers()
         self._penalty = None
@@ -112,7 +113,8 @@ class Fit:
         self.device_steps: DeviceSteps | None = None
         """Steps that nothing waits for; None where each is looked at when it is done."""
         self.settle_every = SETTLE_EVERY
-        if torch.device(device).type == "cuda" and self.group.size == 1:
+        is_alone_on_gpu = torch.device(device).type == "cuda" and self.group.size == 1
+        if is_alone_on_gpu and self.train.read_out is CLASS:
             graphs = CudaGraphs(self.network.noise)
             self.device_steps = DeviceSteps(
                 self.network, self.optimizer, recipe.training, self._loss, graphs
@@ -239,7 +241,8 @@ class Fit:
         training, progress = self.recipe.training, self.progress
         forward: Forward = self.model(inputs, only_output=self._penalty is None)
         loss = self._loss(forward, labels) * (self._weight(len(labels), samples))
-        value, right = self.group.totals([float(loss.detach()), correct(forward, labels)])
+        right = credit(forward, labels, self.train)
+        value, right = self.group.totals([float(loss.detach()), right])
         self._check_finite("loss", value, progress.batch)
         # processes are averaged: their gradients must add up to that of the whole batch
         norm = optimizer_step(self.network, self.optimizer, loss * self.group.size, training)
@@ -247,7 +250,7 @@ class Fit:
         # NaN potentials never fire: no NaN loss
         self._check_finite("gradient's norm", norm, progress.batch)
         progress.loss_sum += value * (samples if self.network.loss.is_mean else 1)
-        progress.correct += int(right)
+        progress.correct += right
         self._add_activity(forward)
 
     def _load(self, chosen: IntArray) -> tuple[Tensor, Tensor]:
@@ -312,6 +315,7 @@ class Fit:
             validation_accuracy=validation.spikes / held_out if held_out else None,
             test_accuracy=test.spikes / len(self.test),
             test_accuracy_psp=test.psp / len(self.test),
+            measure=self.read_out.measure,
             firing_rate=progress.firing_rate,
             seconds=progress.seconds,
             samples_per_second=len(self.train) / max(progress.seconds, 1e-9),
@@ -326,7 +330,7 @@ class Fit:
 
     def _evaluate(self, samples: Samples) -> Correct:
         own = evaluate(self.network, samples, self.group.share)
-        return Correct(*(int(total) for total in self.group.totals(own)))
+        return Correct(*self.group.totals(own))
 
     def save_state(self) -> None:
         """Keep everything needed to go on bit for bit."""
@@ -359,6 +363,7 @@ class Fit:
             weights=self.network.numpy_weights(),
             provenance=provenance,
             plan=self.plan,
+            read_out=self.read_out,
         )
 
     def _split(self, dataset: Dataset, device: str) -> tuple[Samples, Samples]:
@@ -375,7 +380,9 @@ class Fit:
 
     def _samples(self, dataset: Dataset, indices: IntArray, device: str) -> Samples:
         neuron, steps = input_neuron(self.recipe.encoding), self.recipe.network.time_steps
-        return Samples.encoded(dataset, indices, self.encoding, device, neuron, steps)
+        return Samples.encoded(
+            dataset, indices, self.encoding, device, neuron, steps, self.read_out
+        )
 
 
 def float_epochs(epochs: int) -> int:

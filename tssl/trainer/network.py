@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tssl.checkpoint import ChipPlan
-from tssl.chip import INPUT
+from tssl.chip import CLASS, INPUT, ReadOut
 from tssl.graph import Node, resolve
 from tssl.recipe import Recipe
 from tssl.trainer import norm
 from tssl.trainer.leak import first_leak
-from tssl.trainer.methods import Material, Pass, make_method
+from tssl.trainer.methods import Material, Pass, loss_for, make_method
 from tssl.trainer.neuron import Activity, Trace
 from tssl.trainer.tape import written_out
 from tssl.trainer.thresholds import first_threshold
@@ -61,6 +61,8 @@ class SpikingNetwork(nn.Module):
         Source of the initial weights, which the method draws.
     plan
         Grid of the chip's integers to compute with; None for floating point.
+    read_out
+        What shall be read from its output.
     """
 
     def __init__(
@@ -69,14 +71,14 @@ class SpikingNetwork(nn.Module):
         input_shape: tuple[int, int, int],
         generator: torch.Generator,
         plan: ChipPlan | None = None,
+        read_out: ReadOut = CLASS,
     ) -> None:
         super().__init__()
         self.graph = resolve(recipe.network, input_shape)
         self.weights = Weights()
         self.method = make_method(Material(recipe, self.graph, self.weights))
         """How it is trained."""
-        losses = self.method.losses
-        self.loss = losses[recipe.training.loss or next(iter(losses))]
+        self.loss = loss_for(self.method.losses, recipe.training, read_out)
         """What training makes small."""
         self.plan: ChipPlan | None = None
         """Grid of the chip's integers that it computes with; None in floating point."""

@@ -7,6 +7,8 @@ from typing import Any, Protocol
 
 from pydantic import TypeAdapter
 
+from tssl.chip import CLASS
+
 __all__ = ["EpochMetrics", "LayerMetrics", "TrainingProgress", "Watcher", "stored_progress"]
 
 
@@ -27,6 +29,8 @@ class EpochMetrics:
         By the project's read-out (most spikes).
     test_accuracy_psp
         By the official code's read-out (largest summed post-synaptic potential).
+    measure
+        What these four are: the accuracy, or, where numbers are read, R².
     firing_rate
         Spikes per neuron and step, mean over layers.
     """
@@ -40,6 +44,12 @@ class EpochMetrics:
     firing_rate: float
     seconds: float
     samples_per_second: float
+    measure: str = CLASS.measure
+
+    @property
+    def told(self) -> str:
+        """How good the network was at the test samples, in words."""
+        return f"test {self.measure} {self.test_accuracy:.2%}"
 
     def __post_init__(self) -> None:
         if self.validation_accuracy is not None and math.isnan(self.validation_accuracy):
@@ -90,7 +100,7 @@ class TrainingProgress:
     batch: int = 0
     integers_from: int = 0
     loss_sum: float = 0.0
-    correct: int = 0
+    correct: float = 0.0
     seconds: float = 0.0
     activity: dict[str, list[float]] = field(default_factory=dict)
     metrics: list[EpochMetrics] = field(default_factory=list)
@@ -129,7 +139,7 @@ class TrainingProgress:
         self.metrics.append(metrics)
         self.layers.extend(self.layer_metrics())
         self.epoch, self.batch = self.epoch + 1, 0
-        self.loss_sum, self.correct, self.seconds, self.activity = 0.0, 0, 0.0, {}
+        self.loss_sum, self.correct, self.seconds, self.activity = 0.0, 0.0, 0.0, {}
 
     @property
     def best(self) -> EpochMetrics:

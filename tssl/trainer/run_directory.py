@@ -67,6 +67,11 @@ class RunDirectory:
         return self.path / "learning-curve.png"
 
     @property
+    def answers(self) -> Path:
+        """The numbers that the best weights say of the test samples against those wanted, PNG."""
+        return self.path / "answers.png"
+
+    @property
     def confusion(self) -> Path:
         """What the best weights take for what on the test set, a picture."""
         return self.path / "confusion.png"

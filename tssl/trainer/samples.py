@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tssl.chip import Encoding, IntArray, Neuron
+from tssl.chip import CLASS, Encoding, IntArray, Neuron, ReadOut
 from tssl.datasets import Dataset
 from tssl.recipe import AugmentationSpec, EncodingSpec, TrainingSpec
 
@@ -42,6 +43,8 @@ class Samples:
     levels: Tensor
     """Network input for every possible pixel value, ``(values,)``; of input neurons, the spikes
     that they fire, and of times, the spikes that they mean, ``(values, time)``."""
+    read_out: ReadOut = CLASS
+    """Of the network."""
 
     @classmethod
     def encoded(
@@ -52,6 +55,7 @@ class Samples:
         device: str,
         neuron: Neuron | None = None,
         time_steps: int = 1,
+        read_out: ReadOut = CLASS,
     ) -> "Samples":
         """Return samples that yield their batches on ``device``.
 
@@ -67,15 +71,21 @@ class Samples:
             levels = input_spikes(neuron, integers, time_steps).T
         elif encoding.steps is not None:
             levels = encoding.train(integers, encoding.steps)[:, :, 0].T
-        return cls(dataset, indices, torch.from_numpy(levels * encoding.quantum).float().to(device))
+        table = torch.from_numpy(levels * encoding.quantum).float().to(device)
+        return cls(dataset, indices, table, read_out)
 
     def __len__(self) -> int:
         return len(self.indices)
 
-    def pixels(self, order: IntArray) -> tuple[Pixels, IntArray]:
-        """Return chosen samples as published ``(batch, ...)`` and their labels."""
-        chosen = self.indices[order]
-        return np.asarray(self.dataset.inputs[chosen]), self.dataset.labels[chosen]
+    @cached_property
+    def targets(self) -> NDArray[Any]:
+        """What the last layer should say of each sample: classes, or numbers in its units."""
+        asked = self.read_out.asked(self.dataset.labels[self.indices])
+        return asked.astype(np.float32) if asked.dtype.kind == "f" else asked
+
+    def pixels(self, order: IntArray) -> tuple[Pixels, NDArray[Any]]:
+        """Return chosen samples as published ``(batch, ...)`` and their targets."""
+        return np.asarray(self.dataset.inputs[self.indices[order]]), self.targets[order]
 
     def encode(self, pixels: Pixels) -> Tensor:
         """Return network input ``(batch, C, H, W)``; with time in front of events and spikes."""
@@ -90,7 +100,7 @@ class Samples:
         return self.levels[sent(pixels, self.levels.device).int()]
 
     def batches(self, order: IntArray, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield inputs as of :meth:`encode` and labels ``(batch,)`` in the given order."""
+        """Yield inputs as of :meth:`encode` and targets in the given order."""
         for first in range(0, len(order), size):
             pixels, labels = self.pixels(order[first : first + size])
             yield self.encode(pixels), sent(labels, self.levels.device)

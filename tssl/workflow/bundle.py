@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tssl import netx
-from tssl.chip import with_relays
+from tssl.chip import CLASS, with_relays
 from tssl.engine import Compiled, collect
 from tssl.errors import ConfigError
 from tssl.lava_runtime import bundle as runtime
@@ -99,5 +99,5 @@ def bundle(net: Path, directory: Path, choice: InputChoice) -> None:
         lines = lava_dl_lines(net, network, runtime.NETWORK)
         runtime.write_bundle(folder, content, relayed, inputs.train, expected, lines)
         save_result(replace(result, made=made_here()), content, folder / "result")
-        if inputs.labels is not None:
+        if inputs.labels is not None and network.read_out is CLASS:  # check.py counts classes
             np.save(folder / "labels.npy", inputs.labels)

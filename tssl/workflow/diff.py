@@ -14,7 +14,7 @@ from tssl.engine import run_chunk
 from tssl.errors import ConfigError
 from tssl.proof import first_difference
 from tssl.proof.distances import van_rossum, victor_purpura
-from tssl.results import Recording, read_out
+from tssl.results import Recording
 from tssl.tables import Shown, Table
 from tssl.workflow.inputs import InputChoice, completed, load_inputs
 from tssl.workflow.tables import spikes_apart, what_differs
@@ -257,9 +257,10 @@ def _alike(left: Recording, right: Recording) -> bool:
     return shapes[0] == shapes[1]
 
 
-def _predictions(network: ChipNetwork, recording: Recording) -> NDArray[np.int64]:
+def _predictions(network: ChipNetwork, recording: Recording) -> NDArray[Any]:
     spikes = recording.trains[network.output.name].transpose(1, 0, 2)
-    return read_out(spikes, recording.output_potential, graded=network.output.neuron.graded)
+    graded = network.output.neuron.graded
+    return network.read_out.answers(spikes, recording.output_potential, graded=graded)
 
 
 def _spikes(name: str, left: NDArray[Any], right: NDArray[Any]) -> SpikeDifference:

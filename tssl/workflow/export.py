@@ -84,7 +84,8 @@ class ExportOutcome(Shown):
     Parameters
     ----------
     float_accuracy, chip_accuracy
-        On the same test samples; the latter by the engine. Not a number for a network that came
+        On the same test samples; the latter by the engine. Of a network that says numbers they are
+        R². Not a number for a network that came
         without a data set.
     input_range
         Smallest and largest integer that the encoding can produce.
@@ -117,10 +118,15 @@ class ExportOutcome(Shown):
         return loading_lines(self.network, printable(self.path), self.input_range)
 
     @property
+    def rates(self) -> str:
+        """How good it is before and after, in words."""
+        measure = self.network.read_out.measure
+        return f"{measure} float {self.float_accuracy:.2%}, chip {self.chip_accuracy:.2%}"
+
+    @property
     def headline(self) -> str:
         """What was written, and how good it is."""
-        rates = f"accuracy float {self.float_accuracy:.2%}, chip {self.chip_accuracy:.2%}"
-        known = rates if self.samples else "no labels"
+        known = self.rates if self.samples else "no labels"
         return f"{self.path} for {self.profile.name}: {known}, proof {self.proof.verdict}"
 
     def tables(self) -> list[Table]:
@@ -141,6 +147,7 @@ class ExportOutcome(Shown):
             "target": self.profile.name,
             "digest": self.network.digest,
             "samples": self.samples,
+            "measure": self.network.read_out.measure,
             "float_accuracy": self.float_accuracy,
             "chip_accuracy": self.chip_accuracy,
             "layers": [tables.layer_facts(each) for each in self.layers],
@@ -356,8 +363,8 @@ def _chip_accuracy(network: ChipNetwork, test: Dataset, samples: int) -> float:
         labels=test.labels[:samples],
         text="accuracy",
     )
-    accuracy = run_network(network, inputs, Engine(), lambda _: None).accuracy
-    return float("nan") if accuracy is None else accuracy
+    score = run_network(network, inputs, Engine(), lambda _: None).score
+    return float("nan") if score is None else score
 
 
 def data_facts(train: Dataset, test: Dataset) -> dict[str, Any]:

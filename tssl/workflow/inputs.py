@@ -57,7 +57,8 @@ class InputChoice:
     file
         Whole numbers, an array or a ``.npy`` file of them, instead of a data set.
     labels
-        Classes of the samples in ``file``, ``(samples,)``, likewise; unknown when None.
+        Classes of the samples in ``file``, ``(samples,)``, or numbers ``(samples, outputs)``,
+        likewise; unknown when None.
     steps
         Time steps; None for those the network was made for.
     seed
@@ -100,7 +101,7 @@ class Inputs:
     train
         ``(time or 1, samples, inputs)``; of events in bytes, because they are many.
     labels
-        ``(samples,)`` or None.
+        Classes ``(samples,)``, numbers ``(samples, outputs)``, or None.
     text
         What it is, for people.
     source
@@ -109,7 +110,7 @@ class Inputs:
 
     train: IntArray
     time_steps: int
-    labels: IntArray | None
+    labels: NDArray[Any] | None
     text: str
     source: InputSource | None = None
 
@@ -273,6 +274,7 @@ def _from_data_set(network: ChipNetwork, choice: InputChoice, data: Given) -> In
         offline=choice.offline,
     )
     dataset.pass_on_warnings(choice.on_warning)
+    _check_targets(network, dataset)
     other = _other_data(dataset, frames, network, choice.facts)
     if other is not None and choice.on_warning is not None:
         choice.on_warning(other)
@@ -286,6 +288,16 @@ def _from_data_set(network: ChipNetwork, choice: InputChoice, data: Given) -> In
             data=_findable(data), split=choice.split, data_dir=_absolute(choice.data_dir)
         ),
     )
+
+
+def _check_targets(network: ChipNetwork, dataset: Dataset) -> None:
+    """Refuse data of which something else is to be said."""
+    said, wanted = network.read_out, dataset.read_out
+    if said.name != wanted.name:
+        raise DataError(
+            f"data set {dataset.name}: its targets are {wanted.targets}, and network "
+            f"{network.name} says {said.targets}; give other data"
+        )
 
 
 def _source(data: Given, choice: InputChoice) -> Source | EventSource:
@@ -341,26 +353,17 @@ def _from_file(
     source = InputSource(file=_absolute(file) if isinstance(file, Path) else None)
     labels = None
     if choice.labels is not None:
-        labels = _labels(choice.labels, len(values), network.output.neurons)[: choice.samples]
+        labels = _labels(network, choice.labels, len(values))[: choice.samples]
     return Inputs(train=train, time_steps=steps, labels=labels, text=text, source=source)
 
 
-def _labels(given: Path | NDArray[np.generic], samples: int, classes: int) -> IntArray:
-    """Return the class of each sample."""
+def _labels(network: ChipNetwork, given: Path | NDArray[np.generic], samples: int) -> NDArray[Any]:
+    """Return what is to be said of each sample."""
     values, text = (_read(given), printable(given)) if isinstance(given, Path) else (given, "array")
-    values = np.asarray(values)
-    if values.shape != (samples,):
-        raise DataError(
-            f"--labels {text}: of shape {values.shape}; one for each sample, ({samples},), is "
-            "needed"
-        )
-    wrong = [v for v in values.tolist() if not (isinstance(v, int | float) and v in range(classes))]
-    if wrong:
-        raise DataError(
-            f"--labels {text}: holds {wrong[0]!r:.40}; whole numbers from 0 to {classes - 1} are "
-            f"needed, one for each of the network's {classes} outputs"
-        )
-    return values.astype(np.int64)
+    try:
+        return network.read_out.fitting(np.asarray(values), samples, network.output.neurons)
+    except DataError as error:
+        raise DataError(f"--labels {text}: {error}") from error
 
 
 def _absolute(path: Path | None) -> str | None:

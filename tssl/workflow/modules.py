@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tssl.checkpoint import Checkpoint
-from tssl.chip import DECAY_ONE
+from tssl.chip import CLASS, DECAY_ONE
 from tssl.datasets import Given
 from tssl.errors import ConfigError
 from tssl.exchange import nir
@@ -178,10 +178,10 @@ def _with_data(lowered: Lowered, choice: ModuleChoice, data: Given) -> Checkpoin
     recipe = with_data(recipe_from_tables(tables, "encoding"), data)
     train, _ = load_splits(recipe, choice.data_dir, data=source_of(recipe.data, data))
     outputs = checkpoint.graph.output.outputs
-    if outputs != train.classes:
+    if outputs != train.outputs or train.read_out is not CLASS:
         raise ConfigError(
             f"{choice.name}: its last layer has {outputs} neurons, but data set {train.name} has "
-            f"{train.classes} classes"
+            f"{train.outputs} {train.read_out.targets}; classes are needed"
         )
     return replace(
         checkpoint,

@@ -59,7 +59,7 @@ def traces_of(
         return (), "Not shown: the input has another number of time steps than the result."
     traces = _run(network, inputs.train[:, :1], result.counts.time_steps)
     sent = traces[-1].spikes
-    if sent is None or not np.array_equal(sent, result.output_spikes[0] != 0):
+    if sent is None or not np.array_equal(sent, result.output_spikes[0]):
         return (), "Not shown: the first sample gives other output spikes than the result."
     return traces, f"The first sample of {result.data}, run again: same output spikes."
 

@@ -119,7 +119,8 @@ class Shards:
         for sample in range(part.first, part.stop):  # one by one: a copy of all may be large
             digest.update(inputs.train[:, sample].astype("<i8").tobytes())
         if inputs.labels is not None:
-            digest.update(b"labels" + inputs.labels[part.first : part.stop].astype("<i8").tobytes())
+            labels = inputs.labels[part.first : part.stop]
+            digest.update(b"labels" + labels.astype(f"<{labels.dtype.kind}8").tobytes())
         return digest.hexdigest()
 
 

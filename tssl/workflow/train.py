@@ -7,14 +7,15 @@ from typing import Any
 
 from tssl import datasets
 from tssl.checkpoint import Checkpoint, ChipPlan
+from tssl.chip import ValueReadOut
 from tssl.datasets import Dataset, Given
 from tssl.errors import BackendUnavailableError, ConfigError, TrainingError
 from tssl.hw_profiles import load_profile
 from tssl.machine.pictures import save_figure
 from tssl.recipe import Recipe, load_recipe
 from tssl.tables import Shown, Table
-from tssl.trainer.evaluation import confusion
-from tssl.trainer.figures import confusion_matrix, learning_curve
+from tssl.trainer.evaluation import confusion, values
+from tssl.trainer.figures import confusion_matrix, learning_curve, said_and_wanted
 from tssl.trainer.fit import Fit, choose_device
 from tssl.trainer.parallel import is_first_process
 from tssl.trainer.progress import EpochMetrics, LayerMetrics, Watcher
@@ -63,7 +64,7 @@ class TrainOutcome(Shown):
         """Where the run is and how good it became."""
         text = f"{self.directory}: {len(self.metrics)} epoch(s)"
         if self.best is not None:
-            text += f", epoch {self.best.epoch} kept: test accuracy {self.best.test_accuracy:.2%}"
+            text += f", epoch {self.best.epoch} kept: {self.best.told}"
         return text if self.finished else f"{text}, not finished"
 
     def tables(self) -> list[Table]:
@@ -251,8 +252,13 @@ class _Both:
 def _draw(fit: Fit) -> None:
     save_figure(learning_curve(fit.progress.metrics), fit.run.learning_curve)
     best = fit.progress.best
+    kept = Checkpoint.load(fit.run.best)
     title = f"epoch {best.epoch}: {best.test_accuracy:.2%} of the test set"
-    counts = confusion(Checkpoint.load(fit.run.best), fit.test)
+    if isinstance(kept.read_out, ValueReadOut):
+        title = f"epoch {best.epoch}: {best.told}"
+        save_figure(said_and_wanted(*values(kept, fit.test), title), fit.run.answers)
+        return
+    counts = confusion(kept, fit.test)
     save_figure(confusion_matrix(counts, title, fit.test.dataset.class_names), fit.run.confusion)
 
 

@@ -155,7 +155,7 @@ class Place:
         return {
             "samples": found.result.counts.samples,
             "float_accuracy": accuracy["float"],
-            "chip_accuracy": found.result.accuracy,
+            "chip_accuracy": found.result.score,
             "held_out_accuracy": self._held_out(net) if self.spec.optimize else None,
             "energy": None if total is None else total.value,
             "energy_low": None if total is None else total.low,
@@ -182,7 +182,7 @@ class Place:
             labels=part.labels,
             text="held out",
         )
-        return run_network(network, inputs, Engine(), lambda _: None).accuracy
+        return run_network(network, inputs, Engine(), lambda _: None).score
 
 
 def _stem(settings: Mapping[str, Any], target: str) -> str:

@@ -30,10 +30,10 @@ def by_hand(profile_name):
 
 def test_energy_by_hand():
     costs = by_hand("loihi1")
-    dynamic = 12 * 23.6e-12 + 4 * 81e-12 + 2 * 52e-12 + 2 * 1.7e-12
+    dynamic = 12 * 23.6e-12 + 4 * 81e-12 + 2 * 72.8e-12 + 2 * 1.7e-12
     assert costs.by_part["dynamic"].value == pytest.approx(dynamic)
-    low = 12 * 18.9e-12 + 4 * 72.8e-12 + 2 * 51.2e-12 + 2 * 1.7e-12
-    high = 12 * 35.5e-12 + 4 * 142.1e-12 + 2 * 72.8e-12 + 2 * 111e-12
+    low = 12 * 17.3e-12 + 4 * 72.8e-12 + 2 * 51.2e-12 + 2 * 1.7e-12
+    high = 12 * 35.5e-12 + 4 * 142.1e-12 + 2 * 81e-12 + 2 * 111e-12
     assert costs.by_part["dynamic"].low == pytest.approx(low)
     assert costs.by_part["dynamic"].high == pytest.approx(high)
     assert {term.name: term.operations for term in costs.energy if term.layer} == {

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,13 +14,14 @@ from tssl.datasets.dataset import Dataset, Description, Progress
 from tssl.datasets.events import Frames, PackedFrames, pack
 from tssl.datasets.formats._npy import Array, members, read_npy
 from tssl.datasets.formats._splits import SPLIT_KEYS, held_out
+from tssl.datasets.formats._targets import Targets, targets_of
 from tssl.datasets.reading import Reading
 from tssl.errors import ConfigError, DataError
 
 __all__ = ["ArraySource", "SequenceSource", "given", "opened"]
 
 NAMES = ("x_train", "y_train", "x_test", "y_test")
-_KEYS = ("time", "range", *SPLIT_KEYS)
+_KEYS = ("time", "range", "targets", *SPLIT_KEYS)
 _BYTE = 255
 _AXES = {False: "(N, C, H, W), (N, H, W) or (N, features)",
          True: "(N, T, C, H, W), (N, T, H, W) or (N, T, features)"}  # fmt: skip
@@ -61,7 +62,7 @@ def given(
 
 class _Part(NamedTuple):
     inputs: Array
-    labels: NDArray[np.int64]
+    labels: NDArray[Any]
 
 
 def _source(
@@ -122,6 +123,7 @@ class ArraySource:
             ready=True,
             downloadable=False,
             class_names=self.class_names,
+            numbers=0 if self.class_names else self._parts["train"].labels.shape[1],
         )
 
     def load(
@@ -158,46 +160,12 @@ class ArraySource:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Of labels that are text, these; otherwise the numbers."""
-        return self._labels[0]
+        """Of labels that are text, these; of other classes the numbers; none of numbers to tell."""
+        return self._labels.class_names
 
     @cached_property
-    def _labels(self) -> tuple[tuple[str, ...], dict[str, NDArray[np.int64]]]:
-        found = {name: self._whole(name) for name in NAMES[1::2] if name in self.arrays}
-        train = found["y_train"]
-        if train.dtype.kind not in "US":
-            most = max(int(labels.max(initial=0)) for labels in found.values()) + 1
-            numbers = {name: labels.astype(np.int64) for name, labels in found.items()}
-            # checked against the samples, so that a number gone astray makes no million classes
-            if most > max(1000, len(train)):
-                raise DataError(f"{self.source}: has a label of {most - 1} among {len(train)}")
-            return tuple(map(str, range(most))), numbers
-        names = np.unique(train)
-        unknown = [str(one) for labels in found.values() for one in np.setdiff1d(labels, names)]
-        if unknown:
-            raise DataError(
-                f"{self.source}: y_test holds the class {unknown[0]!r}; y_train does not"
-            )
-        return tuple(map(str, names)), {
-            name: np.searchsorted(names, labels).astype(np.int64) for name, labels in found.items()
-        }
-
-    def _whole(self, name: str) -> Array:
-        """Return labels that are whole numbers from 0, or text."""
-        labels, inputs = self.arrays[name], self.arrays[name.replace("y", "x")]
-        if labels.ndim == 2 and labels.shape[1] == 1:
-            labels = labels[:, 0]
-        if labels.ndim != 1 or labels.dtype.kind not in "iuUS":
-            raise DataError(
-                f"{self.source}: {name} is {labels.dtype} of shape {labels.shape}; expected whole "
-                "numbers or text of shape (N,)"
-            )
-        if not len(labels) or inputs.ndim == 0 or len(labels) != len(inputs):
-            samples = len(inputs) if inputs.ndim else 0
-            raise DataError(f"{self.source}: {samples} samples and {len(labels)} labels in {name}")
-        if labels.dtype.kind == "i" and int(labels.min()) < 0:
-            raise DataError(f"{self.source}: {name} holds {labels.min()}; labels begin at 0")
-        return labels
+    def _labels(self) -> Targets:
+        return targets_of(self.arrays, self.source, self.reading.targets)
 
     @cached_property
     def _held_out(self) -> tuple[NDArray[np.bool_], str]:
@@ -206,11 +174,11 @@ class ArraySource:
                 if getattr(self.reading, key) is not None:
                     raise ConfigError(f"data.{key}: {self.source} has a test split; leave it out")
             return np.zeros(0, np.bool_), ""
-        return held_out(self._labels[1]["y_train"], self.reading)
+        return held_out(self._labels.of["y_train"], self.reading)
 
     @cached_property
     def _parts(self) -> dict[str, _Part]:
-        labels = self._labels[1]
+        labels = self._labels.of
         train = self._shaped("x_train")
         if "x_test" not in self.arrays:
             kept, numbers = self._held_out[0], labels["y_train"]

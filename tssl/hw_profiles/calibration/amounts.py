@@ -1,5 +1,6 @@
 """What a run on the chip does, as the cost model counts it: how often each price is paid."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +11,19 @@ from tssl.hw_profiles.cost.energy import PRICES, dynamic_terms
 from tssl.hw_profiles.cost.work import FloatArray, LayerWork, layout_of, with_messages, work_of
 from tssl.hw_profiles.mapping.capacity import map_to_cores
 from tssl.hw_profiles.mapping.relays import placed, relayed_counts
-from tssl.hw_profiles.profile.tables import Profile
+from tssl.hw_profiles.profile.tables import Profile, Time
 from tssl.results import OpCounts
 
 __all__ = ["Amounts", "amounts_of", "check_base", "selected", "timed_prices"]
 
 RECEIVE = ("synaptic_operation", "message_in")
-SEND = ("neuron_update_active", "neuron_update_inactive", "spike_out", "message_out")
+SEND = (
+    "neuron_update_active",
+    "neuron_update_inactive",
+    "neuron_update_programmed",
+    "spike_out",
+    "message_out",
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -81,29 +88,38 @@ def amounts_of(profile: Profile, network: ChipNetwork, counts: OpCounts) -> Amou
         energy=energy,
         interval=interval,
         chips=len(set(layout.slots.chip.tolist())) if layout else 1,
-        sides=[side for layer in work for side in _sides(layer, interval)],
+        sides=[side for layer in work for side in _sides(profile.time, layer, interval)],
     )
 
 
-def _sides(layer: LayerWork, interval: int) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+def _sides(
+    time: Time, layer: LayerWork, interval: int
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
     """Return what the fullest core of a layer does in each step of a stream."""
     steps = len(layer.spikes)
     done = {
         "synaptic_operation": layer.operations * layer.share,
         "message_in": layer.arriving + np.zeros(steps),
-        "neuron_update_active": layer.active * layer.share,
-        "neuron_update_inactive": layer.inactive * layer.share,
+        **{key: updated * layer.share for key, updated in layer.updates(time).items()},
         "spike_out": layer.spikes * layer.share,
         "message_out": layer.spikes * layer.share * layer.fan,
     }
     idle = np.zeros(interval - steps)
     moved = {key: np.roll(np.hstack([done[key], idle]), layer.depth) for key in done}
-    return {key: moved[key] for key in RECEIVE}, {key: moved[key] for key in SEND}
+    return (
+        {key: moved[key] for key in RECEIVE},
+        {key: moved[key] for key in SEND if key in moved},
+    )
 
 
-def timed_prices(profile: Profile) -> tuple[str, ...]:
-    """Return the keys of the profile's times that make a step, those of the barrier last."""
-    keys = (*RECEIVE, *SEND, "barrier", "barrier_several_chips", "minimum_step")
+def timed_prices(profile: Profile, done: Sequence[Amounts]) -> tuple[str, ...]:
+    """Return the keys of the profile's times that make a step, those of the barrier last.
+
+    Kinds of neurons that no run has are left out.
+    """
+    there = {key for each in done for side in each.sides for key in side}
+    keys = [key for key in (*RECEIVE, *SEND) if key in there]
+    keys += ["barrier", "barrier_several_chips", "minimum_step"]
     return tuple(key for key in keys if getattr(profile.time, key) is not None)
 
 

@@ -52,7 +52,7 @@ def time_fit(profile: Profile, done: Sequence[Amounts], seconds: FloatArray) -> 
     them as well (by an F test, 5 %), the bands hold the times of both; a time that does not show
     in the other way may then be anything down to 0.
     """
-    figures, keys = figures_in(profile, "time"), timed_prices(profile)
+    figures, keys = figures_in(profile, "time"), timed_prices(profile, done)
     start = np.array([figures[key].value for key in keys])
     fixed = [keys.index("minimum_step")]
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from tssl.chip import ChipNetwork, with_relays
 from tssl.costs import Assumption, Kind
 from tssl.hw_profiles.cost.energy import unpaid
+from tssl.hw_profiles.mapping.arithmetic import differences
 from tssl.hw_profiles.mapping.capacity import relies_on_shared_lists
 from tssl.hw_profiles.profile.figure import Figure
 from tssl.hw_profiles.profile.tables import Profile
@@ -82,30 +83,34 @@ def assumptions(
     """Yield everything that the reader of an estimate must believe."""
     sentences = [*(_CONVENTIONAL if profile.is_conventional else _ON_CORES)]
     sentences += [_energy_model(profile), *_execution(profile), _left_out(profile, io=io), _BAND]
-    sentences += [] if profile.is_conventional else [_arithmetic(profile), *_untimed(profile)]
+    if not profile.is_conventional:
+        sentences += [*_arithmetic(profile, network), *_untimed(profile)]
     for statement, kind, source in sentences:
         yield Assumption(statement=statement, kind=kind, source=source)
     if not profile.is_conventional:
         yield from _of_network(profile, network)
         yield from _reset(profile, time_steps)
-    yield from _figures(profile, io=io)
+    yield from _figures(profile, network, io=io)
 
 
-def _arithmetic(profile: Profile) -> _Sentence:
-    """Return which integers were counted, and whether they are those of the chip."""
+def _arithmetic(profile: Profile, network: ChipNetwork) -> Iterator[_Sentence]:
+    """Yield which integers were counted, and what of the network the chip computes otherwise."""
     counted = (
         "The counts come from Loihi's integers: currents and potentials of 24 bits, decays by "
         "(4096 - d) / 4096 rounded towards zero, a reset to zero."
     )
     own = profile.chip.arithmetic
     if own == "loihi":
-        return f"{counted} This chip computes them.", "architectural", profile.chip.title
+        yield f"{counted} This chip computes them.", "architectural", profile.chip.title
+        return
     said = "what this chip computes instead is not stated" if own is None else f"it has {own}"
-    return (
+    yield (
         f"{counted} This one computes others ({said}): its spikes, counts and accuracy may differ.",
         "estimate",
         "the same network was not run in this chip's own arithmetic",
     )
+    for difference in differences(profile, network):
+        yield f"Computed otherwise in {difference}", "estimate", profile.chip.title
 
 
 def _energy_model(profile: Profile) -> _Sentence:
@@ -185,11 +190,9 @@ def _of_network(profile: Profile, network: ChipNetwork) -> Iterator[Assumption]:
         )
     if any(layer.neuron.graded for layer in network.layers):
         yield Assumption(
-            statement="A message costs what a spike costs, whatever its value, and a sigma-delta "
-            "neuron what a spiking one costs.",
+            statement="A message costs what a spike costs, whatever its value.",
             kind="estimate",
-            source="no source gives prices of their own; PilotNet's measured energy is about twice "
-            "what this rule gives",
+            source="no source gives a price of its own",
         )
     relayed = with_relays(network)
     repeating = relayed.neurons - network.neurons
@@ -222,9 +225,11 @@ def _reset(profile: Profile, time_steps: int) -> Iterator[Assumption]:
         )
 
 
-def _figures(profile: Profile, *, io: bool) -> Iterator[Assumption]:
+def _figures(profile: Profile, network: ChipNetwork, *, io: bool) -> Iterator[Assumption]:
     """Yield the prices and times of the profile that are used."""
     idle = () if io else _ONLY_WITH_IO
+    if not any(layer.neuron.programmed for layer in network.layers):
+        idle = (*idle, "neuron_update_programmed")
     for title, section in (("energy", profile.energy), ("time", profile.time)):
         for name, figure in section:
             if isinstance(figure, Figure) and name not in idle:

@@ -19,6 +19,7 @@ PRICES = {
     "synaptic operations": "synaptic_operation",
     "active neuron updates": "neuron_update_active",
     "inactive neuron updates": "neuron_update_inactive",
+    "programmed neuron updates": "neuron_update_programmed",
     "spikes": "spike_within_tile",
     **_TRAVEL,
 }
@@ -56,15 +57,14 @@ def dynamic_terms(
 def layer_terms(energy: Energy, layer: LayerWork) -> Iterator[EnergyTerm]:
     """Yield what a layer pays on its own cores."""
     done = {
-        "synaptic operations": layer.operations,
-        "active neuron updates": layer.active,
-        "inactive neuron updates": layer.inactive,
-        "spikes": layer.spikes,
+        "synaptic_operation": layer.operations,
+        **layer.updates(energy),
+        "spike_within_tile": layer.spikes,
     }
-    for name, amounts in done.items():
-        figure = getattr(energy, PRICES[name])
-        if figure is not None:
-            yield term(name, layer.layer, "dynamic", float(amounts.sum()), figure.quantity)
+    for name, key in PRICES.items():
+        figure = getattr(energy, key)
+        if figure is not None and key in done:
+            yield term(name, layer.layer, "dynamic", float(done[key].sum()), figure.quantity)
 
 
 def unpaid(profile: Profile) -> list[str]:

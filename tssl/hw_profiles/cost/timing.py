@@ -76,9 +76,9 @@ def core_time(time: Time, layer: LayerWork, share: float | None = None) -> Float
     share = layer.share if share is None else share
     receive = np.outer(bounds(time.synaptic_operation), layer.operations * share)
     receive += np.outer(bounds(time.message_in), layer.arriving + np.zeros(len(layer.spikes)))
-    send = np.outer(bounds(time.neuron_update_active), layer.active * share)
-    send += np.outer(bounds(time.neuron_update_inactive), layer.inactive * share)
-    send += np.outer(bounds(time.spike_out), layer.spikes * share)
+    send = np.outer(bounds(time.spike_out), layer.spikes * share)
+    for key, updated in layer.updates(time).items():
+        send += np.outer(bounds(getattr(time, key)), updated * share)
     send += np.outer(bounds(time.message_out), layer.spikes * share * layer.fan)
     return np.maximum(receive, send)
 

@@ -22,7 +22,7 @@ from tssl.hw_profiles.mapping.placement import (
     hops,
     searched,
 )
-from tssl.hw_profiles.profile.tables import Profile
+from tssl.hw_profiles.profile.tables import Energy, Profile, Time
 from tssl.results import OpCounts
 
 FloatArray = NDArray[np.float64]
@@ -41,10 +41,21 @@ class LayerWork(NamedTuple):
     active: FloatArray
     inactive: FloatArray
     spikes: FloatArray
+    programmed: bool = False
+    """Whether its neurons are programs; see :class:`tssl.chip.Neuron`."""
     fan: float = 0.0
     """Messages per spike."""
     arriving: FloatArray | float = 0.0
     """Messages that reach its busiest core."""
+
+    def updates(self, prices: Energy | Time) -> dict[str, FloatArray]:
+        """Return how many neurons are updated, by the key of what each of them pays or takes."""
+        if self.programmed and prices.neuron_update_programmed is not None:
+            return {"neuron_update_programmed": self.active + self.inactive}
+        return {
+            "neuron_update_active": self.active,
+            "neuron_update_inactive": self.inactive,
+        }
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -115,6 +126,7 @@ def work_of(
                 active=active,
                 inactive=layer.neurons - active,
                 spikes=counts.spikes[index] / counts.samples,
+                programmed=layer.neuron.programmed,
             )
         )
     return work
@@ -203,4 +215,5 @@ def _input_work(network: ChipNetwork, counts: OpCounts, share: float) -> LayerWo
         active=spikes,
         inactive=network.input.neurons - spikes,
         spikes=spikes,
+        programmed=network.input.neuron is not None and network.input.neuron.programmed,
     )

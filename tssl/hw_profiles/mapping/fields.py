@@ -7,8 +7,8 @@ import numpy as np
 from tssl.chip import (
     INPUT,
     INTEGRATOR,
+    MESSAGE_BITS,
     ChipNetwork,
-    CubaNeuron,
     IntArray,
     Layer,
     Neuron,
@@ -21,7 +21,6 @@ from tssl.hw_profiles.profile.tables import Limits, Profile
 __all__ = ["check_limits"]
 
 _INPUT_HINT = "use another chip, or smaller input: 0 and 1 are spikes on every chip"
-_NO_DECAY = 4096  # a current that decays by 4096/4096 is gone after one step
 _HINT = "if it was trained with tssl, export it for this chip; otherwise use another chip"
 
 
@@ -57,37 +56,31 @@ def check_limits(
         raise RangeError(f"{problem} on {profile.chip.title}; {_HINT}")
 
 
+_LACKS = {
+    "programmable": (),
+    "cuba": ("program",),
+    "leaky": ("program", "current"),
+    "non-leaky": ("program", "current", "leak"),
+    "stateless": ("program", "memory", "current", "leak"),
+    "any": (),
+}
+"""What neurons of a chip do not have, by the richest that it offers."""
+_WITHOUT = {
+    "program": "{} has none",
+    "memory": "{} has none",
+    "current": "the neurons of {} have none",
+    "leak": "{} integrates without leak",
+    "reset": "on {} it subtracts the threshold",
+}
+
+
 def _neuron_problems(profile: Profile, network: ChipNetwork) -> Iterator[str]:
-    offered = profile.chip.neuron
-    if offered == "any":
-        return
+    chip = profile.chip
+    lacks = {*_LACKS[chip.neuron], *(["reset"] if chip.reset == "subtract" else [])}
     for name, neuron in _neurons(network):
-        if isinstance(neuron, CubaNeuron):
-            yield from _cuba_problems(profile, name, neuron)
-        elif offered != "programmable":
-            yield f"layer {name}: has {neuron.kind} neurons, {profile.chip.title} has none"
-
-
-def _cuba_problems(profile: Profile, name: str, neuron: CubaNeuron) -> Iterator[str]:
-    title, offered = profile.chip.title, profile.chip.neuron
-    if offered == "stateless":
-        yield f"layer {name}: has neurons with memory, {title} has none"
-    current_decay, voltage_decay = (int(neuron.arrays[0].min()), int(neuron.arrays[1].max()))
-    if offered not in ("programmable", "cuba") and current_decay != _NO_DECAY:
-        yield (
-            f"layer {name}: has a synaptic current that decays over time (current_decay "
-            f"{current_decay}), the neurons of {title} have none"
-        )
-    if offered == "non-leaky" and voltage_decay:
-        yield (
-            f"layer {name}: has a leaky membrane potential (voltage_decay "
-            f"{voltage_decay}), {title} integrates without leak"
-        )
-    if profile.chip.reset == "subtract":
-        yield (
-            f"layer {name}: a spike resets its membrane potential to zero, on {title} "
-            "it subtracts the threshold"
-        )
+        for need in neuron.needs:
+            if need.what in lacks and chip.neuron != "any":
+                yield f"layer {name}: {need.said}, {_WITHOUT[need.what].format(chip.title)}"
 
 
 def _neurons(network: ChipNetwork) -> Iterator[tuple[str, Neuron]]:
@@ -107,6 +100,7 @@ def _problems(limits: Limits, network: ChipNetwork) -> Iterator[str]:
         limits.network_outputs, f"layer {network.output.name}", "outputs", network.output.neurons
     )
     for layer in network.layers:
+        yield from _message_problem(limits, layer)
         yield from _threshold_problem(limits, layer.name, layer.neuron)
         yield from _synapse_problems(limits, layer)
         yield from _shape_problems(limits, layer)
@@ -132,6 +126,15 @@ def _input_problem(
         yield f"{INPUT}: spikes carry values up to {high}, at most {limit} is possible"
     if low < smallest:
         yield f"{INPUT}: spikes carry values down to {low}, at least {smallest} is possible"
+
+
+def _message_problem(limits: Limits, layer: Layer) -> Iterator[str]:
+    bits = limits.graded_spike_bits
+    if layer.neuron.graded and bits is not None and bits.value < MESSAGE_BITS:
+        yield (
+            f"layer {layer.name}: sends messages of {MESSAGE_BITS} bits, spikes have "
+            f"{int(bits.value)}"
+        )
 
 
 def _threshold_problem(limits: Limits, layer: str, neuron: Neuron) -> Iterator[str]:

@@ -41,6 +41,9 @@ class Chip(Section):
     arithmetic
         "loihi" when its neurons compute the integers of Loihi; otherwise what they compute, in
         words; None when nobody says.
+    decay
+        How states decay where the arithmetic is not Loihi's: by halves, quarters... ("bit shift"),
+        in "floating point" or "fixed point"; None when nobody says.
     cores
         "one layer each", or "shared" by all layers.
     ann_reference
@@ -59,6 +62,7 @@ class Chip(Section):
     cores: Literal["one layer each", "shared"] = "one layer each"
     ann_reference: str | None = None
     arithmetic: str | None = Field(default=None, pattern=_ONE_LINE)
+    decay: Literal["bit shift", "floating point", "fixed point"] | None = None
 
     def steps_between_resets(self, time_steps: int) -> int:
         """Return the shortest interval on offer that holds a sample of so many steps."""
@@ -70,6 +74,8 @@ class Limits(Section):
 
     Parameters
     ----------
+    state_bits
+        Of a membrane potential, its sign included.
     weight_exponent
         Largest power of two by which the only weight of a convolution can be multiplied.
     synapse_overhead_bits
@@ -89,6 +95,7 @@ class Limits(Section):
     weight_bits: units.Bits | None = None
     weight_exponent: units.Bits | None = None
     threshold_bits: units.Bits | None = None
+    state_bits: units.Bits | None = None
     graded_spike_bits: units.Bits | None = None
     max_delay: units.TimeSteps | None = None
     chips: units.Chips | None = None
@@ -135,6 +142,9 @@ class Energy(Section):
     ----------
     mac
         Of a multiply-accumulate of 8 bits on a conventional device.
+    neuron_update_programmed
+        Of a neuron that is a program, as sigma-delta neurons are, whether or not a message reaches
+        it; without it the two prices above hold for these neurons as well.
     spike_within_tile
         Of a spike that was fired.
     message
@@ -149,6 +159,7 @@ class Energy(Section):
     mac: units.Joules | None = None
     neuron_update_active: units.Joules | None = None
     neuron_update_inactive: units.Joules | None = None
+    neuron_update_programmed: units.Joules | None = None
     spike_within_tile: units.Joules | None = None
     message: units.Joules | None = None
     hop_east_west: units.Joules | None = None
@@ -164,6 +175,8 @@ class Time(Section):
 
     Parameters
     ----------
+    neuron_update_programmed
+        Of a neuron that is a program; see :class:`Energy`.
     spike_out, message_out, message_in
         Of a spike that is fired, and of each of its messages at the sender and the receiver.
     barrier_several_chips
@@ -181,6 +194,7 @@ class Time(Section):
     mac: units.Seconds | None = None
     neuron_update_active: units.Seconds | None = None
     neuron_update_inactive: units.Seconds | None = None
+    neuron_update_programmed: units.Seconds | None = None
     spike_out: units.Seconds | None = None
     message_out: units.Seconds | None = None
     message_in: units.Seconds | None = None

@@ -8,7 +8,15 @@ from typing import Any
 
 from tssl.errors import ConfigError
 from tssl.machine.plugins import extended, loaded
-from tssl.trainer.methods.method import Block, Loss, Material, Method, Pass, initial_weight
+from tssl.trainer.methods.method import (
+    Block,
+    Loss,
+    Material,
+    Method,
+    Pass,
+    initial_weight,
+    loss_for,
+)
 from tssl.wording import did_you_mean
 
 __all__ = [
@@ -19,6 +27,7 @@ __all__ = [
     "Method",
     "Pass",
     "initial_weight",
+    "loss_for",
     "make_method",
 ]
 

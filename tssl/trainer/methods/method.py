@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from tssl.checkpoint import ChipPlan
-from tssl.chip import IntArray
+from tssl.chip import ClassReadOut, IntArray, ReadOut
 from tssl.errors import ConfigError
 from tssl.graph import Graph, Node
-from tssl.recipe import Recipe
+from tssl.recipe import Recipe, TrainingSpec
 from tssl.trainer.neuron import Activity, Trace
 from tssl.trainer.weights import Weights
 
-__all__ = ["Block", "Loss", "Material", "Method", "Pass", "initial_weight"]
+__all__ = ["Block", "Loss", "Material", "Method", "Pass", "initial_weight", "loss_for"]
 
 Signal = TypeVar("Signal")
 
@@ -61,9 +61,11 @@ class Loss(NamedTuple):
     """What training makes small."""
 
     function: Callable[[Trace, Tensor], Tensor]
-    """Takes what the last layer did, and the classes ``(batch,)``."""
+    """Takes what the last layer did, and the classes ``(batch,)``, or other targets."""
     is_mean: bool
     """Whether it is the mean over the samples of a batch, and not the sum."""
+    read_out: str = ClassReadOut.name
+    """Name of the read-out that it trains."""
 
 
 class Method(ABC, Generic[Signal]):
@@ -74,7 +76,7 @@ class Method(ABC, Generic[Signal]):
     """
 
     losses: Mapping[str, Loss]
-    """By the name in a recipe; the first is taken where a recipe names none."""
+    """By the name in a recipe; the first of a read-out is taken where a recipe names none."""
     blocks: Sequence[Block]
     """The layers in order."""
     first_bias: float = 0.0
@@ -175,6 +177,30 @@ class Method(ABC, Generic[Signal]):
         """
         self.check_integers()
         raise TypeError(f"{type(self).__name__} allows integers and does not compute with them")
+
+
+def loss_for(losses: Mapping[str, Loss], training: TrainingSpec, read_out: ReadOut) -> Loss:
+    """Return the loss that a recipe asks for, or the rule's first one for what shall be read.
+
+    Raises
+    ------
+    ConfigError
+        When the rule has none for that, or the recipe's is for something else.
+    """
+    fitting = [name for name, loss in losses.items() if loss.read_out == read_out.name]
+    if not fitting:
+        raise ConfigError(
+            f"training.rule = {training.rule!r}: the targets of the data are {read_out.targets}, "
+            f"and this rule has no loss for them; rule sigma-delta has one for classes and one for "
+            "numbers"
+        )
+    name = training.loss or fitting[0]
+    if name not in fitting:
+        raise ConfigError(
+            f"training.loss = {name!r}: the targets of the data are {read_out.targets}; for them "
+            f"rule {training.rule} has {', '.join(fitting)}"
+        )
+    return losses[name]
 
 
 def initial_weight(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

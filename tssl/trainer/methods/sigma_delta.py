@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tssl.chip import ValueReadOut
 from tssl.errors import ConfigError
 from tssl.graph import Graph, Node
 from tssl.recipe import entries_of
@@ -54,7 +55,10 @@ class SigmaDelta(Method[Tensor]):
         bfloat16 = recipe.training.precision == "bfloat16"
         self._factors = torch.bfloat16 if bfloat16 else None
         self.blocks = [Block(node) for node in self._graph]
-        self.losses = {"cross-entropy": Loss(_cross_entropy, is_mean=True)}
+        self.losses = {
+            "cross-entropy": Loss(_cross_entropy, is_mean=True),
+            "squares": Loss(_squares, is_mean=True, read_out=ValueReadOut.name),
+        }
 
     def enter(self, inputs: Tensor) -> Tensor:
         """See :class:`Method`; what stays the same has one step."""
@@ -114,6 +118,11 @@ def told(values: Tensor, threshold: float, grid: float) -> tuple[Tensor, Tensor]
 def _cross_entropy(output: Trace, labels: Tensor) -> Tensor:
     """Return the cross-entropy of the values after the last step, averaged over the batch."""
     return F.cross_entropy(output.voltage[-1], labels)
+
+
+def _squares(output: Trace, targets: Tensor) -> Tensor:
+    """Return the squared errors of the values after the last step, averaged over the batch."""
+    return F.mse_loss(output.voltage[-1], targets)
 
 
 def _threshold(node: Node) -> float:

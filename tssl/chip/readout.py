@@ -1,0 +1,264 @@
+"""How the output of a network is read, and how good what was read is: classes, or numbers.
+
+Trainer, export, results and reports ask a read-out; none of them asks what the task is. Its score
+is 1 where everything is right, and the higher the better: the share of right classes, or R².
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tssl.chip.connections import Train
+from tssl.chip.numbers import IntArray
+from tssl.errors import DataError, RangeError
+
+__all__ = ["CLASS", "ClassReadOut", "ReadOut", "ValueReadOut", "read_out_of"]
+
+Array = NDArray[Any]
+
+
+class ReadOut(ABC):
+    """What is read from the output of a network."""
+
+    name: ClassVar[str]
+    measure: ClassVar[str]
+    """What its score is called, for people."""
+    key: ClassVar[str]
+    """Under which the score stands among the figures."""
+    targets: ClassVar[str]
+    """What samples have that it can be compared with, for people."""
+
+    @abstractmethod
+    def answers(
+        self, output_spikes: Train, output_potential: Array, *, graded: bool = False
+    ) -> Array:
+        """Return what a network says of each sample, ``(samples, ...)``.
+
+        Parameters
+        ----------
+        output_spikes
+            ``(samples, time, outputs)``.
+        output_potential
+            After the last step, ``(samples, outputs)``.
+        graded
+            Whether the output sends values.
+        """
+
+    @abstractmethod
+    def credits(self, answers: Array, targets: Array, among: Array) -> NDArray[np.float64]:
+        """Return what each sample adds to the mean that is the score, ``(samples,)``.
+
+        Parameters
+        ----------
+        among
+            Targets of all samples that the score is over.
+        """
+
+    @abstractmethod
+    def figures(self, answers: Array, targets: Array) -> dict[str, float]:
+        """Return what is said of some answers, by name."""
+
+    @abstractmethod
+    def fitting(self, values: Array, samples: int, outputs: int) -> Array:
+        """Return given targets in the form that is kept.
+
+        Raises
+        ------
+        DataError
+            When they are none of this kind; the message goes on from the name of what holds them.
+        """
+
+    def said(self, figures: Mapping[str, float]) -> str:
+        """Return figures in words."""
+        return f"{self.measure} {figures[self.key]:.2%}"
+
+    def score(self, answers: Array, targets: Array) -> float:
+        """Return how good answers are."""
+        return float(self.credits(answers, targets, targets).mean())
+
+    def asked(self, targets: Array) -> Array:
+        """Return what the output of a network in training should be."""
+        return targets
+
+    @property
+    def in_training(self) -> "ReadOut":
+        """What reads the output of a network in training, beside :meth:`asked`."""
+        return self
+
+    @property
+    def document(self) -> dict[str, Any] | None:
+        """What :func:`read_out_of` takes, as JSON data."""
+        return None
+
+
+@dataclass(frozen=True)
+class ClassReadOut(ReadOut):
+    """The class with the most output spikes.
+
+    Between equals it is the one whose spikes came earlier; then the lower index. Where no output of
+    a sample ever fires, the largest membrane potential decides. Neurons that send values are read
+    by the largest potential, which is their value after the last step.
+    """
+
+    name: ClassVar[str] = "class"
+    measure: ClassVar[str] = "accuracy"
+    key: ClassVar[str] = "accuracy"
+    targets: ClassVar[str] = "classes"
+
+    def answers(
+        self, output_spikes: Train, output_potential: Array, *, graded: bool = False
+    ) -> IntArray:
+        """Return classes, ``(samples,)``."""
+        if graded:
+            return output_potential.argmax(axis=1)
+        time_steps = output_spikes.shape[1]
+        counts = output_spikes.sum(axis=1, dtype=np.int64)
+        earliness = np.tensordot(time_steps - np.arange(time_steps), output_spikes, axes=(0, 1))
+        most = counts == counts.max(axis=1, keepdims=True)
+        earliest = np.where(most, earliness.astype(np.int64), -1).argmax(axis=1)
+        return np.where(counts.any(axis=1), earliest, output_potential.argmax(axis=1))
+
+    def credits(self, answers: Array, targets: Array, among: Array) -> NDArray[np.float64]:
+        """Return 1 for a sample that is right and 0 for another."""
+        del among  # each sample is right or wrong by itself
+        return np.asarray(answers == targets, np.float64)
+
+    def figures(self, answers: Array, targets: Array) -> dict[str, float]:
+        """Return the accuracy."""
+        return {self.key: self.score(answers, targets)}
+
+    def fitting(self, values: Array, samples: int, outputs: int) -> IntArray:
+        """Return classes, ``(samples,)``."""
+        if values.shape != (samples,):
+            raise DataError(
+                f"of shape {values.shape}; one for each sample, ({samples},), is needed"
+            )
+        wrong = [
+            each
+            for each in values.tolist()
+            if not (isinstance(each, int | float) and each in range(outputs))
+        ]
+        if wrong:
+            raise DataError(
+                f"holds {wrong[0]!r:.40}; whole numbers from 0 to {outputs - 1} are needed, one "
+                f"for each of the network's {outputs} outputs"
+            )
+        return values.astype(np.int64)
+
+
+@dataclass(frozen=True)
+class ValueReadOut(ReadOut):
+    """The output's own numbers, ``offset + gain * potential`` after the last step.
+
+    Parameters
+    ----------
+    gain, offset
+        Of each output.
+
+    Raises
+    ------
+    RangeError
+        When they are not finite numbers, or a gain is 0.
+    """
+
+    name: ClassVar[str] = "value"
+    measure: ClassVar[str] = "R²"
+    key: ClassVar[str] = "r2"
+    targets: ClassVar[str] = "numbers"
+
+    gain: tuple[float, ...]
+    offset: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        numbers = [*self.gain, *self.offset]
+        are_numbers = all(type(each) in (int, float) and math.isfinite(each) for each in numbers)
+        if not are_numbers or not all(self.gain) or len(self.gain) != len(self.offset):
+            raise RangeError(
+                f"read-out of values: gain = {self.gain!r:.60}, offset = {self.offset!r:.60}; a "
+                "finite number of each is needed for every output, and no gain of 0"
+            )
+
+    @classmethod
+    def over(cls, targets: Array) -> "ValueReadOut":
+        """Return the one in whose units targets ``(samples, outputs)`` have mean 0, deviation 1."""
+        spread = targets.std(axis=0)
+        gain = np.where(spread > 0, spread, 1.0)
+        return cls(tuple(gain.tolist()), tuple(targets.mean(axis=0).tolist()))
+
+    def answers(
+        self, output_spikes: Train, output_potential: Array, *, graded: bool = False
+    ) -> NDArray[np.float64]:
+        """Return numbers, ``(samples, outputs)``."""
+        del output_spikes, graded
+        return np.asarray(output_potential * np.array(self.gain) + np.array(self.offset))
+
+    def credits(self, answers: Array, targets: Array, among: Array) -> NDArray[np.float64]:
+        """Return 1 less the squared error over the variance, the mean over the outputs.
+
+        Targets that are all equal have no variance: the squared gain takes its place.
+        """
+        variance = among.var(axis=0)
+        unit = np.where(variance > 0, variance, np.square(self.gain))
+        return np.asarray(1 - (np.square(answers - targets) / unit).mean(axis=1))
+
+    def figures(self, answers: Array, targets: Array) -> dict[str, float]:
+        """Return R² and the mean squared error, each the mean over the outputs."""
+        error = float(np.square(answers - targets).mean())
+        return {self.key: self.score(answers, targets), "mse": error}
+
+    def said(self, figures: Mapping[str, float]) -> str:
+        """Return figures in words."""
+        return f"R² {figures[self.key]:.4f}, MSE {figures['mse']:.4g}"
+
+    def fitting(self, values: Array, samples: int, outputs: int) -> NDArray[np.float64]:
+        """Return numbers, ``(samples, outputs)``."""
+        if values.shape == (samples,):
+            values = values[:, None]
+        if values.dtype.kind not in "iuf" or values.shape != (samples, outputs):
+            raise DataError(
+                f"is {values.dtype} of shape {values.shape}; {outputs} number(s) for each sample, "
+                f"({samples}, {outputs}), are needed"
+            )
+        if not np.isfinite(values).all():
+            row = int(np.argwhere(~np.isfinite(values))[0][0])
+            raise DataError(f"holds {values[row].tolist()} for sample {row}; numbers are needed")
+        return values.astype(np.float64)
+
+    def asked(self, targets: Array) -> NDArray[np.float64]:
+        """Return targets in units of the read-out."""
+        return np.asarray((targets - np.array(self.offset)) / np.array(self.gain))
+
+    @property
+    def in_training(self) -> "ValueReadOut":
+        """The output of a network in training is in units of the read-out."""
+        return ValueReadOut((1.0,) * len(self.gain), (0.0,) * len(self.gain))
+
+    def per_unit(self, unit: float) -> "ValueReadOut":
+        """Return the one for a network that counts ``unit`` for a one of the trained network."""
+        return ValueReadOut(tuple(each / unit for each in self.gain), self.offset)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """What :func:`read_out_of` takes, as JSON data."""
+        return {"gain": list(self.gain), "offset": list(self.offset)}
+
+
+CLASS = ClassReadOut()
+
+
+def read_out_of(document: Any) -> ReadOut:  # noqa: ANN401 - unvalidated JSON
+    """Return the read-out in a document; that of classes where there is none.
+
+    Raises
+    ------
+    RangeError, TypeError
+        When it is not one.
+    """
+    if document is None:
+        return CLASS
+    return ValueReadOut(**{name: tuple(values) for name, values in document.items()})
