@@ -5,26 +5,41 @@ output recorded, and the clock starts when the first samples are done. The engin
 layer; its clock starts after a first call, which compiles. Both are measured in turn, several
 times, and medians are shown, because other work on the machine slows both. Usage:
 
-    python benchmarks/engine.py [--rounds N] [--only NAME ...] [--no-memory]
+    python benchmarks/engine.py [--rounds N] [--only NAME ...] [--no-memory] [--json FILE]
 """
 
 import argparse
+import json
 import re
+import shlex
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from cases import CASES, Case
-from machine import additions_per_second, bytes_per_second
+from cases import CASES as CHAINS
+from cases import Case
+from graph_cases import branches, delays, gates, recurrent
+from machine import additions_per_second, bytes_per_second, description
 
 from tssl.chip import IntArray
 from tssl.engine import Engine, OperationCounter
 from tssl.lava_runtime.lava_sim import LavaSim
 from tssl.machine.cores import cores
 
+CASES: Mapping[str, Callable[[], Case]] = {
+    **CHAINS,
+    "branches": branches,
+    "gates": gates,
+    "recurrent": recurrent,
+    "delays": delays,
+}
+"""By the names that the command line takes."""
+PACKAGES = ("lava-nc", "lava-dl", "numba", "numpy")
 MEMORY_SAMPLES = (1_000, 10_000)
 MEMORY_CASES = ("mlp", "mnist")
 
@@ -75,8 +90,8 @@ def operations_per_sample(case: Case) -> float:
     return sum(float(count.synaptic_operations.sum()) for count in counts) / 8
 
 
-def measure(case: Case, rounds: int) -> None:
-    """Print a row of the table."""
+def measure(case: Case, rounds: int) -> dict[str, Any]:
+    """Return a row of the table, as JSON data."""
     spikes = output_spikes(case, case.inputs(case.lava_samples))
     train = case.inputs(case.engine_samples)
     lava, engine, ratios = [], [], []
@@ -86,10 +101,26 @@ def measure(case: Case, rounds: int) -> None:
         engine.append((before + engine_rate(case, train)) / 2)  # the load before and after
         ratios.append(engine[-1] / lava[-1])
     rate = statistics.median(engine)
+    return {
+        "network": case.title,
+        "time_steps": case.time_steps,
+        "lava_samples_per_second": statistics.median(lava),
+        "engine_samples_per_second": rate,
+        "ratio": statistics.median(ratios),
+        "smallest_ratio": min(ratios),
+        "largest_ratio": max(ratios),
+        "asked_for": case.target,
+        "synaptic_operations_per_second": operations_per_sample(case) * rate,
+    }
+
+
+def show(row: Mapping[str, Any]) -> None:
+    """Print a row of the table."""
     print(
-        f"{case.title:24} {case.time_steps:3} {statistics.median(lava):9.2f} {rate:9.0f} "
-        f"{statistics.median(ratios):6.0f} {min(ratios):5.0f}..{max(ratios):<5.0f} {case.target:6} "
-        f"{operations_per_sample(case) * rate / 1e9:8.1f}",
+        f"{row['network']:24} {row['time_steps']:3} {row['lava_samples_per_second']:9.2f} "
+        f"{row['engine_samples_per_second']:9.0f} {row['ratio']:6.0f} "
+        f"{row['smallest_ratio']:5.0f}..{row['largest_ratio']:<5.0f} {row['asked_for'] or '-':>6} "
+        f"{row['synaptic_operations_per_second'] / 1e9:8.1f}",
         flush=True,
     )
 
@@ -126,19 +157,34 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--no-memory", action="store_true")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     parser.add_argument("--memory", nargs=2, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.memory:
         memory(chosen.memory[0], int(chosen.memory[1]))
         return
     print("network                    T   Lava/s  engine/s  ratio  (range)     target  Gsynop/s")
+    rows = []
     for name in chosen.only:
-        measure(CASES[name](), chosen.rounds)
+        rows.append(measure(CASES[name](), chosen.rounds))
+        show(rows[-1])
     additions, stream = additions_per_second(), bytes_per_second()
     print(
         f"bounds of {cores()} cores, measured now: {additions / 1e9:.0f} G additions/s with all in "
         f"the first cache; {stream / 2e9:.0f} G weights/s (16 bits) streamed from memory"
     )
+    if chosen.json:
+        document = {
+            "schema_version": 1,
+            "kind": "engine",
+            "command": shlex.join(["python", "benchmarks/engine.py", *sys.argv[1:]]),
+            "machine": description(PACKAGES),
+            "rounds": chosen.rounds,
+            "additions_per_second": additions,
+            "weights_per_second": stream / 2,
+            "rows": rows,
+        }
+        chosen.json.write_text(json.dumps(document, indent=1) + "\n")
     for name in () if chosen.no_memory else MEMORY_CASES:
         compare_memory(name)
 

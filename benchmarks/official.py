@@ -74,7 +74,7 @@ class OfficialStep:
     def targets(self, output: Tensor) -> Tensor:
         """Return each sample's desired train, filtered once; the loss filters it again."""
         steps = output.shape[-1]
-        wanted = desired_spikes(steps).view(1, 1, 1, 1, steps)
+        wanted = desired_spikes(steps).view(1, 1, 1, 1, steps).to(self.device)
         wanted = self.losses.psp(wanted, self.network_config).view(1, 1, steps)
         targets = torch.zeros_like(output)
         for sample, label in enumerate(self.labels):

@@ -256,6 +256,7 @@ def main() -> None:
     print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads")
     document = {
         "schema_version": 1,
+        "kind": "steps",
         "command": shlex.join(["python", "benchmarks/train.py", *sys.argv[1:]]),
         "machine": description(PACKAGES) | forms.device_description(chosen.device),
         "tables": [],

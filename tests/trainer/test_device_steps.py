@@ -3,6 +3,7 @@
 Here they run on the CPU, where a stand-in for CUDA's graphs repeats a step by doing it again.
 """
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ import torch
 from tests.trainer import tiny
 from tests.trainer.test_fit import assert_same_weights, break_loss, read_metrics
 from tssl.errors import TrainingError
+from tssl.recipe import recipe_from_tables
 from tssl.results import read_out
 from tssl.trainer import optimization
-from tssl.trainer.device_steps import DeviceSteps, Graphs, Step
+from tssl.trainer.device_steps import DeviceSteps, Graphs, Step, reason_against
 from tssl.trainer.evaluation import right_answers
 from tssl.trainer.fit import Fit
-from tssl.trainer.network import Forward
+from tssl.trainer.network import Forward, SpikingNetwork
 from tssl.trainer.neuron import Trace
 
 needs_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -134,6 +136,29 @@ def test_a_loss_that_is_no_number_is_found_before_anything_is_written(
         fit.fit(tiny.Watcher())
     assert not fit.run.last.exists()
     assert not fit.run.state.exists()
+
+
+@pytest.mark.parametrize(
+    ("training", "layer", "reason"),
+    [
+        ({}, {}, None),
+        ({"warm_up": "layer"}, {}, "training.warm_up = 'layer': "),
+        ({}, {"neuron": "plif"}, "network.layers: .* leaks"),
+        ({"rule": "lee", "loss": None}, {}, "training.rule = 'lee': "),
+    ],
+)
+def test_what_is_known_not_to_be_capturable(
+    training: dict[str, Any], layer: dict[str, Any], reason: str | None
+) -> None:
+    tables = tiny.recipe(**training).model_dump(mode="json", exclude_none=True, by_alias=True)
+    tables["network"]["layers"][0] |= layer
+    if training.get("rule") == "lee":
+        tables["network"]["tau_s"] = 1
+    recipe = recipe_from_tables(tables, "tiny")
+    network = SpikingNetwork(recipe, (1, 4, 4), torch.Generator())
+    found = reason_against(network, recipe.training)
+    assert (found is None) == (reason is None)
+    assert re.match(reason or "None", str(found))
 
 
 def test_integers_are_not_captured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,17 @@
 """Running out of memory ends with a batch size that fits."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from tests.command import in_this_process
 from tests.trainer.test_network import images, network
 from tssl.errors import TrainingError
 from tssl.trainer import memory
+from tssl.trainer.device_steps import DeviceSteps
+from tssl.trainer.fit import Fit
 from tssl.trainer.memory import bytes_per_sample, explained_shortage
 
 
@@ -17,6 +21,9 @@ from tssl.trainer.memory import bytes_per_sample, explained_shortage
         MemoryError(),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
         torch.OutOfMemoryError("CUDA out of memory"),
+        torch.cuda.OutOfMemoryError("CUDA out of memory"),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
     ],
 )
 def test_shortage_names_a_batch_size(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,6 +79,45 @@ def test_estimate_is_near_what_the_backward_pass_keeps(layers: list[dict[str, An
         small(images(50))
     total = sum(size for pointer, size in kept.items() if pointer not in weights)
     assert total <= 1.3 * 50 * bytes_per_sample(small.graph)
+
+
+@pytest.mark.parametrize("deferred", [False, True])
+def test_a_training_on_a_full_device_ends_in_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    deferred: bool,
+) -> None:
+    """As the command does, with steps that wait for the device and with steps that do not."""
+    began = Fit.__init__
+
+    def begin(fit: Fit, *arguments: Any, **named: Any) -> None:
+        began(fit, *arguments, **named)
+        if deferred:
+            fit.device_steps = DeviceSteps(
+                fit.network, fit.optimizer, fit.recipe.training, fit._loss, None
+            )
+
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.\nGPU 0")
+
+    monkeypatch.setattr(Fit, "__init__", begin)
+    monkeypatch.setattr(Fit, "_loss", full)
+    monkeypatch.setattr(memory, "all_bytes", lambda device: 1 << 30)
+    out = tmp_path / "run"
+    ran = in_this_process(capsys)("train", "digits", "--device", "cpu", "--out", out, "--quiet")
+    assert ran.status == TrainingError.exit_code
+    assert ran.err.splitlines()[-1].endswith(
+        "training.batch_size = 32: memory ran out, there are 1.0 GiB; try --batch-size 16"
+    )
+    assert "Traceback" not in ran.err
+    assert not out.exists()
+
+
+def test_memory_of_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of it, free or not."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (5, 80))
+    assert memory.all_bytes(torch.device("cuda")) == 80
 
 
 def test_memory_of_this_machine() -> None:

@@ -16,9 +16,10 @@ from torch import Tensor
 from tssl.recipe import TrainingSpec
 from tssl.trainer.evaluation import right_answers
 from tssl.trainer.network import Forward, SpikingNetwork
+from tssl.trainer.potentials import Potentials
 from tssl.trainer.progress import TrainingProgress
 
-__all__ = ["CudaGraphs", "DeviceSteps", "Graphs", "SETTLE_EVERY"]
+__all__ = ["CudaGraphs", "DeviceSteps", "Graphs", "SETTLE_EVERY", "reason_against"]
 
 SETTLE_EVERY = 50
 """Batches after which a training looks what its device has found."""
@@ -71,8 +72,13 @@ class CudaGraphs:
         """See :class:`Graphs`."""
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self._noise)
-        with torch.cuda.graph(graph, stream=self._stream):
-            found = step()
+        present = torch.cuda.current_stream(self._stream.device)
+        try:
+            with torch.cuda.graph(graph, stream=self._stream):
+                found = step()
+        except RuntimeError:
+            torch.cuda.set_stream(present)  # PyTorch does not, where a capture is broken off
+            raise
 
         def replay() -> Tensor:
             graph.replay()
@@ -120,8 +126,8 @@ class DeviceSteps:
         self._seen: dict[torch.Size, int] = {}
         self._replay: Step | None = None
         self._inputs = self._labels = self._rate = torch.empty(0)
-        self.refusal: str | None = None
-        """Why no step could be captured."""
+        self.refusal = reason_against(network, training)
+        """Why no step can be captured."""
 
     @property
     def is_captured(self) -> bool:
@@ -183,7 +189,7 @@ class DeviceSteps:
             self._graphs is not None
             and self._replay is None
             and self.refusal is None
-            and self._network.plan is None  # integers look at their sums
+            and self._network.plan is None  # in integers, steps look at their sums
             and self._seen.get(inputs.shape, 0) >= _STEPS_BEFORE_CAPTURE
         )
 
@@ -203,6 +209,9 @@ class DeviceSteps:
             raise
         except RuntimeError as error:
             self.refusal = str(error).partition("\n")[0]
+            # a generator whose capture was broken off gives no numbers any more
+            seed = self._network.noise.initial_seed()
+            self._network.noise = torch.Generator(inputs.device).manual_seed(seed)
 
     def _step(self, inputs: Tensor, labels: Tensor) -> Tensor:
         """Do a step; return the numbers of :class:`_Found` as they are on the device."""
@@ -241,6 +250,20 @@ class DeviceSteps:
         finally:
             for group, (rate, is_capturable) in zip(groups, before, strict=True):
                 group["lr"], group["capturable"] = rate, is_capturable
+
+
+def reason_against(network: SpikingNetwork, training: TrainingSpec) -> str | None:
+    """Return why steps of a network cannot be captured, as far as that is known before.
+
+    A capture that is broken off leaves PyTorch's allocator in a worse state.
+    """
+    if not isinstance(network.method, Potentials):
+        return f"training.rule = {training.rule!r}: only rules that train on potentials are"
+    if training.warm_up == "layer":
+        return "training.warm_up = 'layer': each step looks at the spikes of its layers"
+    if any("leak" in node.parameters for node in network.graph):
+        return "network.layers: each step looks at its trained leaks"
+    return None
 
 
 def _number(value: Tensor | int, like: Tensor) -> Tensor:

@@ -15,6 +15,9 @@ from tssl.wording import count
 _RESERVE = 0.8
 """Of the memory; the rest is for weights, data and what lives shorter than a step."""
 
+_SIGNS = ("allocate", "out of memory", "ALLOC_FAILED")
+"""In messages of the CPU's allocator, of CUDA where it reports late, and of CUDA's libraries."""
+
 BYTES_PER_WEIGHT = 4 * 4
 """Of the weight, its gradient and two moments of the optimiser."""
 
@@ -77,4 +80,5 @@ def all_bytes(device: torch.device) -> int:
 
 
 def _is_shortage(error: BaseException) -> bool:
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "allocate" in str(error)
+    is_one = isinstance(error, (MemoryError, torch.OutOfMemoryError))
+    return is_one or any(sign in str(error) for sign in _SIGNS)
