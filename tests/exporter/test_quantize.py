@@ -212,7 +212,13 @@ def test_bits_of_single_layers(rng):
 @pytest.mark.parametrize(
     ("bits", "message"),
     [
-        ({"dense7": 4}, "--weight-bits dense7=4: the layers are dense1, dense2"),
+        (
+            {"dense7": 4},
+            r"dense7=4: no such layer \(did you mean .dense2.\?\); the layers are dense1, dense2",
+        ),
+            {"dense7": 4},
+            r"dense7=4: no such layer \(did you mean .dense2.\?\); the layers are dense1, dense2",
+        ),
         ({"dense1": 1}, r"--weight-bits dense1=1: 2\.\.\.8 bits"),
         ({"dense1": 9}, r"--weight-bits dense1=9: 2\.\.\.8 bits"),
     ],

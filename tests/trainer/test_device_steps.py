@@ -13,9 +13,9 @@ import torch
 
 from tests.trainer import tiny
 from tests.trainer.test_fit import assert_same_weights, break_loss, read_metrics
+from tssl.chip import CLASS
 from tssl.errors import TrainingError
 from tssl.recipe import recipe_from_tables
-from tssl.results import read_out
 from tssl.trainer import optimization
 from tssl.trainer.device_steps import DeviceSteps, Graphs, Step, reason_against
 from tssl.trainer.evaluation import right_answers
@@ -174,7 +174,7 @@ def test_right_answers_are_those_of_the_read_out(rng: np.random.Generator) -> No
     spikes = (rng.random((5, 400, 4)) < 0.1).astype(np.float32)
     voltage = rng.integers(-2, 3, spikes.shape).astype(np.float32)
     labels = rng.integers(0, 4, 400)
-    expected = read_out(spikes.transpose(1, 0, 2).astype(np.uint8), voltage[-1]) == labels
+    expected = CLASS.answers(spikes.transpose(1, 0, 2).astype(np.uint8), voltage[-1]) == labels
     trace = Trace(*(torch.from_numpy(each) for each in (spikes, spikes, voltage)))
     found = right_answers(Forward(trace, {}, {}), torch.from_numpy(labels))
     assert int(found) == expected.sum()
