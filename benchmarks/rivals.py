@@ -25,7 +25,8 @@ TAU_M, TAU_S = 5.0, 3.0
 _STEPS_UNTIL_COMPILED = 4
 """PyTorch compiles anew when a number that it took for a constant changes."""
 
-sys.path.append(os.environ.get("TSSL_TORCH_LIBRARIES", ""))  # behind our own packages
+if "TSSL_TORCH_LIBRARIES" in os.environ:
+    sys.path.append(os.environ["TSSL_TORCH_LIBRARIES"])  # behind our own packages
 
 
 class _Spike(torch.autograd.Function):

@@ -102,12 +102,12 @@ def cpu_table(
 ) -> dict[str, Any]:
     """Measure the steps of a network on the CPU."""
     measured = case(name, batch, time_steps, chosen.side)
-    variants = [*VARIANTS, *(["official"] if chosen.official else []), *chosen.rivals]
+    variants = [*chosen.variants, *(["official"] if chosen.official else []), *chosen.rivals]
     steps = {variant: step_of(variant, measured, chosen.official) for variant in variants}
     seconds = medians(steps, chosen.rounds)
     table = _table(name, measured, seconds, "cpu", chosen.rounds)
     if chosen.memory:
-        found = peaks(name, batch, [*VARIANTS, *steps.keys() & {"official"}], chosen.official)
+        found = peaks(name, batch, variants, chosen.official)
         for row in table["rows"]:
             row["peak_megabytes"] = found.get(row["variant"])
         network = SpikingNetwork(measured.recipe, measured.shape, torch.Generator().manual_seed(0))
@@ -225,6 +225,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--time-steps", nargs="+", type=int, help="5, or multiples of 10")
     parser.add_argument("--side", type=int, default=SHAPE[1], help="rows and columns of a picture")
     parser.add_argument("--batch", nargs="+", type=int, help="samples of a step")
+    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument(
         "--rivals", nargs="*", choices=rivals.RIVALS, metavar="NAME",
         help="other libraries beside it, where they are installed; all when none is named",
@@ -250,6 +251,12 @@ def options() -> argparse.Namespace:
     return chosen
 
 
+def command(chosen: argparse.Namespace) -> str:
+    """Return the command without what only this machine has."""
+    given = ["DIR" if each == str(chosen.official) else each for each in sys.argv[1:]]
+    return shlex.join(["python", "benchmarks/train.py", *given])
+
+
 def main() -> None:
     """Print all tables."""
     chosen = options()
@@ -257,7 +264,7 @@ def main() -> None:
     document = {
         "schema_version": 1,
         "kind": "steps",
-        "command": shlex.join(["python", "benchmarks/train.py", *sys.argv[1:]]),
+        "command": command(chosen),
         "machine": description(PACKAGES) | forms.device_description(chosen.device),
         "tables": [],
     }

@@ -73,9 +73,6 @@ def test_describing_reads_and_creates_nothing(name: str, tmp_path: Path):
 def test_unknown_names_are_told_what_there_is():
     known = r"'mnis' is unknown \(did you mean 'mnist'\?\); there are cifar10, digit-ang"
     with pytest.raises(ConfigError, match=known):
-        ConfigError,
-        match=r"'mnis' is unknown \(did you mean 'mnist'\?\); there are cifar10, digit-ang",
-    ):
         datasets.load("mnis", "train", data_dir=None)
     with pytest.raises(ConfigError, match="'mnis' is unknown"):
         datasets.describe("mnis")

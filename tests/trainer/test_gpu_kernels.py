@@ -17,7 +17,7 @@ from torch import Tensor
 from tests.trainer.test_golden import PUBLIC, Golden, check_all
 from tests.trainer.test_recurrence import RULES, assert_same, currents, neurons
 from tssl.trainer import layout, recurrence
-from tssl.trainer.neuron import Activity, Neurons, Trace
+from tssl.trainer.neuron import Activity, Neurons, Pool, Trace
 from tssl.trainer.recurrence import Gradient, spiking
 
 if not torch.cuda.is_available():
@@ -67,6 +67,32 @@ def test_images(constant: int, channels_last: bool, monkeypatch: pytest.MonkeyPa
     assert_same(both(values, layer, RULES["tssl-bp"], monkeypatch))
 
 
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("constant", [0, 5])
+@pytest.mark.parametrize("window", [(2, 3), (3, 3), (6, 1), (1, 1), (6, 9)])
+def test_pools(
+    window: tuple[int, int], constant: int, rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Windows that fill images of 6 x 9; most have no power of two of neurons."""
+    values = currents(1 if constant else 5, 2, 5, 6, 9, channels_last=True) * 2
+    layer = neurons(record=True, constant_steps=constant, pool=Pool(window, 1.1))
+    assert_same(both(values, layer, RULES[rule], monkeypatch))
+
+
+def test_a_pool_over_several_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = currents(3, 2, 20, 8, 10, channels_last=True) * 2
+    layer = neurons(record=True, pool=Pool((2, 2), 1.1))
+    assert_same(both(values, layer, RULES["tssl-bp"], monkeypatch))
+
+
+def test_a_pool_that_leaves_an_edge_goes_behind_the_kernels(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values = currents(3, 2, 5, 6, 9, channels_last=True) * 2
+    layer = neurons(record=True, pool=Pool((2, 2), 1.1))
+    assert_same(both(values, layer, RULES["tssl-bp"], monkeypatch))
+
+
 def test_warm_up_of_a_layer(monkeypatch: pytest.MonkeyPatch) -> None:
     always = Gradient(spike_time=True, reset=0.2, fallback_below=0.0, warm_rate=1.0)
     fused, plain = both(currents(5, 3, 40), neurons(record=True), always, monkeypatch)
@@ -75,8 +101,10 @@ def test_warm_up_of_a_layer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_spikes_and_potentials_only_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    for trace, _, _ in both(currents(5, 3, 40), neurons(), RULES["tssl-bp"], monkeypatch):
-        assert trace.spikes.numel() == trace.voltage.numel() == 0
+    images = currents(5, 3, 4, 6, 6, channels_last=True)
+    for values, layer in ((currents(5, 3, 40), neurons()), (images, neurons(pool=Pool((2, 2))))):
+        for trace, _, _ in both(values, layer, RULES["tssl-bp"], monkeypatch):
+            assert trace.spikes.numel() == trace.voltage.numel() == 0
 
 
 @pytest.mark.slow
@@ -93,9 +121,12 @@ def test_a_device_uses_them() -> None:
 
 
 SIGNATURES = {
-    "_forward": ["*fp32"] * 4 + ["*i64"] + ["i32"] * 3 + ["fp32"] * 4,
-    "_backward": ["*fp32"] * 5 + ["*i64"] + ["i32"] * 2 + ["fp32"] * 6,
+    "gpu_kernels._forward": ["*fp32"] * 4 + ["*i64"] + ["i32"] * 3 + ["fp32"] * 4,
+    "gpu_kernels._backward": ["*fp32"] * 5 + ["*i64"] + ["i32"] * 2 + ["fp32"] * 6,
+    "gpu_pools._forward": ["*fp32"] * 4 + ["*i64"] + ["i32"] * 6 + ["fp32"] * 4,
+    "gpu_pools._backward": ["*fp32"] * 5 + ["*i64"] + ["i32"] * 5 + ["fp32"] * 7,
 }
+WINDOW = {"ROWS": 2, "COLUMNS": 2, "MEMBERS": 4}
 
 
 class TestCompiled:
@@ -105,13 +136,16 @@ class TestCompiled:
     @pytest.mark.parametrize(
         ("kernel", "switches"),
         [
-            ("_forward", {}),
-            ("_backward", {"SPIKE_TIME": True, "ADDS_UP": False}),
-            ("_backward", {"SPIKE_TIME": False, "ADDS_UP": True}),
+            ("gpu_kernels._forward", {}),
+            ("gpu_kernels._backward", {"SPIKE_TIME": True, "ADDS_UP": False}),
+            ("gpu_kernels._backward", {"SPIKE_TIME": False, "ADDS_UP": True}),
+            ("gpu_pools._forward", WINDOW),
+            ("gpu_pools._backward", {"SPIKE_TIME": True, "ADDS_UP": False, **WINDOW}),
+            ("gpu_pools._backward", {"SPIKE_TIME": False, "ADDS_UP": True, **WINDOW}),
         ],
     )
     def test_nothing_is_fused_that_would_round_otherwise(
-        self, kernel: str, switches: dict[str, bool]
+        self, kernel: str, switches: dict[str, int]
     ) -> None:
         assembly = self.compiled(kernel, switches)
         assert ".target sm_90" in assembly
@@ -119,13 +153,13 @@ class TestCompiled:
         assert "add.rn.f32" in assembly
         assert not re.search(r"\bfma\.", assembly)
 
-    def compiled(self, kernel: str, switches: dict[str, bool]) -> str:
+    def compiled(self, kernel: str, switches: dict[str, int]) -> str:
         """Return a kernel's PTX; in a fresh process, since this one interprets."""
         script = f"""
 import triton
 from triton.backends.compiler import GPUTarget
-from tssl.trainer import gpu_kernels
-kernel = gpu_kernels.{kernel}
+from tssl.trainer import gpu_kernels, gpu_pools
+kernel = {kernel}
 types = {SIGNATURES[kernel]} + ["constexpr"] * {len(switches) + 1}
 constants = {{**{switches}, "BLOCK": 256}}
 source = triton.compiler.ASTSource(

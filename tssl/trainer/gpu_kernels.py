@@ -1,6 +1,7 @@
 """The recurrences of a layer as Triton kernels: forward and backward in one launch each.
 
-The counterpart of :mod:`tssl.trainer.kernels` on CUDA devices. Each program takes a block of
+The counterpart of :mod:`tssl.trainer.kernels` on CUDA devices; :mod:`tssl.trainer.gpu_pools` has
+those with a pool. Each program takes a block of
 neurons through all steps, with their state in registers. The forward pass keeps the membrane
 potential, from which the backward pass has everything else; the fusion of multiplications with
 additions is switched off, so that spikes are those of the plain PyTorch code. Single precision.
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from tssl.trainer.kernels import ARCTAN, RECTANGULAR, Constants
 
-__all__ = ["backward", "forward"]
+__all__ = ["backward", "forward", "slope_of", "surrogate_of"]
 
 _BLOCK = 256
 _ARCTAN, _RECTANGULAR = tl.constexpr(ARCTAN), tl.constexpr(RECTANGULAR)
@@ -122,6 +123,29 @@ def _clamped(x, low, high):
 
 
 @triton.jit
+def surrogate_of(u, threshold, SURROGATE: tl.constexpr):
+    """Return the slope that the rule takes where it has no spike time."""
+    if SURROGATE == _ARCTAN:
+        angle = 3.14159265 * (u - threshold)
+        return 1.0 / (1.0 + angle * angle)
+    elif SURROGATE == _RECTANGULAR:  # noqa: RET505 - Triton compiles but one branch
+        return (tl.abs(u - threshold) < 0.5).to(tl.float32)
+    else:
+        z = tl.exp(_clamped((threshold - u) * 5.0, -8.0, 8.0))
+        return 5.0 * z / ((1.0 + z) * (1.0 + z))
+
+
+@triton.jit
+def slope_of(u, before, threshold, surrogate, SPIKE_TIME: tl.constexpr):
+    """Return the slope at the potentials; ``before`` are those of one step before."""
+    if SPIKE_TIME:
+        steep = 1.0 / (u - tl.where(before > threshold, 0.0, before))
+        return tl.where(u > threshold, _clamped(steep, 0.0, 8.0), 0.0)
+    else:  # noqa: RET505
+        return surrogate
+
+
+@triton.jit
 def _backward(
     voltage, response, gradient, errors, total, fallbacks, neurons, steps,
     leak, threshold, keep, add, reset, below,
@@ -147,22 +171,10 @@ def _backward(
         has_before = inside & (back + 1 < steps)
         before = tl.load(voltage + at - neurons, mask=has_before, other=0.0)
         filtered = keep * filtered + add * tl.load(gradient + at, mask=inside, other=0.0)
-        if SURROGATE == _ARCTAN:
-            angle = 3.14159265 * (u - threshold)
-            surrogate = 1.0 / (1.0 + angle * angle)
-        elif SURROGATE == _RECTANGULAR:
-            surrogate = (tl.abs(u - threshold) < 0.5).to(tl.float32)
-        else:
-            z = tl.exp(_clamped((threshold - u) * 5.0, -8.0, 8.0))
-            surrogate = 5.0 * z / ((1.0 + z) * (1.0 + z))
-        fires = u > threshold
-        if SPIKE_TIME:
-            steep = 1.0 / (u - tl.where(before > threshold, 0.0, before))
-            slope = tl.where(fires, _clamped(steep, 0.0, 8.0), 0.0)
-        else:
-            slope = surrogate
+        surrogate = surrogate_of(u, threshold, SURROGATE)
+        slope = slope_of(u, before, threshold, surrogate, SPIKE_TIME)
         by_time = slope * (filtered + reset * u * carry)
-        carry = by_time + leak * carry * (1.0 - fires.to(tl.float32))
+        carry = by_time + leak * carry * (1.0 - (u > threshold).to(tl.float32))
         falls_back = tl.load(errors + at, mask=inside, other=0.0) < below
         at_neuron = tl.where(falls_back, filtered * surrogate, carry)
         error = at_neuron * tl.load(response + steps - 1 - back)

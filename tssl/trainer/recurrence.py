@@ -7,7 +7,7 @@ installed, anything else through the plain PyTorch code below.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
 from shutil import which
@@ -73,7 +73,10 @@ def spiking(current: Tensor, neurons: Neurons, gradient: Gradient, activity: Act
         current = over_time(current, neurons)
         result = Recurrent.apply(current, neurons.feedback, neurons, gradient, activity)
     elif gradient.has_kernels and _is_fused(current):
-        result = _Fused.apply(current, neurons, gradient, activity)
+        if neurons.pool is not None and pool_fits(current.shape[-2:], neurons.pool):
+            return Trace(*_Fused.apply(current, neurons, gradient, activity))
+        unpooled = neurons._replace(pool=None)
+        result = _Fused.apply(current, unpooled, gradient, activity)
     else:
         result = _Plain.apply(over_time(current, neurons), neurons, gradient, activity)
     potential, spikes, voltage = result
@@ -196,34 +199,50 @@ class _Fused(torch.autograd.Function):
         gradient: Gradient,
         activity: Activity,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        from tssl.trainer import gpu_kernels
-
         steps, shape = neurons.constant_steps or len(current), current.shape[1:]
-        potential, voltage = (empty(current, steps, shape) for _ in range(2))
+        potential = empty(current, steps, neurons.pooled(shape))
+        voltage = empty(current, steps, shape)
         constant = neurons.synapse if neurons.constant_steps else None
         response = device_response(steps, constant, current.device)
-        count = gpu_kernels.forward(
-            rows(current), response, gradient.constants(neurons), rows(potential), rows(voltage)
-        )
+        constants = gradient.constants(neurons)
+        given = rows(current), response, constants, *_windows(neurons, shape)
+        count = _kernels(neurons).forward(*given, rows(potential), rows(voltage))
         activity.spikes = activity.spikes + count
         fired = (voltage > neurons.threshold).to(voltage) if neurons.record else voltage[:0]
+        recorded = voltage if neurons.record else voltage[:0]
         ctx.save_for_backward(voltage)  # everything else follows from it
         settled = gradient.settled(count, voltage.numel())
-        ctx.settings = settled.constants(neurons), response, len(current), activity
-        ctx.mark_non_differentiable(fired, voltage)
-        return potential, fired, voltage
+        ctx.settings = neurons, settled.constants(neurons), response, len(current), activity
+        ctx.mark_non_differentiable(fired, recorded)
+        return potential, fired, recorded
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-        from tssl.trainer import gpu_kernels
-
         (voltage,) = ctx.saved_tensors
-        constants, response, steps, activity = ctx.settings
+        neurons, constants, response, steps, activity = ctx.settings
         error = empty(voltage, steps, voltage.shape[1:])
-        activity.fallbacks = activity.fallbacks + gpu_kernels.backward(
-            rows(voltage), response, rows(gradients[0]), constants, rows(error)
-        )
+        given = rows(voltage), response, rows(gradients[0]), constants
+        windows = _windows(neurons, voltage.shape[1:])
+        fallbacks = _kernels(neurons).backward(*given, *windows, rows(error))
+        activity.fallbacks = activity.fallbacks + fallbacks
         return error, None, None, None
+
+
+def _kernels(neurons: Neurons) -> Any:  # noqa: ANN401 - one of two modules
+    """Return the kernels for neurons with or without a pool; they need Triton."""
+    from tssl.trainer import gpu_kernels, gpu_pools
+
+    return gpu_kernels if neurons.pool is None else gpu_pools
+
+
+def _windows(neurons: Neurons, shape: Sequence[int]) -> tuple[Any, ...]:
+    """Return what the kernels are told about a pool behind neurons ``(batch, C, H, W)``, if any."""
+    if neurons.pool is None:
+        return ()
+    from tssl.trainer.gpu_pools import Windows
+
+    (height, width), (_, channels, _, across) = neurons.pool.kernel, shape
+    return (Windows(height, width, across, channels, float(neurons.pool.gain)),)
 
 
 def _is_compiled(current: Tensor, neurons: Neurons) -> bool:
