@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 
+from tests.lava_runtime.limits import LIMITS
 from tssl.datasets import DATASETS, describe
 from tssl.datasets.formats import FORMATS
 from tssl.datasets.formats.trees import KINDS as FILES
@@ -84,7 +85,8 @@ WITNESSES = {
 
 def page() -> str:
     """Return the whole page."""
-    return "\n".join([PREFACE, *_layers(), *_neurons(), *_methods(), *_targets(), *_data()])
+    parts = (_layers, _neurons, _methods, _targets, _data, _limits)
+    return "\n".join([PREFACE, *(line for part in parts for line in part())])
 
 
 def _table(columns: Sequence[str], rows: Iterator[Sequence[str]]) -> list[str]:
@@ -104,6 +106,17 @@ def _keys(entry: type[LayerEntry], less: Sequence[type[LayerEntry]]) -> str:
     known = {"type"} | {name for base in less for name in base.model_fields}
     fields = entry.model_fields.items()
     return ", ".join(f"`{field.alias or name}`" for name, field in fields if name not in known)
+
+
+def _limits() -> Iterator[str]:
+    yield "\n## What Lava cannot run\n"
+    yield (
+        "lava-dl 0.6.0 has names for more than it can load. `tests/lava_runtime/test_limits.py` "
+        "loads each form with it, and compares the answer.\n"
+    )
+    columns = ["form of a `.net` file", "lava-dl's answer", "reason"]
+    rows = ([each.form, f"`{each.answer}`", each.reason] for each in LIMITS.values())
+    yield from _table(columns, rows)
 
 
 def _layers() -> Iterator[str]:

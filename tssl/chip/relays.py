@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tssl.chip.connections import MAX_DELAY, Connection
 from tssl.chip.cuba import CubaNeuron
 from tssl.chip.layers import Layer, conv_layer
 from tssl.chip.network import INPUT, ChipNetwork
@@ -44,7 +45,8 @@ def with_relays(network: ChipNetwork) -> ChipNetwork:
 
     Notes
     -----
-    Input from outside needs none, whatever its values: who sends it sends it again, later.
+    Input from outside needs none, whatever its values: who sends it sends it again, later. Nor do
+    values behind dense connections: the synapses themselves hold them back, as delays do.
 
     Without transport delay, as ``tssl.chip`` counts, a relay fires at the step of its source.
     Each of its neurons has one synapse, ``v = u = 2 · 64 > 64``, and forgets both at once.
@@ -54,8 +56,7 @@ def with_relays(network: ChipNetwork) -> ChipNetwork:
     for layer in network.layers:
         late = depth[layer.name] - 1
         connections = [
-            replace(each, source=relays.source(each.source, late - depth[each.source]))
-            for each in layer.arriving
+            relays.led(layer.name, each, late - depth[each.source]) for each in layer.arriving
         ]
         relays.layers.append(replace(layer, connections=(*connections, *layer.own)))
     if len(relays.layers) == len(network.layers):
@@ -90,6 +91,21 @@ class _Relays:
         self._graded = {name for name, each in neurons.items() if each is not None and each.graded}
         self._made: dict[tuple[str, int], str] = {}
 
+    def led(self, reader: str, connection: Connection, steps: int) -> Connection:
+        """Return a connection of ``reader`` that gets what it carries so many steps later."""
+        source, synapses = connection.source, connection.synapses
+        if not steps or source not in self._graded:
+            return replace(connection, source=self.source(source, steps))
+        longest = synapses.longest_delay + steps
+        if synapses.geometry is not None or longest > MAX_DELAY:
+            why = "a convolution has no delays" if synapses.geometry else f"of {longest} steps"
+            raise UnsupportedLayerError(
+                f"layer {reader}: its source {source} sends values, {steps} step(s) before a "
+                f"deeper source; no relay repeats values, and no synapses can hold them back: "
+                f"{why}; lead {source} to layers of one depth only"
+            )
+        return connection
+
     def source(self, origin: str, steps: int) -> str:
         """Return the layer that fires like ``origin``, so many steps of transport later."""
         name = origin
@@ -98,11 +114,6 @@ class _Relays:
         return name
 
     def _make(self, origin: str, step: int, source: str) -> str:
-        if origin in self._graded:
-            raise UnsupportedLayerError(
-                f"layer {origin}: sends values, which no relay can repeat; lead it to layers of "
-                "one depth only"
-            )
         name = self._made[origin, step] = _free_name(f"relay{step}_of_{origin}", self._taken)
         self._taken.add(name)
         # one map, so that one weight serves all neurons: no stored zeros, whatever the shape

@@ -46,14 +46,12 @@ def graph_layer(reader: EntryReader, entry: h5py.Group, fallback: str) -> Layer:
     name = name_of(entry, fallback)
     shape = tuple(int(size) for size in np.atleast_1d(reader.array(entry, "shape")))
     neuron = reader.neuron(entry, shape)
-    layer = Layer(
+    return Layer(
         name=name,
         connections=tuple(_connections(reader, entry, name)),
         neuron=neuron,
         bias=_bias(reader, entry, shape, neuron),
     )
-    _ = layer.cuba  # no others yet where the worker builds the layers
-    return layer
 
 
 def _connections(reader: EntryReader, entry: h5py.Group, name: str) -> list[Connection]:

@@ -159,7 +159,6 @@ def _write_layer(entries: h5py.Group, layer: Layer) -> None:
 def _write_graph(entries: h5py.Group, network: ChipNetwork) -> None:
     for layer in network.layers:
         entry = _next_entry(entries, GRAPH)
-        _ = layer.cuba  # no others yet where the worker builds the layers
         _write_neurons(entry, layer, always=True)
         connections = entry.create_group(CONNECTION)
         for each in layer.connections:

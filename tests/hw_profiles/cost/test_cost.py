@@ -8,10 +8,12 @@ import pytest
 
 from tests.graphs import sew_net
 from tests.hw_profiles.networks import counts, dense
+from tests.hw_profiles.validation import pilotnet_sdnn, sigma_delta_counts
 from tests.layers import reconnected
-from tssl.chip import ChipNetwork, InputLayer, dense_layer
+from tssl.chip import ChipNetwork, InputLayer, SigmaDeltaNeuron, dense_layer
 from tssl.errors import DataError
 from tssl.hw_profiles import estimate, load_profile, map_to_cores
+from tssl.hw_profiles.calibration.amounts import amounts_of
 
 
 def report(profile_name, network, done):
@@ -42,6 +44,44 @@ def test_energy_by_hand():
         "inactive neuron updates": 2,
         "spikes": 2,
     }
+
+
+def of_values(profile_name):
+    """The same with neurons that are programs."""
+    network = dense(4, 3)
+    layers = tuple(replace(each, neuron=SigmaDeltaNeuron(threshold=1)) for each in network.layers)
+    done = counts(network, operations=[6], active=[2], spikes=[1], time_steps=2)
+    return report(profile_name, replace(network, layers=layers), done)
+
+
+def test_a_programmed_neuron_costs_the_same_whether_or_not_it_is_reached():
+    costs = of_values("loihi2")
+    dynamic = 12 * 23.6e-12 + 2 * 3 * 236e-12 + 2 * 1.7e-12
+    assert costs.by_part["dynamic"].value == pytest.approx(dynamic)
+    assert costs.step_time.value == pytest.approx(200e-9)  # the barrier; updates take 3 * 10.2 ns
+    assert "programmed neuron updates" in {term.name for term in costs.energy}
+
+
+def test_without_such_a_price_it_costs_what_others_cost():
+    costs = of_values("spinnaker2")
+    assert {term.name: term.operations for term in costs.energy if term.layer} == {
+        "synaptic operations": 12,
+        "active neuron updates": 4,
+        "inactive neuron updates": 2,
+    }
+
+
+def test_the_price_is_listed_where_it_is_paid():
+    for costs, there in ((of_values("loihi2"), True), (by_hand("loihi2"), False)):
+        names = {item.statement for item in costs.assumptions}
+        assert ("energy: neuron update programmed" in names) == there
+
+
+def test_a_calibration_counts_them():
+    network = pilotnet_sdnn()
+    done = amounts_of(load_profile("loihi2"), network, sigma_delta_counts())
+    assert done.energy["neuron_update_programmed"] == 118909
+    assert "neuron_update_active" not in done.energy
 
 
 def test_time_by_hand_with_an_added_barrier():

@@ -5,8 +5,17 @@ import dataclasses
 import numpy as np
 
 from .job import Job
+from .neurons import kind_of
 from .ports import from_lava
 from .shims import Foreign
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """Synapses from another layer, and when that one begins a sample: its depth."""
+
+    synapse: Foreign
+    since: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,8 +35,13 @@ class Layer:
     neuron: Foreign
     out: Foreign
     depth: int
-    arriving: list[Foreign]
+    arriving: list[Way]
     own: list[Foreign]
+
+    @property
+    def message_bits(self) -> int:
+        """Of what it sends; 0 for spikes."""
+        return 16 if kind_of(self.neuron).sends is np.int32 else 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +95,7 @@ def build_chain(job: Job) -> Network:
     network.net_config.f.close()  # or the file stays locked
     layers = []
     for depth, block in enumerate(network.layers, start=0 if job.block else 1):
-        arriving = [block.synapse] if hasattr(block, "synapse") else []
+        arriving = [Way(block.synapse, depth - 1)] if hasattr(block, "synapse") else []
         own = [block.synapse_rec] if hasattr(block, "synapse_rec") else []
         layers.append(Layer(block.neuron, block.out, depth, arriving, own))
     entrance = network.in_layer.neuron.a_in if job.block else network.inp
@@ -103,17 +117,24 @@ def build_graph(job: Job) -> Network:
         if job.block:
             neuron = neurons(job, first, 0)
             layers["input"] = Layer(neuron, neuron.s_out, 0, [], [])
+            if not job.by_bias:
+                entrances[0] = [neuron.a_in]
         for entry in entries:
             connections = [(text(each, "source"), each) for each in children(entry["connection"])]
             name = text(entry, "name")
-            depth = depth_of(name, [source for source, _ in connections], layers)
+            depth = depth_of([source for source, _ in connections], layers)
             neuron = neurons(job, entry, depth)
             layers[name] = layer = Layer(neuron, neuron.s_out, depth, [], [])
             for source, connection in connections:
                 is_data = source == "input" and not job.block
-                synapse = synapses(connection, job.input_message_bits if is_data else 0)
+                bits = job.input_message_bits if is_data else layers[source].message_bits
+                late = 0 if is_data or source == name else depth - 1 - layers[source].depth
+                synapse = synapses(connection, bits, late)
                 join(synapse.a_out, neuron.a_in)
-                (layer.own if source == name else layer.arriving).append(synapse)
+                if source == name:
+                    layer.own.append(synapse)
+                else:
+                    layer.arriving.append(Way(synapse, depth - 1 - late))
                 if is_data:
                     entrances.setdefault(depth - 1, []).append(synapse.s_in)
                 else:
@@ -132,11 +153,9 @@ def text(entry: Foreign, attribute: str) -> str:
     return str(entry.attrs[attribute].decode())
 
 
-def depth_of(name: str, sources: list[str], layers: dict[str, Layer]) -> int:
-    """Return the depth of a layer; fail where spikes of different steps would meet."""
+def depth_of(sources: list[str], layers: dict[str, Layer]) -> int:
+    """Return the depth of a layer, one more than its deepest source's."""
     depths = {layers[each].depth for each in sources if each in layers}
-    if len(depths) > 1:
-        raise ValueError(f"layer {name}: its sources {sources} are not equally deep")
     return max(depths, default=0) + 1  # input from outside is sent when it is needed
 
 
@@ -144,11 +163,9 @@ def neurons(job: Job, entry: Foreign, depth: int) -> Foreign:
     """Return the neurons of an entry, reset as lava-dl would when a new sample arrives."""
     from lava.proc.lif.process import LIF, LIFReset
 
-    def value(group: Foreign, key: str) -> Foreign:
-        found = group[key][()]
-        return from_lava(found) if np.ndim(found) else found
-
     of = entry["neuron"]
+    if of["type"][()] == b"SDNN":
+        return value_neurons(entry, depth)
     fields = {
         "shape": (int(np.prod(entry["shape"][()])),),
         "vth": value(of, "vThMant"),
@@ -163,14 +180,42 @@ def neurons(job: Job, entry: Foreign, depth: int) -> Foreign:
     return LIFReset(reset_interval=job.period, reset_offset=depth + 1, **fields)
 
 
-def synapses(entry: Foreign, message_bits: int) -> Foreign:
-    """Return the synapses of a connection, made as lava-dl makes them."""
+def value(group: Foreign, key: str) -> Foreign:
+    """Return a number, or those of neurons in (C, H, W) order."""
+    found = group[key][()]
+    return from_lava(found) if np.ndim(found) else found
+
+
+def value_neurons(entry: Foreign, depth: int) -> Foreign:
+    """Return neurons that send values, made as lava-dl makes them."""
+    from lava.proc.sdn.process import Delta, Sigma, SigmaDelta
+
+    of, shape = entry["neuron"], (int(np.prod(entry["shape"][()])),)
+    if "sigma_output" in of and depth:
+        return Sigma(shape=shape)
+    fields = {"shape": shape, "vth": value(of, "vThMant"), "spike_exp": 6, "state_exp": 6}
+    if not depth:
+        return Delta(**fields)
+    bias = value(entry, "bias").astype(np.int32) if "bias" in entry else 0
+    return SigmaDelta(bias=bias, **fields)
+
+
+def synapses(entry: Foreign, message_bits: int, late: int = 0) -> Foreign:
+    """Return the synapses of a connection, made as lava-dl makes them.
+
+    Parameters
+    ----------
+    late
+        Steps by which what they carry must come later, as another source is that much deeper.
+    """
     from lava.lib.dl.netx.utils import optimize_weight_bits
     from lava.proc.conv.process import Conv
     from lava.proc.dense.process import DelayDense, Dense
 
     weight = entry["weight"][()].astype(int)
     if entry["type"][()] == b"conv":
+        if late:
+            raise ValueError(f"{entry.name}: no convolution brings its messages later")
         return Conv(
             weight=weight[:, :, ::-1, ::-1].transpose(0, 3, 2, 1),
             input_shape=tuple(entry["input_shape"][()][::-1].tolist()),
@@ -185,8 +230,9 @@ def synapses(entry: Foreign, message_bits: int) -> Foreign:
         "num_weight_bits": bits,
         "num_message_bits": message_bits,
     }
-    if "delay" in entry:
-        return DelayDense(delays=entry["delay"][()].astype(int), max_delay=62, **fields)
+    if "delay" in entry or late:
+        delays = entry["delay"][()].astype(int) if "delay" in entry else np.zeros_like(weight)
+        return DelayDense(delays=delays + late, max_delay=62, **fields)
     return Dense(**fields)
 
 

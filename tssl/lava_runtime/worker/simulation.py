@@ -155,8 +155,7 @@ class Simulation:
                 states = kind_of(layer.neuron).state
                 variables += [getattr(layer.neuron, name) for name in states]
                 variables += map(memory_of, layer.own)
-            elif layer.depth == depth + 1:
-                variables += map(memory_of, layer.arriving)
+            variables += [memory_of(way.synapse) for way in layer.arriving if way.since == depth]
         for variable in variables:
             variable.set(np.zeros(variable.shape, np.int32))
 
