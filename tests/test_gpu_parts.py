@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -18,10 +19,13 @@ SCRIPT = ROOT / "benchmarks" / "gpu.py"
 class Ran:
     """What the command did in a folder."""
 
-    def __init__(self, out: Path, *arguments: str, dry_run: bool = True) -> None:
+    def __init__(
+        self, out: Path, *arguments: str, dry_run: bool = True, first: Path | None = None
+    ) -> None:
         command = [sys.executable, str(SCRIPT), *arguments, "--out", str(out)]
         done = subprocess.run(
             [*command, *(["--dry-run"] if dry_run else [])],
+            env=os.environ | ({} if first is None else {"PYTHONPATH": str(first)}),
             capture_output=True, text=True, check=False,
         )  # fmt: skip
         self.status, self.lines, self.errors = (
@@ -76,6 +80,19 @@ def test_a_part_without_what_it_needs_is_skipped(tmp_path: Path) -> None:
     assert "skipped" in ran.lines[0]
     assert "--official" in ran.lines[0]
     assert ran.files["05-official.json"]["status"] == "skipped"
+
+
+@pytest.mark.slow
+def test_without_triton_the_rest_is_tried(tmp_path: Path) -> None:
+    (tmp_path / "triton.py").write_text("raise ImportError\n")
+    ran = Ran(tmp_path / "out", "golden", "steps-mlp", first=tmp_path)
+    assert ran.status == 0, ran.lines
+    golden, steps = ran.files.values()
+    assert golden["status"] == "skipped"
+    assert "Triton" in golden["summary"]
+    assert steps["status"] == "done"
+    variants = [row["variant"] for row in steps["figures"]["rows"]]
+    assert variants == ["eager float32", "compiled float32", "products"]
 
 
 @pytest.mark.slow

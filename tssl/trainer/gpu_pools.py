@@ -178,13 +178,14 @@ def _backward(
         a = keep * a + add * fires.to(tl.float32)
         tl.store(errors + at, a, mask=inside)
         at += neurons
+        out += pooled
     tl.debug_barrier()
     filtered = tl.zeros([BLOCK], tl.float32)
     carry = tl.zeros([BLOCK, MEMBERS], tl.float32)
     collected = tl.zeros([BLOCK, MEMBERS], tl.float32)
     count = tl.zeros([BLOCK, MEMBERS], tl.int32)
     at -= neurons
-    out += (steps - 1) * pooled
+    out -= pooled
     u = tl.load(voltage + at, mask=inside, other=0.0)
     for back in range(steps):
         has_before = inside & (back + 1 < steps)
