@@ -127,7 +127,7 @@ def _steps(job: Job, recipe: str, more: list[str]) -> Found:
     command = [sys.executable, "benchmarks/train.py", "--only", recipe, "--json", str(file)]
     command += ["--device", str(job.device), *more]
     if job.is_dry:
-        command += ["--batch", "1", "--side", "8", "--rounds", "1", "--precisions", "float32"]
+        command += ["--batch", "1", "--side", "4", "--rounds", "1", "--precisions", "float32"]
     if "--forms" not in command:
         command += ["--forms", *(FORMS if not job.is_dry or _has_triton() else FORMS[:2])]
     if subprocess.run(command, cwd=ROOT, check=False).returncode:

@@ -114,6 +114,26 @@ def test_a_training_on_a_full_device_ends_in_one_line(
     assert not out.exists()
 
 
+@pytest.mark.parametrize("place", ["wake_silent_layers", "evaluate"])
+def test_a_device_that_is_full_outside_of_a_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    def full(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory.\nGPU 0")
+
+    monkeypatch.setattr(f"tssl.trainer.fit.{place}", full)
+    monkeypatch.setattr(memory, "all_bytes", lambda device: 1 << 30)
+    out = tmp_path / "run"
+    ran = in_this_process(capsys)("train", "digits", "--device", "cpu", "--out", out, "--quiet")
+    assert ran.status == TrainingError.exit_code
+    assert ran.err.splitlines()[-1].endswith(
+        "network.layers: memory ran out before or between training steps, there are 1.0 GiB; end "
+        "other programs that use it, or use smaller layers"
+    )
+    assert "Traceback" not in ran.err
+    assert not out.exists()
+
+
 def test_memory_of_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """All of it, free or not."""
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (5, 80))

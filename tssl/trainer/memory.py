@@ -40,6 +40,21 @@ def explained_shortage(network: SpikingNetwork, batch: int) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def explained_lack(device: str) -> Iterator[None]:
+    """Turn running out of memory into an error, where it was not in a step of training."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not _is_shortage(error):
+            raise
+        present = all_bytes(torch.device(device)) / 2**30
+        raise TrainingError(
+            f"network.layers: memory ran out before or between training steps, there are "
+            f"{present:.1f} GiB; end other programs that use it, or use smaller layers"
+        ) from error
+
+
 def check_size(graph: Graph, device: torch.device) -> None:
     """Refuse a network that cannot be trained on this machine, however small the batches.
 

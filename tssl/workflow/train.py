@@ -17,6 +17,7 @@ from tssl.tables import Shown, Table
 from tssl.trainer.evaluation import confusion, values
 from tssl.trainer.figures import confusion_matrix, learning_curve, said_and_wanted
 from tssl.trainer.fit import Fit, choose_device
+from tssl.trainer.memory import explained_lack
 from tssl.trainer.parallel import is_first_process
 from tssl.trainer.progress import EpochMetrics, LayerMetrics, Watcher
 from tssl.trainer.run_directory import RunDirectory, identity
@@ -221,7 +222,8 @@ def train(fit: Fit, watcher: Watcher, *, tensorboard: bool = False) -> TrainOutc
         if tensorboard and is_first_process():
             board = TensorBoard(fit.run.path, finished_epochs=fit.progress.epoch)
             watcher = _Both(watcher, board)
-        finished = fit.fit(watcher)
+        with explained_lack(fit.group.device):
+            finished = fit.fit(watcher)
     except (TrainingError, BackendUnavailableError):
         fit.run.free_if_empty()
         raise
@@ -324,4 +326,5 @@ def _fit(
     def planner(checkpoint: Checkpoint) -> ChipPlan:
         return chip_plan(checkpoint, load_profile(DEFAULT_TARGET), train_split)
 
-    return Fit(recipe, run, train_split, test_split, device, start, planner)
+    with explained_lack(device):
+        return Fit(recipe, run, train_split, test_split, device, start, planner)
