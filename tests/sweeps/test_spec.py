@@ -103,7 +103,7 @@ def test_what_changed_in_a_recipe_is_named() -> None:
         ({"optimize": ["energy"], "trials": 3}, "expected accuracy, or accuracy,energy"),
         ({"seeds": []}, "at least one"),
         ({"seeds": [1, 1]}, "none of them twice"),
-        ({"seeds": range(100_001)}, "at most 100,000"),
+        ({"seeds": range(100_001)}, "at most 100\u202f000"),
     ],
 )
 def test_what_is_no_sweep_is_refused(changes: dict[str, Any], words: str) -> None:

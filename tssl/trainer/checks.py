@@ -55,7 +55,8 @@ def check_data(recipe: Recipe, graph: Graph, dataset: Dataset) -> None:
     if outputs != dataset.classes:
         raise ConfigError(
             f"network.layers: the last layer has {outputs} neurons, but data set "
-            f"{dataset.name} has {dataset.classes} classes"
+            f"{dataset.name} has {dataset.classes} classes; set "
+            f"network.layers.{len(recipe.network.layers) - 1}.neurons={dataset.classes}"
         )
     if dataset.time_steps and recipe.encoding.input != "graded":
         raise ConfigError(
