@@ -89,3 +89,34 @@ def test_one_separator_of_thousands() -> None:
         ("wording.py", "reporting/units.py", "reporting/axes.py"), True
     )  # fmt: skip
     assert count(1234567) == "1\u202f234\u202f567"
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("profiles", ["calibrate", "check", "list", "show"]),
+        ("run NET", ["engine", "sim", "loihi2"]),
+        ("export NET", ["loihi1", "loihi2"]),
+        ("report OUT", ["all", "loihi2"]),
+        ("plan", ["digits", "mnist-cnn"]),
+    ],
+)
+def test_what_is_missing_is_listed(
+    command: str, names: list[str], net: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = command.replace("NET", str(net)).replace("OUT", str(tmp_path)).split()
+    ran = in_this_process(capsys)(*words)
+    assert ran.status == 2
+    shown = ran.err.partition("There are: ")[2].partition(". (see")[0].split(", ")
+    assert set(shown) >= set(names)
+    assert ran.err.count("\n") == 1
+
+
+def test_a_folder_in_place_of_a_network(net: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["run", net.parent], ["verify", net.parent], ["diff", net, net.parent]):
+        ran = in_this_process(capsys)(*words)
+        assert ran.status == 2
+        assert f"is a folder; give a .net file, such as {net}." in ran.err
+    net.unlink()
+    ran = in_this_process(capsys)("verify", net.parent)
+    assert "is a folder; give a .net file, which `tssl export` writes." in ran.err

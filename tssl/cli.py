@@ -77,7 +77,8 @@ def _explained(error: Exception) -> tuple[str, int]:
         context = getattr(error, "ctx", None)
         asked = context.command_path if context else "tssl"
         message = error.format_message()
-        return f"{message}{_meant_choice(message)} (see `{asked} --help`)", error.exit_code
+        hint = _meant_choice(message) or _possible(error)
+        return f"{message}{hint} (see `{asked} --help`)", error.exit_code
     if isinstance(error, MemoryError):
         return f"not enough memory: {error}; free some, or ask for less at a time", 2
     if isinstance(error, ModuleNotFoundError):
@@ -100,6 +101,18 @@ def _meant_choice(message: str) -> str:
         return ""
     name = nearest(match[1], re.findall(r"'([^']*)'", match[2]))
     return "" if name is None else f" Did you mean {name!r}?"
+
+
+def _possible(error: click.ClickException) -> str:
+    """Return what can be given where a command, an argument or an option with names is missing."""
+    context = getattr(error, "ctx", None)
+    names: list[str] = []
+    if context is not None and isinstance(error, click.MissingParameter) and error.param:
+        items = error.param.shell_complete(context, "")
+        names = [str(item.value) for item in items if item.type == "plain"]
+    elif context is not None and str(error.message) == "Missing command.":
+        names = context.command.list_commands(context)
+    return f" There are: {', '.join(names)}." if names else ""
 
 
 def _silence_stdout() -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tssl.commands.options import FILE, common, input_options
+from tssl.commands.options import NET, common, input_options
 from tssl.terminal import Output
 from tssl.workflow import tables
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("left", metavar="A", type=FILE)
-@click.argument("right", metavar="B", type=FILE)
+@click.argument("left", metavar="A", type=NET)
+@click.argument("right", metavar="B", type=NET)
 @input_options
 @click.option(
     "--density",

@@ -51,6 +51,23 @@ class _Path(click.Path):
         return super().convert(value, param, ctx)
 
 
+class _Net(_Path):
+    """The file of a network; of a folder, such as a run's, the message says which it holds."""
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str | bytes | os.PathLike[str]:
+        """Return the path, as click does."""
+        if os.path.isdir(value):
+            nets = sorted(Path(value).glob("*.net"))
+            named = f"such as {nets[0]}" if nets else "which `tssl export` writes"
+            self.fail(f"{os.fspath(value)!r} is a folder; give a .net file, {named}.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class _Seconds(click.FloatRange):
     """A number in a range, which ``nan`` is not."""
 
@@ -65,6 +82,7 @@ class _Seconds(click.FloatRange):
 
 
 FILE = _Path(path_type=Path, dir_okay=False)
+NET = _Net(path_type=Path, dir_okay=False)
 FOLDER = _Path(path_type=Path, file_okay=False)
 ANY_PATH = _Path(path_type=Path)
 

@@ -9,6 +9,7 @@ from tssl.commands.options import (
     BACKENDS,
     FILE,
     FOLDER,
+    NET,
     backend_options,
     common,
     input_options,
@@ -20,7 +21,7 @@ from tssl.terminal import Output
 
 
 @click.command()
-@click.argument("net", type=FILE)
+@click.argument("net", type=NET)
 @click.option(
     "--backend",
     required=True,

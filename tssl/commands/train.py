@@ -84,7 +84,9 @@ def _check_usage(
     recipe: str | None, resume: Path | None, origin: Path | None, options: dict[str, Any]
 ) -> None:
     if recipe is None and resume is None and origin is None:
-        raise click.UsageError("give a RECIPE, --from RUN or --resume DIR")
+        raise click.UsageError(
+            "give a RECIPE, --from RUN or --resume DIR; `tssl recipes` lists recipes"
+        )
     if resume is not None and origin is not None:
         raise click.UsageError("a run goes on with its own weights: give --resume without --from")
     if resume is not None and options["out"] is not None:

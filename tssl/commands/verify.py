@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from tssl.commands.options import (
-    FILE,
+    NET,
     backend_options,
     common,
     input_options,
@@ -16,7 +16,7 @@ from tssl.terminal import Output, show_proof
 
 
 @click.command()
-@click.argument("net", type=FILE)
+@click.argument("net", type=NET)
 @input_options
 @click.option("--seed", type=int, help="Take random input, from this seed.")
 @click.option(

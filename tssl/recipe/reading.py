@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from tssl.errors import ConfigError
 from tssl.machine.files import read_toml
 from tssl.recipe._problems import SECTIONS, first_problem, meant_key, short
-from tssl.recipe.data import DataSpec
+from tssl.recipe.data import GIVEN, DataSpec
 from tssl.recipe.recipe import Recipe
 from tssl.settings import Entries
 
@@ -19,7 +19,11 @@ __all__ = ["data_from_table", "entries_of", "full_key", "load_recipe", "recipe_f
 Own = TypeVar("Own", bound=Entries)
 
 
-def load_recipe(path: Path, settings: Mapping[str, Any] | None = None) -> Recipe:
+def load_recipe(
+    path: Path,
+    settings: Mapping[str, Any] | None = None,
+    data: Mapping[str, Any] | None = None,
+) -> Recipe:
     """Read a recipe file and change some of its keys.
 
     Parameters
@@ -28,6 +32,9 @@ def load_recipe(path: Path, settings: Mapping[str, Any] | None = None) -> Recipe
         New values by key; ``section.key``, or the bare key where only one section has it. Of
         several for one key the last counts. A path of data is relative to the working folder
         here, and to the recipe's file there.
+    data
+        ``name`` or ``path`` of other data than the recipe's. The recipe's keys that say how
+        data are read stay, unless a data set is named; the settings come after.
 
     Raises
     ------
@@ -36,6 +43,8 @@ def load_recipe(path: Path, settings: Mapping[str, Any] | None = None) -> Recipe
     """
     tables = read_toml(path)
     _root(tables, path.parent)
+    if data is not None:
+        tables["data"] = {**_kept(tables.get("data"), data), **data}
     for key, value in (settings or {}).items():
         _set(tables, key, value)
     _root(tables, Path())
@@ -81,6 +90,13 @@ def _root(tables: dict[str, Any], folder: Path) -> None:
     data = tables.get("data")
     if isinstance(data, dict) and isinstance(data.get("path"), str) and data["path"]:
         data["path"] = os.path.abspath(folder / data["path"])
+
+
+def _kept(own: object, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys of a recipe's data that say how others are read, too."""
+    if not isinstance(own, dict) or data.get("name") not in (None, GIVEN):
+        return {}
+    return {key: value for key, value in own.items() if key not in ("name", "path")}
 
 
 def _set(tables: dict[str, Any], key: str, value: object) -> None:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from tssl import datasets
 from tssl.datasets import DATASETS, Dataset, EventSource, Frames, Given, Source, given_source
 from tssl.errors import ConfigError
-from tssl.recipe import GIVEN, DataSpec, Recipe, data_from_table
+from tssl.recipe import GIVEN, DataSpec, Recipe, data_from_table, load_recipe
 
 Opened: TypeAlias = Source | EventSource
 
@@ -23,15 +23,33 @@ def with_data(recipe: Recipe, data: Given | None) -> Recipe:
     """
     if data is None:
         return recipe
-    tables = recipe.data.model_dump(exclude={"name", "path"}, exclude_none=True)
+    where = _named(data)
+    is_known = where.get("name") not in (None, GIVEN)
+    tables = {} if is_known else recipe.data.model_dump(exclude={"name", "path"}, exclude_none=True)
+    return recipe.model_copy(update={"data": data_from_table({**tables, **where}, recipe.name)})
+
+
+def recipe_with(path: Path, settings: Mapping[str, Any], data: Given | None) -> Recipe:
+    """Read a recipe with these data, if any, in place of its own, and change some of its keys.
+
+    The settings may say how the data are read.
+
+    Raises
+    ------
+    ConfigError
+        See :func:`tssl.recipe.load_recipe`.
+    """
+    return load_recipe(path, settings, None if data is None else _named(data))
+
+
+def _named(data: Given) -> dict[str, str]:
+    """Return what names data in a recipe."""
     match data:
         case str() if data in DATASETS:
-            tables = {"name": data}
+            return {"name": data}
         case str() | Path():
-            tables["path"] = os.path.abspath(data)
-        case _:
-            tables["name"] = GIVEN
-    return recipe.model_copy(update={"data": data_from_table(tables, recipe.name)})
+            return {"path": os.path.abspath(data)}
+    return {"name": GIVEN}
 
 
 def source_of(spec: DataSpec, data: Given | None = None) -> Opened:

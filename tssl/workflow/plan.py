@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 from tssl import netx
 from tssl.chip import ChipNetwork
+from tssl.datasets import Given
 from tssl.engine import Engine
 from tssl.errors import ConfigError, DataError
 from tssl.graph import resolve
 from tssl.machine.cores import cores
 from tssl.machine.files import scratch_folder
-from tssl.recipe import Recipe, load_recipe
+from tssl.recipe import Recipe
 from tssl.sweeps import Space, SweepSpec
 from tssl.tables import Shown, Table, count
 from tssl.trainer.fit import Fit
@@ -24,7 +25,7 @@ from tssl.trainer.planning import (
     operations_of_step,
     weights_of,
 )
-from tssl.workflow.data import with_data
+from tssl.workflow.data import recipe_with
 from tssl.workflow.inputs import InputChoice, Inputs, completed, load_inputs
 from tssl.workflow.recipes import recipe_path
 from tssl.workflow.run import run_network
@@ -162,7 +163,11 @@ def plan_sweep(
     tried = _tried(recipe, settings, environment)
     own = _seconds(tried)
     trainings = spec.number_of_trials * (len(spec.seeds) if spec.optimize else 1)
-    factor = sum(_factors(recipe, spec, tried)) if not spec.optimize else float(trainings)
+    factor = (
+        sum(_factors(recipe, spec, tried, environment.data))
+        if not spec.optimize
+        else float(trainings)
+    )
     figures = [
         Figure("trainings", "trainings", trainings, "", "counted"),
         Figure("points", "exports", spec.number_of_points, "", "counted; their time is not in it"),
@@ -239,7 +244,7 @@ class _Tried(NamedTuple):
 
 def _tried(recipe: str, settings: Mapping[str, Any], environment: Environment) -> _Tried:
     """Train for a few steps in a scratch folder."""
-    own = with_data(load_recipe(recipe_path(recipe), settings), environment.data)
+    own = recipe_with(recipe_path(recipe), settings, environment.data)
     with scratch_folder("tssl-plan-") as folder:
         endless = {**settings, "training.epochs": _ENDLESS}
         fit = start(recipe, endless, folder / "run", environment)
@@ -260,13 +265,14 @@ def _seconds(tried: _Tried) -> float:
     return tried.recipe.training.epochs * epoch
 
 
-def _factors(recipe: str, spec: SweepSpec, tried: _Tried) -> list[float]:
+def _factors(recipe: str, spec: SweepSpec, tried: _Tried, data: Given | None) -> list[float]:
     """Return how long each training of a grid takes, in units of the recipe's own."""
     path, own = recipe_path(recipe), _work(tried.recipe, tried.fit)
     found = []
     for values in spec.grid():
         changes = {key: value for key, value in values.items() if key != "seed"}
-        found.append(_work(load_recipe(path, {**spec.settings, **changes}), tried.fit) / own)
+        changed = recipe_with(path, {**spec.settings, **changes}, data)
+        found.append(_work(changed, tried.fit) / own)
     return found
 
 

@@ -10,10 +10,11 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
+from tssl.datasets import Given
 from tssl.errors import ConfigError, TargetError, TrainingError
 from tssl.hw_profiles import load_profile
 from tssl.machine.files import make_directory
-from tssl.recipe import Recipe, full_key, load_recipe
+from tssl.recipe import Recipe, full_key
 from tssl.sweeps import (
     Choices,
     Claim,
@@ -30,7 +31,7 @@ from tssl.sweeps import (
     only_begun,
 )
 from tssl.trainer.progress import EpochMetrics
-from tssl.workflow.data import with_data
+from tssl.workflow.data import recipe_with
 from tssl.workflow.recipes import recipe_path
 from tssl.workflow.sweep_outcome import SweepOutcome, outcome_of
 from tssl.workflow.train import Environment
@@ -97,7 +98,7 @@ def prepare(
         When Optuna is not installed.
     """
     check_installed()
-    base = with_data(load_recipe(recipe_path(recipe), settings), environment.data)
+    base = recipe_with(recipe_path(recipe), settings, environment.data)
     data = environment.data
     try:
         spec = SweepSpec.model_validate(
@@ -115,7 +116,7 @@ def prepare(
     except ValidationError as error:
         raise ConfigError(_explained(error)) from error
     prepared = Prepared(folder=out or Path("sweeps") / base.name, spec=spec, recipe=base)
-    _check_values(prepared, recipe)
+    _check_values(prepared, recipe, data)
     check_folder(prepared)
     return prepared
 
@@ -316,7 +317,7 @@ def _full(key: str) -> str:
     return full_key(key)
 
 
-def _check_values(prepared: Prepared, recipe: str) -> None:
+def _check_values(prepared: Prepared, recipe: str, data: Given | None) -> None:
     """Refuse values that no recipe, chip or export takes, before anything is begun."""
     spec = prepared.spec
     for key, space in spec.of_export.items():
@@ -329,7 +330,7 @@ def _check_values(prepared: Prepared, recipe: str) -> None:
         raise ConfigError("--over target: name some; there is nothing between chips")
     path, tried = recipe_path(recipe), spec.of_recipe
     for values in _tried(spec, tried):
-        load_recipe(path, {**spec.settings, **dict(zip(tried, values, strict=True))})
+        recipe_with(path, {**spec.settings, **dict(zip(tried, values, strict=True))}, data)
 
 
 def _tried(spec: SweepSpec, tried: Mapping[str, Space]) -> Iterator[tuple[Any, ...]]:

@@ -22,7 +22,7 @@ from tssl.trainer.parallel import is_first_process
 from tssl.trainer.progress import EpochMetrics, LayerMetrics, Watcher
 from tssl.trainer.run_directory import RunDirectory, identity
 from tssl.trainer.tensorboard import TensorBoard
-from tssl.workflow.data import load_splits, with_data
+from tssl.workflow.data import load_splits, recipe_with
 from tssl.workflow.export import chip_plan
 from tssl.workflow.recipes import recipe_path
 from tssl.workflow.sources import checkpoint_file
@@ -153,8 +153,7 @@ def start(
     ConfigError, DataError
         See :func:`tssl.recipe.load_recipe` and :func:`tssl.datasets.load`.
     """
-    loaded = load_recipe(_recipe_file(recipe, origin), settings)
-    loaded = with_data(loaded, environment.data)
+    loaded = recipe_with(_recipe_file(recipe, origin), settings, environment.data)
     suffix = "-chip" if loaded.training.forward == "chip" else ""
     run = RunDirectory(out or Path("runs") / f"{loaded.name}{suffix}")
     if is_first_process():

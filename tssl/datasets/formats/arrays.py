@@ -71,7 +71,10 @@ def _source(
     reading.only("arrays", _KEYS)
     for name in ("x_train", "y_train"):
         if name not in arrays:
-            raise DataError(f"{source}: holds no array {name}; needed are {', '.join(NAMES)}")
+            raise DataError(
+                f"{source}: holds no array {name}; needed are x_train and y_train, and x_test and "
+                "y_test may follow"
+            )
     for one, other in (NAMES[2:], NAMES[:1:-1]):
         if one in arrays and other not in arrays:
             raise DataError(f"{source}: holds {one} without {other}")
@@ -223,7 +226,8 @@ class ArraySource:
             raise DataError(
                 f"{self.source}: holds {self.arrays['x_train'].dtype} from {low:g} to {high:g}; "
                 "say which values are the darkest and the brightest pixel, for example "
-                f"data.range = [{low:g}, {high:g}]"
+                f"data.range = [{low:g}, {high:g}] in a recipe, or "
+                f"`tssl train RECIPE --set 'data.range=[{low:g}, {high:g}]'`"
             )
         first, last = self.reading.range
         if low < first or high > last:
