@@ -23,7 +23,7 @@ from tssl.errors import ConfigError
 from tssl.geometry import Geometry
 from tssl.recipe import Recipe, recipe_from_tables
 from tssl.trainer import first_spikes as module
-from tssl.trainer.evaluation import predictions
+from tssl.trainer.evaluation import answers
 from tssl.trainer.first_spikes import Rule, earliest, first_spikes, late, patches
 from tssl.trainer.network import SpikingNetwork
 
@@ -367,7 +367,7 @@ def test_the_read_out_is_the_earliest_spike(images: Tensor) -> None:
     times = -forward.output.psp[0]
     assert times.isfinite().all()
     assert (times < 24).any()
-    assert predictions(forward).tolist() == times.argmin(dim=1).tolist()
+    assert answers(forward, CLASS).tolist() == times.argmin(dim=1).tolist()
     trains = forward.output.spikes.transpose(0, 1).numpy().astype(np.uint8)
     assert trains.sum(axis=1).max() == 1
     nobody = CLASS.answers(trains[:1] * 0, np.array([[0.1, 0.3, 0.2]]))

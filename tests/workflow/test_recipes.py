@@ -34,7 +34,11 @@ def test_a_forward_pass(name: str, tmp_path: Path) -> None:
     inputs = torch.rand(*steps, 1, *data.shape, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         forward = network(inputs.round())
-    assert forward.output.spikes.shape == (recipe.network.time_steps, 1, data.classes)
+    assert forward.output.spikes.shape == (
+        recipe.network.time_steps,
+        1,
+        data.classes or data.numbers,
+    )
     nodes = network.graph.spiking
     sending = nodes[:-1] if nodes[-1].neuron.values else nodes  # such an output is only read
     assert list(forward.activity) == [node.name for node in sending]
