@@ -237,8 +237,8 @@ class SweepBar(_Interruptible):
 
     def batch_done(self, progress: "TrainingProgress", *, samples: int) -> None:
         """Show how far the training is."""
-        score = progress.correct / samples
-        note = f"{self._name}  epoch {progress.epoch + 1}/{self._epochs}  {progress.measure} {score:.2%}"
+        score = f"{progress.measure} {progress.correct / samples:.2%}"
+        note = f"{self._name}  epoch {progress.epoch + 1}/{self._epochs}  {score}"
         self._bar.update(self._task, note=note)
 
     def trial_ended(self, name: str, how: str) -> None:
