@@ -182,7 +182,8 @@ class TrainingBar(_Interruptible):
         if progress.batch == 1 and 0 < progress.integers_from == progress.epoch:
             self._output.say(f"epoch {progress.epoch + 1}: the chip's integers begin")
         note = (
-            f"loss {progress.loss_sum / samples:.4f}  accuracy {progress.correct / samples:.2%}  "
+            f"loss {progress.loss_sum / samples:.4f}  "
+            f"{progress.measure} {progress.correct / samples:.2%}  "
             f"firing rate {progress.firing_rate:.1%}  "
             f"{count(round(samples / max(progress.seconds, 1e-9)))} samples/s"
         )
@@ -236,8 +237,8 @@ class SweepBar(_Interruptible):
 
     def batch_done(self, progress: "TrainingProgress", *, samples: int) -> None:
         """Show how far the training is."""
-        accuracy = progress.correct / samples
-        note = f"{self._name}  epoch {progress.epoch + 1}/{self._epochs}  accuracy {accuracy:.2%}"
+        score = f"{progress.measure} {progress.correct / samples:.2%}"
+        note = f"{self._name}  epoch {progress.epoch + 1}/{self._epochs}  {score}"
         self._bar.update(self._task, note=note)
 
     def trial_ended(self, name: str, how: str) -> None:

@@ -35,8 +35,10 @@ def test_a_forward_pass(name: str, tmp_path: Path) -> None:
     with torch.no_grad():
         forward = network(inputs.round())
     assert forward.output.spikes.shape == (
-        recipe.network.time_steps, 1, data.numbers or data.classes,
-    )  # fmt: skip
+        recipe.network.time_steps,
+        1,
+        data.classes or data.numbers,
+    )
     nodes = network.graph.spiking
     sending = nodes[:-1] if nodes[-1].neuron.values else nodes  # such an output is only read
     assert list(forward.activity) == [node.name for node in sending]

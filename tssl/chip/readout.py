@@ -90,6 +90,11 @@ class ReadOut(ABC):
         """What reads the output of a network in training, beside :meth:`asked`."""
         return self
 
+    def per_unit(self, unit: float) -> "ReadOut":
+        """Return the one for a network that counts ``unit`` for a one of the trained network."""
+        del unit  # which decides nothing where outputs are only compared
+        return self
+
     @property
     def document(self) -> dict[str, Any] | None:
         """What :func:`read_out_of` takes, as JSON data."""

@@ -18,9 +18,7 @@ from tssl.chip import (
     IntArray,
     Layer,
     Neuron,
-    ReadOut,
     Train,
-    ValueReadOut,
 )
 from tssl.errors import ConfigError, RangeError
 from tssl.exporter.lower import Floats, Stage, lower
@@ -135,8 +133,10 @@ def quantize(
     def of(stage: Stage) -> ChipLimits:
         return replace(limits, weight_bits=weight_bits.get(stage.name, limits.weight_bits))
 
+    read_out = checkpoint.read_out
     if stages[0].neuron.values:
         reports = _valued(stages, of, train, checkpoint.graph.time_steps)
+        read_out = read_out.per_unit(_unit(reports))
     else:
         reports = _spiking(stages, of, limits, checkpoint, train, input_range)
     network = ChipNetwork(
@@ -145,18 +145,15 @@ def quantize(
         layers=tuple(report.layer for report in reports),
         encoding=checkpoint.encoding,
         time_steps=recipe.network.time_steps,
-        read_out=_read_out(checkpoint.read_out, reports),
+        read_out=read_out,
     )
     return Quantized(network=network, reports=tuple(reports))
 
 
-def _read_out(trained: ReadOut, reports: Sequence[LayerReport]) -> ReadOut:
-    """Return what the integers of the output say: the same as the trained network's numbers."""
-    if not isinstance(trained, ValueReadOut):
-        return trained
+def _unit(reports: Sequence[LayerReport]) -> float:
+    """Return what the output counts for a one of the trained network that sends values."""
     scales = {report.layer.name: report.scale for report in reports}
-    unit = value_unit([report.layer for report in reports], scales)
-    return trained.per_unit(unit * (1 << DELTA_SHIFT))
+    return value_unit([report.layer for report in reports], scales) * (1 << DELTA_SHIFT)
 
 
 def _spiking(

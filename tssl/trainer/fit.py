@@ -103,6 +103,7 @@ class Fit:
         self.network.method.begin(len(self.train))
         self.test = self._samples(test, np.arange(len(test.labels)), device)
         self.progress = run.load_state(recipe, self.network, self.optimizer)
+        self.progress.measure = self.read_out.measure
         if origin is not None:
             self.network.load_weights(origin.weights)
         elif not run.has_state:
@@ -315,7 +316,7 @@ class Fit:
             validation_accuracy=validation.spikes / held_out if held_out else None,
             test_accuracy=test.spikes / len(self.test),
             test_accuracy_psp=test.psp / len(self.test),
-            measure=self.read_out.measure,
+            measure=progress.measure,
             firing_rate=progress.firing_rate,
             seconds=progress.seconds,
             samples_per_second=len(self.train) / max(progress.seconds, 1e-9),

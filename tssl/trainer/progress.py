@@ -92,6 +92,8 @@ class TrainingProgress:
         One entry per finished epoch.
     layers
         One entry per finished epoch and layer.
+    measure
+        What ``correct`` adds up to, see :class:`EpochMetrics`.
     integers_from
         Epochs before the chip's integers began, in floating point; they do not count for the best.
     """
@@ -101,6 +103,7 @@ class TrainingProgress:
     integers_from: int = 0
     loss_sum: float = 0.0
     correct: float = 0.0
+    measure: str = CLASS.measure
     seconds: float = 0.0
     activity: dict[str, list[float]] = field(default_factory=dict)
     metrics: list[EpochMetrics] = field(default_factory=list)

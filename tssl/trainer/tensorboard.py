@@ -32,7 +32,7 @@ class TensorBoard:
         for name in ("train", "validation", "test"):
             value = getattr(metrics, f"{name}_accuracy")
             if value is not None:  # nothing is held out
-                self._writer.add_scalar(f"accuracy/{name}", value, metrics.epoch)
+                self._writer.add_scalar(f"{metrics.measure}/{name}", value, metrics.epoch)
         self._writer.add_scalar("loss", metrics.loss, metrics.epoch)
         for layer in layers:
             self._writer.add_scalar(f"firing_rate/{layer.layer}", layer.firing_rate, metrics.epoch)
