@@ -16,6 +16,7 @@ from torch import Tensor
 from tssl.recipe import TrainingSpec
 from tssl.trainer.evaluation import right_answers
 from tssl.trainer.network import Forward, SpikingNetwork
+from tssl.trainer.optimization import plain_step
 from tssl.trainer.potentials import Potentials
 from tssl.trainer.progress import TrainingProgress
 
@@ -228,15 +229,7 @@ class DeviceSteps:
         """Do what :func:`optimizer_step` does, without waiting for the norm."""
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        parameters = list(self._network.parameters())
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self._training.clip_norm)
-        self._optimizer.step()
-        limit = self._training.weight_limit
-        with torch.no_grad():
-            for weight in parameters:
-                if weight.dim() > 1 and weight.requires_grad:
-                    weight.clamp_(-limit, limit)
-        return norm
+        return plain_step(self._network, self._optimizer, self._training)
 
     @contextmanager
     def _capturable(self) -> Iterator[None]:

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 from tssl.recipe import TrainingSpec
 from tssl.trainer import adamw_kernels, kernels
 
-__all__ = ["learning_rate", "make_optimizer", "optimizer_step", "set_learning_rate"]
+__all__ = [
+    "learning_rate", "make_optimizer", "optimizer_step", "plain_step", "set_learning_rate",
+]  # fmt: skip
 
 _CLIP_EPSILON = 1e-6
 """Of PyTorch's clipping."""
@@ -55,13 +57,20 @@ def optimizer_step(
     loss.backward()
     if _is_compiled(optimizer):
         return _compiled_step(optimizer, training)
+    return float(plain_step(network, optimizer, training))
+
+
+def plain_step(
+    network: nn.Module, optimizer: torch.optim.Optimizer, training: TrainingSpec
+) -> Tensor:
+    """Clip, step and clamp by PyTorch's own functions; return the norm, for which nothing waits."""
     norm = torch.nn.utils.clip_grad_norm_(network.parameters(), training.clip_norm)
     optimizer.step()
     with torch.no_grad():
         for weight in network.parameters():
             if weight.dim() > 1 and weight.requires_grad:
                 weight.clamp_(-training.weight_limit, training.weight_limit)
-    return float(norm)
+    return norm
 
 
 def _is_compiled(optimizer: torch.optim.Optimizer) -> bool:
