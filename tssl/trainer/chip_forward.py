@@ -24,7 +24,7 @@ from tssl.trainer.chip_layer import (
     together,
 )
 from tssl.trainer.chip_plain import collected, to_bias
-from tssl.trainer.feedback import recurrent_errors, to_feedback
+from tssl.trainer.feedback import Run, recurrent_errors, to_feedback
 from tssl.trainer.layout import constant_response, empty, flat, memory_window
 from tssl.trainer.linear import gradients
 from tssl.trainer.neuron import Activity, Trace, pool_fits, psp
@@ -220,7 +220,7 @@ class _Recurrent(torch.autograd.Function):
         chip, gradient, activity, arriving = ctx.settings
         neurons, voltage = chip.neurons, whole * chip.unit
         errors, falls_back = recurrent_errors(
-            grads[0], voltage, potential, fired, feedback, neurons, gradient
+            grads[0], Run(voltage, potential, fired, feedback, neurons, gradient)
         )
         activity.fallbacks = activity.fallbacks + falls_back
         to_own = to_feedback(errors, potential, feedback)

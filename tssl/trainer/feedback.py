@@ -1,6 +1,6 @@
 """Layers whose neurons hear each other one step later."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,7 +15,21 @@ from tssl.trainer.gradient import Gradient, spike_slope
 from tssl.trainer.layout import empty, flat
 from tssl.trainer.neuron import Activity, Neurons
 
-__all__ = ["Recurrent", "recurrent_errors", "to_feedback"]
+__all__ = ["Recurrent", "Run", "recurrent_errors", "to_feedback"]
+
+
+class Run(NamedTuple):
+    """What neurons did that hear each other, each ``(time, batch, ...)``, and how errors pass."""
+
+    voltage: Tensor
+    """Of the membrane, before a possible reset."""
+    potential: Tensor
+    """Post-synaptic potential of their spikes."""
+    spikes: Tensor
+    feedback: Tensor
+    """Weights of their own potentials, one step later."""
+    neurons: Neurons
+    gradient: Gradient
 
 
 class Recurrent(torch.autograd.Function):
@@ -51,9 +65,8 @@ class Recurrent(torch.autograd.Function):
         voltage, potential, feedback = ctx.saved_tensors
         neurons, gradient, activity = ctx.settings
         spikes = (voltage > neurons.threshold).to(voltage.dtype)
-        errors, falls_back = recurrent_errors(
-            gradients[0], voltage, potential, spikes, feedback, neurons, gradient
-        )
+        run = Run(voltage, potential, spikes, feedback, neurons, gradient)
+        errors, falls_back = recurrent_errors(gradients[0], run)
         activity.fallbacks = activity.fallbacks + falls_back
         own = to_feedback(errors, potential, feedback)
         return errors, own, None, None, None
@@ -90,41 +103,21 @@ def _run_by_loops(
     return potentials, fired, voltages
 
 
-def recurrent_errors(
-    coming: Tensor,
-    voltage: Tensor,
-    potential: Tensor,
-    spikes: Tensor,
-    feedback: Tensor,
-    neurons: Neurons,
-    gradient: Gradient,
-) -> tuple[Tensor, Tensor]:
+def recurrent_errors(coming: Tensor, run: Run) -> tuple[Tensor, Tensor]:
     """Return the errors at the current of neurons that hear each other, and the fallbacks.
 
     Parameters
     ----------
     coming
-        The errors that reach their post-synaptic ``potential`` from other layers.
-    voltage
-        Of the membrane, before a possible reset.
-    feedback
-        Weights of their own potentials, one step later.
+        The errors that reach their post-synaptic potentials from other layers.
     """
-    by_loops = gradient.has_kernels and layout.is_compiled_input(voltage)
-    errors_of = _errors_by_loops if by_loops else _errors
-    return errors_of(coming, voltage, potential, spikes, feedback, neurons, gradient)
+    by_loops = run.gradient.has_kernels and layout.is_compiled_input(run.voltage)
+    return _errors_by_loops(coming, run) if by_loops else _errors(coming, run)
 
 
-def _errors(
-    coming: Tensor,
-    voltage: Tensor,
-    potential: Tensor,
-    spikes: Tensor,
-    feedback: Tensor,
-    neurons: Neurons,
-    gradient: Gradient,
-) -> tuple[Tensor, Tensor]:
+def _errors(coming: Tensor, run: Run) -> tuple[Tensor, Tensor]:
     """Return the errors step by step: the definition."""
+    voltage, potential, spikes, feedback, neurons, gradient = run
     surrogate = gradient.surrogate(voltage, neurons.threshold)
     slope = spikes * spike_slope(voltage, spikes) if gradient.spike_time else surrogate
     falls_back = potential < gradient.fallback_below
@@ -141,16 +134,9 @@ def _errors(
     return errors, falls_back.sum()
 
 
-def _errors_by_loops(
-    coming: Tensor,
-    voltage: Tensor,
-    potential: Tensor,
-    spikes: Tensor,
-    feedback: Tensor,
-    neurons: Neurons,
-    gradient: Gradient,
-) -> tuple[Tensor, Tensor]:
+def _errors_by_loops(coming: Tensor, run: Run) -> tuple[Tensor, Tensor]:
     """Return what :func:`_errors` does, all of a step but its product in one loop."""
+    voltage, potential, spikes, feedback, neurons, gradient = run
     errors = empty(voltage, len(voltage), voltage.shape[1:])
     constants = gradient.constants(neurons)
     given, u, s, a, out = map(flat, (coming, voltage, spikes, potential, errors))
