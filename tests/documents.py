@@ -29,7 +29,9 @@ _PROCESSOR = ("model name", "cpu family", "model", "flags")
 """What /proc/cpuinfo says of it; virtual machines give different processors one name."""
 _WAITING = "no batch is done yet"
 """How a line begins that is printed only where the first batch takes long."""
-_SPEED = re.compile(r"[\d,]+ samples/s")
+_SPEED = re.compile(r"[\d,\N{NARROW NO-BREAK SPACE}]+ samples/s")
+_TRAINED_ON = re.compile(r"processor .*, python")
+"""Of a network; another machine has another."""
 _NUMBER = re.compile(r"-?[\d#][\d#.,:\N{NARROW NO-BREAK SPACE}]*")
 _DIGEST = re.compile(r"\b[0-9a-f]{32,}\b")
 _JUDGEMENT = re.compile(r"\b(?:times|of) the energy: it (?:loses|wins)(?:; within the bands .*)?")
@@ -198,6 +200,7 @@ def _replaced(page: str, block: Block, printed: str) -> str:
     else:
         lines = aligned(block.shown or "", printed, numbers=False)
     text = _SPEED.sub(f"{SOME} samples/s", "\n".join(lines))
+    text = _TRAINED_ON.sub(f"processor {SOME}, python", text)
     at = page.index(old, page.index(block.text))
     return f"{page[:at]}```text\n{text}\n```{page[at + len(old) :]}"
 

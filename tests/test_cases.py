@@ -178,10 +178,10 @@ def test_a_page_without_pictures_says_why(tssl: Callable[..., Ran], tmp_path: Pa
     tssl("run", CASES / "name_a.net", "--input", "spikes.npy", "--backend", "engine", "--out", "A")
     asked = ["report", "A", "--profile", "loihi2", "--html", "page.html"]
     assert "warning" not in tssl(*asked).err
-    assert 'data-counts="' in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert 'class="spikes"' in (tmp_path / "page.html").read_text(encoding="utf-8")
     spikes.unlink()
     why = f"Not shown: {spikes} is not there any more."
     assert tssl(*asked).err == f"warning: page.html, pictures of name_a: {why}\n"
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert why in page
-    assert 'data-counts="' not in page
+    assert 'class="spikes"' not in page

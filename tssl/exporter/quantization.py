@@ -350,8 +350,8 @@ def _check_bits(weight_bits: Mapping[str, int], layers: list[str], limits: ChipL
     for name, bits in weight_bits.items():
         if name not in layers:
             raise ConfigError(
-                f"--weight-bits {name}={bits}: no such layer{did_you_mean(name, layers)}; the "
-                f"layers are {', '.join(layers)}"
+                f"--weight-bits {name}={bits}: the layers are {', '.join(layers)}"
+                f"{did_you_mean(name, layers)}"
             )
         if not 2 <= bits <= limits.weight_bits:
             raise ConfigError(
