@@ -85,8 +85,7 @@ class ExportOutcome(Shown):
     ----------
     float_accuracy, chip_accuracy
         On the same test samples; the latter by the engine. Of a network that says numbers they are
-        R². Not a number for a network that came
-        without a data set.
+        R². Not a number for a network that came without a data set.
     input_range
         Smallest and largest integer that the encoding can produce.
     nir
