@@ -1,5 +1,6 @@
 """Where a result came from, as its page says it."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,26 @@ def test_what_is_known(exported: ExportOutcome, folder: Path) -> None:
     found = accuracies(notes)
     rates = exported.float_accuracy, exported.chip_accuracy
     assert found == Accuracies(*rates, exported.samples)
+
+
+def test_what_cannot_be_written(folder: Path) -> None:
+    """JSON can hold half a character, and values that no TOML has."""
+    half = json.loads('"\\ud800"')
+    result = report(folder, ["loihi2"]).result
+    for _, text in provenance(result, {"target": half, "fingerprints": {"test": half}}):
+        text.encode()
+    assert class_names({"class_names": [half]}) == ("?",)
+    assert "?" in recipe_text({"recipe": {"name": half}})
+    with pytest.raises(DataError, match="the recipe stored with the network is damaged"):
+        recipe_text({"recipe": {"name": None}})
+
+
+@pytest.mark.parametrize("made", [3, [1], {"date": "\ud800"}])
+def test_a_damaged_origin(folder: Path, made: object) -> None:
+    document = json.loads((folder / "result.json").read_text())
+    (folder / "result.json").write_text(json.dumps({**document, "made": made}))
+    with pytest.raises(DataError, match="cannot be read as a run result"):
+        report(folder, ["loihi2"])
 
 
 def test_a_run_says_when_and_where() -> None:

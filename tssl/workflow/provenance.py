@@ -22,7 +22,7 @@ _DIGITS = 6
 
 def provenance(result: RunResult, notes: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Return names and texts: the run, the network, its export, its training and its data."""
-    return tuple((name, text) for name, text in _facts(result, notes) if text)
+    return tuple((name, _printable(text)) for name, text in _facts(result, notes) if text)
 
 
 def accuracies(notes: Mapping[str, Any]) -> Accuracies | None:
@@ -36,13 +36,26 @@ def accuracies(notes: Mapping[str, Any]) -> Accuracies | None:
 def class_names(notes: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the names of the classes that were stored at the export."""
     names = notes.get("class_names")
-    return tuple(map(str, names)) if isinstance(names, list) else ()
+    return tuple(_printable(str(name)) for name in names) if isinstance(names, list) else ()
 
 
 def recipe_text(notes: Mapping[str, Any]) -> str:
-    """Return the recipe of the training as TOML, or nothing."""
+    """Return the recipe of the training as TOML, or nothing.
+
+    Raises
+    ------
+    DataError
+        When what is stored is no such table.
+    """
     recipe = notes.get("recipe")
-    return tomli_w.dumps(recipe) if isinstance(recipe, dict) else ""
+    if not isinstance(recipe, dict):
+        return ""
+    try:
+        return _printable(tomli_w.dumps(recipe))
+    except (TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"the recipe stored with the network is damaged: {error}; export the network again"
+        ) from error
 
 
 def metrics_of(folder: Path) -> dict[str, list[float]]:
@@ -111,6 +124,11 @@ def _curve(stored: object, who: str) -> LearningCurve | None:
         )
     except (TypeError, ValueError, KeyError) as error:
         raise DataError(f"{who}: is damaged: {error!r}; export the network again") from error
+
+
+def _printable(text: str) -> str:
+    """Return a text of a file without halves of characters, which nothing can write."""
+    return text.encode(errors="replace").decode()
 
 
 def _recipe(run: Path) -> Recipe:
