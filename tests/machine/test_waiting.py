@@ -23,7 +23,7 @@ def said(**settings: str) -> list[str]:
 
 
 def test_importing_tssl_sets_it_before_openmp_is_loaded() -> None:
-    assert said() == ["1000", "False", "False"]
+    assert said() == ["10000", "False", "False"]
 
 
 @pytest.mark.parametrize(
