@@ -23,10 +23,10 @@ __all__ = [
 ]
 
 
-def memory_window(current: Tensor, steps: int, neurons: Neurons) -> kernels.Window:
+def memory_window(current: Tensor, neurons: Neurons) -> kernels.Window:
     """Return how the kernels walk through the neurons of a current ``(time, ...)``."""
     if neurons.pool is None:
-        return kernels.plain_window(steps)
+        return kernels.plain_window()
     (rows, columns), (_, channels, _, width) = neurons.pool.kernel, current.shape[1:]
     gain = float(neurons.pool.gain)
     return kernels.Window(rows * width * channels, rows, columns, channels, gain)

@@ -162,10 +162,12 @@ class _Compiled(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         steps, shape = neurons.constant_steps or len(current), current.shape[1:]
         potential = empty(current, steps, neurons.pooled(shape))
-        recorded = steps if neurons.record else 0
-        spikes, voltage = (empty(current, recorded, shape) for _ in range(2))
+        if neurons.record:
+            spikes, voltage = empty(current, steps, shape), empty(current, steps, shape)
+        else:
+            spikes = voltage = current.new_empty((0, 0))
         response = constant_response(steps, neurons.synapse if neurons.constant_steps else None)
-        window = memory_window(current, steps, neurons)
+        window = memory_window(current, neurons)
         count = kernels.forward(
             flat(current), response, gradient.constants(neurons), window,
             flat(potential), flat(spikes), flat(voltage),
