@@ -62,7 +62,7 @@ def tf32(allowed: bool) -> Iterator[None]:
 
 def _dense(signal: Tensor, weight: Tensor, _: None) -> Tensor:
     rows = signal.flatten(1)
-    if prefers_onednn(rows) and weight.shape[0] >= _FEW_OUTPUTS:
+    if _is_by_onednn(rows, weight):
         product: Tensor = _OneDnnProduct.apply(rows, weight)
         return product
     return F.linear(rows, weight)
@@ -85,6 +85,10 @@ MAPS: dict[type[Any], Callable[[Tensor, Tensor, Any], Tensor]] = {
     Geometry: _convolution,
 }
 """By the type of the geometry: the map of ``(samples, ...)`` by weights."""
+
+
+def _is_by_onednn(rows: Tensor, weight: Tensor) -> bool:
+    return prefers_onednn(rows) and weight.shape[0] >= _FEW_OUTPUTS
 
 
 def prefers_onednn(rows: Tensor) -> bool:
@@ -121,7 +125,7 @@ def gradients(
     folded, rows = error.flatten(0, 1), signal.flatten(0, 1)
     if geometry is None:
         rows = rows.flatten(1)
-        product = _product if prefers_onednn(rows) else _plain_product
+        product = _product if _is_by_onednn(rows, weight) else _plain_product
         arriving = product(folded, weight.t()) if to_signal else None
         to_weight = product(folded.t(), rows.t())
     else:
