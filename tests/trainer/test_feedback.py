@@ -13,22 +13,24 @@ from tssl.trainer.recurrence import spiking
 
 
 def weights(*shape: int) -> Tensor:
-    """Return weights with which neurons excite and inhibit each other."""
-    scale = torch.Size(shape[1:]).numel()
-    return torch.randn(shape, generator=torch.Generator().manual_seed(6)) / scale**0.5
+    """Return weights with which neurons excite and inhibit each other, in sixteenths.
+
+    With ``tau_s = 2`` and few steps all sums are exact, whatever the order of a processor's sums.
+    """
+    return torch.randint(-6, 7, shape, generator=torch.Generator().manual_seed(6)) / 16
 
 
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize("steps", [1, 2, 5, 30])
+@pytest.mark.parametrize("steps", [1, 2, 5, 9])
 def test_dense(rule: str, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    layer = neurons(record=True, feedback=weights(67, 67))
+    layer = neurons(record=True, tau_s=2.0, feedback=weights(67, 67))
     assert_same(both(currents(steps, 3, 67), layer, RULES[rule], monkeypatch))
 
 
 @pytest.mark.parametrize("channels_last", [True, False])
 @pytest.mark.parametrize("kernel", [1, 3])
 def test_maps(kernel: int, channels_last: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    layer = neurons(record=True, feedback=weights(4, 4, kernel, kernel))
+    layer = neurons(record=True, tau_s=2.0, feedback=weights(4, 4, kernel, kernel))
     values = currents(5, 3, 4, 6, 7, channels_last=channels_last)
     assert_same(both(values, layer, RULES["tssl-bp"], monkeypatch))
 
@@ -41,7 +43,7 @@ def test_gradient_of_the_feedback(shape: tuple[int, ...], monkeypatch: pytest.Mo
         if not is_compiled:
             monkeypatch.setattr(layout, "is_compiled_input", lambda *_: False)
         own = weights(*shape).requires_grad_()
-        trace = spiking(given, neurons(feedback=own), RULES["tssl-bp"], Activity())
+        trace = spiking(given, neurons(tau_s=2.0, feedback=own), RULES["tssl-bp"], Activity())
         trace.psp.square().sum().backward()
         found.append(own.grad)
     scale = float(found[1].abs().max())
