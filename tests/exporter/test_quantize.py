@@ -214,7 +214,7 @@ def test_bits_of_single_layers(rng):
     [
         (
             {"dense7": 4},
-            r"dense7=4: no such layer \(did you mean .dense2.\?\); the layers are dense1, dense2",
+            r"dense7=4: the layers are dense1, dense2 \(did you mean .dense2.\?\)",
         ),
         ({"dense1": 1}, r"--weight-bits dense1=1: 2\.\.\.8 bits"),
         ({"dense1": 9}, r"--weight-bits dense1=9: 2\.\.\.8 bits"),

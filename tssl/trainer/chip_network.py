@@ -14,7 +14,7 @@ from tssl.checkpoint import ChipPlan
 from tssl.chip import INPUT
 from tssl.errors import ConfigError
 from tssl.graph import NORM, NORM_EPSILON, Node
-from tssl.trainer import layout
+from tssl.trainer import chip_plain, layout
 from tssl.trainer.chip_forward import run_layer
 from tssl.trainer.chip_layer import Arrays, ChipLayer, Signal, input_signal, over_time, pooled
 from tssl.trainer.dropout import kept
@@ -62,7 +62,8 @@ class OnChip(Method[Sequence[Signal]]):
 
     def passes_tape(self, inputs: Tensor) -> bool:
         """See :class:`Method`."""
-        return self._is_plain and layout.is_compiled_input(inputs)
+        by_loops = layout.is_compiled_input(inputs) and not chip_plain.is_needed(inputs)
+        return self._is_plain and by_loops
 
     def enter(self, inputs: Tensor) -> Sequence[Signal]:
         """See :class:`Method`."""
