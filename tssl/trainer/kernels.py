@@ -26,7 +26,7 @@ Array = NDArray[np.float32]
 
 _BLOCK = 1024
 """Neurons of a group without a pool: enough that starting loops takes no time, and few enough that
-what the loops write stays in the first- and second-level caches. 1024 was best at 5 to 100 steps."""
+what the loops write stays in the first two caches. 1024 was best at 5 to 100 steps."""
 
 _PARTS_PER_THREAD = 4
 """Finer than the threads, so that one that is held up does not keep the others waiting."""
