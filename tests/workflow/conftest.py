@@ -9,7 +9,10 @@ import torch
 from tests.trainer import tiny
 from tests.workflow import blinking
 from tssl import datasets
+from tssl.engine import Engine
 from tssl.workflow.export import ExportOptions, ExportOutcome, export
+from tssl.workflow.inputs import InputChoice, load_inputs
+from tssl.workflow.run import run_network, save_result
 from tssl.workflow.train import Environment, start, train
 
 QUICK = ExportOptions(lava=False, proof_samples=6)
@@ -51,3 +54,12 @@ def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> ExportO
     """Return an exported network and what is known about it."""
     path = tmp_path_factory.mktemp("nets") / "rows.net"
     return export(trained, "loihi2", path, QUICK, lambda _: None)
+
+
+@pytest.fixture
+def folder(exported: ExportOutcome, tmp_path: Path) -> Path:
+    """Return the folder of a result: four samples on the engine."""
+    inputs = load_inputs(exported.network, InputChoice(data="rows", samples=4))
+    result = run_network(exported.network, inputs, Engine(), lambda _: None)
+    save_result(result, exported.path, tmp_path / "result")
+    return tmp_path / "result"

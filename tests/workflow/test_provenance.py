@@ -7,11 +7,9 @@ from typing import Any
 import pytest
 
 from tssl import netx
-from tssl.engine import Engine
 from tssl.errors import ConfigError, DataError
 from tssl.reporting import Accuracies, LearningCurve
 from tssl.workflow.export import ExportOutcome
-from tssl.workflow.inputs import InputChoice, load_inputs
 from tssl.workflow.origin import made_here
 from tssl.workflow.provenance import (
     accuracies,
@@ -22,7 +20,6 @@ from tssl.workflow.provenance import (
     recipe_text,
 )
 from tssl.workflow.report import report, write_page
-from tssl.workflow.run import run_network, save_result
 
 CSV = """epoch,loss,train_accuracy,validation_accuracy,test_accuracy,firing_rate
 1,0.5,0.25,,0.75,0.1
@@ -35,14 +32,6 @@ COLUMNS = {
     "test_accuracy": [0.75, 1.0],
 }
 CURVE = LearningCurve([1, 2], [0.5, 0.125], [0.25, 0.5], [], [0.75, 1.0])
-
-
-@pytest.fixture
-def folder(exported: ExportOutcome, tmp_path: Path) -> Path:
-    inputs = load_inputs(exported.network, InputChoice(data="rows", samples=4))
-    result = run_network(exported.network, inputs, Engine(), lambda _: None)
-    save_result(result, exported.path, tmp_path / "result")
-    return tmp_path / "result"
 
 
 def test_metrics_of_a_run(tmp_path: Path) -> None:

@@ -10,23 +10,12 @@ import tssl.hw_profiles
 from tssl import netx
 from tssl.cli import run_command
 from tssl.costs import CostReport, Refusal
-from tssl.engine import Engine
 from tssl.errors import CapacityError, ConfigError, DataError, RangeError
 from tssl.hw_profiles import CostOptions
 from tssl.workflow.export import ExportOutcome
-from tssl.workflow.inputs import InputChoice, load_inputs
 from tssl.workflow.report import joined, proof_table, report, reports, write_page
-from tssl.workflow.run import run_network, save_result
 
 LOIHI2 = Path(tssl.hw_profiles.__file__).parent / "loihi2.toml"
-
-
-@pytest.fixture
-def folder(exported: ExportOutcome, tmp_path: Path) -> Path:
-    inputs = load_inputs(exported.network, InputChoice(data="rows", samples=4))
-    result = run_network(exported.network, inputs, Engine(), lambda _: None)
-    save_result(result, exported.path, tmp_path / "result")
-    return tmp_path / "result"
 
 
 def test_one_entry_per_profile(folder: Path) -> None:

@@ -73,9 +73,7 @@ def square_sum(gradient: Array) -> Any:  # noqa: ANN401
 
 
 @compiled
-def _update_block(
-    weight: Array, gradient: Array, mean: Array, square: Array, step: Step
-) -> None:  # fmt: skip
+def _update_block(weight: Array, gradient: Array, mean: Array, square: Array, step: Step) -> None:
     clip, keep, limit = np.float32(step.clip), np.float32(step.keep), np.float32(step.limit)
     new, old_square = np.float32(1 - step.first), np.float32(step.second)
     new_square = np.float32(1 - step.second)

@@ -32,14 +32,14 @@ def evaluate(network: SpikingNetwork, samples: Samples, part: slice = slice(None
     order = np.arange(len(samples))[part]
     for inputs, labels in samples.batches(order, network.evaluation_batch):
         forward = network(inputs)
-        own = credit_on_device(forward, labels, samples)
+        own = _credit(forward, labels, samples)
         spikes = spikes + own
         psp = psp + (_right_by_psp(forward, labels) if samples.read_out is CLASS else own)
     network.train()
     return Correct(float(spikes), float(psp))
 
 
-def credit_on_device(forward: Forward, labels: Tensor, samples: Samples) -> Tensor | float:
+def _credit(forward: Forward, labels: Tensor, samples: Samples) -> Tensor | float:
     """Return :func:`credit`; of classes on a GPU a tensor, for which nothing waits yet."""
     if samples.read_out is CLASS and labels.device.type != "cpu":
         return right_answers(forward, labels)
@@ -94,14 +94,13 @@ def answers(forward: Forward, read_out: ReadOut) -> NDArray[Any]:
 
 def credit(forward: Forward, targets: Tensor, samples: Samples) -> float:
     """Return what a batch of samples adds to the sum of which the score is the mean."""
-    said = answers(forward, samples.read_out.in_training)
-    return float(
-        samples.read_out.in_training.credits(said, targets.cpu().numpy(), samples.targets).sum()
-    )
+    read_out = samples.read_out.in_training
+    said = answers(forward, read_out)
+    return float(read_out.credits(said, targets.cpu().numpy(), samples.targets).sum())
 
 
 def right_answers(forward: Forward, labels: Tensor) -> Tensor:
-    """Return :func:`correct`, without axes, where the tensors are; nothing waits for a device."""
+    """Return how many classes are right, without axes, where the tensors are; nothing waits."""
     spikes = forward.output.spikes.detach()
     counts = spikes.sum(dim=0)
     remaining = torch.arange(len(spikes), 0, -1, device=spikes.device, dtype=spikes.dtype)
