@@ -144,6 +144,7 @@ def compared(library: str, epochs: int, folder: Path, *, lava: bool) -> dict[str
         "there": there,
         "ties": f"{(np.sort(counts)[:, -1] == np.sort(counts)[:, -2]).sum()}/360",
         "same counts": f"{(counts == by_the_graph(run.directory)).all(axis=1).sum()}/360",
+        "there by tssl": getattr(chip.there, "accuracy", None),
         "float": chip.float_accuracy,
         "chip": chip.chip_accuracy,
         "proof": chip.proof.verdict,

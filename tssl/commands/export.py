@@ -119,4 +119,6 @@ def _print(output: Output, outcome: Any, *, lava: bool) -> None:  # noqa: ANN401
     if outcome.nir is not None:
         output.line(f"{outcome.path}: proven on {outcome.nir.samples}")
         return
+    if outcome.there is not None:
+        output.tables([tables.accuracies(outcome.accuracy)])
     output.line(f"{outcome.path}: {outcome.rates} ({outcome.samples} test samples)")

@@ -9,7 +9,7 @@ from tssl.commands.options import ANY_PATH, FOLDER, common
 from tssl.terminal import Output, show_loading
 from tssl.workflow import tables
 
-_COMPARED = ("class_names", "fingerprint")
+_COMPARED = ("class_names", "fingerprint", "right", "tied")
 
 
 @click.command()
@@ -69,4 +69,4 @@ def _without_fingerprint(note: Any) -> Any:  # noqa: ANN401 - JSON
     """Return a note without what is only there to be compared."""
     if not isinstance(note, dict):
         return note
-    return {key: value for key, value in note.items() if key not in _COMPARED}
+    return {key: _without_fingerprint(each) for key, each in note.items() if key not in _COMPARED}

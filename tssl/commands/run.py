@@ -86,4 +86,5 @@ def run(
         output.document(outcome.document())
         return
     show_result(outcome.result, output.results)
+    output.tables(outcome.comparison)
     output.line(f"{outcome.directory}: result.npz, result.json, network.net")

@@ -16,11 +16,15 @@ class Accuracies(NamedTuple):
     ----------
     floating, chip
         Of the trained network, and of the exported integers.
+    there, by
+        Of a network of PyTorch modules: by these themselves, and by which library.
     """
 
     floating: float
     chip: float
     samples: int
+    there: float | None = None
+    by: str = ""
 
 
 class LearningCurve(NamedTuple):

@@ -39,6 +39,7 @@ from tssl.workflow.provenance import metrics_of
 from tssl.workflow.run import run_network
 from tssl.workflow.samples import samples_for
 from tssl.workflow.sources import bits_of_layers, network_of
+from tssl.workflow.there import There, there_of
 
 CALIBRATION_SAMPLES = 512
 CALIBRATION_FRAMES = 2560
@@ -90,6 +91,8 @@ class ExportOutcome(Shown):
         Smallest and largest integer that the encoding can produce.
     nir
         Of a network that came from a NIR file.
+    there
+        Of a network of PyTorch modules: how good they are themselves on the same test samples.
     """
 
     path: Path
@@ -103,6 +106,17 @@ class ExportOutcome(Shown):
     float_accuracy: float
     chip_accuracy: float
     nir: NirReport | None = None
+    there: There | None = None
+
+    @property
+    def accuracy(self) -> dict[str, Any]:
+        """How good it is at the test samples, as JSON data."""
+        return {
+            "samples": self.samples,
+            "float": self.float_accuracy,
+            "chip": self.chip_accuracy,
+            **({} if self.there is None else {"there": self.there.document()}),
+        }
 
     @property
     def silent(self) -> tuple[str, ...]:
@@ -134,6 +148,7 @@ class ExportOutcome(Shown):
         return [
             tables.quantization([tables.layer_facts(each) for each in self.layers]),
             tables.cores(self.profile.name, self.mapping),
+            *([] if self.there is None else [tables.accuracies(self.accuracy)]),
             *self.proof.tables(),
             *([] if report is None else [tables.agreement(report)]),
         ]
@@ -149,6 +164,7 @@ class ExportOutcome(Shown):
             "measure": self.network.read_out.measure,
             "float_accuracy": self.float_accuracy,
             "chip_accuracy": self.chip_accuracy,
+            **({} if self.there is None else {"there": self.there.document()}),
             "layers": [tables.layer_facts(each) for each in self.layers],
             "silent_layers": list(self.silent),
             "cores": sum(mapping.cores for mapping in self.mapping),
@@ -211,6 +227,7 @@ def export(
         samples=min(options.samples, len(test.labels)),
         float_accuracy=float_accuracy(checkpoint, test, options.samples),
         chip_accuracy=_chip_accuracy(quantized.network, test, options.samples),
+        there=there_of(checkpoint.provenance, test.fingerprint, options.samples),
     )
     frames = frames_of(checkpoint.recipe, source)
     facts = {
@@ -385,11 +402,7 @@ def _write(outcome: ExportOutcome, checkpoint: Checkpoint, facts: Mapping[str, A
         "input_range": outcome.input_range,
         "recipe": checkpoint.recipe.model_dump(mode="json", exclude_none=True, by_alias=True),
         "training": checkpoint.provenance,
-        "accuracy": {
-            "samples": outcome.samples,
-            "float": outcome.float_accuracy,
-            "chip": outcome.chip_accuracy,
-        },
+        "accuracy": outcome.accuracy,
         "proof": outcome.proof.document(),
     }
     if own is None:

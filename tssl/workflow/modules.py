@@ -8,7 +8,7 @@ from typing import Any
 
 from tssl.checkpoint import Checkpoint
 from tssl.chip import CLASS, DECAY_ONE
-from tssl.datasets import Given
+from tssl.datasets import Dataset, Given
 from tssl.errors import ConfigError
 from tssl.exchange import nir
 from tssl.exchange import torch as modules
@@ -18,6 +18,7 @@ from tssl.exchange.nir.writing import OutLayer, description_bytes, graph_bytes
 from tssl.geometry import Shape
 from tssl.machine.files import make_directory, write_text, written_together
 from tssl.recipe import recipe_from_tables
+from tssl.trainer.elsewhere import answers_by_potentials, answers_by_spikes
 from tssl.trainer.layers import Sequential
 from tssl.trainer.run_directory import RunDirectory
 from tssl.trainer.samples import chip_encoding
@@ -25,10 +26,20 @@ from tssl.version import __version__
 from tssl.workflow.data import load_splits, source_of, with_data
 from tssl.workflow.nir import SOURCE, ReadOutcome
 from tssl.workflow.nir_write import float_layers
+from tssl.workflow.there import MOST_SAMPLES, stored_answers
 
 __all__ = ["ModuleChoice", "read_module"]
 
 _OWN_STEPS = Timing(dt=1.0, rule="euler")
+_FOREIGN_ERRORS = (
+    RuntimeError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    LookupError,
+    AssertionError,
+)
+"""What modules of another library may raise that are run in a way it does not expect."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,15 +94,47 @@ def read_module(
         lowered, graph = _of_ours(module, shape, choice)
     else:
         lowered, graph = _of_others(module, shape, choice)
-    checkpoint = lowered.checkpoint
     if choice.data is not None:
-        checkpoint = _with_data(lowered, choice, choice.data)
+        checkpoint, test = _with_data(lowered, choice, choice.data)
+        lowered = _run_there(module, shape, replace(lowered, checkpoint=checkpoint), test)
+    checkpoint = lowered.checkpoint
     make_directory(run)
     with written_together(run, directory.best.name) as folder:
         (folder / SOURCE).write_bytes(graph)
         write_text(folder / directory.recipe.name, checkpoint.recipe.to_toml())
         checkpoint.save(folder / directory.best.name)
-    return ReadOutcome(lowered=replace(lowered, checkpoint=checkpoint), directory=run)
+    return ReadOutcome(lowered=lowered, directory=run)
+
+
+def _run_there(
+    module: Any,  # noqa: ANN401 - of PyTorch, with more than `Module` asks for
+    shape: Shape,
+    lowered: Lowered,
+    test: Dataset,
+) -> Lowered:
+    """Run the modules themselves on test samples, and keep which of these are right.
+
+    A library that another version of it runs otherwise is no reason to refuse a network whose
+    layers are understood: a note says then that the figure is missing.
+    """
+    checkpoint = lowered.checkpoint
+    chosen = (shape, checkpoint, test, MOST_SAMPLES)
+    try:
+        if isinstance(module, Sequential):
+            by, read = "tssl.nn", "potentials added up"
+            answers = answers_by_potentials(module, *chosen)
+        else:
+            by, read = ", ".join(checkpoint.provenance["nir"]["libraries"]), "spikes counted"
+            steps = modules.Stepped(module)
+            with steps.undisturbed():
+                answers = answers_by_spikes(steps, module, *chosen)
+    except _FOREIGN_ERRORS as error:
+        reason = " ".join(str(error).split())
+        note = f"its accuracy there is not known: its modules do not run: {reason:.120}"
+        checkpoint.provenance["nir"]["notes"].append(note)
+        return replace(lowered, notes=(*lowered.notes, note))
+    checkpoint.provenance["there"] = stored_answers(by, read, answers, test.fingerprint)
+    return lowered
 
 
 def _of_others(module: modules.Module, shape: Shape, choice: ModuleChoice) -> tuple[Lowered, bytes]:
@@ -109,7 +152,8 @@ def _of_others(module: modules.Module, shape: Shape, choice: ModuleChoice) -> tu
     lowered = replace(lowered, notes=(*found.notes, *lowered.notes))
     content = description_bytes(found.graph, {"by": f"tssl {__version__}, from_torch", "dt": 1.0})
     facts = _facts(lowered, content, f"modules of {', '.join(found.libraries)}, which step so")
-    lowered.checkpoint.provenance.update(tssl=__version__, nir={**facts, "modules": found.modules})
+    facts |= {"modules": found.modules, "libraries": list(found.libraries)}
+    lowered.checkpoint.provenance.update(tssl=__version__, nir=facts)
     return lowered, content
 
 
@@ -165,8 +209,8 @@ def _facts(lowered: Lowered, content: bytes, evidence: str) -> dict[str, Any]:
     }
 
 
-def _with_data(lowered: Lowered, choice: ModuleChoice, data: Given) -> Checkpoint:
-    """Return a checkpoint that knows its data, and how these become integers."""
+def _with_data(lowered: Lowered, choice: ModuleChoice, data: Given) -> tuple[Checkpoint, Dataset]:
+    """Return a checkpoint that knows its data, how these become integers, and the test split."""
     if lowered.always_on:
         raise ConfigError(
             f"{choice.name}: a bias of its first layer enters synapses that filter, which takes an "
@@ -176,19 +220,20 @@ def _with_data(lowered: Lowered, choice: ModuleChoice, data: Given) -> Checkpoin
     tables = checkpoint.recipe.model_dump(mode="json", exclude_none=True, by_alias=True)
     tables["encoding"] = dict(choice.encoding or {})
     recipe = with_data(recipe_from_tables(tables, "encoding"), data)
-    train, _ = load_splits(recipe, choice.data_dir, data=source_of(recipe.data, data))
+    train, test = load_splits(recipe, choice.data_dir, data=source_of(recipe.data, data))
     outputs = checkpoint.graph.output.outputs
     if outputs != train.outputs or train.read_out is not CLASS:
         raise ConfigError(
             f"{choice.name}: its last layer has {outputs} neurons, but data set {train.name} has "
             f"{train.outputs} {train.read_out.targets}; classes are needed"
         )
-    return replace(
+    known = replace(
         checkpoint,
         recipe=recipe,
         input_shape=_shape_of_data(checkpoint, train.shape, train.name),
         encoding=chip_encoding(recipe.encoding, train.unit or train.full_scale, train.zero),
     )
+    return known, test
 
 
 def _shape_of_data(checkpoint: Checkpoint, shape: Shape, name: str) -> tuple[int, int, int]:

@@ -12,6 +12,7 @@ from tssl.errors import ConfigError, DataError
 from tssl.recipe import Recipe, load_recipe, recipe_from_tables
 from tssl.reporting import Accuracies, LearningCurve
 from tssl.results import RunResult
+from tssl.workflow.there import measured_elsewhere
 
 __all__ = ["accuracies", "class_names", "learning_curve", "metrics_of", "provenance", "recipe_text"]
 
@@ -29,7 +30,9 @@ def accuracies(notes: Mapping[str, Any]) -> Accuracies | None:
     """Return what an export measured, where it had labels."""
     match notes.get("accuracy"):
         case {"float": float(floating), "chip": float(chip), "samples": int(samples)}:
-            return Accuracies(floating, chip, samples) if samples else None
+            there = measured_elsewhere(notes).get("there", {})
+            own = there.get("accuracy"), _printable(there.get("by", ""))
+            return Accuracies(floating, chip, samples, *own) if samples else None
     return None
 
 

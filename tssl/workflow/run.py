@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,12 @@ from tssl.proof import graded_layers
 from tssl.results import QUANTITIES, SPIKES, RunResult, TraceName
 from tssl.tables import Shown, Table, count
 from tssl.wording import did_you_mean
+from tssl.workflow import tables
 from tssl.workflow.inputs import InputChoice, Inputs, completed, load_inputs
 from tssl.workflow.origin import made_here
 from tssl.workflow.shards import Shards, run_in_shards
 from tssl.workflow.spread import run_spread
+from tssl.workflow.there import measured_elsewhere
 
 NETWORK_FILE = "network.net"
 _MOST_TRACES = 512 << 20
@@ -34,19 +36,31 @@ class RunOutcome(Shown):
 
     result: RunResult
     directory: Path
+    exported: Mapping[str, Any] = field(default_factory=dict)
+    """What the export measured, of a network that was run elsewhere before; else nothing."""
 
     @property
     def headline(self) -> str:
         """Where the result is, and what it is."""
         return f"{self.directory}: {self.result.headline}"
 
+    @property
+    def comparison(self) -> list[Table]:
+        """How good the network is elsewhere, at export and in this run; empty if nobody knows."""
+        score = self.result.score
+        if score is None or not self.exported:
+            return []
+        title = f"this run: {self.result.backend}, {self.result.data}"
+        return [tables.accuracies(self.exported, [(title, score, self.result.counts.samples)])]
+
     def tables(self) -> list[Table]:
         """Return those of the result."""
-        return self.result.tables()
+        return [*self.result.tables(), *self.comparison]
 
     def document(self) -> dict[str, Any]:
         """Return the outcome as JSON data."""
-        return {**self.result.document(), "directory": str(self.directory)}
+        exported = {"exported": dict(self.exported)} if self.exported else {}
+        return {**self.result.document(), **exported, "directory": str(self.directory)}
 
 
 def run(
@@ -109,7 +123,7 @@ def run(
         result = replace(result, made=made_here())
         save_result(result, content, folder)
         shards.clear()
-    return RunOutcome(result=result, directory=folder)
+    return RunOutcome(result=result, directory=folder, exported=measured_elsewhere(full.facts))
 
 
 def _backend(name: str, options: BackendOptions, spent: float) -> Backend:

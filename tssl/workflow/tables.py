@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tssl.workflow.diff import LayerDifference, SpikeDifference
 
 __all__ = [
+    "accuracies",
     "agreement",
     "cores",
     "decays",
@@ -134,6 +135,30 @@ def agreement(facts: Mapping[str, Any]) -> Table:
     ]
     columns = ["layer", "node", "compared", "graph", "chip", "differ", "first difference"]
     return Table(f"Spikes of the graph in floating point, {facts['samples']}", columns, rows)
+
+
+def accuracies(accuracy: Mapping[str, Any], runs: Sequence[tuple[str, float, int]] = ()) -> Table:
+    """Return a row for each place where a network was run.
+
+    Parameters
+    ----------
+    accuracy
+        What an export measured: ``there``, ``float``, ``chip`` and ``samples``.
+    runs
+        Further rows: a name, the accuracy and the samples.
+    """
+    there, samples = accuracy["there"], accuracy["samples"]
+    rows = [
+        [f"there: {there['by']}, {there['read']}", there["accuracy"], there["samples"]],
+        ["here, in floating point", accuracy["float"], samples],
+        ["integers of the chip, by the engine", accuracy["chip"], samples],
+        *map(list, runs),
+    ]
+    title = "Accuracy there, here and on the chip"
+    if there["ties"]:
+        title += f"; {there['ties']} samples tie there"
+    cells = [[name, f"{share:.2%}", number] for name, share, number in rows]
+    return Table(title, ["network", "accuracy", "test samples"], cells)
 
 
 def layers_read(layers: Sequence[Mapping[str, Any]]) -> Table:

@@ -37,6 +37,9 @@ class Leaky(nn.Module):
             setattr(self, key, value)
         self.mem: Any = 0.0
 
+    def reset_mem(self) -> None:
+        self.mem = 0.0
+
     def forward(self, x: Tensor) -> Tensor:
         reset = (torch.as_tensor(self.mem) > self.threshold).double()
         self.mem = (1 - reset) * self.mem
@@ -54,6 +57,9 @@ class Synaptic(Leaky):
         self.register_buffer("alpha", torch.as_tensor(alpha))
         self.syn: Any = 0.0
 
+    def reset_mem(self) -> None:
+        self.mem = self.syn = 0.0
+
     def forward(self, x: Tensor) -> Tensor:
         self.syn = self.alpha.double().clamp(0, 1) * self.syn + x
         self.mem = self.beta.double().clamp(0, 1) * self.mem + self.syn
@@ -68,6 +74,9 @@ class _Node(nn.Module):
         self.v_threshold, self.v_reset = v_threshold, v_reset
         self.surrogate_function = SimpleNamespace(spiking=True)
         self.v: Any = v_reset
+
+    def reset(self) -> None:
+        self.v = self.v_reset
 
     def forward(self, x: Tensor) -> Tensor:
         self.v = self.charged(x)
@@ -122,7 +131,14 @@ class LIFCell(nn.Module):
         self.v: Any = self.p.v_leak.double()
         self.i: Any = 0.0
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, *state: Any) -> Any:
+        """Return spikes, and the state behind if one is given: None at the first step."""
+        if not state:
+            return self.fired(x)
+        self.v, self.i = state[0] or (self.p.v_leak.double(), 0.0)
+        return self.fired(x), (self.v, self.i)
+
+    def fired(self, x: Tensor) -> Tensor:
         p = self.p
         jumped = self.i + x
         decayed = self.v + self.dt * p.tau_mem_inv.double() * ((p.v_leak - self.v) + jumped)
@@ -146,7 +162,7 @@ class LIFBoxCell(LIFCell):
         super().__init__(dt, **p)
         self.p.reset_method = reset_method
 
-    def forward(self, x: Tensor) -> Tensor:
+    def fired(self, x: Tensor) -> Tensor:
         p = self.p
         decayed = self.v + self.dt * p.tau_mem_inv.double() * (x + p.v_leak - self.v)
         spikes = (decayed - p.v_th > 0).double()

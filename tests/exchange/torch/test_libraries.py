@@ -32,3 +32,6 @@ def test_spikes_there_and_here(library: str) -> None:
     assert ran.returncode == 0, ran.stderr
     assert "same counts 360/360" in ran.stdout
     assert "proof PASS without Lava" in ran.stdout
+    (line,) = ran.stdout.splitlines()
+    found = dict(part.rsplit(" ", 1) for part in line.split("  "))
+    assert found["there by tssl"] == found["there"]

@@ -15,7 +15,7 @@ from tssl.exchange.torch.neurons import NEURONS
 from tssl.exchange.torch.place import Module, Place
 from tssl.geometry import Shape
 
-__all__ = ["Read", "read"]
+__all__ = ["Read", "in_sequence", "read"]
 
 _PLAIN = ("torch", "spikingjelly")
 """Libraries whose layers without a state are PyTorch's."""
@@ -68,7 +68,7 @@ def read(module: Module, shape: Shape) -> Read:
         When the network is no sequence, or shapes of layers do not fit each other.
     """
     chain = _Chain(type(module).__name__, shape)
-    for place in _in_sequence(Place(chain.origin, "", module)):
+    for place in in_sequence(Place(chain.origin, "", module)):
         chain.add(place)
     libraries = tuple(sorted({place.library for place in chain.firing.values()}))
     return Read(
@@ -79,7 +79,7 @@ def read(module: Module, shape: Shape) -> Read:
     )
 
 
-def _in_sequence(place: Place) -> Iterator[Place]:
+def in_sequence(place: Place) -> Iterator[Place]:
     """Yield the modules that are no sequences, in the order of the signal."""
     if (place.library, place.kind) not in _SEQUENCES:
         if not place.path:
@@ -92,7 +92,7 @@ def _in_sequence(place: Place) -> Iterator[Place]:
     for name, child in place.module._modules.items():  # named_children leaves out repetitions
         if child is not None:
             path = f"{place.path}.{name}" if place.path else name
-            yield from _in_sequence(Place(place.origin, path, child))
+            yield from in_sequence(Place(place.origin, path, child))
 
 
 class _Chain:

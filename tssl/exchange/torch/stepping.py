@@ -1,0 +1,82 @@
+"""Run a network of modules one time step at a time, as its library does."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
+from typing import Any
+
+from tssl.exchange.torch.modules import in_sequence
+from tssl.exchange.torch.neurons import NEURONS
+from tssl.exchange.torch.place import Module, Place
+
+__all__ = ["Stepped"]
+
+
+class Stepped:
+    """A network of modules that takes a batch at a step and says which of its last neurons fire.
+
+    Parameters
+    ----------
+    module
+        One that :func:`tssl.exchange.torch.modules.read` takes.
+    """
+
+    def __init__(self, module: Module) -> None:
+        self._whole: Any = module
+        self._places = list(in_sequence(Place(type(module).__name__, "", module)))
+        self._states: dict[str, Any] = {}
+
+    def rest(self) -> None:
+        """Begin with a new batch: no neuron has a potential."""
+        self._states = {}
+        for place in self._places:
+            module: Any = place.module
+            if (place.library, place.kind) not in NEURONS:
+                continue
+            if place.library == "snntorch":
+                module.reset_mem()
+            elif place.library == "spikingjelly":
+                module.reset()
+
+    def __call__(self, signal: Any) -> Any:  # noqa: ANN401 - tensors, and torch is not imported here
+        """Return what leaves the network for what enters it at this step, ``(batch, ...)``."""
+        for place in self._places:
+            signal = self._through(place, signal)
+        return signal
+
+    def _through(self, place: Place, signal: Any) -> Any:  # noqa: ANN401 - tensors
+        module: Any = place.module
+        if getattr(module, "step_mode", "s") == "m":  # of SpikingJelly: takes time in front
+            return module(signal[None])[0]
+        if (place.library, place.kind) not in NEURONS:
+            return module(signal)
+        if place.library == "norse":
+            signal, self._states[place.path] = module(signal, self._states.get(place.path))
+            return signal
+        found = module(signal)
+        return found[0] if isinstance(found, tuple) else found  # of snnTorch, with its potential
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[None]:
+        """Evaluate, and leave every module as it was: mode, potentials and all."""
+        modules = list(_all_in(self._whole))
+        kept = [{key: _same(value) for key, value in vars(each).items()} for each in modules]
+        self._whole.eval()
+        try:
+            yield
+        finally:
+            for each, values in zip(modules, kept, strict=True):
+                vars(each).clear()
+                vars(each).update(values)
+
+
+def _all_in(module: Any) -> Iterator[Any]:  # noqa: ANN401 - modules
+    yield module
+    for child in module._modules.values():
+        if child is not None:
+            yield from _all_in(child)
+
+
+def _same(value: object) -> object:
+    """Return a table as one of its own with the same entries, anything else as it is."""
+    return copy(value) if isinstance(value, dict) else value
