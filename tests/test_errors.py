@@ -10,6 +10,7 @@ from tssl import errors
 EXIT_CODES = {
     "TsslError": 2,
     "ConfigError": 2,
+    "UnusedSettingError": 2,
     "DataError": 2,
     "CheckpointError": 2,
     "NetFileError": 2,

@@ -4,6 +4,7 @@ The number is the exit status of the ``tssl`` command::
 
     TsslError                        2
     ├── ConfigError                  2   recipe, profile, flag
+    │   └── UnusedSettingError       2   a setting that these data have no use for
     ├── DataError                    2   data set missing, corrupt, wrong shape
     ├── CheckpointError              2   run directory or checkpoint
     ├── NetFileError                 2   .net file
@@ -34,6 +35,20 @@ class TsslError(Exception):
 
 class ConfigError(TsslError):
     """A recipe, profile or flag is wrong."""
+
+
+class UnusedSettingError(ConfigError):
+    """A setting says how data are read, and these data have no use for it.
+
+    Parameters
+    ----------
+    key
+        Of the recipe's section ``data``.
+    """
+
+    def __init__(self, message: str, key: str = "") -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class DataError(TsslError):

@@ -1,6 +1,7 @@
 """Data sets as integers: one table, one file per kind, numpy alone at import."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, TypeGuard, cast
 
@@ -15,7 +16,7 @@ from tssl.datasets.dataset import (
 )
 from tssl.datasets.events import Frames, PackedFrames
 from tssl.datasets.reading import Reading
-from tssl.errors import ConfigError, DataError
+from tssl.errors import ConfigError, DataError, UnusedSettingError
 from tssl.machine.plugins import extended, loaded
 from tssl.wording import did_you_mean
 
@@ -33,6 +34,7 @@ __all__ = [
     "Source",
     "Warn",
     "describe",
+    "fitting",
     "framing",
     "given_source",
     "load",
@@ -185,6 +187,30 @@ def given_source(data: Given, reading: Reading | None = None) -> Source | EventS
 
             return given(data, how)
     return data
+
+
+def fitting(data: Given, reading: Reading, said: Collection[str] = ()) -> Reading:
+    """Return how data are read by what was said of others, without what is of no use for these.
+
+    Parameters
+    ----------
+    said
+        Settings that somebody gave for these data: they stay.
+
+    Raises
+    ------
+    ConfigError, DataError
+        See :func:`given_source`; also when one of ``said`` is of no use.
+    """
+    if replace(reading, **dict.fromkeys(said)) == Reading():
+        return reading
+    try:
+        given_source(data, reading)
+    except UnusedSettingError as error:
+        if error.key in said:
+            raise
+        return fitting(data, replace(reading, **{error.key: None}), said)
+    return reading
 
 
 def named_source(name: str) -> Source | EventSource:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
-from tssl.errors import ConfigError
+from tssl.errors import UnusedSettingError
 
 __all__ = ["Reading"]
 
@@ -51,9 +51,11 @@ class Reading:
 
         Raises
         ------
-        ConfigError
+        UnusedSettingError
             When one is given that is none of ``keys``.
         """
         for field in fields(self):
             if getattr(self, field.name) is not None and field.name not in keys:
-                raise ConfigError(f"data.{field.name}: {what} have no use for it; leave it out")
+                raise UnusedSettingError(
+                    f"data.{field.name}: {what} have no use for it; leave it out", field.name
+                )

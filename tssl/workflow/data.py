@@ -8,13 +8,15 @@ from typing import Any, TypeAlias
 from tssl import datasets
 from tssl.datasets import DATASETS, Dataset, EventSource, Frames, Given, Source, given_source
 from tssl.errors import ConfigError
-from tssl.recipe import GIVEN, DataSpec, Recipe, data_from_table, load_recipe
+from tssl.recipe import GIVEN, DataSpec, Recipe, data_from_table, full_key, load_recipe
 
 Opened: TypeAlias = Source | EventSource
 
 
 def with_data(recipe: Recipe, data: Given | None) -> Recipe:
     """Return a recipe that names these data, if any, in place of its own.
+
+    What the recipe says of its own data holds for these, too, as far as they have a use for it.
 
     Raises
     ------
@@ -26,20 +28,40 @@ def with_data(recipe: Recipe, data: Given | None) -> Recipe:
     where = _named(data)
     is_known = where.get("name") not in (None, GIVEN)
     tables = {} if is_known else recipe.data.model_dump(exclude={"name", "path"}, exclude_none=True)
-    return recipe.model_copy(update={"data": data_from_table({**tables, **where}, recipe.name)})
+    changed = recipe.model_copy(update={"data": data_from_table({**tables, **where}, recipe.name)})
+    return _fitting(changed, data, set())
 
 
 def recipe_with(path: Path, settings: Mapping[str, Any], data: Given | None) -> Recipe:
     """Read a recipe with these data, if any, in place of its own, and change some of its keys.
 
-    The settings may say how the data are read.
+    The settings may say how the data are read. What the recipe's file says about that holds as far
+    as the data have a use for it.
 
     Raises
     ------
-    ConfigError
-        See :func:`tssl.recipe.load_recipe`.
+    ConfigError, DataError
+        See :func:`tssl.recipe.load_recipe` and :func:`tssl.datasets.fitting`.
     """
-    return load_recipe(path, settings, None if data is None else _named(data))
+    if data is None:
+        return load_recipe(path, settings)
+    recipe = load_recipe(path, settings, _named(data))
+    if recipe.data.name not in (None, GIVEN):
+        return recipe
+    keys = {full_key(key) for key in settings}
+    return _fitting(recipe, data, {key for key in DataSpec.model_fields if f"data.{key}" in keys})
+
+
+def _fitting(recipe: Recipe, data: Given, said: set[str]) -> Recipe:
+    """Return a recipe without settings of other data that these have no use for."""
+    spec = recipe.data
+    own = datasets.fitting(data, spec.reading, said - {"bin_us", "name", "path"})
+    dropped = {key: None for key, value in vars(spec.reading).items() if value != vars(own)[key]}
+    if spec.bin_us is not None and "bin_us" not in said:
+        steps = recipe.network.time_steps
+        if datasets.framing(given_source(data, own), time_steps=steps, bin_us=spec.bin_us) is None:
+            dropped["bin_us"] = None
+    return recipe.model_copy(update={"data": spec.model_copy(update=dropped)})
 
 
 def _named(data: Given) -> dict[str, str]:

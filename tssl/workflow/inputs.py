@@ -21,6 +21,7 @@ from tssl.datasets import (
     Frames,
     Given,
     Source,
+    fitting,
     given_source,
     named_source,
 )
@@ -305,7 +306,9 @@ def _source(data: Given, choice: InputChoice) -> Source | EventSource:
     has_path = choice.spec is not None and choice.spec.path is not None
     if isinstance(data, str) and data == choice.facts.get("data") and not has_path:
         return named_source(data)
-    return given_source(data, None if choice.spec is None else choice.spec.reading)
+    if choice.spec is None:
+        return given_source(data)
+    return given_source(data, fitting(data, choice.spec.reading))
 
 
 def _other_data(

@@ -6,11 +6,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssl.datasets.reading import Reading
+from tssl.errors import UnusedSettingError
 
-__all__ = ["SPLIT_KEYS", "held_out"]
+__all__ = ["SPLIT_KEYS", "check_unused", "held_out"]
 
 SPLIT_KEYS = ("test_share", "split_seed")
 _SHARE, _SEED = 0.2, 0
+
+
+def check_unused(reading: Reading, who: object) -> None:
+    """Refuse settings that draw a test split, of data that have one.
+
+    Raises
+    ------
+    UnusedSettingError
+        When one is given.
+    """
+    for key in SPLIT_KEYS:
+        if getattr(reading, key) is not None:
+            raise UnusedSettingError(f"data.{key}: {who} has a test split; leave it out", key)
 
 
 def held_out(labels: NDArray[Any], reading: Reading) -> tuple[NDArray[np.bool_], str]:

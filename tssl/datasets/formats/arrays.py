@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tssl.datasets.dataset import Dataset, Description, Progress
 from tssl.datasets.events import Frames, PackedFrames, pack
 from tssl.datasets.formats._npy import Array, members, read_npy
-from tssl.datasets.formats._splits import SPLIT_KEYS, held_out
+from tssl.datasets.formats._splits import SPLIT_KEYS, check_unused, held_out
 from tssl.datasets.formats._targets import Targets, targets_of
 from tssl.datasets.reading import Reading
 from tssl.errors import ConfigError, DataError
@@ -78,6 +78,8 @@ def _source(
     for one, other in (NAMES[2:], NAMES[:1:-1]):
         if one in arrays and other not in arrays:
             raise DataError(f"{source}: holds {one} without {other}")
+    if "x_test" in arrays:
+        check_unused(reading, source)
     axes = arrays["x_train"].ndim
     is_sequence = axes == 5 if reading.time is None else reading.time
     kind = SequenceSource if is_sequence else ArraySource
@@ -173,9 +175,6 @@ class ArraySource:
     @cached_property
     def _held_out(self) -> tuple[NDArray[np.bool_], str]:
         if "x_test" in self.arrays:
-            for key in SPLIT_KEYS:
-                if getattr(self.reading, key) is not None:
-                    raise ConfigError(f"data.{key}: {self.source} has a test split; leave it out")
             return np.zeros(0, np.bool_), ""
         return held_out(self._labels.of["y_train"], self.reading)
 

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from tssl.datasets.dataset import SPLITS
 from tssl.datasets.events import Events
 from tssl.datasets.formats._labelled import Labelled, Sample
-from tssl.datasets.formats._splits import SPLIT_KEYS, held_out
+from tssl.datasets.formats._splits import SPLIT_KEYS, check_unused, held_out
 from tssl.datasets.formats.recordings import Recording, RecordingSource
 from tssl.datasets.reading import Reading
-from tssl.errors import ConfigError, DataError
+from tssl.errors import DataError
 
 __all__ = ["opened", "read_sample", "spike_file"]
 
@@ -74,9 +74,7 @@ def _labelled(path: Path, files: dict[str, _File], reading: Reading) -> Labelled
         for number, is_test in enumerate(chosen):
             parts[SPLITS[bool(is_test)]].append((file, number))
     else:
-        for key in SPLIT_KEYS:
-            if getattr(reading, key) is not None:
-                raise ConfigError(f"data.{key}: {path} has a test split; leave it out")
+        check_unused(reading, path)
         for split, file in files.items():
             parts[split] = [(file, number) for number in range(len(file.labels))]
     if not all(parts.values()):

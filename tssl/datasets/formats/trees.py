@@ -15,9 +15,9 @@ import numpy as np
 
 from tssl.datasets.dataset import SPLITS, EventSource, Source
 from tssl.datasets.formats._labelled import Labelled, Sample
-from tssl.datasets.formats._splits import SPLIT_KEYS, held_out
+from tssl.datasets.formats._splits import SPLIT_KEYS, check_unused, held_out
 from tssl.datasets.reading import Reading
-from tssl.errors import ConfigError, DataError
+from tssl.errors import DataError
 
 __all__ = ["KINDS", "Kind", "opened"]
 
@@ -256,10 +256,8 @@ def _labelled(
             file._replace(split=SPLITS[bool(is_test)])
             for file, is_test in zip(files, chosen, strict=True)
         ]
-    elif any(getattr(reading, key) is not None for key in SPLIT_KEYS):
-        raise ConfigError(
-            f"data.test_share, data.split_seed: {path} has a test split; leave it out"
-        )
+    else:
+        check_unused(reading, path)
     module, function = kind.read.split(":")
     read = getattr(import_module(module), function)
     samples: dict[str, list[Sample[Any]]] = {split: [] for split in SPLITS}
