@@ -1,5 +1,6 @@
 """Download one file from the first mirror that has it right, whole or not at all."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from tssl.errors import DataError
 from tssl.machine.files import written
 
 _CHUNK_BYTES = 1 << 16
+_DIGESTS = {"sha256": "SHA-256", "md5": "MD5"}
 _SECONDS = 30
 
 
@@ -19,9 +21,9 @@ class Wanted:
     Parameters
     ----------
     file
-        Its name, which follows the mirrors' addresses.
+        Its name, which follows a folder's address, and which it has here.
     mirrors
-        Addresses that end in a slash, tried in this order.
+        Addresses, tried in this order: of a folder, which ends in a slash, or of the file itself.
     largest
         Bytes beyond which a transfer is given up.
     check
@@ -67,7 +69,7 @@ def download(wanted: Wanted, folder: Path, progress: Progress | None = None) -> 
     path = folder / wanted.file
     reasons = []
     for mirror in wanted.mirrors:
-        address = mirror + wanted.file
+        address = mirror + wanted.file if mirror.endswith("/") else mirror
         try:
             with written(path) as temporary:
                 _transfer(address, temporary, wanted, progress)
@@ -80,6 +82,30 @@ def download(wanted: Wanted, folder: Path, progress: Progress | None = None) -> 
     raise DataError(
         f"{wanted.file}: cannot be downloaded; mirrors tried: {tried}; {wanted.otherwise}"
     )
+
+
+def check_digest(path: Path, algorithm: str, digest: str) -> None:
+    """Raise DataError when a file is not the published one; the message does not name it.
+
+    Parameters
+    ----------
+    algorithm
+        ``sha256``, or ``md5``, which notices damage but no deliberate exchange of the file.
+    digest
+        In hexadecimal digits.
+    """
+    found = hashlib.new(algorithm, usedforsecurity=False)
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                found.update(chunk)
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror or error}") from error
+    if found.hexdigest() != digest:
+        raise DataError(
+            f"is not the published file: it has {_DIGESTS[algorithm]} {found.hexdigest()}, "
+            f"expected {digest}"
+        )
 
 
 def _transfer(address: str, path: Path, wanted: Wanted, progress: Progress | None) -> None:

@@ -1,6 +1,5 @@
 """Spiking Heidelberg Digits and Spiking Speech Commands: spoken words as spikes of 700 units."""
 
-import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import NamedTuple
 from tssl.datasets import packed
 from tssl.datasets.dataset import Dataset, Description, Progress
 from tssl.datasets.events import Events, Frames, packed_frames
-from tssl.datasets.fetch import Wanted, cache_folder, download, folders
+from tssl.datasets.fetch import Wanted, cache_folder, check_digest, download, folders
 from tssl.datasets.formats.spikes import read_sample, spike_file
 from tssl.errors import DataError
 from tssl.machine.files import written
@@ -21,7 +20,6 @@ LONGEST_US = 1_400_000
 """What frames cover when nobody says otherwise; nearly all spikes come before."""
 
 _LARGEST = 4 << 30
-_CHUNK = 1 << 20
 _DEFAULT_STEPS = 25
 
 
@@ -155,7 +153,7 @@ class HeidelbergSource:
             file=archive.file,
             mirrors=self.mirrors,
             largest=_LARGEST,
-            check=lambda path: _check(archive, path),
+            check=lambda path: check_digest(path, archive.algorithm, archive.digest),
             otherwise=f"copy {archive.file} into a folder and name it with --data-dir",
         )
         return download(wanted, (cache or cache_folder()) / self.name, progress)
@@ -164,7 +162,7 @@ class HeidelbergSource:
         """Unpack a zip into the cache; HDF5 is not read out of an archive."""
         target = (cache or cache_folder()) / self.name / archive.unpacked
         try:
-            _check(archive, path)
+            check_digest(path, archive.algorithm, archive.digest)
             content = _content(archive, path)
         except DataError as fault:
             raise DataError(
@@ -193,23 +191,6 @@ def _content(archive: Archive, path: Path) -> bytes:
         if Path(member.name).name == archive.unpacked:
             return member.read()
     raise DataError(f"does not hold {archive.unpacked}")
-
-
-def _check(archive: Archive, path: Path) -> None:
-    """Raise DataError when the file is not the published one."""
-    digest = hashlib.new(archive.algorithm, usedforsecurity=False)
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-    except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror or error}") from error
-    if digest.hexdigest() != archive.digest:
-        kind = {"sha256": "SHA-256", "md5": "MD5"}[archive.algorithm]
-        raise DataError(
-            f"is not the published file: it has {kind} {digest.hexdigest()}, expected "
-            f"{archive.digest}"
-        )
 
 
 _MIRRORS = ("https://zenkelab.org/datasets/", "https://compneuro.net/datasets/")

@@ -15,7 +15,7 @@ import struct
 import warnings
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +37,8 @@ _DAMAGED = (OSError, ValueError, TypeError, OverflowError, MemoryError, EOFError
 """What scipy raises of damaged files; of one without data that a variable has no value."""
 
 
-def read(path: Path, reading: Reading) -> Recording:
-    """Return the spikes of a ``.wav`` file; several channels are averaged."""
+def read(path: Path | BinaryIO, reading: Reading) -> Recording:
+    """Return the spikes of a ``.wav`` file, which may be open; several channels are averaged."""
     from scipy.io import wavfile
 
     try:

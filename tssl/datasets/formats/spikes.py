@@ -2,6 +2,8 @@
 
 ``spikes/times`` (seconds) and ``spikes/units`` hold an array for each sample, ``labels`` a whole
 number, and ``extra/keys``, which may be missing, the name of each class.
+
+N-TIDIGITS has both splits in a file, see :mod:`tssl.datasets.formats.tidigits`.
 """
 
 import os
@@ -13,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssl.datasets.dataset import SPLITS
-from tssl.datasets.events import Events
 from tssl.datasets.formats._labelled import Labelled, Sample
 from tssl.datasets.formats._splits import SPLIT_KEYS, check_unused, held_out
 from tssl.datasets.formats.recordings import Recording, RecordingSource
+from tssl.datasets.formats.tidigits import DAMAGED, is_tidigits, opened_tidigits, recording
 from tssl.datasets.reading import Reading
 from tssl.errors import DataError
 
@@ -24,9 +26,6 @@ __all__ = ["opened", "read_sample", "spike_file"]
 
 _SUFFIXES = (".h5", ".hdf5")
 _BLOCK = 256
-_MOST_UNITS, _MOST_SECONDS = 1 << 20, 1e6
-_DAMAGED = (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeError, IndexError,
-            OverflowError, MemoryError, UnicodeError)  # fmt: skip
 
 
 class _File(NamedTuple):
@@ -47,6 +46,8 @@ def opened(path: Path, reading: Reading) -> RecordingSource | None:
         return None
     if not files:
         return None
+    if "" in files and is_tidigits(path):
+        return opened_tidigits(path, reading)
     reading.only("spikes in HDF5", ("size", "frames", *SPLIT_KEYS))
     return RecordingSource(
         _labelled(path, {key: spike_file(f) for key, f in files.items()}, reading), reading
@@ -110,7 +111,7 @@ def spike_file(path: Path) -> _File:
             lengths = {name: len(file["spikes"][name]) for name in ("times", "units")}
             keys = file["extra"]["keys"][()] if "extra" in file and "keys" in file["extra"] else []
             names = tuple(key.decode() if isinstance(key, bytes) else str(key) for key in keys)
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise DataError(
             f"{path}: holds no spikes/times, spikes/units and labels that can be read: "
             f"{' '.join(str(error).split())}"
@@ -130,22 +131,7 @@ def spike_file(path: Path) -> _File:
 def read_sample(path: Path, number: int) -> Recording:
     """Return the spikes of a sample."""
     times, units = _block(path, number // _BLOCK)
-    seconds, unit = np.asarray(times[number % _BLOCK]), np.asarray(units[number % _BLOCK])
-    if seconds.dtype.kind not in "iuf":
-        raise DataError(f"has times of type {seconds.dtype}; expected seconds")
-    seconds = seconds.astype(np.float64)
-    if seconds.shape != unit.shape or seconds.ndim != 1:
-        raise DataError(f"has {seconds.size} times and {unit.size} units")
-    if not (np.isfinite(seconds) & (seconds >= 0) & (seconds < _MOST_SECONDS)).all():
-        raise DataError("has times that are no seconds, which begin at 0")
-    if unit.dtype.kind not in "iu" or (
-        unit.size and not 0 <= unit.min() <= unit.max() < _MOST_UNITS
-    ):
-        raise DataError("has units that are no whole numbers from 0")
-    nothing = np.zeros(len(unit), np.int64)
-    microseconds = np.rint(seconds * 1e6).astype(np.int64)
-    events = Events(time_us=microseconds, polarity=nothing, y=nothing, x=unit.astype(np.int64))
-    return Recording(events, (1, 1, 0))
+    return recording(np.asarray(times[number % _BLOCK]), np.asarray(units[number % _BLOCK]))
 
 
 @lru_cache(maxsize=4)
@@ -157,5 +143,5 @@ def _block(path: Path, block: int) -> tuple[Any, Any]:
     try:
         with h5py.File(path, "r") as file:
             return file["spikes"]["times"][part], file["spikes"]["units"][part]
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise DataError(f"cannot be read: {' '.join(str(error).split())}") from error
