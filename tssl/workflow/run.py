@@ -46,7 +46,7 @@ class RunOutcome(Shown):
 
     @property
     def comparison(self) -> list[Table]:
-        """How good the network is elsewhere, at export and in this run; empty if nobody knows."""
+        """How good the network is elsewhere, at export and in this run, where an export says it."""
         score = self.result.score
         if score is None or not self.exported:
             return []
