@@ -142,15 +142,20 @@ def _of_others(module: modules.Module, shape: Shape, choice: ModuleChoice) -> tu
     if choice.time_steps is None:
         raise ConfigError("time_steps: how long a sample is shown is not in the modules; give it")
     found = modules.read(module, shape)
+    graph = found.graph
+    if choice.data is not None:  # parts of a pixel are no multiples of weights
+        graph = nir.firing_at(graph, graph.at_threshold - {graph.firing[0].name})
     lowered = nir.lower(
-        found.graph,
+        graph,
         _OWN_STEPS,
         name=choice.name,
         time_steps=choice.time_steps,
         provenance={},
     )
     lowered = replace(lowered, notes=(*found.notes, *lowered.notes))
-    content = description_bytes(found.graph, {"by": f"tssl {__version__}, from_torch", "dt": 1.0})
+    said: dict[str, str | float] = {"by": f"tssl {__version__}, from_torch", "dt": 1.0}
+    said.update(graph.metadata)
+    content = description_bytes(graph, said)
     facts = _facts(lowered, content, f"modules of {', '.join(found.libraries)}, which step so")
     facts |= {"modules": found.modules, "libraries": list(found.libraries)}
     lowered.checkpoint.provenance.update(tssl=__version__, nir=facts)

@@ -149,7 +149,7 @@ def read(path: Path, choice: NirChoice) -> Lowered:
     """
     graph = nir.read(path)
     timing = nir.timing(graph, choice.dt, choice.rule)
-    notes = nir.check_conventions(graph, timing, as_nir=choice.as_nir)
+    graph, notes = nir.check_conventions(graph, timing, as_nir=choice.as_nir)
     lowered = nir.lower(
         graph, timing, name=printable(path.stem), time_steps=choice.steps, provenance={}
     )
@@ -166,6 +166,7 @@ def read(path: Path, choice: NirChoice) -> Lowered:
         "always_on": lowered.always_on,
         "nodes": dict(lowered.layers),
         "decays": [{**asdict(each), "error": each.error} for each in lowered.decays],
+        "at_threshold": sorted(graph.at_threshold),
         "notes": list(lowered.notes),
     }
     lowered.checkpoint.provenance.update(tssl=__version__, nir=facts)
@@ -242,6 +243,7 @@ def nir_report(
     if hashlib.sha256(graph.read_bytes()).hexdigest() != facts["sha256"]:
         raise NirFileError(f"{printable(graph)}: is another file than the network was read from")
     source = nir.read(graph)
+    source = nir.firing_at(source, facts.get("at_threshold", source.at_threshold))
     timing = Timing(dt=facts["dt"], rule=facts["rule"], unit_gain=facts["unit_gain"])
     steps = network.time_steps or len(proof)
     found = _agreements(source, timing, facts, network, proof, steps)

@@ -294,9 +294,9 @@ def test_makers_that_do_otherwise(word: str, says: str) -> None:
     with pytest.raises(UnsupportedLayerError, match="--as-nir") as raised:
         check_conventions(named, timing(named), as_nir=False)
     assert says in str(raised.value)
-    (note, *_) = check_conventions(named, timing(named), as_nir=True)
+    _, (note, *_) = check_conventions(named, timing(named), as_nir=True)
     assert says in note
-    assert check_conventions(nir, timing(nir), as_nir=False) == []
+    assert check_conventions(nir, timing(nir), as_nir=False) == (nir, [])
     said = Nir(origin="x.nir", nodes=nir.nodes, edges=nir.edges, metadata={"by": word[:-4]})
     with pytest.raises(UnsupportedLayerError, match="metadata 'by'"):
         check_conventions(said, timing(said), as_nir=False)

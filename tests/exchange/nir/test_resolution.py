@@ -55,10 +55,15 @@ def braille(shared_dir: Path) -> Case:
     )
 
 
-def fired(case: Case, place: int, train: np.ndarray, bits: int = 0, parts: str = "") -> np.ndarray:
-    """Return a layer's spikes with these parts rounded: weights, threshold, decays, states."""
+def fired(
+    case: Case, place: int, train: np.ndarray, bits: int = 8, parts: str = "", wider: float = 1.0
+) -> np.ndarray:
+    """Return a layer's spikes with these parts rounded: weights, threshold, decays, states.
+
+    A scale that is wider than the largest weight allows clips weights.
+    """
     stage = case.stages[place]
-    scale = case.scales[place] * 2.0 ** (bits - 8)
+    scale = case.scales[place] * 2.0 ** (bits - 8) * wider
     weights = [each.weight.reshape(len(each.weight), -1) for each in stage.connections]
     threshold, bias = stage.neuron.threshold, 0.0 if stage.bias is None else stage.bias
     if "w" in parts:
@@ -112,3 +117,16 @@ def test_decays_do_nothing_and_the_first_layer_s_weights_do_it(braille: Case) ->
 def test_how_many_bits_it_would_take(braille: Case) -> None:
     assert [through(braille, bits)[0] == 0 for bits in (10, 11)] == [False, True]
     assert [through(braille, bits)[1] == 0 for bits in (13, 14)] == [False, True]
+
+
+def test_clipping_does_not_reach_it(braille: Case) -> None:
+    found = []
+    for wider in (1.1, 1.2, 1.45, 1.75, 2.1, 2.5, 3.0, 4.0, 6.0):
+        first = fired(braille, 0, braille.train, 8, "wtds", wider).astype(float)
+        found.append(apart(braille, 1, fired(braille, 1, first, 8, "wtds")))
+    assert (min(found), max(found)) == (248, 562)
+
+
+def test_the_table_of_the_document(braille: Case) -> None:
+    assert through(braille, 11) == [0, 53]
+    assert through(braille, 14) == [0, 0]

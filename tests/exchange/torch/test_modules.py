@@ -216,7 +216,10 @@ def test_refusals(network: nn.Module, says: str) -> None:
 
 
 def test_comparing_at_the_threshold_is_said() -> None:
-    assert "equals the threshold" in read(sequence(IFNode()), (6,)).notes[0]
+    assert "equals the threshold" in read(sequence(LIFNode()), (6,)).notes[0]
+    summing = read(sequence(IFNode()), (6,))
+    assert not summing.notes
+    assert summing.graph.at_threshold == {"ifnode1"}
     assert not read(sequence(Leaky(0.9)), (6,)).notes
 
 

@@ -4,6 +4,7 @@ A file is read into a :class:`Nir`, its steps are found or asked for (:func:`tim
 lowered to a checkpoint (:func:`lower`) or run as it is in floating point (:func:`simulate`).
 """
 
+from tssl.exchange.nir.at_threshold import firing_at, sums_up
 from tssl.exchange.nir.conventions import check_conventions
 from tssl.exchange.nir.description import Nir, NirNode
 from tssl.exchange.nir.lowering import Decay, Lowered, lower
@@ -21,9 +22,11 @@ __all__ = [
     "Timing",
     "Trace",
     "check_conventions",
+    "firing_at",
     "lower",
     "read",
     "shapes",
     "simulate",
+    "sums_up",
     "timing",
 ]

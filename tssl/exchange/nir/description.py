@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from tssl.errors import NirFileError, UnsupportedLayerError
 
-__all__ = ["FIRING", "INPUT", "NEURONS", "Nir", "NirNode", "OUTPUT"]
+__all__ = ["AT_THRESHOLD", "FIRING", "INPUT", "NEURONS", "Nir", "NirNode", "OUTPUT"]
 
 Floats = NDArray[np.float64]
 Edge = tuple[str, str]
 
 INPUT, OUTPUT = "Input", "Output"
+AT_THRESHOLD = "tssl_at_threshold"
+"""Key of the metadata under which tssl names nodes that fire at their threshold, a line each."""
 _MOST_NODES = 800
 FIRING = ("IF", "LIF", "CubaLIF", "Threshold")
 """Kinds of nodes that send spikes."""
@@ -130,6 +132,12 @@ class Nir:
     def firing(self) -> list[NirNode]:
         """The nodes that send spikes, each behind those that it hears."""
         return [node for node in self.order if node.kind in FIRING]
+
+    @cached_property
+    def at_threshold(self) -> frozenset[str]:
+        """Names of the firing nodes that fire where the potential equals the threshold, too."""
+        named = self.metadata.get(AT_THRESHOLD, "").split("\n")
+        return frozenset(named) & {node.name for node in self if node.kind in FIRING}
 
     @cached_property
     def sources(self) -> dict[str, list[str]]:

@@ -12,6 +12,7 @@ from tssl.chip import DECAY_ONE
 from tssl.errors import UnsupportedLayerError
 from tssl.exchange.assembly import checkpoint_of, layer_names
 from tssl.exchange.nir.always_on import with_always_on
+from tssl.exchange.nir.at_threshold import lowered_to
 from tssl.exchange.nir.description import FIRING, INPUT, Nir, NirNode
 from tssl.exchange.nir.layers import NirLayer, Pool
 from tssl.exchange.nir.linear import Arriving
@@ -147,6 +148,9 @@ class _Lowering:
         if layer is None:
             self.flat.add(node.name)
             layer = self._dense(node, arriving, neuron)
+        if node.name in self.nir.at_threshold:
+            layer, note = lowered_to(layer, self.pools)
+            self.notes.append(note)
         for quantity, wanted, integer in neuron.decays:
             self.decays.append(
                 Decay(

@@ -3,7 +3,8 @@
 It shares no arithmetic with trainer, exporter or engine. Spikes go through all layers within a
 step; those that close a loop arrive one step later. States begin at ``v_reset`` and zero current.
 The synapse takes in a step's spikes before it drives the membrane. A neuron fires above its
-threshold, once in a step, and begins again at ``v_reset``.
+threshold, once in a step, and begins again at ``v_reset``; one of :attr:`Nir.at_threshold` also
+fires where it equals the threshold.
 """
 
 from typing import NamedTuple
@@ -33,7 +34,7 @@ def simulate(nir: Nir, timing: Timing, train: Floats) -> dict[str, Trace]:
     """
     sizes = shapes(nir)
     batch = train.shape[1]
-    parts = {node.name: _part(node, timing, (batch, *sizes[node.name])) for node in nir}
+    parts = {node.name: _part(nir, node, timing, (batch, *sizes[node.name])) for node in nir}
     sent = {name: np.zeros((batch, *shape)) for name, shape in sizes.items()}
     recorded: dict[str, list[tuple[Floats, Floats]]] = {
         node.name: [] for node in nir if node.kind in NEURONS
@@ -83,8 +84,11 @@ class _Line(_Stateless):
 class _Neurons(_Stateless):
     """Nodes with a current and a potential."""
 
-    def __init__(self, node: NirNode, timing: Timing, shape: tuple[int, ...]) -> None:
+    def __init__(
+        self, node: NirNode, timing: Timing, shape: tuple[int, ...], *, at_threshold: bool
+    ) -> None:
         super().__init__(node)
+        self.reaches = np.greater_equal if at_threshold else np.greater
         self.steps = timing.steps(node)
         self.potential = np.zeros(shape) + node.v_reset
         self.current = np.zeros(shape)
@@ -97,12 +101,12 @@ class _Neurons(_Stateless):
         self.potential = (1 - of.beta) * self.potential + drive
         if self.node.kind not in FIRING:
             return self.potential
-        spikes = self.potential > self.threshold
+        spikes = self.reaches(self.potential, self.threshold)
         self.potential = np.where(spikes, self.node.v_reset, self.potential)
         return spikes.astype(np.float64)
 
 
-def _part(node: NirNode, timing: Timing, shape: tuple[int, ...]) -> _Stateless:
+def _part(nir: Nir, node: NirNode, timing: Timing, shape: tuple[int, ...]) -> _Stateless:
     if node.kind in NEURONS:
-        return _Neurons(node, timing, shape)
+        return _Neurons(node, timing, shape, at_threshold=node.name in nir.at_threshold)
     return _Line(node, timing, shape) if node.kind == "Delay" else _Stateless(node)

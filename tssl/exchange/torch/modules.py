@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from tssl.errors import ConfigError
-from tssl.exchange.nir import Nir, NirNode
+from tssl.exchange.nir import Nir, NirNode, firing_at, sums_up
 from tssl.exchange.nir.description import INPUT, OUTPUT
 from tssl.exchange.nir.maps import applied
 from tssl.exchange.torch.linear import IGNORED, LAYERS, NORMS, with_norm
@@ -33,7 +33,7 @@ _ADVICE = {
 }
 _AT_THRESHOLD = (
     "SpikingJelly fires where a potential equals the threshold, the chip only above it; in "
-    "floating point the two are hardly ever equal"
+    "floating point the two are hardly ever equal where neurons leak"
 )
 
 
@@ -71,11 +71,21 @@ def read(module: Module, shape: Shape) -> Read:
     for place in in_sequence(Place(chain.origin, "", module)):
         chain.add(place)
     libraries = tuple(sorted({place.library for place in chain.firing.values()}))
+    graph = chain.graph()
+    summing = [
+        name
+        for name, place in chain.firing.items()
+        if place.library == "spikingjelly" and sums_up(graph.nodes[name])
+    ]
+    leaking = any(
+        place.library == "spikingjelly" and name not in summing
+        for name, place in chain.firing.items()
+    )
     return Read(
-        graph=chain.graph(),
+        graph=firing_at(graph, summing),
         modules={name: place.path for name, place in chain.firing.items()},
         libraries=libraries,
-        notes=(_AT_THRESHOLD,) if "spikingjelly" in libraries else (),
+        notes=(_AT_THRESHOLD,) if leaking else (),
     )
 
 
