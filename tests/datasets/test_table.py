@@ -164,3 +164,14 @@ def test_events_are_frames_of_one_shape(inputs: object):
 def test_contradictions_are_refused(changes: dict[str, object], message: str):
     with pytest.raises(DataError, match=r"data set small, train \(here\): .*" + message):
         small(**changes)
+
+
+def test_a_data_set_shows_itself():
+    digits = datasets.load("digits", "test", data_dir=None)
+    assert repr(digits) == "<Dataset digits, test split: 360 samples of 1 x 8 x 8, 10 classes>"
+    classes = digits.tables()[1].rows
+    assert [int(number) for _, number in classes] == [35, 36, 35, 37, 37, 37, 37, 36, 33, 37]
+    assert digits._repr_html_().startswith("<div><table>")
+    angles = datasets.load("digit-angles", "test", data_dir=None)
+    assert repr(angles).endswith("1 number(s)>")
+    assert len(angles.tables()) == 1

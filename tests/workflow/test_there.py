@@ -52,6 +52,7 @@ def test_the_modules_themselves(neuron: nn.Module, reset: str, tmp_path: Path) -
     assert abs(there.accuracy - chip.float_accuracy) <= there.ties / 200
     assert there.by in ("spikingjelly", "snntorch")
     stored = run.lowered.checkpoint.provenance["there"]
+    assert f"accuracy there {stored['accuracy']:.2%}" in repr(run)
     assert stored["accuracy"] == np.mean(counts.argmax(1) == labels)
 
 
@@ -103,6 +104,7 @@ def test_modules_that_do_not_run(tmp_path: Path) -> None:
     network[2].charged = None
     run = tssl.from_torch(network, PICTURE, out=tmp_path / "run", **DIGITS)
     assert "its accuracy there is not known: its modules do not run" in run.lowered.notes[-1]
+    assert run.lowered.notes[-1] in run.tables()[-1].rows[-1]
     chip = tssl.export(run, "loihi2", lava=False, samples=20, proof_samples=2, **KEPT)
     assert chip.there is None
 

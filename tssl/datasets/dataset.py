@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tssl.chip import CLASS, ReadOut, ValueReadOut
 from tssl.datasets.events import Frames, PackedFrames
 from tssl.errors import DataError
+from tssl.tables import Shown, Table, count
 
 SPLITS = ("train", "test")
 _BYTE = 255
@@ -24,8 +25,8 @@ Warn = Callable[[str], None]
 """Called with each of the warnings of a data set."""
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Dataset:
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class Dataset(Shown):
     """Pictures, or frames of events, with what is to be said of each; arrays are read-only views.
 
     Parameters
@@ -51,7 +52,7 @@ class Dataset:
     time_steps
         Frames of a sample of events; 0 for pictures, which do not change.
     class_names
-        In the order of the labels; empty where nobody named them.
+        In the order of the labels; empty where they have no names.
     warnings
         What a user may not expect of these data, a sentence each.
 
@@ -83,6 +84,34 @@ class Dataset:
                 view = array.view()
                 view.setflags(write=False)
                 object.__setattr__(self, name, view)
+
+    @property
+    def headline(self) -> str:
+        """Which split it is, and what is in it."""
+        steps = f"{self.time_steps} x " if self.time_steps else ""
+        said = f"{self.classes} classes" if self.classes else f"{self.outputs} number(s)"
+        return (
+            f"{self.name}, {self.split} split: {count(len(self.labels))} samples of "
+            f"{steps}{' x '.join(map(str, self.shape))}, {said}"
+        )
+
+    def tables(self) -> list[Table]:
+        """Return what is in it, and how many samples are of each class."""
+        title = f"{self.name}, {self.split} split"
+        rows = [
+            ["samples", count(len(self.labels))],
+            ["shape (C, H, W)", " x ".join(map(str, self.shape))],
+            ["time steps", str(self.time_steps or "pictures, shown at every step")],
+            ["brightest pixel", str(self.full_scale)],
+            ["source", self.source],
+        ]
+        found = [Table(title, ["what", "value"], rows)]
+        if self.classes:
+            names = self.class_names or tuple(map(str, range(self.classes)))
+            numbers = np.bincount(self.labels.astype(np.int64), minlength=self.classes).tolist()
+            classes = [list(row) for row in zip(names, map(count, numbers), strict=True)]
+            found.append(Table("Classes", ["class", "samples"], classes))
+        return found
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -24,14 +24,14 @@ from tssl.exporter import LayerReport, Quantized, quantize, silent_layers
 from tssl.hw_profiles import Profile, load_profile, map_to_cores
 from tssl.lava_runtime import BackendOptions, SampleProgress, create_backend
 from tssl.lava_runtime.plain import SHIMS, loading_lines
-from tssl.machine.files import printable, write_json, written_together
+from tssl.machine.files import printable
 from tssl.proof import Proof, Statement, compare_chunks
 from tssl.proof.quantized import run_quantized
 from tssl.tables import Shown, Table
 from tssl.trainer.evaluation import float_accuracy
-from tssl.version import __version__
 from tssl.workflow import nir, tables
 from tssl.workflow.data import frames_of, load_splits, source_of, with_data
+from tssl.workflow.export_files import data_facts, write_exported
 from tssl.workflow.inputs import Inputs, encode, encoded
 from tssl.workflow.nir import NirChoice, NirReport, is_foreign
 from tssl.workflow.proof import lava_statement
@@ -202,7 +202,7 @@ def export(
         raise ConfigError(f"{path}: the name of an exported network must end in .net")
     if is_foreign(checkpoint):
         outcome = _foreign(checkpoint, file, path, profile, options, progress)
-        _write(outcome, checkpoint, {"bin_us": None})
+        write_exported(outcome, checkpoint, {"bin_us": None})
         return outcome
     if isinstance(options.data, np.ndarray):
         raise ConfigError(
@@ -235,7 +235,7 @@ def export(
         "learning": metrics_of(file.parent),
         **data_facts(train, test),
     }
-    _write(outcome, checkpoint, facts)
+    write_exported(outcome, checkpoint, facts)
     return outcome
 
 
@@ -381,38 +381,3 @@ def _chip_accuracy(network: ChipNetwork, test: Dataset, samples: int) -> float:
     )
     score = run_network(network, inputs, Engine(), lambda _: None).score
     return float("nan") if score is None else score
-
-
-def data_facts(train: Dataset, test: Dataset) -> dict[str, Any]:
-    """Return what shows, later, whether other data are the same, as JSON data."""
-    return {
-        "data_name": train.name,
-        "class_names": list(train.class_names),
-        "fingerprints": {part.split: part.fingerprint for part in (train, test)},
-    }
-
-
-def _write(outcome: ExportOutcome, checkpoint: Checkpoint, facts: Mapping[str, Any]) -> None:
-    own = None if is_foreign(checkpoint) else checkpoint.recipe.data.shown
-    notes = {
-        "tssl": __version__,
-        "target": outcome.profile.name,
-        "data": own,
-        **facts,
-        "input_range": outcome.input_range,
-        "recipe": checkpoint.recipe.model_dump(mode="json", exclude_none=True, by_alias=True),
-        "training": checkpoint.provenance,
-        "accuracy": outcome.accuracy,
-        "proof": outcome.proof.document(),
-    }
-    if own is None:
-        del notes["accuracy"]
-    proof = outcome.path.with_suffix(".proof.json")
-    with written_together(proof.parent, proof.name) as folder:
-        net = folder / outcome.path.name
-        netx.write(net, outcome.network, notes)
-        if netx.read(net).digest != outcome.network.digest:
-            raise VerificationError(
-                f"{outcome.path}: reads back as another network; nothing was written"
-            )
-        write_json(folder / proof.name, outcome.proof.document())

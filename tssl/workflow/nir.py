@@ -68,14 +68,22 @@ class ReadOutcome(Shown):
 
     @property
     def headline(self) -> str:
-        """Where the run is, and how its equations became steps."""
+        """Where the run is, how its equations became steps, and how good its modules are."""
         facts = facts_of(self.lowered.checkpoint)
-        return f"{self.directory}: {facts['file']}, dt = {facts['dt']:g}, rule {facts['rule']}"
+        there = self.lowered.checkpoint.provenance.get("there")
+        known = "" if there is None else f", accuracy there {there['accuracy']:.2%}"
+        steps = f"dt = {facts['dt']:g}, rule {facts['rule']}"
+        return f"{self.directory}: {facts['file']}, {steps}{known}"
 
     def tables(self) -> list[Table]:
-        """Return decays and layers."""
+        """Return decays, layers, and what a user should know."""
         document = self.document()
-        return [decays(document), layers_read(document["layers"])]
+        notes = [[note] for note in self.lowered.notes]
+        return [
+            decays(document),
+            layers_read(document["layers"]),
+            *([Table("Notes", ["what a user should know"], notes)] if notes else []),
+        ]
 
     def document(self) -> dict[str, Any]:
         """Return what was read as JSON data."""
