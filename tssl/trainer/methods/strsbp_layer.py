@@ -8,17 +8,21 @@ a_j[t]`, so that weighted sums of it are products of matrices over time, as in a
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tssl.neurons import Lif, membrane_step
+from tssl.trainer.layout import is_compiled_input
 from tssl.trainer.linear import gradients
+from tssl.trainer.methods import strsbp_kernels
 from tssl.trainer.methods.strsbp_table import listening
-from tssl.trainer.neuron import Activity, Neurons, Trace
+from tssl.trainer.neuron import Activity, Neurons, Trace, psp
 from tssl.trainer.recurrence import Gradient, spiking
 
-__all__ = ["Ran", "Teacher", "counted", "fire"]
+__all__ = ["Ran", "Teacher", "counted", "filtered", "fire"]
 
 _FORWARD = Gradient(spike_time=False, reset=0.0, fallback_below=0.0)
 """Of passes that nobody takes back."""
@@ -58,6 +62,18 @@ class Ran(NamedTuple):
     """Of the last layer, whose recurrent synapses are its lateral inhibition."""
 
 
+def filtered(spikes: Tensor, tau_s: float) -> tuple[Tensor, Tensor]:
+    """Return the potentials of spikes ``(time, batch, neurons)``, and their counts."""
+    if not is_compiled_input(spikes):
+        return psp(spikes, tau_s=tau_s), spikes.sum(dim=0)
+    spikes = spikes.contiguous()
+    potentials, counts = torch.empty_like(spikes), torch.empty_like(spikes[0])
+    strsbp_kernels.filtered(
+        spikes.flatten(1).numpy(), tau_s, potentials.flatten(1).numpy(), counts.flatten().numpy()
+    )
+    return potentials, counts
+
+
 def fire(current: Tensor, neurons: Neurons, neuron: Lif, activity: Activity) -> Trace:
     """Run neurons that rest for so many steps after a spike, their potential at zero.
 
@@ -68,8 +84,10 @@ def fire(current: Tensor, neurons: Neurons, neuron: Lif, activity: Activity) -> 
     neuron
         Gives the refractory steps.
     """
+    if is_compiled_input(current):
+        return _fire_by_loops(current, neurons, neuron, activity)
     if not neuron.refractory:
-        return spiking(current, neurons, _FORWARD, activity)
+        return spiking(current, neurons._replace(record=True), _FORWARD, activity)
     after, rest = torch.zeros_like(current[0]), torch.zeros_like(current[0])
     potential = torch.zeros_like(after)
     spikes, voltages, potentials = (torch.empty_like(current) for _ in range(3))
@@ -85,6 +103,19 @@ def fire(current: Tensor, neurons: Neurons, neuron: Lif, activity: Activity) -> 
         after = voltage * (1 - fired)
         potential = (1 - 1 / neurons.tau_s) * potential + fired / neurons.tau_s
         spikes[t], voltages[t], potentials[t] = fired, voltage, potential
+    activity.neuron_steps += spikes.numel()
+    activity.spikes = activity.spikes + spikes.sum()
+    return Trace(potentials, spikes, voltages)
+
+
+def _fire_by_loops(current: Tensor, neurons: Neurons, neuron: Lif, activity: Activity) -> Trace:
+    """Run neurons through :mod:`tssl.trainer.methods.strsbp_kernels`."""
+    potentials, spikes = torch.empty_like(current), torch.empty_like(current)
+    voltages = torch.empty_like(current) if neurons.record else current.new_empty((0, 0, 0))
+    strsbp_kernels.fire(
+        current.numpy(), _by_source(neurons.feedback), _numbers(neuron),
+        potentials.numpy(), spikes.numpy(), voltages.numpy(),
+    )  # fmt: skip
     activity.neuron_steps += spikes.numel()
     activity.spikes = activity.spikes + spikes.sum()
     return Trace(potentials, spikes, voltages)
@@ -152,7 +183,6 @@ class _Layer:
         self.spikes = _taught(ran.spikes, ran.teacher)
         self.fired = self.spikes.sum(dim=0)
         self.threshold = ran.neuron.threshold
-        self.heard = self._listening(self.spikes)
         self.divisor = self._divisor()
 
     def to_weights(self, error: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -162,25 +192,24 @@ class _Layer:
             scaled_for_weights = scaled * self._lateral_factor(self.lateral)
         else:
             scaled_for_weights = scaled
-        steps = scaled_for_weights * self.heard
+        steps = self._heard(scaled_for_weights)
         _, to_weight = gradients(steps, self.ran.arriving, self.weight, None, to_signal=False)
         if self.feedback is None:
             return to_weight, None
-        return to_weight, steps[1:].flatten(0, 1).t() @ self.ran.own[:-1].flatten(0, 1)
+        return to_weight, self._to_feedback(steps)
 
     def down(self, error: Tensor) -> Tensor:
         """Return the error at the counts of the sources."""
         if self.feedback is None:
             return self._through_weights(error / (self.threshold * self.divisor))
-        matrix = self._matrix(self.feedback).mT
         given = error / self.threshold
         if self.ran.transposed:
-            return _solved(matrix, self._through_weights(given))
-        return self._through_weights(_solved(matrix, given))
+            return self._solved(self._through_weights(given), self.feedback)
+        return self._through_weights(self._solved(given, self.feedback))
 
     def _through_weights(self, scaled: Tensor) -> Tensor:
         """Return the sum over i of what is scaled, w and e / o."""
-        steps = scaled * self.heard
+        steps = self._heard(scaled)
         arriving, _ = gradients(steps, self.ran.arriving, self.weight, None, to_signal=True)
         if arriving is None:
             raise TypeError("there is no error at the sources")
@@ -210,19 +239,55 @@ class _Layer:
         A silent source is taken for one of one spike, as in the published code.
         """
         rows = counts.round().long().clamp(1, len(self.ran.table)) - 1
-        numbers = self.ran.table[rows, :4]
-        return numbers.permute(2, 0, 1) @ weight.t()
+        numbers = self.ran.table.t()[:4].contiguous()[:, rows]
+        return (numbers.flatten(0, 1) @ weight.t()).unflatten(0, numbers.shape[:2])
 
     def _listening(self, spikes: Tensor) -> Tensor:
         neuron = self.ran.neuron
         return listening(spikes, tau_m=neuron.tau_m, refractory=neuron.refractory)
 
-    def _matrix(self, feedback: Tensor) -> Tensor:
-        """Return M, ``(batch, neurons, neurons)``."""
-        matrix = _ratios(self.heard, self.ran.own, self.fired)
+    def _heard(self, factor: Tensor) -> Tensor:
+        """Return the listening weights, each neuron's times a factor."""
+        if not is_compiled_input(self.spikes):
+            return factor * self._listening(self.spikes)
+        result = torch.empty_like(self.spikes)
+        strsbp_kernels.heard(
+            self.spikes.numpy(), _numbers(self.ran.neuron), factor.numpy(), result.numpy()
+        )
+        return result
+
+    def _to_feedback(self, steps: Tensor) -> Tensor:
+        """Return the errors at the weights among the neurons."""
+        if not is_compiled_input(steps):
+            return steps[1:].flatten(0, 1).t() @ self.ran.own[:-1].flatten(0, 1)
+        result = steps.new_empty((steps.shape[2], steps.shape[2]))
+        strsbp_kernels.to_feedback(
+            self.spikes.numpy(), steps.numpy(), float(self.ran.neuron.tau_s), result.numpy()
+        )
+        return result.t().contiguous()
+
+    def _solved(self, given: Tensor, feedback: Tensor) -> Tensor:
+        r"""Solve :math:`M^\top y = g` for each sample, where it can be by the compiled loops."""
+        if not is_compiled_input(given):
+            return self._eliminated(given, feedback, slice(None))
+        result = torch.empty_like(given)
+        is_found = strsbp_kernels.solved(
+            self.spikes.numpy(), _by_source(feedback), _numbers(self.ran.neuron),
+            self.divisor.numpy(), given.numpy(), result.numpy(),
+        )  # fmt: skip
+        if not is_found.all():
+            left = torch.from_numpy(~is_found)
+            result[left] = self._eliminated(given[left], feedback, left)
+        return result
+
+    def _eliminated(self, given: Tensor, feedback: Tensor, samples: Tensor | slice) -> Tensor:
+        """Solve the same by elimination, for some samples."""
+        heard = self._listening(self.spikes[:, samples])
+        matrix = _ratios(heard, self.ran.own[:, samples], self.fired[samples])
         matrix.mul_(-feedback / self.threshold)
-        matrix.diagonal(dim1=1, dim2=2).copy_(self.divisor)
-        return matrix
+        matrix.diagonal(dim1=1, dim2=2).copy_(self.divisor[samples])
+        solved: Tensor = torch.linalg.solve(matrix.mT, given)
+        return solved
 
     def _lateral_factor(self, lateral: Tensor) -> Tensor:
         r"""Return :math:`1 / (1 - \sum_l w_{il} w_{li} r_{il} r_{li} / \vartheta^2)`.
@@ -255,10 +320,18 @@ def _ratios(heard: Tensor, own: Tensor, fired: Tensor) -> Tensor:
     return ratios
 
 
-def _solved(matrix: Tensor, given: Tensor) -> Tensor:
-    """Solve a system for each sample."""
-    solved: Tensor = torch.linalg.solve(matrix, given)
-    return solved
+def _by_source(feedback: Tensor | None) -> NDArray[np.float32]:
+    """Return weights among neurons as the loops take them, those of a sender side by side."""
+    if feedback is None:
+        return np.empty((0, 0), np.float32)
+    weights: NDArray[np.float32] = feedback.detach().t().contiguous().numpy()
+    return weights
+
+
+def _numbers(neuron: Lif) -> strsbp_kernels.Numbers:
+    return strsbp_kernels.Numbers(
+        float(neuron.tau_m), float(neuron.tau_s), float(neuron.threshold), neuron.refractory
+    )
 
 
 def _taught(spikes: Tensor, teacher: Teacher | None) -> Tensor:
