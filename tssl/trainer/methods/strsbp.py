@@ -136,7 +136,8 @@ class StRsbp(Method[Sent]):
             record=run.record_all or is_last,
         )
         with torch.no_grad():
-            trace = fire(weighted(arriving.psp, weight, None), neurons, neuron, activity)
+            current = weighted(arriving.psp, weight, None)
+            trace = fire(current, neurons, neuron, activity)
         ran = Ran(
             arriving=arriving.psp,
             spikes=trace.spikes,

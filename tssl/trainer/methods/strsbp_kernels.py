@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssl.machine.compiling import compiled, compiled_parallel
-from tssl.trainer.kernels import ONE, ZERO, Array, membrane, threads
+from tssl.trainer.kernels import ONE, ZERO, Array, count_spikes, membrane, threads
 from tssl.trainer.methods.gmres import gmres
 
-__all__ = ["Numbers", "filtered", "fire", "heard", "solved", "to_feedback"]
+__all__ = ["Numbers", "filtered", "fire", "heard", "over_time", "solved"]
 
 _BLOCK = 1024
 """Neurons that are filtered at a time, so that what is written stays in the first two caches."""
@@ -32,7 +32,7 @@ class Numbers(NamedTuple):
 
 def fire(
     current: Array, feedback: Array, numbers: Numbers, psp: Array, spikes: Array, voltage: Array
-) -> None:
+) -> int:
     """Run neurons from rest.
 
     Parameters
@@ -46,14 +46,24 @@ def fire(
         Filled, ``(time, batch, neurons)``.
     voltage
         Likewise; empty when nobody wants it.
+
+    Returns
+    -------
+    spikes
+        How many there were.
     """
     threads()
-    _fire(current, feedback, numbers, psp, spikes, voltage)
+    return int(_fire(current, feedback, numbers, psp, spikes, voltage))
 
 
 def filtered(spikes: Array, tau_s: float, psp: Array, counts: Array) -> None:
     """Fill in potentials of spikes ``(time, neurons)``, and how many each neuron sent."""
     _filtered(spikes, tau_s, threads(), psp, counts)
+
+
+def over_time(one: Array, other: Array, result: Array) -> None:
+    """Fill in the sum of products over time, of ``(time, neurons)`` twice."""
+    _over_time(one, other, threads(), result)
 
 
 def heard(spikes: Array, numbers: Numbers, factor: Array, result: Array) -> None:
@@ -100,19 +110,6 @@ def solved(
     return is_found
 
 
-def to_feedback(spikes: Array, errors: Array, tau_s: float, result: Array) -> None:
-    r"""Add up :math:`\sum_t e_i[t] a_l[t - 1]` of all samples, a being the potentials of spikes.
-
-    Parameters
-    ----------
-    spikes, errors
-        ``(time, batch, neurons)``.
-    result
-        Filled, ``(neurons, neurons)``, the sender l first.
-    """
-    _to_feedback(spikes, errors, tau_s, threads(), result)
-
-
 @compiled_parallel
 def _filtered(spikes: Array, tau_s: float, parts: int, psp: Array, counts: Array) -> None:
     keep, add = np.float32(1 - 1 / tau_s), np.float32(1 / tau_s)
@@ -131,12 +128,27 @@ def _filtered(spikes: Array, tau_s: float, parts: int, psp: Array, counts: Array
 
 
 @compiled_parallel
+def _over_time(one: Array, other: Array, parts: int, result: Array) -> None:
+    blocks = -(-result.size // _BLOCK)
+    for part in numba.prange(parts):
+        for block in range(part * blocks // parts, (part + 1) * blocks // parts):
+            here = slice(block * _BLOCK, min((block + 1) * _BLOCK, result.size))
+            total = result[here]
+            total[:] = ZERO
+            for t in range(len(one)):
+                a, b = one[t, here], other[t, here]
+                for j in range(total.size):
+                    total[j] += a[j] * b[j]
+
+
+@compiled_parallel
 def _fire(
     current: Array, feedback: Array, numbers: Numbers, psp: Array, spikes: Array, voltage: Array
-) -> None:
+) -> int:
     steps, batch, neurons = current.shape
     leak, threshold = np.float32(1 - 1 / numbers.tau_m), np.float32(numbers.threshold)
     keep, add = np.float32(1 - 1 / numbers.tau_s), np.float32(1 / numbers.tau_s)
+    counts = np.zeros(batch, np.int64)
     for b in numba.prange(batch):
         state = np.zeros((5, neurons), np.float32)
         v, a, own, total, scratch = state[0], state[1], state[2], state[3], state[4]
@@ -152,8 +164,10 @@ def _fire(
             for j in range(neurons):
                 a[j] = keep * a[j] + add * fired[j]
                 out[j] = a[j]
+            counts[b] += count_spikes(fired)
             if feedback.size:
                 _send(fired, feedback, keep, add, own)
+    return counts.sum()
 
 
 @compiled
@@ -248,26 +262,6 @@ def _couple(spikes: Array, feedback: Array, numbers: Numbers, b: int, matrix: Ar
         for j in range(neurons):
             row[j] = (row[j] * each + half[j]) * (weight[j] * scale)
         row[source] = ZERO
-
-
-@compiled_parallel
-def _to_feedback(spikes: Array, errors: Array, tau_s: float, parts: int, result: Array) -> None:
-    steps, batch, neurons = spikes.shape
-    for part in numba.prange(parts):
-        here = slice(part * neurons // parts, (part + 1) * neurons // parts)
-        mine = result[:, here]
-        mine[:] = ZERO
-        later = np.empty((steps, mine.shape[1]), np.float32)
-        for b in range(batch):
-            later[:] = errors[:, b, here]
-            _delay(later, tau_s)
-            for t in range(steps):
-                fired, error = spikes[t, b], later[t]
-                for source in range(neurons):
-                    if fired[source] > ZERO:
-                        row = mine[source]
-                        for j in range(row.size):
-                            row[j] += error[j]
 
 
 @compiled

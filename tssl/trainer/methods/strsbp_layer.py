@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tssl.neurons import Lif, membrane_step
 from tssl.trainer.layout import is_compiled_input
-from tssl.trainer.linear import gradients
+from tssl.trainer.linear import gradients, weighted
 from tssl.trainer.methods import strsbp_kernels
 from tssl.trainer.methods.strsbp_table import listening
 from tssl.trainer.neuron import Activity, Neurons, Trace, psp
@@ -112,12 +112,12 @@ def _fire_by_loops(current: Tensor, neurons: Neurons, neuron: Lif, activity: Act
     """Run neurons through :mod:`tssl.trainer.methods.strsbp_kernels`."""
     potentials, spikes = torch.empty_like(current), torch.empty_like(current)
     voltages = torch.empty_like(current) if neurons.record else current.new_empty((0, 0, 0))
-    strsbp_kernels.fire(
+    count = strsbp_kernels.fire(
         current.numpy(), _by_source(neurons.feedback), _numbers(neuron),
         potentials.numpy(), spikes.numpy(), voltages.numpy(),
     )  # fmt: skip
     activity.neuron_steps += spikes.numel()
-    activity.spikes = activity.spikes + spikes.sum()
+    activity.spikes = activity.spikes + count
     return Trace(potentials, spikes, voltages)
 
 
@@ -157,15 +157,15 @@ class _Counted(torch.autograd.Function):
         feedback: Tensor | None,
         ran: Ran,
     ) -> Tensor:
-        ctx.save_for_backward(counts, weight, feedback)
+        own = ran.spikes.sum(dim=0)
+        ctx.save_for_backward(counts, weight, feedback, own)
         ctx.ran = ran
-        return ran.spikes.sum(dim=0)
+        return own
 
     @staticmethod
     def backward(ctx: Any, *coming: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-        counts, weight, feedback = ctx.saved_tensors
-        ran: Ran = ctx.ran
-        layer = _Layer(counts, weight, feedback, ran)
+        counts, weight, feedback, own = ctx.saved_tensors
+        layer = _Layer(counts, weight, feedback, own, ctx.ran)
         to_weight, to_feedback = layer.to_weights(coming[0])
         if not ctx.needs_input_grad[2]:
             to_feedback = None
@@ -176,12 +176,14 @@ class _Counted(torch.autograd.Function):
 class _Layer:
     """The backward pass of a layer; recurrent unless its synapses are lateral inhibition."""
 
-    def __init__(self, counts: Tensor, weight: Tensor, feedback: Tensor | None, ran: Ran) -> None:
-        self.counts, self.weight, self.ran = counts, weight, ran
+    def __init__(
+        self, counts: Tensor, weight: Tensor, feedback: Tensor | None, own: Tensor, ran: Ran
+    ) -> None:
+        self.counts, self.weight, self.own, self.ran = counts, weight, own, ran
         self.lateral = feedback if ran.teacher is not None else None
         self.feedback = feedback if ran.teacher is None else None
         self.spikes = _taught(ran.spikes, ran.teacher)
-        self.fired = self.spikes.sum(dim=0)
+        self.fired = own if self.spikes is ran.spikes else self.spikes.sum(dim=0)
         self.threshold = ran.neuron.threshold
         self.divisor = self._divisor()
 
@@ -196,7 +198,7 @@ class _Layer:
         _, to_weight = gradients(steps, self.ran.arriving, self.weight, None, to_signal=False)
         if self.feedback is None:
             return to_weight, None
-        return to_weight, self._to_feedback(steps)
+        return to_weight, steps[1:].flatten(0, 1).t() @ self.ran.own[:-1].flatten(0, 1)
 
     def down(self, error: Tensor) -> Tensor:
         """Return the error at the counts of the sources."""
@@ -209,11 +211,8 @@ class _Layer:
 
     def _through_weights(self, scaled: Tensor) -> Tensor:
         """Return the sum over i of what is scaled, w and e / o."""
-        steps = self._heard(scaled)
-        arriving, _ = gradients(steps, self.ran.arriving, self.weight, None, to_signal=True)
-        if arriving is None:
-            raise TypeError("there is no error at the sources")
-        heard = (arriving * self.ran.arriving).sum(dim=0) / self.counts.clamp(min=1)
+        arriving = weighted(self._heard(scaled), self.weight.t(), None)
+        heard = _over_time(arriving, self.ran.arriving) / self.counts.clamp(min=1)
         silent = scaled * (self.fired == 0)
         half = 0.5 * torch.where(self.counts > 0, silent @ self.weight, scaled @ self.weight)
         return torch.where(self.counts > 0, heard + half, half)
@@ -256,16 +255,6 @@ class _Layer:
         )
         return result
 
-    def _to_feedback(self, steps: Tensor) -> Tensor:
-        """Return the errors at the weights among the neurons."""
-        if not is_compiled_input(steps):
-            return steps[1:].flatten(0, 1).t() @ self.ran.own[:-1].flatten(0, 1)
-        result = steps.new_empty((steps.shape[2], steps.shape[2]))
-        strsbp_kernels.to_feedback(
-            self.spikes.numpy(), steps.numpy(), float(self.ran.neuron.tau_s), result.numpy()
-        )
-        return result.t().contiguous()
-
     def _solved(self, given: Tensor, feedback: Tensor) -> Tensor:
         r"""Solve :math:`M^\top y = g` for each sample, where it can be by the compiled loops."""
         if not is_compiled_input(given):
@@ -296,7 +285,7 @@ class _Layer:
         added to a silent one.
         """
         spikes, teacher = self.ran.spikes, self.ran.teacher
-        fired = spikes.sum(dim=0)
+        fired = self.own
         ratios = _ratios(self._listening(spikes), self.ran.own, fired)
         counts = fired > 0
         if teacher is not None and teacher.labels is not None:
@@ -318,6 +307,17 @@ def _ratios(heard: Tensor, own: Tensor, fired: Tensor) -> Tensor:
     sending = torch.cat([own[:-1] * (fires / fired.clamp(min=1)), 2 * halves, fires])
     ratios: Tensor = hearing.permute(1, 2, 0) @ sending.transpose(0, 1)
     return ratios
+
+
+def _over_time(one: Tensor, other: Tensor) -> Tensor:
+    """Return the sum of products over time."""
+    if not is_compiled_input(one):
+        return (one * other).sum(dim=0)
+    result = torch.empty_like(one[0])
+    strsbp_kernels.over_time(
+        one.flatten(1).numpy(), other.flatten(1).numpy(), result.view(-1).numpy()
+    )
+    return result
 
 
 def _by_source(feedback: Tensor | None) -> NDArray[np.float32]:
