@@ -161,7 +161,12 @@ def _advance(
         for j in range(len(potential)):
             rising[j] += weight[j]
         now = until
-    causal = found[3]
+    _keep_silent(potential, found[3], last)
+
+
+@compiled
+def _keep_silent(potential: Array, causal: Array, last: Array) -> None:
+    """Note the last potentials of neurons that stayed silent."""
     for j in range(len(potential)):
         if causal[j] < 0:
             last[j] = potential[j]

@@ -27,6 +27,8 @@ __all__ = ["Sent", "StRsbp", "StRsbpSettings", "boosted", "make"]
 
 _HAS = Has(kinds=("dense",), roles=("recurrent",), refractory=True, dropout=False)
 _BOOSTING = "boosting"
+_HALF = 0.5
+"""What silent neurons have for e / o in the published code."""
 _GENTLY = 20.0
 """By which the share of errors of a class is divided before samples grow by it."""
 
@@ -36,6 +38,9 @@ class StRsbpSettings(Entries):
 
     Parameters
     ----------
+    errors
+        Which neurons pass errors on: ``fired`` those that fired in the sample, ``all`` silent ones
+        too, with 1/2 in the place of e / o, as in the published code.
     margin
         Output counts that are no further from the desired ones make no error.
     inhibition
@@ -50,6 +55,7 @@ class StRsbpSettings(Entries):
         Whether samples that are taken for another class count more from epoch to epoch.
     """
 
+    errors: Literal["fired", "all"] = "fired"
     margin: AtLeast0 = 1.0
     inhibition: AtLeast0 = 1.0
     solve: Literal["right", "transposed"] = "right"
@@ -145,6 +151,7 @@ class StRsbp(Method[Sent]):
             neuron=neuron,
             table=self._weights[_table(node)],
             transposed=self._settings.solve == "transposed",
+            silent=_HALF if self._settings.errors == "all" else 0.0,
         )
         if is_last:
             self._teacher = self._new_teacher()

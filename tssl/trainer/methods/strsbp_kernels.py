@@ -84,6 +84,7 @@ def solved(
     spikes: Array,
     feedback: Array,
     numbers: Numbers,
+    silent: float,
     divisor: Array,
     given: Array,
     result: Array,
@@ -94,6 +95,8 @@ def solved(
     ----------
     feedback
         As of :func:`fire`.
+    silent
+        What takes the place of e / o where either neuron is silent.
     divisor
         The diagonal of M, ``(batch, neurons)``.
     given, result
@@ -106,7 +109,7 @@ def solved(
     """
     is_found = np.zeros(len(given), np.bool_)
     threads()
-    _solved(spikes, feedback, numbers, divisor, given, result, is_found)
+    _solved(spikes, feedback, numbers, silent, divisor, given, result, is_found)
     return is_found
 
 
@@ -224,13 +227,13 @@ def _heard(spikes: Array, numbers: Numbers, factor: Array, result: Array) -> Non
 
 @compiled_parallel
 def _solved(
-    spikes: Array, feedback: Array, numbers: Numbers, divisor: Array, given: Array,
+    spikes: Array, feedback: Array, numbers: Numbers, silent: float, divisor: Array, given: Array,
     result: Array, is_found: NDArray[np.bool_],
 ) -> None:  # fmt: skip
     neurons = spikes.shape[2]
     for b in numba.prange(len(given)):
         matrix = np.empty((neurons, neurons), np.float32)
-        _couple(spikes, feedback, numbers, b, matrix)
+        _couple(spikes, feedback, numbers, silent, b, matrix)
         inverse = np.empty(neurons, np.float32)
         for j in range(neurons):
             inverse[j] = ONE / divisor[b, j]
@@ -238,7 +241,9 @@ def _solved(
 
 
 @compiled
-def _couple(spikes: Array, feedback: Array, numbers: Numbers, b: int, matrix: Array) -> None:
+def _couple(
+    spikes: Array, feedback: Array, numbers: Numbers, silent: float, b: int, matrix: Array
+) -> None:
     r"""Fill in :math:`w_{il} e_{i|l} / (\vartheta o_l)` of a sample, l first; 0 where i is l."""
     steps, _, neurons = spikes.shape
     weights = np.empty((steps, neurons), np.float32)
@@ -246,10 +251,10 @@ def _couple(spikes: Array, feedback: Array, numbers: Numbers, b: int, matrix: Ar
     _delay(weights, numbers.tau_s)
     places, begins = _spike_times(spikes, b)
     scale = np.float32(1 / numbers.threshold)
-    halves = np.full((2, neurons), np.float32(0.5))  # of a source that fired, and one that did not
+    instead = np.full((2, neurons), np.float32(silent))  # of sources that fired, and of others
     for j in range(neurons):
         if begins[j + 1] > begins[j]:
-            halves[0, j] = ZERO
+            instead[0, j] = ZERO
     for source in range(neurons):
         row, weight = matrix[source], feedback[source]
         row[:] = ZERO
@@ -258,9 +263,9 @@ def _couple(spikes: Array, feedback: Array, numbers: Numbers, b: int, matrix: Ar
             for j in range(neurons):
                 row[j] += later[j]
         count = begins[source + 1] - begins[source]
-        each, half = ONE / np.float32(max(count, 1)), halves[0 if count else 1]
+        each, other = ONE / np.float32(max(count, 1)), instead[0 if count else 1]
         for j in range(neurons):
-            row[j] = (row[j] * each + half[j]) * (weight[j] * scale)
+            row[j] = (row[j] * each + other[j]) * (weight[j] * scale)
         row[source] = ZERO
 
 

@@ -60,6 +60,8 @@ class Ran(NamedTuple):
     """Whether a recurrent layer hands down what the published code does."""
     teacher: Teacher | None = None
     """Of the last layer, whose recurrent synapses are its lateral inhibition."""
+    silent: float = 0.0
+    """What takes the place of e / o where either neuron is silent; 0, and neither has an error."""
 
 
 def filtered(spikes: Tensor, tau_s: float) -> tuple[Tensor, Tensor]:
@@ -132,8 +134,8 @@ def counted(counts: Tensor, weight: Tensor, feedback: Tensor | None, ran: Ran) -
         \partial L/\partial w_{ij} &= \kappa_i e_{i|j}, \qquad
         \delta_j = \sum_i \kappa_i w_{ij} e_{i|j} / o_j
 
-    where 1/2 takes the place of :math:`e_{i|j} / o_j` when either neuron is silent. Below a
-    recurrent layer, :math:`\delta_j = \sum_i (\delta_i / \vartheta) (M^{-1} R)_{ij}` with
+    where ``ran.silent`` takes the place of :math:`e_{i|j} / o_j` when either neuron is silent.
+    Below a recurrent layer, :math:`\delta_j = \sum_i (\delta_i / \vartheta) (M^{-1} R)_{ij}` with
     :math:`M_{ii} = S_i`, :math:`M_{il} = -w_{il} e_{i|l} / (\vartheta o_l)` and
     :math:`R_{ij} = w_{ij} e_{i|j} / o_j`.
 
@@ -213,9 +215,11 @@ class _Layer:
         """Return the sum over i of what is scaled, w and e / o."""
         arriving = weighted(self._heard(scaled), self.weight.t(), None)
         heard = _over_time(arriving, self.ran.arriving) / self.counts.clamp(min=1)
+        if not self.ran.silent:
+            return heard
         silent = scaled * (self.fired == 0)
-        half = 0.5 * torch.where(self.counts > 0, silent @ self.weight, scaled @ self.weight)
-        return torch.where(self.counts > 0, heard + half, half)
+        sums = torch.where(self.counts > 0, silent @ self.weight, scaled @ self.weight)
+        return torch.where(self.counts > 0, heard, 0) + self.ran.silent * sums
 
     def _divisor(self) -> Tensor:
         """Return S, or the diagonal of M; never within 1e-4 of zero."""
@@ -261,7 +265,7 @@ class _Layer:
             return self._eliminated(given, feedback, slice(None))
         result = torch.empty_like(given)
         is_found = strsbp_kernels.solved(
-            self.spikes.numpy(), _by_source(feedback), _numbers(self.ran.neuron),
+            self.spikes.numpy(), _by_source(feedback), _numbers(self.ran.neuron), self.ran.silent,
             self.divisor.numpy(), given.numpy(), result.numpy(),
         )  # fmt: skip
         if not is_found.all():
@@ -272,7 +276,7 @@ class _Layer:
     def _eliminated(self, given: Tensor, feedback: Tensor, samples: Tensor | slice) -> Tensor:
         """Solve the same by elimination, for some samples."""
         heard = self._listening(self.spikes[:, samples])
-        matrix = _ratios(heard, self.ran.own[:, samples], self.fired[samples])
+        matrix = _ratios(heard, self.ran.own[:, samples], self.fired[samples], self.ran.silent)
         matrix.mul_(-feedback / self.threshold)
         matrix.diagonal(dim1=1, dim2=2).copy_(self.divisor[samples])
         solved: Tensor = torch.linalg.solve(matrix.mT, given)
@@ -286,7 +290,7 @@ class _Layer:
         """
         spikes, teacher = self.ran.spikes, self.ran.teacher
         fired = self.own
-        ratios = _ratios(self._listening(spikes), self.ran.own, fired)
+        ratios = _ratios(self._listening(spikes), self.ran.own, fired, self.ran.silent)
         counts = fired > 0
         if teacher is not None and teacher.labels is not None:
             counts = counts | F.one_hot(teacher.labels, counts.shape[1]).bool()
@@ -295,16 +299,16 @@ class _Layer:
         return 1 / (1 - (coupled * coupled.mT).sum(dim=2))
 
 
-def _ratios(heard: Tensor, own: Tensor, fired: Tensor) -> Tensor:
-    """Return e / o among the neurons, ``(batch, neurons, neurons)``; 1/2 where one is silent.
+def _ratios(heard: Tensor, own: Tensor, fired: Tensor, silent: float) -> Tensor:
+    """Return e / o among the neurons, ``(batch, neurons, neurons)``; or what silent ones have.
 
-    A neuron that is silent hears nothing and sends nothing, so its halves are two more terms of
-    the sum over time: 1/2 less 1/2 where both fired.
+    A neuron that is silent hears nothing and sends nothing, so that is two more terms of the sum
+    over time: the number, less the number where both fired.
     """
     fires = (fired > 0).to(heard)[None]
-    halves = torch.full_like(fires, 0.5)
-    hearing = torch.cat([heard[1:], halves, -0.5 * fires])
-    sending = torch.cat([own[:-1] * (fires / fired.clamp(min=1)), 2 * halves, fires])
+    ones = torch.ones_like(fires)
+    hearing = torch.cat([heard[1:], silent * ones, -silent * fires])
+    sending = torch.cat([own[:-1] * (fires / fired.clamp(min=1)), ones, fires])
     ratios: Tensor = hearing.permute(1, 2, 0) @ sending.transpose(0, 1)
     return ratios
 
