@@ -47,6 +47,7 @@ def network_of_file(file: Recorded, kind: torch.dtype) -> SpikingNetwork:
         "layers": layers,
     }
     settings = {
+        "errors": "all",
         "margin": config["margin"],
         "inhibition": meta["layers"][-1]["lateral"],
         "solve": "transposed" if config["propagate"] == "official" else "right",
@@ -194,6 +195,7 @@ class TestAgainstPairs:
     """A layer of five on three samples, every pair of trains simulated by itself."""
 
     steps, inputs, neurons = 40, 7, 5
+    silent = 0.5
 
     def ran(self, neuron: Lif, *, recurrent: bool) -> tuple[Ran, Tensor, Tensor, Tensor | None]:
         generator = torch.Generator().manual_seed(4)
@@ -206,7 +208,12 @@ class TestAgainstPairs:
         arriving = psp(given, tau_s=neuron.tau_s)
         spikes, potentials = self.simulated(arriving, weight, feedback, neuron)
         table = 0.02 * torch.rand(20, 5, generator=generator).double()
-        return Ran(arriving, spikes, potentials, neuron, table), given, weight, feedback
+        return (
+            Ran(arriving, spikes, potentials, neuron, table, silent=self.silent),
+            given,
+            weight,
+            feedback,
+        )
 
     def simulated(
         self, arriving: Tensor, weight: Tensor, feedback: Tensor | None, neuron: Lif
@@ -236,9 +243,11 @@ class TestAgainstPairs:
             result[b, i, j] = heard_pair(train, source, neuron)
         return result
 
+    @pytest.mark.parametrize("silent", [0.5, 0.0])
     @pytest.mark.parametrize("refractory", [0, 2])
     @pytest.mark.parametrize("solve", [None, "right", "transposed"])
-    def test_errors(self, refractory: int, solve: str | None) -> None:
+    def test_errors(self, refractory: int, solve: str | None, silent: float) -> None:
+        self.silent = silent
         if solve == "transposed":
             self.inputs = self.neurons
         neuron = Lif(tau_m=8.0, tau_s=2.5, threshold=0.7, refractory=refractory)
@@ -302,7 +311,7 @@ class TestAgainstPairs:
 
     def ratio(self, e: Tensor, own: Tensor, source: Tensor) -> Tensor:
         silent = (own[:, None] == 0) | (source[None, :] == 0)
-        return torch.where(silent, 0.5, e / source.clamp(min=1))
+        return torch.where(silent, self.silent, e / source.clamp(min=1))
 
     @pytest.mark.parametrize("refractory", [0, 2])
     def test_identity_of_what_is_heard(self, refractory: int) -> None:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import numba
 
-__all__ = ["compiled", "compiled_parallel"]
+__all__ = ["compiled", "compiled_parallel", "compiled_sums"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -25,8 +25,17 @@ def compiled_parallel(function: Function) -> Function:
     return _compiled(function, parallel=True)
 
 
-def _compiled(function: Function, *, parallel: bool) -> Function:
-    options: dict[str, Any] = {"error_model": "numpy", "nogil": True, "parallel": parallel}
+def compiled_sums(function: Function) -> Function:
+    """Compile for one thread sums of many numbers, which may be added in any order.
+
+    The compiler adds up as many side by side as the processor has lanes. As of products of
+    matrices, the last bits are those of the processor.
+    """
+    return _compiled(function, parallel=False, fastmath={"reassoc"})
+
+
+def _compiled(function: Function, *, parallel: bool, **more: Any) -> Function:  # noqa: ANN401 - numba's
+    options: dict[str, Any] = {"error_model": "numpy", "nogil": True, "parallel": parallel, **more}
     try:
         result: Any = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # numba's way to say that no folder for the cache can be written

@@ -7,6 +7,7 @@ with the inputs :math:`C_j` that came before. Times are numbers of any unit, inf
 no spike.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import torch
@@ -19,8 +20,8 @@ from tssl.trainer.kernels import threads
 
 __all__ = ["Fired", "Rule", "earliest", "first_spikes", "late", "patches"]
 
-_PART = 64
-"""Neurons whose errors a thread brings back at a time, at least."""
+_CHUNKS = 4
+"""Parts of work for each thread, at least, so that none waits long for another."""
 _BLOCK_BYTES = 256 << 20
 """What the general way holds of sorted weights at a time."""
 
@@ -38,9 +39,6 @@ class Rule(NamedTuple):
     """Largest 1 / slope that an error is multiplied by."""
     push: float = 0.0
     """Factor of what makes silent neurons more excitable; see :meth:`_FirstSpikes.backward`."""
-
-
-_LATEST = 2**15 - 1
 
 
 class Fired(NamedTuple):
@@ -90,7 +88,6 @@ class _FirstSpikes(torch.autograd.Function):
         ordered, order = _sorted(times, rule)
         slopes = weight.new_zeros(len(weight)) if bias is None else bias.detach()
         find = _compiled_forward if _is_compiled(times) else _general_forward
-        weight = weight.t().contiguous() if _is_compiled(times) else weight
         found = find(order, ordered, weight, slopes, rule)
         ctx.rule, ctx.has_bias = rule, bias is not None
         ctx.save_for_backward(times, order, ordered, weight, *found[1:4])
@@ -141,31 +138,32 @@ def _is_compiled(times: Tensor) -> bool:
 def _sorted(times: Tensor, rule: Rule) -> tuple[Tensor, Tensor]:
     """Return times in their order, and which input each is of.
 
-    Whole steps are sorted as integers of 16 bits, which NumPy does by counting.
+    Whole steps are counted, other times compared.
     """
-    if not (_is_compiled(times) and rule.on_grid and rule.end <= _LATEST):
+    if not (_is_compiled(times) and rule.on_grid):
         return torch.sort(times, dim=1, stable=True)
-    steps = times.detach().clamp(max=_LATEST).to(torch.int16).numpy()
-    order = torch.from_numpy(steps.argsort(axis=1, kind="stable"))
-    return times.gather(1, order), order
+    times = times.detach().contiguous()
+    order, ordered = torch.empty_like(times, dtype=torch.int32), torch.empty_like(times)
+    threads()
+    first_kernels.sort_steps(times.numpy(), math.ceil(rule.end), order.numpy(), ordered.numpy())
+    return ordered, order
 
 
 def _compiled_forward(
-    order: Tensor, ordered: Tensor, by_input: Tensor, bias: Tensor, rule: Rule
+    order: Tensor, ordered: Tensor, weight: Tensor, bias: Tensor, rule: Rule
 ) -> _Crossings:
-    """Call the loops with the weights of each input side by side, ``(inputs, neurons)``."""
-    shape = len(order), by_input.shape[1]
+    shape = len(order), len(weight)
     found = _Crossings(
-        first=torch.full(shape, torch.inf, dtype=by_input.dtype),
-        crossing=torch.zeros(shape, dtype=by_input.dtype),
-        slope=torch.ones(shape, dtype=by_input.dtype),
+        first=torch.full(shape, torch.inf, dtype=weight.dtype),
+        crossing=torch.zeros(shape, dtype=weight.dtype),
+        slope=torch.ones(shape, dtype=weight.dtype),
         causal=torch.full(shape, -1, dtype=torch.int32),
-        last=torch.zeros(shape, dtype=by_input.dtype),
+        last=torch.zeros(shape, dtype=weight.dtype),
     )
-    threads()
+    chunks = min(len(order), -(-_CHUNKS * (threads() - 1) // _blocks_of(weight)) or 1)
     first_kernels.forward(
-        order.numpy(), ordered.numpy(), by_input.numpy(), bias.contiguous().numpy(),
-        rule.threshold, rule.end, rule.on_grid, *(each.numpy() for each in found),
+        order.numpy(), ordered.numpy(), weight.detach().numpy(), bias.contiguous().numpy(),
+        rule.threshold, rule.end, rule.on_grid, chunks, *(each.numpy() for each in found),
     )  # fmt: skip
     return found
 
@@ -173,18 +171,24 @@ def _compiled_forward(
 def _compiled_backward(
     order: Tensor,
     ordered: Tensor,
-    by_input: Tensor,
+    weight: Tensor,
     found: _Crossings,
     error: Tensor,
     wants_times: bool,
 ) -> tuple[Tensor | None, Tensor]:
-    to_weight, parts = torch.zeros_like(by_input), min(threads(), -(-by_input.shape[1] // _PART))
-    to_times = ordered.new_zeros((parts, *ordered.shape) if wants_times else (0, 0, 0))
+    to_weight = torch.empty_like(weight, memory_format=torch.contiguous_format)
+    blocks = _blocks_of(weight)
+    to_times = ordered.new_zeros((blocks, *ordered.shape) if wants_times else (0, 0, 0))
+    threads()
     first_kernels.backward(
-        order.numpy(), ordered.numpy(), by_input.numpy(), found.crossing.numpy(),
-        found.causal.numpy(), error.numpy(), parts, to_weight.numpy(), to_times.numpy(),
+        order.numpy(), ordered.numpy(), weight.numpy(), found.crossing.numpy(),
+        found.causal.numpy(), error.numpy(), to_weight.numpy(), to_times.numpy(),
     )  # fmt: skip
-    return (to_times.sum(dim=0) if wants_times else None), to_weight.t().contiguous()
+    return (to_times.sum(dim=0) if wants_times else None), to_weight
+
+
+def _blocks_of(weight: Tensor) -> int:
+    return -(-len(weight) // first_kernels.WIDTH)
 
 
 def _general_forward(

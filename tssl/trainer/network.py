@@ -106,7 +106,8 @@ class SpikingNetwork(nn.Module):
     ) -> Tensor:
         """Return where a parameter begins."""
         if role not in _FIRST_VALUES:
-            return self.method.first_weight(shape, generator) * node.weight_scale
+            share = self.method.recurrent_share if role == "recurrent" else 1.0
+            return self.method.first_weight(shape, generator) * (node.weight_scale * share)
         first = _FIRST_VALUES[role](node).repeat(shape)
         if role == "bias":
             first.fill_(self.method.first_bias)

@@ -81,6 +81,8 @@ class Method(ABC, Generic[Signal]):
     """The layers in order."""
     first_bias: float = 0.0
     """Where biases begin."""
+    recurrent_share: float = 1.0
+    """What weights among a layer's own neurons are multiplied by, where they begin."""
 
     @abstractmethod
     def enter(self, inputs: Tensor) -> Signal:

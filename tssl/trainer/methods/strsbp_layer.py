@@ -8,17 +8,21 @@ a_j[t]`, so that weighted sums of it are products of matrices over time, as in a
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tssl.neurons import Lif, membrane_step
-from tssl.trainer.linear import gradients
+from tssl.trainer.layout import is_compiled_input
+from tssl.trainer.linear import gradients, weighted
+from tssl.trainer.methods import strsbp_kernels
 from tssl.trainer.methods.strsbp_table import listening
-from tssl.trainer.neuron import Activity, Neurons, Trace
+from tssl.trainer.neuron import Activity, Neurons, Trace, psp
 from tssl.trainer.recurrence import Gradient, spiking
 
-__all__ = ["Ran", "Teacher", "counted", "fire"]
+__all__ = ["Ran", "Teacher", "counted", "filtered", "fire"]
 
 _FORWARD = Gradient(spike_time=False, reset=0.0, fallback_below=0.0)
 """Of passes that nobody takes back."""
@@ -56,6 +60,20 @@ class Ran(NamedTuple):
     """Whether a recurrent layer hands down what the published code does."""
     teacher: Teacher | None = None
     """Of the last layer, whose recurrent synapses are its lateral inhibition."""
+    silent: float = 0.0
+    """What takes the place of e / o where either neuron is silent; 0, and neither has an error."""
+
+
+def filtered(spikes: Tensor, tau_s: float) -> tuple[Tensor, Tensor]:
+    """Return the potentials of spikes ``(time, batch, neurons)``, and their counts."""
+    if not is_compiled_input(spikes):
+        return psp(spikes, tau_s=tau_s), spikes.sum(dim=0)
+    spikes = spikes.contiguous()
+    potentials, counts = torch.empty_like(spikes), torch.empty_like(spikes[0])
+    strsbp_kernels.filtered(
+        spikes.flatten(1).numpy(), tau_s, potentials.flatten(1).numpy(), counts.flatten().numpy()
+    )
+    return potentials, counts
 
 
 def fire(current: Tensor, neurons: Neurons, neuron: Lif, activity: Activity) -> Trace:
@@ -68,8 +86,10 @@ def fire(current: Tensor, neurons: Neurons, neuron: Lif, activity: Activity) -> 
     neuron
         Gives the refractory steps.
     """
+    if is_compiled_input(current):
+        return _fire_by_loops(current, neurons, neuron, activity)
     if not neuron.refractory:
-        return spiking(current, neurons, _FORWARD, activity)
+        return spiking(current, neurons._replace(record=True), _FORWARD, activity)
     after, rest = torch.zeros_like(current[0]), torch.zeros_like(current[0])
     potential = torch.zeros_like(after)
     spikes, voltages, potentials = (torch.empty_like(current) for _ in range(3))
@@ -90,6 +110,19 @@ def fire(current: Tensor, neurons: Neurons, neuron: Lif, activity: Activity) -> 
     return Trace(potentials, spikes, voltages)
 
 
+def _fire_by_loops(current: Tensor, neurons: Neurons, neuron: Lif, activity: Activity) -> Trace:
+    """Run neurons through :mod:`tssl.trainer.methods.strsbp_kernels`."""
+    potentials, spikes = torch.empty_like(current), torch.empty_like(current)
+    voltages = torch.empty_like(current) if neurons.record else current.new_empty((0, 0, 0))
+    count = strsbp_kernels.fire(
+        current.numpy(), _by_source(neurons.feedback), _numbers(neuron),
+        potentials.numpy(), spikes.numpy(), voltages.numpy(),
+    )  # fmt: skip
+    activity.neuron_steps += spikes.numel()
+    activity.spikes = activity.spikes + count
+    return Trace(potentials, spikes, voltages)
+
+
 def counted(counts: Tensor, weight: Tensor, feedback: Tensor | None, ran: Ran) -> Tensor:
     r"""Return the spike counts of a layer, through which errors go to weights and sources.
 
@@ -101,8 +134,8 @@ def counted(counts: Tensor, weight: Tensor, feedback: Tensor | None, ran: Ran) -
         \partial L/\partial w_{ij} &= \kappa_i e_{i|j}, \qquad
         \delta_j = \sum_i \kappa_i w_{ij} e_{i|j} / o_j
 
-    where 1/2 takes the place of :math:`e_{i|j} / o_j` when either neuron is silent. Below a
-    recurrent layer, :math:`\delta_j = \sum_i (\delta_i / \vartheta) (M^{-1} R)_{ij}` with
+    where ``ran.silent`` takes the place of :math:`e_{i|j} / o_j` when either neuron is silent.
+    Below a recurrent layer, :math:`\delta_j = \sum_i (\delta_i / \vartheta) (M^{-1} R)_{ij}` with
     :math:`M_{ii} = S_i`, :math:`M_{il} = -w_{il} e_{i|l} / (\vartheta o_l)` and
     :math:`R_{ij} = w_{ij} e_{i|j} / o_j`.
 
@@ -126,15 +159,15 @@ class _Counted(torch.autograd.Function):
         feedback: Tensor | None,
         ran: Ran,
     ) -> Tensor:
-        ctx.save_for_backward(counts, weight, feedback)
+        own = ran.spikes.sum(dim=0)
+        ctx.save_for_backward(counts, weight, feedback, own)
         ctx.ran = ran
-        return ran.spikes.sum(dim=0)
+        return own
 
     @staticmethod
     def backward(ctx: Any, *coming: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-        counts, weight, feedback = ctx.saved_tensors
-        ran: Ran = ctx.ran
-        layer = _Layer(counts, weight, feedback, ran)
+        counts, weight, feedback, own = ctx.saved_tensors
+        layer = _Layer(counts, weight, feedback, own, ctx.ran)
         to_weight, to_feedback = layer.to_weights(coming[0])
         if not ctx.needs_input_grad[2]:
             to_feedback = None
@@ -145,14 +178,15 @@ class _Counted(torch.autograd.Function):
 class _Layer:
     """The backward pass of a layer; recurrent unless its synapses are lateral inhibition."""
 
-    def __init__(self, counts: Tensor, weight: Tensor, feedback: Tensor | None, ran: Ran) -> None:
-        self.counts, self.weight, self.ran = counts, weight, ran
+    def __init__(
+        self, counts: Tensor, weight: Tensor, feedback: Tensor | None, own: Tensor, ran: Ran
+    ) -> None:
+        self.counts, self.weight, self.own, self.ran = counts, weight, own, ran
         self.lateral = feedback if ran.teacher is not None else None
         self.feedback = feedback if ran.teacher is None else None
         self.spikes = _taught(ran.spikes, ran.teacher)
-        self.fired = self.spikes.sum(dim=0)
+        self.fired = own if self.spikes is ran.spikes else self.spikes.sum(dim=0)
         self.threshold = ran.neuron.threshold
-        self.heard = self._listening(self.spikes)
         self.divisor = self._divisor()
 
     def to_weights(self, error: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -162,7 +196,7 @@ class _Layer:
             scaled_for_weights = scaled * self._lateral_factor(self.lateral)
         else:
             scaled_for_weights = scaled
-        steps = scaled_for_weights * self.heard
+        steps = self._heard(scaled_for_weights)
         _, to_weight = gradients(steps, self.ran.arriving, self.weight, None, to_signal=False)
         if self.feedback is None:
             return to_weight, None
@@ -172,22 +206,20 @@ class _Layer:
         """Return the error at the counts of the sources."""
         if self.feedback is None:
             return self._through_weights(error / (self.threshold * self.divisor))
-        matrix = self._matrix(self.feedback).mT
         given = error / self.threshold
         if self.ran.transposed:
-            return _solved(matrix, self._through_weights(given))
-        return self._through_weights(_solved(matrix, given))
+            return self._solved(self._through_weights(given), self.feedback)
+        return self._through_weights(self._solved(given, self.feedback))
 
     def _through_weights(self, scaled: Tensor) -> Tensor:
         """Return the sum over i of what is scaled, w and e / o."""
-        steps = scaled * self.heard
-        arriving, _ = gradients(steps, self.ran.arriving, self.weight, None, to_signal=True)
-        if arriving is None:
-            raise TypeError("there is no error at the sources")
-        heard = (arriving * self.ran.arriving).sum(dim=0) / self.counts.clamp(min=1)
+        arriving = weighted(self._heard(scaled), self.weight.t(), None)
+        heard = _over_time(arriving, self.ran.arriving) / self.counts.clamp(min=1)
+        if not self.ran.silent:
+            return heard
         silent = scaled * (self.fired == 0)
-        half = 0.5 * torch.where(self.counts > 0, silent @ self.weight, scaled @ self.weight)
-        return torch.where(self.counts > 0, heard + half, half)
+        sums = torch.where(self.counts > 0, silent @ self.weight, scaled @ self.weight)
+        return torch.where(self.counts > 0, heard, 0) + self.ran.silent * sums
 
     def _divisor(self) -> Tensor:
         """Return S, or the diagonal of M; never within 1e-4 of zero."""
@@ -210,19 +242,45 @@ class _Layer:
         A silent source is taken for one of one spike, as in the published code.
         """
         rows = counts.round().long().clamp(1, len(self.ran.table)) - 1
-        numbers = self.ran.table[rows, :4]
-        return numbers.permute(2, 0, 1) @ weight.t()
+        numbers = self.ran.table.t()[:4].contiguous()[:, rows]
+        return (numbers.flatten(0, 1) @ weight.t()).unflatten(0, numbers.shape[:2])
 
     def _listening(self, spikes: Tensor) -> Tensor:
         neuron = self.ran.neuron
         return listening(spikes, tau_m=neuron.tau_m, refractory=neuron.refractory)
 
-    def _matrix(self, feedback: Tensor) -> Tensor:
-        """Return M, ``(batch, neurons, neurons)``."""
-        matrix = _ratios(self.heard, self.ran.own, self.fired)
+    def _heard(self, factor: Tensor) -> Tensor:
+        """Return the listening weights, each neuron's times a factor."""
+        if not is_compiled_input(self.spikes):
+            return factor * self._listening(self.spikes)
+        result = torch.empty_like(self.spikes)
+        strsbp_kernels.heard(
+            self.spikes.numpy(), _numbers(self.ran.neuron), factor.numpy(), result.numpy()
+        )
+        return result
+
+    def _solved(self, given: Tensor, feedback: Tensor) -> Tensor:
+        r"""Solve :math:`M^\top y = g` for each sample, where it can be by the compiled loops."""
+        if not is_compiled_input(given):
+            return self._eliminated(given, feedback, slice(None))
+        result = torch.empty_like(given)
+        is_found = strsbp_kernels.solved(
+            self.spikes.numpy(), _by_source(feedback), _numbers(self.ran.neuron), self.ran.silent,
+            self.divisor.numpy(), given.numpy(), result.numpy(),
+        )  # fmt: skip
+        if not is_found.all():
+            left = torch.from_numpy(~is_found)
+            result[left] = self._eliminated(given[left], feedback, left)
+        return result
+
+    def _eliminated(self, given: Tensor, feedback: Tensor, samples: Tensor | slice) -> Tensor:
+        """Solve the same by elimination, for some samples."""
+        heard = self._listening(self.spikes[:, samples])
+        matrix = _ratios(heard, self.ran.own[:, samples], self.fired[samples], self.ran.silent)
         matrix.mul_(-feedback / self.threshold)
-        matrix.diagonal(dim1=1, dim2=2).copy_(self.divisor)
-        return matrix
+        matrix.diagonal(dim1=1, dim2=2).copy_(self.divisor[samples])
+        solved: Tensor = torch.linalg.solve(matrix.mT, given)
+        return solved
 
     def _lateral_factor(self, lateral: Tensor) -> Tensor:
         r"""Return :math:`1 / (1 - \sum_l w_{il} w_{li} r_{il} r_{li} / \vartheta^2)`.
@@ -231,8 +289,8 @@ class _Layer:
         added to a silent one.
         """
         spikes, teacher = self.ran.spikes, self.ran.teacher
-        fired = spikes.sum(dim=0)
-        ratios = _ratios(self._listening(spikes), self.ran.own, fired)
+        fired = self.own
+        ratios = _ratios(self._listening(spikes), self.ran.own, fired, self.ran.silent)
         counts = fired > 0
         if teacher is not None and teacher.labels is not None:
             counts = counts | F.one_hot(teacher.labels, counts.shape[1]).bool()
@@ -241,24 +299,43 @@ class _Layer:
         return 1 / (1 - (coupled * coupled.mT).sum(dim=2))
 
 
-def _ratios(heard: Tensor, own: Tensor, fired: Tensor) -> Tensor:
-    """Return e / o among the neurons, ``(batch, neurons, neurons)``; 1/2 where one is silent.
+def _ratios(heard: Tensor, own: Tensor, fired: Tensor, silent: float) -> Tensor:
+    """Return e / o among the neurons, ``(batch, neurons, neurons)``; or what silent ones have.
 
-    A neuron that is silent hears nothing and sends nothing, so its halves are two more terms of
-    the sum over time: 1/2 less 1/2 where both fired.
+    A neuron that is silent hears nothing and sends nothing, so that is two more terms of the sum
+    over time: the number, less the number where both fired.
     """
     fires = (fired > 0).to(heard)[None]
-    halves = torch.full_like(fires, 0.5)
-    hearing = torch.cat([heard[1:], halves, -0.5 * fires])
-    sending = torch.cat([own[:-1] * (fires / fired.clamp(min=1)), 2 * halves, fires])
+    ones = torch.ones_like(fires)
+    hearing = torch.cat([heard[1:], silent * ones, -silent * fires])
+    sending = torch.cat([own[:-1] * (fires / fired.clamp(min=1)), ones, fires])
     ratios: Tensor = hearing.permute(1, 2, 0) @ sending.transpose(0, 1)
     return ratios
 
 
-def _solved(matrix: Tensor, given: Tensor) -> Tensor:
-    """Solve a system for each sample."""
-    solved: Tensor = torch.linalg.solve(matrix, given)
-    return solved
+def _over_time(one: Tensor, other: Tensor) -> Tensor:
+    """Return the sum of products over time."""
+    if not is_compiled_input(one):
+        return (one * other).sum(dim=0)
+    result = torch.empty_like(one[0])
+    strsbp_kernels.over_time(
+        one.flatten(1).numpy(), other.flatten(1).numpy(), result.view(-1).numpy()
+    )
+    return result
+
+
+def _by_source(feedback: Tensor | None) -> NDArray[np.float32]:
+    """Return weights among neurons as the loops take them, those of a sender side by side."""
+    if feedback is None:
+        return np.empty((0, 0), np.float32)
+    weights: NDArray[np.float32] = feedback.detach().t().contiguous().numpy()
+    return weights
+
+
+def _numbers(neuron: Lif) -> strsbp_kernels.Numbers:
+    return strsbp_kernels.Numbers(
+        float(neuron.tau_m), float(neuron.tau_s), float(neuron.threshold), neuron.refractory
+    )
 
 
 def _taught(spikes: Tensor, teacher: Teacher | None) -> Tensor:
