@@ -11,6 +11,7 @@ from torch import Tensor
 
 from tssl.checkpoint import ChipPlan
 from tssl.geometry import Geometry
+from tssl.machine.heap import keep_freed_memory
 from tssl.recipe import Recipe, load_recipe
 from tssl.trainer import layout, linear, recurrence
 from tssl.trainer.linear import weighted
@@ -60,6 +61,7 @@ def case(name: str, batch: int, time_steps: int | None = None, side: int = SHAPE
 
 def our_step(network: SpikingNetwork, recipe: Recipe, x: Tensor, labels: Tensor) -> Step:
     """Return a step as `tssl train` does it."""
+    keep_freed_memory()
     optimizer = make_optimizer(network, recipe.training)
     network.eval()  # without dropout, which the others do not have
 

@@ -1,6 +1,7 @@
 """How a layer's numbers lie in memory, and as what the compiled loops see them."""
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -23,11 +24,11 @@ __all__ = [
 ]
 
 
-def memory_window(current: Tensor, neurons: Neurons) -> kernels.Window:
-    """Return how the kernels walk through the neurons of a current ``(time, ...)``."""
+def memory_window(shape: Sequence[int], neurons: Neurons) -> kernels.Window:
+    """Return how the kernels walk through the neurons of a current of this shape, time first."""
     if neurons.pool is None:
         return kernels.plain_window()
-    (rows, columns), (_, channels, _, width) = neurons.pool.kernel, current.shape[1:]
+    (rows, columns), (channels, _, width) = neurons.pool.kernel, shape[2:]
     gain = float(neurons.pool.gain)
     return kernels.Window(rows * width * channels, rows, columns, channels, gain)
 

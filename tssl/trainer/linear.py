@@ -39,7 +39,9 @@ def weighted(
     if factors is not None:
         folded, weight = folded.to(factors), weight.to(factors)
     result = MAPS[type(geometry)](folded, weight, geometry)
-    return result.to(signal.dtype).unflatten(0, signal.shape[:2])
+    if factors is not None:
+        result = result.to(signal.dtype)
+    return result.view(*signal.shape[:2], *result.shape[1:])
 
 
 @contextmanager

@@ -131,5 +131,5 @@ def _numbers(group: dict[str, Any], steps: float, clip: float) -> adamw_kernels.
 
 
 def _flat(tensor: Tensor) -> NDArray[np.float32]:
-    array: NDArray[np.float32] = tensor.detach().view(-1).numpy()
-    return array
+    array: NDArray[np.float32] = tensor.detach().numpy()
+    return array.reshape(-1)
