@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tssl.machine.compiling import compiled, compiled_parallel
+from tssl.machine.compiling import compiled, compiled_fused, compiled_parallel
 
 __all__ = ["Constants", "Window", "backward", "forward", "plain_window"]
 
@@ -158,7 +158,7 @@ def membrane(
         u[j] = before_reset
 
 
-@compiled
+@compiled_fused
 def _decayed(distance: np.float32) -> np.float32:
     """Return e to minus the distance in widths of the surrogate, of 8 widths at most.
 
@@ -359,9 +359,7 @@ def backward_group(
         before, u = history[0, t, :size], history[0, t + 1, :size]
         fired_before, fired = history[1, t, :size], history[1, t + 1, :size]
         a = history[2, t + 1, :size]
-        count += errors_of_step(
-            before, u, fired_before, fired, a, spread, constants, carry, slope
-        )
+        count += errors_of_step(before, u, fired_before, fired, a, spread, constants, carry, slope)
         is_first = error.shape[0] == response.size or t == response.size - 1
         target = error[min(t, error.shape[0] - 1), first : first + size]
         _add_up(slope, response[t], is_first, target)
@@ -456,9 +454,7 @@ def _chosen(
 
 
 @compiled
-def _spike_slopes(
-    before: Array, u: Array, fired_before: Array, fired: Array, slope: Array
-) -> None:
+def _spike_slopes(before: Array, u: Array, fired_before: Array, fired: Array, slope: Array) -> None:
     for j in range(u.size):
         steep = ONE / (u[j] - before[j] * (ONE - fired_before[j]))
         steep = min(max(steep, ZERO), _STEEPEST)

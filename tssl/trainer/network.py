@@ -140,7 +140,7 @@ class SpikingNetwork(nn.Module):
         return Forward(self._pass(entering, run), run.activity, run.traces)
 
     def _written_out(self, entering: Any, shape: torch.Size, run: Pass) -> Forward:  # noqa: ANN401
-        """Run all layers without autograd's graph, as in the last pass of this shape if possible."""
+        """Run all layers without autograd's graph, and if possible as the last pass did."""
         trained = [each for each in self.weights.values() if each.requires_grad]
         given = [*trained, *self._running.tensors(entering), self.noise]
         key = shape, self.training

@@ -10,7 +10,6 @@ inputs of the same shape, and nobody asks the layers again.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
