@@ -18,6 +18,12 @@ SHAPE = (2, 8, 8)
 RULES = "tssl-bp", "surrogate", "surrogate-reset"
 
 
+LAYERS = [
+    {"name": "layer0", "type": "dense", "neurons": 20, "threshold": 0.4, "dropout": 0.25},
+    {"type": "dense", "neurons": 3, "threshold": 0.3},
+]
+
+
 def drawn_layers(rng: np.random.Generator) -> list[dict[str, Any]]:
     """Return two to six layers, each behind the last one and some others of its shape."""
     shapes: dict[str, tuple[int, ...]] = {}
@@ -121,6 +127,47 @@ def assert_same_gradients(seed: int, *, on_chip: bool) -> None:
         assert any(float(each.abs().max()) > 0 for each in found[1:])
         for ours, autograds in zip(found, expected, strict=True):
             assert torch.equal(ours, autograds)
+
+
+def test_passes_of_one_shape_keep_apart() -> None:
+    """Two passes are under way at once, on weights that changed since the first was recorded."""
+    network = network_of(recipe_of(LAYERS, "tssl-bp"), on_chip=False)
+    inputs = torch.rand(6, *SHAPE, generator=torch.Generator().manual_seed(3))
+    gradients(network, inputs, only_output=True)
+    assert len(network._tapes) == 1
+    with torch.no_grad():
+        network.weights["layer0"] *= 1.5
+    expected, _ = gradients(network, inputs, only_output=False)
+    network.noise.manual_seed(7)
+    first = network(inputs, only_output=True)
+    network(inputs.flip(-1), only_output=True)
+    network.zero_grad()
+    network.loss.function(first.output, torch.arange(6) % 3).backward()
+    found = [weight.grad for weight in network.parameters()]
+    for ours, autograds in zip(found, expected[1:], strict=True):
+        assert ours is not None
+        assert torch.equal(ours, autograds)
+
+
+def test_in_integers_every_pass_is_recorded_anew() -> None:
+    """A bound of the counts is looked at in each of them."""
+    network = network_of(recipe_of(LAYERS, "tssl-bp"), on_chip=False)
+    gradients(network, torch.ones(6, *SHAPE), only_output=True)
+    network = network_of(recipe_of(LAYERS, "tssl-bp"), on_chip=True)
+    gradients(network, torch.ones(6, *SHAPE), only_output=True)
+    assert not network._tapes
+
+
+def test_from_floating_point_to_integers() -> None:
+    network = network_of(recipe_of(LAYERS, "tssl-bp"), on_chip=False)
+    gradients(network, torch.ones(6, *SHAPE), only_output=True)
+    scales = dict.fromkeys(network.weights.keys(), 100.0)
+    plan = ChipPlan(scales=scales, largest_weights=dict.fromkeys(scales, 254), weight_step=2)
+    network.compute_on(plan)
+    expected, _ = gradients(network, torch.ones(6, *SHAPE), only_output=False)
+    found, _ = gradients(network, torch.ones(6, *SHAPE), only_output=True)
+    for ours, autograds in zip(found, expected, strict=True):
+        assert torch.equal(ours, autograds)
 
 
 @pytest.mark.parametrize(
