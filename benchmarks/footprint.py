@@ -1,8 +1,8 @@
 """The memory of a training step."""
 
 from pathlib import Path
+from typing import Any
 
-import torch
 from steps import Measured, product_shapes
 from torch import Tensor
 
@@ -12,18 +12,14 @@ from tssl.trainer.network import SpikingNetwork
 
 def kept_bytes(network: SpikingNetwork, x: Tensor) -> int:
     """Return what a forward pass keeps for the backward pass, weights apart."""
-    kept: dict[int, int] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
     own = {weight.untyped_storage().data_ptr() for weight in network.parameters()}
     own.add(x.untyped_storage().data_ptr())
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        result = network(x, only_output=True)
-    del result
+    result = network(x, only_output=True)
+    written: Any = result.output.psp.grad_fn
+    storages = (
+        tensor.untyped_storage() for each in written.contexts for tensor in each.saved_tensors
+    )
+    kept = {storage.data_ptr(): storage.nbytes() for storage in storages}
     return sum(size for pointer, size in kept.items() if pointer not in own)
 
 

@@ -147,7 +147,7 @@ class _Neurons(torch.autograd.Function):
         neurons = chip.neurons
         if neurons.pool is not None and not pool_fits(shape[-2:], neurons.pool):
             neurons = neurons._replace(pool=None)
-        window = memory_window(activation, neurons)
+        window = memory_window(activation.shape, neurons)
         pooled_shape = neurons.pooled(shape)
         potential, sums = (empty(activation, steps, pooled_shape) for _ in range(2))
         voltage = empty(activation, steps, shape)

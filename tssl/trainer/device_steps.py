@@ -16,7 +16,7 @@ from torch import Tensor
 from tssl.recipe import TrainingSpec
 from tssl.trainer.evaluation import right_answers
 from tssl.trainer.network import Forward, SpikingNetwork
-from tssl.trainer.optimization import plain_step
+from tssl.trainer.optimization import AdamW, plain_step
 from tssl.trainer.potentials import Potentials
 from tssl.trainer.progress import TrainingProgress
 
@@ -103,7 +103,7 @@ class DeviceSteps:
     Parameters
     ----------
     network, optimizer
-        Trained in place; the optimiser is AdamW of PyTorch.
+        Trained in place.
     training
         Clip and limit of the weights.
     loss_of
@@ -115,7 +115,7 @@ class DeviceSteps:
     def __init__(
         self,
         network: SpikingNetwork,
-        optimizer: torch.optim.Optimizer,
+        optimizer: AdamW,
         training: TrainingSpec,
         loss_of: Callable[[Forward, Tensor], Tensor],
         graphs: Graphs | None,
@@ -227,14 +227,14 @@ class DeviceSteps:
 
     def _update(self, loss: Tensor) -> Tensor:
         """Do what :func:`optimizer_step` does, without waiting for the norm."""
-        self._optimizer.zero_grad(set_to_none=True)
+        self._optimizer.of_pytorch.zero_grad(set_to_none=True)
         loss.backward()
         return plain_step(self._network, self._optimizer, self._training)
 
     @contextmanager
     def _capturable(self) -> Iterator[None]:
         """Let the optimiser read its rate from the device, and not from the captured code."""
-        groups = self._optimizer.param_groups
+        groups = self._optimizer.of_pytorch.param_groups
         before = [(group["lr"], group["capturable"]) for group in groups]
         for group in groups:
             group["lr"], group["capturable"] = self._rate, True

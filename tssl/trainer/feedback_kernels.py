@@ -13,8 +13,7 @@ from tssl.trainer.kernels import (
     ONE,
     Array,
     Constants,
-    carry_back,
-    fall_back,
+    errors_of_step,
     membrane,
     threads,
 )
@@ -114,11 +113,8 @@ def _step_back(
         filtered, given, own = state[0, here], coming[here], heard[here]
         for j in range(filtered.size):
             filtered[j] = keep * filtered[j] + add * (given[j] + own[j])
-        carry_back(
-            u_before[here], u[here], fired_before[here], fired[here], filtered, constants,
-            error[here], state[1, here],
+        counts[part] = errors_of_step(
+            u_before[here], u[here], fired_before[here], fired[here], psp[here], filtered,
+            constants, state[1, here], error[here],
         )  # fmt: skip
-        counts[part] = fall_back(
-            u[here], psp[here], filtered, state[1, here], constants, error[here]
-        )
     return counts.sum()

@@ -16,6 +16,7 @@ from tssl.chip import CLASS, IntArray
 from tssl.datasets import Dataset
 from tssl.errors import ConfigError, TrainingError
 from tssl.graph import resolve
+from tssl.machine.heap import keep_freed_memory
 from tssl.machine.processor import processor
 from tssl.recipe import Recipe
 from tssl.trainer.checks import check_data, check_plan, check_precision
@@ -162,6 +163,7 @@ class Fit:
         ConfigError
             When another process trains, or has just trained, in the folder.
         """
+        keep_freed_memory()
         with self._alone(), tf32(allowed=False):
             while not self.is_finished:
                 self._begin_integers_when_due()

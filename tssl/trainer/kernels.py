@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tssl.machine.compiling import compiled, compiled_parallel
+from tssl.machine.compiling import compiled, compiled_fused, compiled_parallel
 
 __all__ = ["Constants", "Window", "backward", "forward", "plain_window"]
 
@@ -35,8 +35,8 @@ ZERO, ONE, _STEEPEST = np.float32(0), np.float32(1), np.float32(8)
 _INVERSE_WIDTH = np.float32(5)
 """Of the surrogate: 1 / 0.2."""
 _PI = np.float32(np.pi)
-ARCTAN, RECTANGULAR = 1, 2
-"""Places of surrogates; anything else is the sigmoid."""
+SIGMOID, ARCTAN, RECTANGULAR = 0, 1, 2
+"""Places of surrogates."""
 _BACK = np.float32(np.exp(-4.0))
 """Undoes the move by 1/2 in the exponent, to the eighth power."""
 
@@ -158,28 +158,33 @@ def membrane(
         u[j] = before_reset
 
 
+@compiled_fused
+def _decayed(distance: np.float32) -> np.float32:
+    """Return e to minus the distance in widths of the surrogate, of 8 widths at most.
+
+    By the series of an eighth of it, moved to -1/2...1/2, up to the seventh power (the next term
+    is 1e-7), then to the eighth power. A call of the library's would be one per neuron, not as many
+    as a vector holds.
+    """
+    y = np.float32(0.5) - np.float32(0.125) * min(abs(distance * _INVERSE_WIDTH), np.float32(8))
+    z = np.float32(1 / 5040)
+    z = z * y + np.float32(1 / 720)
+    z = z * y + np.float32(1 / 120)
+    z = z * y + np.float32(1 / 24)
+    z = z * y + np.float32(1 / 6)
+    z = z * y + np.float32(1 / 2)
+    z = z * y + ONE
+    z = z * y + ONE
+    z = z * z
+    z = z * z
+    return z * z * _BACK
+
+
 @compiled
 def _surrogate(u: Array, threshold: np.float32, slope: Array) -> None:
-    """Take the derivative of the sigmoid of width 0.2, clipped at 8 widths.
-
-    It is even, so one exponential of a number in -8...0 will do: that of an eighth, moved to
-    -1/2...1/2, by its series up to the seventh power (the next term is 1e-7), then to the
-    eighth power. A call of the library's would be one per neuron, not sixteen at a time.
-    """
+    """Take the derivative of the sigmoid of width 0.2, which is even, clipped at 8 widths."""
     for j in range(u.size):
-        distance = abs((threshold - u[j]) * _INVERSE_WIDTH)
-        y = np.float32(0.5) - np.float32(0.125) * min(distance, np.float32(8))
-        z = np.float32(1 / 5040)
-        z = z * y + np.float32(1 / 720)
-        z = z * y + np.float32(1 / 120)
-        z = z * y + np.float32(1 / 24)
-        z = z * y + np.float32(1 / 6)
-        z = z * y + np.float32(1 / 2)
-        z = z * y + ONE
-        z = z * y + ONE
-        z = z * z
-        z = z * z
-        z = z * z * _BACK
+        z = _decayed(threshold - u[j])
         slope[j] = _INVERSE_WIDTH * z / ((ONE + z) * (ONE + z))
 
 
@@ -213,7 +218,8 @@ def _take_surrogate(u: Array, constants: Constants, slope: Array) -> None:
 def pool_spikes(fired: Array, window: Window, pooled: Array) -> None:
     """Add up the spikes of each window, ``(rows * width)`` to ``(width / columns)``."""
     if window.rows * window.columns == 1:
-        pooled[:] = fired
+        for j in range(fired.size):
+            pooled[j] = fired[j]
         return
     channels, columns = window.channels, window.columns
     pixels = fired.size // (window.rows * channels)
@@ -230,7 +236,8 @@ def pool_spikes(fired: Array, window: Window, pooled: Array) -> None:
 def _spread(pooled: Array, window: Window, error: Array) -> None:
     """Give each neuron of a window the window's value, the adjoint of :func:`pool_spikes`."""
     if window.rows * window.columns == 1:
-        error[:] = pooled
+        for j in range(pooled.size):
+            error[j] = pooled[j]
         return
     channels, columns = window.channels, window.columns
     pixels = error.size // (window.rows * channels)
@@ -351,9 +358,8 @@ def backward_group(
         _spread(filtered, window, spread)
         before, u = history[0, t, :size], history[0, t + 1, :size]
         fired_before, fired = history[1, t, :size], history[1, t + 1, :size]
-        carry_back(before, u, fired_before, fired, spread, constants, slope, carry)
         a = history[2, t + 1, :size]
-        count += fall_back(u, a, spread, carry, constants, slope)
+        count += errors_of_step(before, u, fired_before, fired, a, spread, constants, carry, slope)
         is_first = error.shape[0] == response.size or t == response.size - 1
         target = error[min(t, error.shape[0] - 1), first : first + size]
         _add_up(slope, response[t], is_first, target)
@@ -380,29 +386,95 @@ def count_spikes(fired: Array) -> int:
 
 
 @compiled
-def carry_back(
-    before: Array, u: Array, fired_before: Array, fired: Array, filtered: Array,
-    constants: Constants, slope: Array, carry: Array,
-) -> None:  # fmt: skip
-    """Take D one step back in time; ``slope`` is scratch."""
-    leak, reset = np.float32(1 - 1 / constants.tau_m), np.float32(constants.reset)
+def errors_of_step(
+    before: Array, u: Array, fired_before: Array, fired: Array, a: Array, filtered: Array,
+    constants: Constants, carry: Array, error: Array,
+) -> int:  # fmt: skip
+    """Take D one step back in time, and choose between it and the surrogate.
+
+    Parameters
+    ----------
+    carry
+        D one step later; changed to that of this step.
+    error
+        Filled.
+
+    Returns
+    -------
+    fallbacks
+        How often it was the surrogate.
+    """
+    below = np.float32(constants.fallback_below)
+    if constants.spike_time and below > ZERO and constants.surrogate == SIGMOID:
+        _slopes(before, u, fired_before, fired, np.float32(constants.threshold), error)
+        return _chosen(u, a, filtered, constants, carry, error)
     if constants.spike_time:
-        for j in range(u.size):
-            steep = ONE / (u[j] - before[j] * (ONE - fired_before[j]))
-            steep = min(max(steep, ZERO), _STEEPEST)
-            slope[j] = steep if fired[j] > ZERO else ZERO
+        _spike_slopes(before, u, fired_before, fired, error)
     else:
-        _take_surrogate(u, constants, slope)
+        _take_surrogate(u, constants, error)
+    _carry_back(u, fired, filtered, constants, error, carry)
+    return _fall_back(u, a, filtered, carry, constants, error)
+
+
+@compiled
+def _slopes(
+    before: Array, u: Array, fired_before: Array, fired: Array, threshold: np.float32, slope: Array
+) -> None:
+    """Take 1/δ at spikes, at least 0, and elsewhere the surrogate, negative.
+
+    No neuron needs both at once, and a division is what takes the time.
+    """
+    for j in range(u.size):
+        z = _decayed(threshold - u[j])
+        is_spike = fired[j] > ZERO
+        delta = u[j] - before[j] * (ONE - fired_before[j])
+        quotient = (ONE if is_spike else _INVERSE_WIDTH * z) / (
+            delta if is_spike else (ONE + z) * (ONE + z)
+        )
+        slope[j] = min(max(quotient, ZERO), _STEEPEST) if is_spike else -quotient
+
+
+@compiled
+def _chosen(
+    u: Array, a: Array, filtered: Array, constants: Constants, carry: Array, error: Array
+) -> int:
+    """Go on from the slopes; few arrays at once, or the compiler does not see them apart."""
+    leak, reset = np.float32(1 - 1 / constants.tau_m), np.float32(constants.reset)
+    below = np.float32(constants.fallback_below)
+    for j in range(u.size):
+        slope = error[j]
+        is_spike = slope >= ZERO
+        at_spike = slope * (filtered[j] + u[j] * carry[j] * reset)
+        carry[j] = at_spike if is_spike else leak * carry[j]
+        error[j] = filtered[j] * -slope if a[j] < below else carry[j]
+    count = 0
+    for j in range(a.size):
+        count += np.int32(a[j] < below)
+    return count
+
+
+@compiled
+def _spike_slopes(before: Array, u: Array, fired_before: Array, fired: Array, slope: Array) -> None:
+    for j in range(u.size):
+        steep = ONE / (u[j] - before[j] * (ONE - fired_before[j]))
+        steep = min(max(steep, ZERO), _STEEPEST)
+        slope[j] = steep if fired[j] > ZERO else ZERO
+
+
+@compiled
+def _carry_back(
+    u: Array, fired: Array, filtered: Array, constants: Constants, slope: Array, carry: Array
+) -> None:
+    leak, reset = np.float32(1 - 1 / constants.tau_m), np.float32(constants.reset)
     for j in range(u.size):
         at_spike = slope[j] * (filtered[j] + u[j] * carry[j] * reset)
         carry[j] = at_spike + leak * carry[j] * (ONE - fired[j])
 
 
 @compiled
-def fall_back(
+def _fall_back(
     u: Array, a: Array, filtered: Array, carry: Array, constants: Constants, error: Array
 ) -> int:
-    """Choose between D and the surrogate; return how often it was the latter."""
     below = np.float32(constants.fallback_below)
     if below <= ZERO:
         error[:] = carry

@@ -1,10 +1,10 @@
 """How a layer's numbers lie in memory, and as what the compiled loops see them."""
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -23,11 +23,11 @@ __all__ = [
 ]
 
 
-def memory_window(current: Tensor, neurons: Neurons) -> kernels.Window:
-    """Return how the kernels walk through the neurons of a current ``(time, ...)``."""
+def memory_window(shape: Sequence[int], neurons: Neurons) -> kernels.Window:
+    """Return how the kernels walk through the neurons of a current of this shape, time first."""
     if neurons.pool is None:
         return kernels.plain_window()
-    (rows, columns), (_, channels, _, width) = neurons.pool.kernel, current.shape[1:]
+    (rows, columns), (channels, _, width) = neurons.pool.kernel, shape[2:]
     gain = float(neurons.pool.gain)
     return kernels.Window(rows * width * channels, rows, columns, channels, gain)
 
@@ -60,17 +60,17 @@ def flat(tensor: Tensor) -> NDArray[Any]:
 
     A view of what :func:`empty` made, so that it can be filled.
     """
-    array: NDArray[Any] = tensor.detach().numpy()
-    if array.ndim == 5:
-        array = array.transpose(0, 1, 3, 4, 2)
-    return np.ascontiguousarray(array.reshape(len(array), math.prod(array.shape[1:])))
+    array: NDArray[Any] = _channels_inside(tensor.detach()).contiguous().numpy()
+    return array.reshape(len(array), math.prod(array.shape[1:]))
 
 
 def rows(tensor: Tensor) -> Tensor:
     """Return what :func:`flat` does as a tensor, on any device."""
-    if tensor.dim() == 5:
-        tensor = tensor.permute(0, 1, 3, 4, 2)
-    return tensor.flatten(1).contiguous()
+    return _channels_inside(tensor).flatten(1).contiguous()
+
+
+def _channels_inside(tensor: Tensor) -> Tensor:
+    return tensor.permute(0, 1, 3, 4, 2) if tensor.dim() == 5 else tensor
 
 
 def is_compiled_input(inputs: Tensor) -> bool:

@@ -1,8 +1,8 @@
 """The trainable network: a graph of linear maps, spiking neurons and pools."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,11 +17,13 @@ from tssl.trainer import norm
 from tssl.trainer.leak import first_leak
 from tssl.trainer.methods import Material, Pass, loss_for, make_method
 from tssl.trainer.neuron import Activity, Trace
-from tssl.trainer.tape import written_out
+from tssl.trainer.tape import Tape, written_out
 from tssl.trainer.thresholds import first_threshold
 from tssl.trainer.weights import Weights
 
 _EVALUATION_BYTES = 512 << 20
+_MOST_TAPES = 16
+"""Shapes of batches whose passes are repeated."""
 
 
 def _same(value: float, _: Node) -> Tensor:
@@ -83,6 +85,8 @@ class SpikingNetwork(nn.Module):
         self.plan: ChipPlan | None = None
         """Grid of the chip's integers that it computes with; None in floating point."""
         self._running = self.method
+        self._tapes: dict[Any, Tape] = {}
+        """Of passes that can be repeated, by what else they depend on."""
         self.noise = torch.Generator()
         """Source of dropout masks; whoever trains seeds it for every batch."""
         self.follows_batches = True
@@ -131,16 +135,31 @@ class SpikingNetwork(nn.Module):
             a feed-forward network needs no autograd's graph, with the same bits.
         """
         run = Pass(self.training, record_all, self.follows_batches)
-        trained = [each for each in self.weights.values() if each.requires_grad]
+        entering = self._running.enter(inputs)
         if only_output and torch.is_grad_enabled() and self._running.passes_tape(inputs):
-            potential = written_out(lambda: self._pass(inputs, run).psp, trained)
-            output = run.traces[self.graph.output.name]._replace(psp=potential)
-            return Forward(output, run.activity, run.traces)
-        return Forward(self._pass(inputs, run), run.activity, run.traces)
+            return self._written_out(entering, inputs.shape, run)
+        return Forward(self._pass(entering, run), run.activity, run.traces)
 
-    def _pass(self, inputs: Tensor, run: Pass) -> Trace:
+    def _written_out(self, entering: Any, shape: torch.Size, run: Pass) -> Forward:  # noqa: ANN401
+        """Run all layers without autograd's graph, and if possible as the last pass did."""
+        trained = [each for each in self.weights.values() if each.requires_grad]
+        given = [*trained, *self._running.tensors(entering), self.noise]
+        key = shape, self.training
+        tape = self._tapes.get(key) or Tape(len(trained))
+
+        def layers() -> Sequence[Any]:
+            return [*self._pass(entering, run), *run.activity.values()]
+
+        potential, (spikes, voltage, *counts) = written_out(tape, layers, given)
+        if tape.is_repeatable and len(self._tapes) < _MOST_TAPES:
+            self._tapes[key] = tape
+        output, name = Trace(potential, spikes, voltage), self.graph.output.name
+        names = [each.name for each in self.graph.spiking]
+        return Forward(output, dict(zip(names, counts, strict=True)), {name: output})
+
+    def _pass(self, entering: Any, run: Pass) -> Trace:  # noqa: ANN401 - the method's signal
         """Run all layers; return what the last one did."""
-        sent = {INPUT: self._running.enter(inputs)}
+        sent = {INPUT: entering}
         for block in self._running.blocks:
             ways = [sent[source] for source in block.node.sources]
             for source in block.node.sources:
@@ -165,6 +184,7 @@ class SpikingNetwork(nn.Module):
             if "leak" in node.parameters:
                 self.weights[node.parameters["leak"].name].requires_grad = False
         self._running, self.plan = self.method.on_chip(plan), plan
+        self._tapes.clear()
 
     def load_weights(self, weights: dict[str, NDArray[np.generic]]) -> None:
         """Replace all weights, keeping dtype and device."""

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from tssl.geometry import Geometry
+from tssl.trainer.dropout import kept
 from tssl.trainer.linear import gradients, weighted
 from tssl.trainer.neuron import Pool, sum_pool
 
-__all__ = ["Added", "Masked", "Pooled", "Weighted"]
+__all__ = ["Added", "Dropped", "Masked", "Pooled", "Weighted"]
 
 
 class Weighted:
@@ -82,6 +83,30 @@ class Masked:
     def backward(ctx: Any, error: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
         """Return the error at the signal."""
         return error.mul_(ctx.saved_tensors[0]), None
+
+
+def _dropped(signal: Tensor, share: float, noise: torch.Generator) -> Tensor:
+    return signal * _mask(signal, share, noise)
+
+
+def _mask(signal: Tensor, share: float, noise: torch.Generator) -> Tensor:
+    return (kept(signal.shape[1:], share, noise) / (1 - share)).to(signal)
+
+
+class Dropped:
+    """A signal without a share of its neurons, the same at all steps; see :class:`Masked`."""
+
+    apply = staticmethod(_dropped)
+
+    @staticmethod
+    def forward(ctx: Any, signal: Tensor, share: float, noise: torch.Generator) -> Tensor:  # noqa: ANN401
+        """Return the rest, of which the mean stays."""
+        return Masked.forward(ctx, signal, _mask(signal, share, noise))
+
+    @staticmethod
+    def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        """Return the error at the signal."""
+        return *Masked.backward(ctx, error), None
 
 
 def _added(*signals: Tensor) -> Tensor:

@@ -1,6 +1,8 @@
 """From a loss to better weights: backward, clip, AdamW, clamp, and the learning rate."""
 
 import math
+from collections import defaultdict
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,25 +14,45 @@ from tssl.recipe import TrainingSpec
 from tssl.trainer import adamw_kernels, kernels
 
 __all__ = [
-    "learning_rate", "make_optimizer", "optimizer_step", "plain_step", "set_learning_rate",
+    "AdamW", "learning_rate", "make_optimizer", "optimizer_step", "plain_step", "set_learning_rate",
 ]  # fmt: skip
 
 _CLIP_EPSILON = 1e-6
 """Of PyTorch's clipping."""
 
 
-def make_optimizer(network: nn.Module, training: TrainingSpec) -> torch.optim.Optimizer:
-    """Return AdamW with the recipe's settings, all its arithmetic in one pass over the weights.
+class AdamW:
+    """AdamW, with groups and states as PyTorch's has them.
+
+    PyTorch's own, which takes over where the compiled loops do not know the tensors, is made when
+    it is needed: that imports PyTorch's compiler, for a second.
+    """
+
+    def __init__(self, groups: list[dict[str, Any]]) -> None:
+        self.param_groups = groups
+        self.state: dict[Tensor, dict[str, Tensor]] = defaultdict(dict)
+
+    @cached_property
+    def of_pytorch(self) -> torch.optim.AdamW:
+        """PyTorch's, on the same groups and states."""
+        optimizer = torch.optim.AdamW(self.param_groups, fused=True)
+        optimizer.state = self.state  # type: ignore[assignment]
+        return optimizer
+
+
+def make_optimizer(network: nn.Module, training: TrainingSpec) -> AdamW:
+    """Return AdamW with the recipe's settings.
 
     Biases and the numbers of norms, which have one axis, do not decay.
     """
     trained = [each for each in network.parameters() if each.requires_grad]
     weights = [each for each in trained if each.dim() > 1]
     biases = [each for each in trained if each.dim() == 1]
-    groups: list[dict[str, Any]] = [{"params": weights}]
+    same = {"lr": training.lr, "betas": (0.9, 0.999), "eps": 1e-8}
+    groups = [{"params": weights, "weight_decay": training.weight_decay, **same}]
     if biases:
-        groups.append({"params": biases, "weight_decay": 0.0})
-    return torch.optim.AdamW(groups, lr=training.lr, weight_decay=training.weight_decay, fused=True)
+        groups.append({"params": biases, "weight_decay": 0.0, **same})
+    return AdamW(groups)
 
 
 def learning_rate(training: TrainingSpec, epoch: int) -> float:
@@ -42,14 +64,14 @@ def learning_rate(training: TrainingSpec, epoch: int) -> float:
     return training.lr
 
 
-def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+def set_learning_rate(optimizer: AdamW, rate: float) -> None:
     """Let the next steps use this rate."""
     for group in optimizer.param_groups:
         group["lr"] = rate
 
 
 def optimizer_step(
-    network: nn.Module, optimizer: torch.optim.Optimizer, loss: Tensor, training: TrainingSpec
+    network: nn.Module, optimizer: AdamW, loss: Tensor, training: TrainingSpec
 ) -> float:
     """Do backward, clip, AdamW and clamp; return the gradient's norm before clipping."""
     for weight in network.parameters():
@@ -60,12 +82,10 @@ def optimizer_step(
     return float(plain_step(network, optimizer, training))
 
 
-def plain_step(
-    network: nn.Module, optimizer: torch.optim.Optimizer, training: TrainingSpec
-) -> Tensor:
+def plain_step(network: nn.Module, optimizer: AdamW, training: TrainingSpec) -> Tensor:
     """Clip, step and clamp by PyTorch's own functions; return the norm, for which nothing waits."""
     norm = torch.nn.utils.clip_grad_norm_(network.parameters(), training.clip_norm)
-    optimizer.step()
+    optimizer.of_pytorch.step()
     with torch.no_grad():
         for weight in network.parameters():
             if weight.dim() > 1 and weight.requires_grad:
@@ -73,7 +93,7 @@ def plain_step(
     return norm
 
 
-def _is_compiled(optimizer: torch.optim.Optimizer) -> bool:
+def _is_compiled(optimizer: AdamW) -> bool:
     """Return whether the compiled loops know all that is trained; PyTorch's own are for others."""
     return all(
         each.device.type == "cpu"
@@ -85,7 +105,7 @@ def _is_compiled(optimizer: torch.optim.Optimizer) -> bool:
     )
 
 
-def _compiled_step(optimizer: torch.optim.Optimizer, training: TrainingSpec) -> float:
+def _compiled_step(optimizer: AdamW, training: TrainingSpec) -> float:
     """Clip, step and clamp through :mod:`tssl.trainer.adamw_kernels`; return the norm."""
     kernels.threads()
     moved = [
@@ -107,9 +127,9 @@ def _compiled_step(optimizer: torch.optim.Optimizer, training: TrainingSpec) -> 
     return norm
 
 
-def _state(optimizer: torch.optim.Optimizer, weight: Tensor) -> dict[str, Tensor]:
+def _state(optimizer: AdamW, weight: Tensor) -> dict[str, Tensor]:
     """Return what AdamW keeps of a weight, by PyTorch's names; zeros before its first step."""
-    state: dict[str, Tensor] = optimizer.state[weight]
+    state = optimizer.state[weight]
     if not state:
         state["step"] = torch.zeros(())
         state["exp_avg"], state["exp_avg_sq"] = (torch.zeros_like(weight) for _ in range(2))
@@ -131,5 +151,5 @@ def _numbers(group: dict[str, Any], steps: float, clip: float) -> adamw_kernels.
 
 
 def _flat(tensor: Tensor) -> NDArray[np.float32]:
-    array: NDArray[np.float32] = tensor.detach().view(-1).numpy()
-    return array
+    array: NDArray[np.float32] = tensor.detach().numpy()
+    return array.reshape(-1)

@@ -17,7 +17,6 @@ from tssl.graph import NORM, Graph, Node
 from tssl.neurons import Lif
 from tssl.trainer import layout, norm
 from tssl.trainer.chip_network import OnChip, recurrence_of
-from tssl.trainer.dropout import kept
 from tssl.trainer.filters import filters_of, refiltered
 from tssl.trainer.gates import gated
 from tssl.trainer.leak import leaky, trained_neuron
@@ -34,7 +33,7 @@ from tssl.trainer.neuron import (
     psp,
     sum_pool,
 )
-from tssl.trainer.operations import Added, Masked, Pooled, Weighted
+from tssl.trainer.operations import Added, Dropped, Pooled, Weighted
 from tssl.trainer.plain import is_plain
 from tssl.trainer.recurrence import RecurrenceRule
 from tssl.trainer.rule import Rule
@@ -107,6 +106,10 @@ class Potentials(Method[Sent]):
         train = lasting(inputs, self._graph.time_steps)
         return Sent(psp(train, tau_s=self._filters[INPUT]))
 
+    def tensors(self, signal: Sent) -> Sequence[Tensor]:
+        """See :class:`Method`."""
+        return [signal.psp]
+
     def layer(self, block: Block, ways: Sequence[Sent], run: Pass) -> Sent:
         """See :class:`Method`."""
         node = block.node
@@ -127,8 +130,7 @@ class Potentials(Method[Sent]):
 
     def dropped(self, signal: Sent, share: float, noise: torch.Generator) -> Sent:
         """See :class:`Method`."""
-        mask = (kept(signal.psp.shape[1:], share, noise) / (1 - share)).to(signal.psp)
-        return signal._replace(psp=apply(Masked, signal.psp, mask))
+        return signal._replace(psp=apply(Dropped, signal.psp, share, noise))
 
     def _sum(self, node: Node, ways: list[Sent]) -> Sent:
         if len(ways) == 1:

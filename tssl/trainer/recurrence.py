@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from importlib.util import find_spec
 from shutil import which
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tssl.trainer import kernels, layout
@@ -160,34 +161,58 @@ class _Compiled(torch.autograd.Function):
         gradient: Gradient,
         activity: Activity,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        steps, shape = neurons.constant_steps or len(current), current.shape[1:]
-        potential = empty(current, steps, neurons.pooled(shape))
+        course = _course(current.shape, neurons, gradient)
+        potential = empty(current, course.steps, course.pooled)
+        spikes = voltage = current.new_empty((0, 0))
         if neurons.record:
-            spikes, voltage = empty(current, steps, shape), empty(current, steps, shape)
-        else:
-            spikes = voltage = current.new_empty((0, 0))
-        response = constant_response(steps, neurons.synapse if neurons.constant_steps else None)
-        window = memory_window(current, neurons)
+            spikes, voltage = (empty(current, course.steps, current.shape[1:]) for _ in range(2))
+        seen = flat(current)
         count = kernels.forward(
-            flat(current), response, gradient.constants(neurons), window,
+            seen, course.response, course.constants, course.window,
             flat(potential), flat(spikes), flat(voltage),
         )  # fmt: skip
         activity.spikes += count
         ctx.save_for_backward(current)
-        settled = gradient.settled(count, steps * current[0].numel())
-        ctx.settings = response, settled.constants(neurons), window, activity
+        settled = gradient.settled(count, course.steps * seen.shape[1])
+        if settled is not gradient:
+            course = course._replace(constants=settled.constants(neurons))
+        ctx.settings = course, activity
         ctx.mark_non_differentiable(spikes, voltage)
         return potential, spikes, voltage
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         (current,) = ctx.saved_tensors
-        response, constants, window, activity = ctx.settings
+        course, activity = ctx.settings
         error = empty(current, len(current), current.shape[1:])
         activity.fallbacks += kernels.backward(
-            flat(current), response, flat(gradients[0]), constants, window, flat(error)
-        )
+            flat(current), course.response, flat(gradients[0]), course.constants, course.window,
+            flat(error),
+        )  # fmt: skip
         return error, None, None, None
+
+
+class _Course(NamedTuple):
+    """What the kernels are told of all currents of one shape."""
+
+    steps: int
+    pooled: tuple[int, ...]
+    """Shape of the output at one step."""
+    response: NDArray[Any]
+    constants: kernels.Constants
+    window: kernels.Window
+
+
+@lru_cache
+def _course(shape: torch.Size, neurons: Neurons, gradient: Gradient) -> _Course:
+    steps = neurons.constant_steps or shape[0]
+    return _Course(
+        steps=steps,
+        pooled=neurons.pooled(shape[1:]),
+        response=constant_response(steps, neurons.synapse if neurons.constant_steps else None),
+        constants=gradient.constants(neurons),
+        window=memory_window(shape, neurons),
+    )
 
 
 class _Fused(torch.autograd.Function):

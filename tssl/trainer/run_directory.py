@@ -22,6 +22,7 @@ from tssl.checkpoint import (
 from tssl.errors import CheckpointError, ConfigError
 from tssl.machine.files import held, make_directory, remove, write_text, written
 from tssl.recipe import Recipe, load_recipe, recipe_from_tables
+from tssl.trainer.optimization import AdamW
 from tssl.trainer.progress import EpochMetrics, LayerMetrics, TrainingProgress, stored_progress
 
 __all__ = ["RunDirectory", "identity"]
@@ -211,7 +212,7 @@ class RunDirectory:
         self,
         recipe: Recipe,
         network: nn.Module,
-        optimizer: torch.optim.Optimizer,
+        optimizer: AdamW,
         progress: TrainingProgress,
         plan: ChipPlan | None,
     ) -> None:
@@ -250,9 +251,7 @@ class RunDirectory:
         except (TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"{self.state}: holds no valid plan: {error}") from error
 
-    def load_state(
-        self, recipe: Recipe, network: nn.Module, optimizer: torch.optim.Optimizer
-    ) -> TrainingProgress:
+    def load_state(self, recipe: Recipe, network: nn.Module, optimizer: AdamW) -> TrainingProgress:
         """Restore weights and optimiser; a run that never got to save starts anew.
 
         Raises

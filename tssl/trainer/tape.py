@@ -4,15 +4,19 @@ Autograd is the definition: everything that a layer does is a function of PyTorc
 own. Its graph costs a tenth of a millisecond and more for each of them, which small layers feel.
 While a tape is active, :func:`apply` runs functions without autograd and notes them; afterwards
 their own backward passes run in reverse order. The same functions give the same bits.
+
+A tape that has all that the pass depends on can be repeated: the same functions run on other
+inputs of the same shape, and nobody asks the layers again.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+
+from tssl.trainer.neuron import Activity
 
 __all__ = ["Tape", "apply", "written_out"]
 
@@ -34,16 +38,28 @@ def apply(function: Any, *arguments: Any) -> Any:  # noqa: ANN401 - as PyTorch's
     return function.apply(*arguments)
 
 
-def written_out(run: Callable[[], Tensor], weights: Sequence[Tensor]) -> Tensor:
-    """Return what ``run`` computes by :func:`apply`, as one function of ``weights``.
+def written_out(
+    tape: "Tape", run: Callable[[], Sequence[Any]], given: Sequence[Any]
+) -> tuple[Tensor, Sequence[Any]]:
+    """Return what a pass computes: the first of it as a function of leaves, and the rest.
+
+    Parameters
+    ----------
+    tape
+        New, or of an earlier pass, which is repeated.
+    run
+        Computes by :func:`apply`, and returns tensors and activities. Errors come from the first.
+    given
+        What the pass computes with: first the tape's leaves.
 
     Raises
     ------
     TypeError
         When something of it did not pass :func:`apply`, so that errors would get lost.
     """
-    result: Tensor = _Written.apply(run, weights, *weights)
-    return result
+    rest: list[Any] = []
+    output: Tensor = _Written.apply(tape, run, given, rest, *given[: tape.leaves])
+    return output, rest
 
 
 class Tape:
@@ -52,65 +68,125 @@ class Tape:
     Parameters
     ----------
     leaves
-        Tensors whose errors are wanted in the end.
+        How many of the things given to a pass are tensors whose errors are wanted in the end.
     """
 
-    def __init__(self, leaves: Sequence[Tensor]) -> None:
+    def __init__(self, leaves: int) -> None:
+        self.leaves = leaves
+        self.is_finished = False
+        """Whether a pass is on it."""
+        self.is_repeatable = True
+        """Whether that pass follows from what is given and from its shapes."""
         self._records: list[_Record] = []
+        self._contexts: list[_Context] = []
         self._slots: dict[int, int] = {}
-        self._alive = list(leaves)
-        """By slot; holds tensors while their identity tells where they came from."""
-        for slot, leaf in enumerate(leaves):
-            self._slots[id(leaf)] = slot
-        self._unread = set(range(len(leaves)))
-        self._leaves = len(leaves)
+        self._alive: list[Any] = []
+        """By slot; holds objects while their identity tells where they came from."""
+        self._wanted = set(range(leaves))
+        """Slots at which there are errors."""
+        self._unread = set(self._wanted)
+        self._results: Sequence[int] = ()
+        self._counted: Mapping[int, int] = {}
+        """Slots of activities, and the steps of their neurons."""
+
+    def record(
+        self, run: Callable[[], Sequence[Any]], given: Sequence[Any]
+    ) -> tuple[Sequence[Any], Sequence["_Context"]]:
+        """Return what ``run`` computes, and what the backward pass needs."""
+        for each in given:
+            self._slot(each)
+        token = _active.set(self)
+        try:
+            results = run()
+        finally:
+            _active.reset(token)
+        return results, self._finish(results)
+
+    def repeat(self, given: Sequence[Any]) -> tuple[Sequence[Any], Sequence["_Context"]]:
+        """Return the same for other things that are given."""
+        values: dict[int, Any] = dict(enumerate(given))
+        values.update((slot, Activity(steps)) for slot, steps in self._counted.items())
+        contexts = []
+        for record in self._records:
+            arguments = list(record.fixed)
+            for place, slot in record.takes:
+                arguments[place] = values[slot]
+            context = _Context(record.needs)
+            outputs = _as_tuple(record.function.forward(context, *arguments))
+            values.update(zip(record.gives, outputs, strict=True))
+            contexts.append(context)
+        return [values[slot] for slot in self._results], contexts
+
+    def errors(self, contexts: Sequence["_Context"], error: Tensor) -> list[Tensor | None]:
+        """Return the errors at the leaves for that at the output; tensors are let go."""
+        errors: dict[int, Tensor] = {self._results[0]: error}
+        for record, context in zip(reversed(self._records), reversed(contexts), strict=True):
+            coming = [None if slot is None else errors.pop(slot, None) for slot in record.after]
+            if not coming:
+                continue
+            given = _apart(record.function.backward(context, *coming))
+            context.saved_tensors = ()
+            for place, more in zip(record.before, given, strict=True):
+                if place is not None and more is not None:
+                    errors[place] = errors[place] + more if place in errors else more
+        return [errors.get(leaf) for leaf in range(self.leaves)]
 
     def apply(self, function: Any, *arguments: Any) -> Any:  # noqa: ANN401
         """Run the forward pass of a function, and note it."""
-        slots = [self._slots.get(id(each)) for each in arguments]
-        context = _Context(tuple(slot is not None for slot in slots))
+        takes = [self._known(each) for each in arguments]
+        before = [slot if slot in self._wanted else None for slot in takes]
+        needs = tuple(slot is not None for slot in before)
+        context = _Context(needs)
         outputs = function.forward(context, *arguments)
-        self._unread.difference_update(slot for slot in slots if slot is not None)
-        if any(context.needs_input_grad):
-            found = outputs if isinstance(outputs, tuple) else (outputs,)
-            after = [self._output(each, context) for each in found]
-            self._records.append(_Record(function, context, slots, after))
+        self._unread.difference_update(slot for slot in before if slot is not None)
+        gives = [self._slot(each) for each in _as_tuple(outputs)]
+        after = [self._differentiable(slot, context) for slot in gives] if any(needs) else []
+        new = {slot for slot in after if slot is not None}
+        self._wanted |= new
+        self._unread |= new
+        found = [(place, slot) for place, slot in enumerate(takes) if slot is not None]
+        fixed = list(arguments)
+        for place, _ in found:
+            fixed[place] = None
+        self._records.append(_Record(function, needs, fixed, found, gives, before, after))
+        self._contexts.append(context)
         return outputs
 
-    def finish(self, output: Tensor) -> int:
-        """Return the slot of the output, and let go of all tensors that nothing needs."""
-        slot = self._slots.get(id(output))
-        if slot is None or self._unread - {slot}:
+    def _finish(self, results: Sequence[Any]) -> Sequence["_Context"]:
+        """Let go of all that the backward pass does not need; return what it needs."""
+        self._results = [self._slots.get(id(each), -1) for each in results]
+        output, *_ = self._results
+        if output not in self._wanted or self._unread - {output}:
             raise TypeError("a tape missed a function: an error would not come back")
+        self.is_repeatable &= min(self._results) >= 0
+        self._counted = {
+            slot: each.neuron_steps
+            for slot, each in enumerate(self._alive)
+            if isinstance(each, Activity)
+        }
         self._slots.clear()
         self._alive.clear()
+        contexts, self._contexts = self._contexts, []
+        self.is_finished = True
+        return contexts
+
+    def _known(self, argument: Any) -> int | None:  # noqa: ANN401
+        """Return the slot of an argument that differs from pass to pass."""
+        slot = self._slots.get(id(argument))
+        if slot is None and isinstance(argument, Activity):
+            return self._slot(argument)
+        if slot is None and isinstance(argument, Tensor):
+            self.is_repeatable = False  # nobody knows where it came from
         return slot
 
-    def saved(self) -> Iterator[list[Tensor]]:
-        """Yield the list of what each function needs in its backward pass; it may be changed."""
-        for record in self._records:
-            yield record.context.saved_tensors
-
-    def errors(self, slot: int, error: Tensor) -> list[Tensor | None]:
-        """Return the errors at the leaves for that at the output."""
-        errors: dict[int, Tensor] = {slot: error}
-        while self._records:
-            function, context, before, after = self._records.pop()
-            coming = [None if slot is None else errors.pop(slot, None) for slot in after]
-            given = _apart(function.backward(context, *coming))
-            for place, more in zip(before, given, strict=True):
-                if place is not None and more is not None:
-                    errors[place] = errors[place] + more if place in errors else more
-        return [errors.get(leaf) for leaf in range(self._leaves)]
-
-    def _output(self, tensor: Tensor, context: "_Context") -> int | None:
-        if id(tensor) in context.not_differentiable:
-            return None
+    def _slot(self, each: Any) -> int:  # noqa: ANN401
         slot = len(self._alive)
-        self._alive.append(tensor)
-        self._slots[id(tensor)] = slot
-        self._unread.add(slot)
+        self._alive.append(each)
+        self._slots[id(each)] = slot
         return slot
+
+    def _differentiable(self, slot: int, context: "_Context") -> int | None:
+        return None if id(self._alive[slot]) in context.not_differentiable else slot
 
 
 class _Context:
@@ -118,11 +194,11 @@ class _Context:
 
     def __init__(self, needs_input_grad: tuple[bool, ...]) -> None:
         self.needs_input_grad = needs_input_grad
-        self.saved_tensors: list[Tensor] = []
+        self.saved_tensors: Sequence[Tensor] = ()
         self.not_differentiable: set[int] = set()
 
     def save_for_backward(self, *tensors: Tensor) -> None:
-        self.saved_tensors = list(tensors)
+        self.saved_tensors = tensors
 
     def mark_non_differentiable(self, *tensors: Tensor) -> None:
         self.not_differentiable = {id(each) for each in tensors}
@@ -132,11 +208,22 @@ class _Record(NamedTuple):
     """A function that ran."""
 
     function: Any
-    context: _Context
+    needs: tuple[bool, ...]
+    """See ``_Context.needs_input_grad``."""
+    fixed: Sequence[Any]
+    """Arguments that stay the same; None at the others' places."""
+    takes: Sequence[tuple[int, int]]
+    """Places and slots of the others."""
+    gives: Sequence[int]
+    """Slots of the outputs."""
     before: Sequence[int | None]
-    """Slots of the inputs; None for those that no error concerns."""
+    """Slots of the arguments; None for those that no error concerns."""
     after: Sequence[int | None]
-    """Likewise of the outputs."""
+    """Likewise of the outputs; nothing where no error concerns the function."""
+
+
+def _as_tuple(outputs: Any) -> tuple[Any, ...]:  # noqa: ANN401
+    return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
 def _apart(errors: Sequence[Tensor | None]) -> Iterator[Tensor | None]:
@@ -147,39 +234,27 @@ def _apart(errors: Sequence[Tensor | None]) -> Iterator[Tensor | None]:
         seen.add(id(error))
 
 
-@contextmanager
-def _taped(tape: Tape) -> Iterator[None]:
-    token = _active.set(tape)
-    try:
-        yield
-    finally:
-        _active.reset(token)
-
-
 class _Written(torch.autograd.Function):
     """All of a network."""
 
     @staticmethod
     def forward(
         ctx: Any,  # noqa: ANN401 - torch's context has no public type
-        run: Callable[[], Tensor],
-        leaves: Sequence[Tensor],
+        tape: Tape,
+        run: Callable[[], Sequence[Any]],
+        given: Sequence[Any],
+        rest: list[Any],
         *_: Tensor,
     ) -> Tensor:
-        tape = Tape(leaves)
-        with _taped(tape):
-            output = run()
-        ctx.tape, ctx.slot = tape, tape.finish(output)
-        kept = [list(tensors) for tensors in tape.saved()]
-        ctx.save_for_backward(*(tensor for tensors in kept for tensor in tensors))
-        ctx.counts = list(map(len, kept))
-        for tensors in tape.saved():  # the graph holds them, and frees them after its pass
-            tensors.clear()
+        found, ctx.contexts = tape.repeat(given) if tape.is_finished else tape.record(run, given)
+        ctx.tape = tape
+        rest.extend(found[1:])
+        output: Tensor = found[0]
         return output
 
     @staticmethod
     def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-        kept = iter(ctx.saved_tensors)
-        for tensors, count in zip(ctx.tape.saved(), ctx.counts, strict=True):
-            tensors.extend(next(kept) for _ in range(count))
-        return None, None, *ctx.tape.errors(ctx.slot, errors[0].clone())
+        contexts, ctx.contexts = ctx.contexts, None
+        if contexts is None:
+            raise RuntimeError("a pass that is written out cannot go backward a second time")
+        return None, None, None, None, *ctx.tape.errors(contexts, errors[0].clone())

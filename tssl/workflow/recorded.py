@@ -7,7 +7,6 @@ from typing import Any
 from tssl.errors import ConfigError
 from tssl.machine.files import make_directory
 from tssl.machine.pictures import save_figure
-from tssl.reporting.traces import trace_figures
 from tssl.results import SPIKES, RunResult, TraceName
 from tssl.tables import Shown, Table
 from tssl.workflow.inspect import Inspection, inspect
@@ -113,6 +112,8 @@ def inspect_result(directory: Path, figures: Path | None) -> ResultInspection:
                 f"{directory}: recorded nothing to draw; run the network again with "
                 "`tssl run --record LAYER`"
             )
+        from tssl.reporting.traces import trace_figures  # loads matplotlib
+
         make_directory(figures)
         for layer, figure in trace_figures(network, result).items():
             drawn.append(figures / f"{layer}.png")

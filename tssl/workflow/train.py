@@ -15,7 +15,6 @@ from tssl.machine.pictures import save_figure
 from tssl.recipe import Recipe, load_recipe
 from tssl.tables import Shown, Table
 from tssl.trainer.evaluation import confusion, values
-from tssl.trainer.figures import confusion_matrix, learning_curve, said_and_wanted
 from tssl.trainer.fit import Fit, choose_device
 from tssl.trainer.memory import explained_lack
 from tssl.trainer.parallel import is_first_process
@@ -251,16 +250,20 @@ class _Both:
 
 
 def _draw(fit: Fit) -> None:
-    save_figure(learning_curve(fit.progress.metrics), fit.run.learning_curve)
+    from tssl.trainer import figures  # loads matplotlib
+
+    save_figure(figures.learning_curve(fit.progress.metrics), fit.run.learning_curve)
     best = fit.progress.best
     kept = Checkpoint.load(fit.run.best)
     title = f"epoch {best.epoch}: {best.test_accuracy:.2%} of the test set"
     if isinstance(kept.read_out, ValueReadOut):
         title = f"epoch {best.epoch}: {best.told}"
-        save_figure(said_and_wanted(*values(kept, fit.test), title), fit.run.answers)
+        save_figure(figures.said_and_wanted(*values(kept, fit.test), title), fit.run.answers)
         return
     counts = confusion(kept, fit.test)
-    save_figure(confusion_matrix(counts, title, fit.test.dataset.class_names), fit.run.confusion)
+    save_figure(
+        figures.confusion_matrix(counts, title, fit.test.dataset.class_names), fit.run.confusion
+    )
 
 
 def _recipe_file(recipe: str | None, origin: Origin | None) -> Path:

@@ -94,6 +94,13 @@ class Method(ABC, Generic[Signal]):
             ``(batch, C, H, W)`` for an input that stays the same, or ``(time, batch, C, H, W)``.
         """
 
+    def tensors(self, signal: Signal) -> Sequence[Tensor]:
+        """Return the tensors of the input's signal, if nothing else of it differs.
+
+        Then a pass on a tape can be repeated for inputs of the same shape.
+        """
+        return []
+
     @abstractmethod
     def layer(self, block: Block, ways: Sequence[Signal], run: Pass) -> Signal:
         """Return the signal of a layer, and note in ``run`` what its neurons did.
