@@ -196,25 +196,45 @@ def _saturated(potential: np.int32) -> np.int32:
 
 
 @compiled
+def _advance(
+    arriving: Array, constants: ChipConstants, u: NDArray[np.int32], v: NDArray[np.int32]
+) -> None:
+    for j in range(u.size):
+        u[j] = _current(u[j], arriving[j], constants)
+        v[j] = _saturated(np.int32(_decayed(v[j], constants.voltage_decay) + u[j]))
+
+
+@compiled
+def _advance_biased(
+    arriving: Array, bias: Array, constants: ChipConstants,
+    u: NDArray[np.int32], v: NDArray[np.int32],
+) -> None:  # fmt: skip
+    """Likewise, with a bias for each neuron."""
+    for j in range(u.size):
+        u[j] = _current(u[j], arriving[j], constants)
+        constant = np.int32(64 * np.int32(bias[j]))
+        left = _decayed(v[j], constants.voltage_decay)
+        v[j] = _saturated(np.int32(left + u[j] + constant))
+
+
+@compiled
 def _chip_step(
     arriving: Array, bias: Array, first: int, constants: ChipConstants,
     u: NDArray[np.int32], v: NDArray[np.int32], fired: Array, voltage: Array,
 ) -> None:  # fmt: skip
     """Advance CUBA neurons by one step; ``voltage`` gets the potential before the reset.
 
-    ``first`` is the place of the first of them in the layer. Without biases the loop has no
-    branch for them, which would keep it from working on several neurons at a time.
+    ``first`` is the place of the first of them in the layer.
     """
     if bias.size:
-        for j in range(u.size):
-            u[j] = _current(u[j], arriving[j], constants)
-            constant = np.int32(64 * np.int32(bias[(first + j) % bias.size]))
-            left = _decayed(v[j], constants.voltage_decay)
-            v[j] = _saturated(np.int32(left + u[j] + constant))
+        place, start = first % bias.size, 0
+        while start < u.size:
+            run = min(bias.size - place, u.size - start)
+            here = slice(start, start + run)
+            _advance_biased(arriving[here], bias[place : place + run], constants, u[here], v[here])
+            place, start = 0, start + run
     else:
-        for j in range(u.size):
-            u[j] = _current(u[j], arriving[j], constants)
-            v[j] = _saturated(np.int32(_decayed(v[j], constants.voltage_decay) + u[j]))
+        _advance(arriving, constants, u, v)
     for j in range(u.size):
         potential = v[j]
         fires = potential > constants.threshold
@@ -305,9 +325,11 @@ def _recall(
         u, s = history[0, t + 1, :size], history[1, t + 1, :size]
         before, after = history[2, t, :size], history[2, t + 1, :size]
         recorded, bits = voltage[t, first : first + size], fired[t, first : first + size]
-        for j in range(size):
+        for j in range(size):  # few arrays at once, or the compiler does not see them apart
             u[j] = unit * recorded[j]
+        for j in range(size):
             s[j] = np.float32(bits[j])
+        for j in range(size):
             after[j] = keep * before[j] + add * s[j]
 
 
