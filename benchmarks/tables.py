@@ -134,7 +134,26 @@ def engine(document: Mapping[str, Any]) -> list[str]:
     return [*table([*columns, "asked for", "G synops/s"], rows), bounds, ""]
 
 
-KINDS: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {"steps": steps, "engine": engine}
+def epoch(document: Mapping[str, Any]) -> list[str]:
+    """Return the table of what an epoch consists of, and when a training has its first step."""
+    whole = document["epoch"]
+    parts = [(each["what"], each["seconds"]) for each in document["parts"]]
+    rows = [
+        (what, f"{seconds:.2f} s", f"{seconds / whole:.1%}")
+        for what, seconds in (*parts, ("all of it", whole))
+    ]
+    start = (
+        f"The first step was done {document['first_step']:.1f} s after the start of Python; "
+        f"importing PyTorch alone took {document['importing_torch']:.1f} s."
+    )
+    return [*table([f"an epoch of `{document['recipe']}`", "time", "share"], rows), start, ""]
+
+
+KINDS: Mapping[str, Callable[[Mapping[str, Any]], list[str]]] = {
+    "steps": steps,
+    "engine": engine,
+    "epoch": epoch,
+}
 """By what a file says it holds."""
 
 

@@ -93,3 +93,19 @@ def test_networks_that_are_no_chains(name: str) -> None:
     for layer in case.network.layers:
         assert 0 < trains[layer.name].mean() < 0.7, layer.name
         assert np.array_equal(found[layer.name], trains[layer.name]), layer.name
+
+
+@pytest.mark.slow
+def test_the_parts_of_an_epoch(tmp_path: Path) -> None:
+    file = tmp_path / "epoch.json"
+    command = [sys.executable, str(ROOT / "benchmarks" / "epoch.py"), "digits", "--epochs", "2"]
+    done = subprocess.run(
+        [*command, "--json", str(file)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(file.read_text())
+    seconds = {each["what"]: each["seconds"] for each in found["parts"]}
+    assert sum(seconds.values()) == pytest.approx(found["epoch"])
+    assert min(seconds.values()) >= 0
+    assert found["first_step"] > 0
+    assert done.stdout.count("%") == len(seconds)

@@ -118,6 +118,30 @@ def test_engine(tables: ModuleType) -> None:
     ]
 
 
+def test_an_epoch(tables: ModuleType) -> None:
+    found = {
+        "recipe": "digits",
+        "epoch": 4.0,
+        "first_step": 2.9,
+        "importing_torch": 1.5,
+        "parts": [
+            {"what": "steps", "seconds": 3.0},
+            {"what": "rest", "seconds": 1.0},
+        ],
+    }
+    assert tables.epoch(found) == [
+        "| an epoch of `digits` | time | share |",
+        "|---|---|---|",
+        "| steps | 3.00 s | 75.0% |",
+        "| rest | 1.00 s | 25.0% |",
+        "| all of it | 4.00 s | 100.0% |",
+        "",
+        "The first step was done 2.9 s after the start of Python; importing PyTorch alone took "
+        "1.5 s.",
+        "",
+    ]
+
+
 def test_pages_are_in_step(tables: ModuleType) -> None:
     for path in tables.PAGES:
         text = path.read_text(encoding="utf-8")
