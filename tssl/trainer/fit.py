@@ -16,7 +16,7 @@ from tssl.chip import CLASS, IntArray
 from tssl.datasets import Dataset
 from tssl.errors import ConfigError, TrainingError
 from tssl.graph import resolve
-from tssl.machine.heap import keep_freed_memory
+from tssl.machine.heap import give_back_memory, keep_freed_memory
 from tssl.machine.processor import processor
 from tssl.recipe import Recipe
 from tssl.trainer.checks import check_data, check_plan, check_precision
@@ -164,14 +164,20 @@ class Fit:
             When another process trains, or has just trained, in the folder.
         """
         keep_freed_memory()
-        with self._alone(), tf32(allowed=False):
-            while not self.is_finished:
-                self._begin_integers_when_due()
-                if not self._train_epoch(watcher):
-                    self.save_state()
-                    return False
-                metrics, layers = self._finish_epoch()
-                watcher.epoch_done(metrics, layers)
+        try:
+            with self._alone(), tf32(allowed=False):
+                return self._train(watcher)
+        finally:
+            give_back_memory()
+
+    def _train(self, watcher: Watcher) -> bool:
+        while not self.is_finished:
+            self._begin_integers_when_due()
+            if not self._train_epoch(watcher):
+                self.save_state()
+                return False
+            metrics, layers = self._finish_epoch()
+            watcher.epoch_done(metrics, layers)
         return True
 
     @contextmanager
