@@ -7,6 +7,7 @@ import torch
 from tests.trainer import tiny
 from tssl.chip import Encoding
 from tssl.recipe import AugmentationSpec
+from tssl.trainer.sample_kernels import BYTES, looked_up
 from tssl.trainer.samples import Samples, augmented
 
 ENCODING = Encoding(offset=2.0, gain=0.5, quantum=0.25)
@@ -66,3 +67,12 @@ def test_every_second_picture_is_mirrored() -> None:
 def test_no_augmentation_touches_nothing() -> None:
     pixels = tiny.dataset().inputs
     assert augmented(pixels, AugmentationSpec(), np.random.default_rng(0)) is pixels
+
+
+def test_bytes_by_a_table_are_numpys() -> None:
+    """Of pictures that lie in memory as they come, and of mirrored ones."""
+    rng = np.random.default_rng(4)
+    table = rng.random(BYTES, np.float32)
+    pixels = rng.integers(0, 256, (3, 2, 5, 7), np.uint8)
+    for each in (pixels, pixels[..., ::-1]):
+        assert np.array_equal(looked_up(each, table), table[each])
