@@ -312,6 +312,12 @@ def test_other_input_is_refused() -> None:
         SpikingNetwork(graded, (1, 4, 4), torch.Generator())
 
 
+@pytest.mark.parametrize("precision", ["tf32", "bfloat16"])
+def test_other_precisions_are_refused(precision: str) -> None:
+    with pytest.raises(ConfigError, match=rf"'{precision}': rule stdbp has 'float32'"):
+        SpikingNetwork(recipe(DENSE, precision=precision), (1, 4, 4), torch.Generator())
+
+
 def test_biases_begin_where_the_recipe_says() -> None:
     made = network({**DENSE, "bias": True}, settings={"bias_spike": 0.5})
     assert made.weights["dense1_bias"].tolist() == [0.5] * tiny.CLASSES

@@ -381,6 +381,14 @@ def test_it_learns_and_goes_on(
         assert weights.max() > 1
 
 
+def test_weights_among_neurons_begin_at_a_fifth() -> None:
+    """Of a normal distribution of variance 2 by the number of synapses."""
+    wide = {**HIDDEN, "neurons": 300, "recurrent": True}
+    weights = network_of(rows(wide, OUT), 16, torch.float64).numpy_weights()
+    assert weights["dense1"].std() == pytest.approx((2 / 16) ** 0.5, rel=0.05)
+    assert weights["dense1_recurrent"].std() == pytest.approx(0.2 * (2 / 300) ** 0.5, rel=0.05)
+
+
 def test_within_the_margin_there_is_no_error() -> None:
     network = network_of(rows(HIDDEN, OUT, settings={"margin": 100.0}), 16, torch.float64)
     output = network(torch.ones(20, 2, 1, 1, 16).double()).output

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from tssl.errors import ConfigError
 from tssl.graph import NORM, Node
-from tssl.recipe import entries_of
+from tssl.recipe import Recipe, entries_of
 from tssl.settings import Above0, AtLeast0, Entries, Number
 from tssl.trainer.first_spikes import Rule, earliest, first_spikes, late, patches
 from tssl.trainer.methods.method import Block, Loss, Material, Method, Pass
@@ -84,11 +84,7 @@ class Stdbp(Method[Tensor]):
     def __init__(self, material: Material) -> None:
         recipe, self._graph, self._weights = material
         self._settings = entries_of(Settings, recipe.training.settings, "training.settings")
-        if recipe.encoding.input != "time":
-            raise ConfigError(
-                f"encoding.input = {recipe.encoding.input!r}: rule stdbp has one spike for each "
-                "input; use 'time'"
-            )
+        _check_recipe(recipe)
         for node in self._graph:
             _check(node)
         self._check_biases()
@@ -190,6 +186,18 @@ def _first(spikes: Tensor) -> Tensor:
     if counts.max() > 1:
         times = torch.where(spikes > 0, steps.view(-1, *[1] * counts.dim()), torch.inf).amin(dim=0)
     return torch.where(counts > 0, times, torch.inf)
+
+
+def _check_recipe(recipe: Recipe) -> None:
+    if recipe.encoding.input != "time":
+        raise ConfigError(
+            f"encoding.input = {recipe.encoding.input!r}: rule stdbp has one spike for each "
+            "input; use 'time'"
+        )
+    if recipe.training.precision != "float32":
+        raise ConfigError(
+            f"training.precision = {recipe.training.precision!r}: rule stdbp has 'float32'"
+        )
 
 
 def _check(node: Node) -> None:

@@ -93,8 +93,8 @@ class StRsbp(Method[Sent]):
 
     recurrent_share = 0.2
     """What neurons of a layer send each other is then about as much as over the few synapses that
-    the published code draws for each. With as large weights as from the source, M is singular but
-    for a few per cent, and some samples' errors are a hundred times those of others."""
+    the published code draws for each. With weights as large as those from the source, M is nearly
+    singular for some samples, and their errors drown those of others."""
 
     def __init__(self, material: Material, settings: StRsbpSettings) -> None:
         self._graph, self._weights = material.graph, material.weights
