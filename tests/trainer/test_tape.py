@@ -149,6 +149,30 @@ def test_passes_of_one_shape_keep_apart() -> None:
         assert torch.equal(ours, autograds)
 
 
+def test_a_weight_that_is_no_longer_trained() -> None:
+    network = network_of(recipe_of(LAYERS, "tssl-bp"), on_chip=False)
+    inputs = torch.rand(6, *SHAPE, generator=torch.Generator().manual_seed(3))
+    gradients(network, inputs, only_output=True)
+    network.weights["layer0"].requires_grad = False
+    expected, _ = gradients(network, inputs, only_output=False)
+    found, _ = gradients(network, inputs, only_output=True)
+    assert len(found) == 2
+    for ours, autograds in zip(found, expected, strict=True):
+        assert torch.equal(ours, autograds)
+
+
+def test_what_all_layers_did_can_be_recorded() -> None:
+    """Beside passes that record the output alone."""
+    network = network_of(recipe_of(LAYERS, "tssl-bp"), on_chip=False)
+    inputs = torch.ones(6, *SHAPE)
+    gradients(network, inputs, only_output=True)
+    forward = network(inputs, record_all=True, only_output=True)
+    assert {name: each.spikes.shape[2] for name, each in forward.traces.items()} == {
+        "layer0": 20,
+        "dense2": 3,
+    }
+
+
 def test_in_integers_every_pass_is_recorded_anew() -> None:
     """A bound of the counts is looked at in each of them."""
     network = network_of(recipe_of(LAYERS, "tssl-bp"), on_chip=False)

@@ -136,7 +136,8 @@ class SpikingNetwork(nn.Module):
         """
         run = Pass(self.training, record_all, self.follows_batches)
         entering = self._running.enter(inputs)
-        if only_output and torch.is_grad_enabled() and self._running.passes_tape(inputs):
+        is_trained = only_output and not record_all and torch.is_grad_enabled()
+        if is_trained and self._running.passes_tape(inputs):
             return self._written_out(entering, inputs.shape, run)
         return Forward(self._pass(entering, run), run.activity, run.traces)
 
@@ -144,7 +145,7 @@ class SpikingNetwork(nn.Module):
         """Run all layers without autograd's graph, and if possible as the last pass did."""
         trained = [each for each in self.weights.values() if each.requires_grad]
         given = [*trained, *self._running.tensors(entering), self.noise]
-        key = shape, self.training
+        key = shape, self.training, *map(id, trained)
         tape = self._tapes.get(key) or Tape(len(trained))
 
         def layers() -> Sequence[Any]:
