@@ -52,7 +52,7 @@ def completions(line: str) -> list[str]:
         ("tssl report result --profile a", [PATHS, "all", "akida"]),
         ("tssl profiles show xy", [PATHS, "xylo"]),
         ("tssl data fetch ", list(DATASETS)),
-        ("tssl run any.net --data n", [PATHS, "nmnist"]),
+        ("tssl run any.net --data n", [PATHS, "nmnist", "ntidigits"]),
         ("tssl run any.net --backend ", ["engine", "sim", "loihi2"]),
         ("tssl verify ", [PATHS]),
         ("tssl report ", ["dir"]),
