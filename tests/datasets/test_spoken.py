@@ -12,11 +12,13 @@ import h5py
 import numpy as np
 import pytest
 
+from tests.contract.mutations import regrown, spoiled
 from tssl import datasets
 from tssl.datasets import Dataset, Frames, Reading
 from tssl.datasets.formats import opened
+from tssl.datasets.formats.tidigits import opened_tidigits
 from tssl.datasets.spoken import FSDD, NTIDIGITS, Fsdd, Ntidigits
-from tssl.errors import ConfigError, DataError
+from tssl.errors import ConfigError, DataError, TsslError
 
 FRAMES = Frames(time_steps=5, bin_us=20_000)
 SPOKEN = [(digit, speaker, index) for speaker in ("ann", "bo") for index in (3, 7, 12)
@@ -203,6 +205,35 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
         opened(path, Reading(test_share=0.2))
     with pytest.raises(ConfigError, match=r"data\.size: spikes of N-TIDIGITS have no use"):
         opened(path, Reading(size=(1, 64)))
+
+
+def refusal(path: Path, split: str) -> str:
+    """Return why a file is not read; nothing where it is."""
+    try:
+        opened_tidigits(path, Reading()).load(
+            split, frames=FRAMES, data_dir=None, cache=None, progress=None
+        )
+    except TsslError as error:
+        return str(error)
+    return ""
+
+
+def test_spoilt_files(tmp_path: Path) -> None:
+    """Bytes and numbers, names and groups changed at random: read, or refused in one line."""
+    content = write_tidigits(tmp_path / "good.hdf5").read_bytes()
+    groups = "train_timestamps", "test_addresses", "train_labels"
+    refused = 0
+    for case in range(120):
+        rng, path = np.random.default_rng(case), tmp_path / f"{case}.hdf5"
+        path.write_bytes(content if case % 2 else spoiled(content, rng))
+        if case % 2:
+            with h5py.File(path, "a") as file:
+                regrown(file, rng, groups[case // 2 % len(groups)])
+        said = [refusal(path, split) for split in ("train", "test")]
+        assert not any("\n" in text for text in said), case
+        refused += sum(map(bool, said))
+        path.unlink()
+    assert 40 < refused < 240
 
 
 def test_published_sums_have_the_length_of_their_kind() -> None:

@@ -40,6 +40,8 @@ DAMAGED = (OSError, KeyError, ValueError, TypeError, RuntimeError, AttributeErro
 
 _BLOCK = 256
 _MOST_UNITS, _MOST_SECONDS = 1 << 20, 1e6
+_MOST_VALUES = 1 << 24
+"""Of an array; a recording has some thousands."""
 _PARTS = 4
 """Of a name."""
 
@@ -100,7 +102,7 @@ def _names(path: Path, split: str) -> list[str]:
 
     try:
         with h5py.File(path, "r") as file:
-            stored = [*file[f"{split}_labels"][()]]
+            stored = [*_array(file[f"{split}_labels"])]
             lacking = [key for key in ("timestamps", "addresses") if f"{split}_{key}" not in file]
             names = [name.decode() if isinstance(name, bytes) else str(name) for name in stored]
     except DAMAGED as error:
@@ -144,9 +146,16 @@ def _block(path: Path, split: str, names: tuple[str, ...]) -> list[tuple[Any, An
     try:
         with h5py.File(path, "r") as file:
             times, channels = file[f"{split}_timestamps"], file[f"{split}_addresses"]
-            return [(np.asarray(times[name]), np.asarray(channels[name])) for name in names]
+            return [(_array(times[name]), _array(channels[name])) for name in names]
     except DAMAGED as error:
         raise DataError(f"cannot be read: {' '.join(str(error).split())}") from error
+
+
+def _array(stored: Any) -> NDArray[Any]:  # noqa: ANN401 - h5py has no types
+    """Return what a file holds; a damaged one may say that it holds far more than it does."""
+    if stored.size > _MOST_VALUES:
+        raise ValueError(f"{stored.name} says that it holds {stored.size} values")
+    return np.asarray(stored[()])
 
 
 def recording(seconds: NDArray[Any], units: NDArray[Any]) -> Recording:
