@@ -8,7 +8,7 @@ __all__ = ["give_back_memory", "keep_freed_memory"]
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 """Parameters of ``mallopt`` in GNU's C library."""
 _FREE_AT_THE_END = (1 << 31) - 1
-_LARGEST_KEPT, _USUALLY_FREE = 64 << 20, 64 << 20
+_LARGEST_KEPT, _USUALLY_FREE = 32 << 20, 64 << 20
 
 
 def keep_freed_memory() -> None:
@@ -16,11 +16,10 @@ def keep_freed_memory() -> None:
 
     A training step frees as much memory as the next one takes. By default much of it goes back to
     the system, which clears it before it gives it again: 1,500 page faults in a step of a
-    convolutional network. Tensors above 64 MiB still go back.
+    convolutional network. Tensors above 32 MiB still go back.
     """
     library = _gnu()
-    if library is not None:
-        library.mallopt(_MMAP_THRESHOLD, _LARGEST_KEPT)
+    if library is not None and library.mallopt(_MMAP_THRESHOLD, _LARGEST_KEPT):
         library.mallopt(_TRIM_THRESHOLD, _FREE_AT_THE_END)
 
 

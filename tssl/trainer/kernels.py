@@ -405,7 +405,9 @@ def errors_of_step(
         How often it was the surrogate.
     """
     below = np.float32(constants.fallback_below)
-    if constants.spike_time and below > ZERO and constants.surrogate == SIGMOID:
+    # a spike lifts a to 1/tau_s and more: up to half of that none falls back
+    never_both = ZERO < below <= np.float32(0.5 / constants.tau_s)
+    if constants.spike_time and never_both and constants.surrogate == SIGMOID:
         _slopes(before, u, fired_before, fired, np.float32(constants.threshold), error)
         return _chosen(u, a, filtered, constants, carry, error)
     if constants.spike_time:

@@ -66,6 +66,8 @@ def _step(layer: NirLayer) -> float | None:
     numbers = [each.reshape(-1) for each in (*weights, layer.bias) if each is not None]
     values = np.abs(np.concatenate([*numbers, [layer.neuron["threshold"]]]))
     largest = max(float(np.abs(each).max()) for each in weights)
+    if not largest:
+        return None
     for multiple in range(1, _MOST + 1):
         counts = values * (multiple / largest)
         if (np.abs(counts - np.rint(counts)) <= _ON_GRID * np.maximum(counts, 1)).all():
