@@ -13,6 +13,8 @@ from tssl.trainer.slopes import arctan, rectangular
 
 RULES = {
     "tssl-bp": Gradient(spike_time=True, reset=0.2, fallback_below=1 / 12),
+    "all fall back": Gradient(spike_time=True, reset=0.2, fallback_below=float("inf")),
+    "spikes fall back": Gradient(spike_time=True, reset=0.2, fallback_below=0.5),
     "no fallback": Gradient(spike_time=True, reset=-0.8, fallback_below=0.0),
     "surrogate": Gradient(spike_time=False, reset=-0.8, fallback_below=0.0),
     "arctan": Gradient(spike_time=False, reset=0.0, fallback_below=0.0, surrogate=arctan),
