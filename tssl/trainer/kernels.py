@@ -35,8 +35,8 @@ ZERO, ONE, _STEEPEST = np.float32(0), np.float32(1), np.float32(8)
 _INVERSE_WIDTH = np.float32(5)
 """Of the surrogate: 1 / 0.2."""
 _PI = np.float32(np.pi)
-SIGMOID, ARCTAN, RECTANGULAR = 0, 1, 2
-"""Places of surrogates."""
+ARCTAN, RECTANGULAR = 1, 2
+"""Places of surrogates; anything else is the sigmoid."""
 _BACK = np.float32(np.exp(-4.0))
 """Undoes the move by 1/2 in the exponent, to the eighth power."""
 
@@ -159,7 +159,7 @@ def membrane(
 
 
 @compiled_fused
-def _decayed(distance: np.float32) -> np.float32:
+def _exponential(distance: np.float32) -> np.float32:
     """Return e to minus the distance in widths of the surrogate, of 8 widths at most.
 
     By the series of an eighth of it, moved to -1/2...1/2, up to the seventh power (the next term
@@ -184,7 +184,7 @@ def _decayed(distance: np.float32) -> np.float32:
 def _surrogate(u: Array, threshold: np.float32, slope: Array) -> None:
     """Take the derivative of the sigmoid of width 0.2, which is even, clipped at 8 widths."""
     for j in range(u.size):
-        z = _decayed(threshold - u[j])
+        z = _exponential(threshold - u[j])
         slope[j] = _INVERSE_WIDTH * z / ((ONE + z) * (ONE + z))
 
 
@@ -404,55 +404,12 @@ def errors_of_step(
     fallbacks
         How often it was the surrogate.
     """
-    below = np.float32(constants.fallback_below)
-    # a spike lifts a to 1/tau_s and more: up to half of that none falls back
-    never_both = ZERO < below <= np.float32(0.5 / constants.tau_s)
-    if constants.spike_time and never_both and constants.surrogate == SIGMOID:
-        _slopes(before, u, fired_before, fired, np.float32(constants.threshold), error)
-        return _chosen(u, a, filtered, constants, carry, error)
     if constants.spike_time:
         _spike_slopes(before, u, fired_before, fired, error)
     else:
         _take_surrogate(u, constants, error)
     _carry_back(u, fired, filtered, constants, error, carry)
     return _fall_back(u, a, filtered, carry, constants, error)
-
-
-@compiled
-def _slopes(
-    before: Array, u: Array, fired_before: Array, fired: Array, threshold: np.float32, slope: Array
-) -> None:
-    """Take 1/δ at spikes, at least 0, and elsewhere the surrogate, negative.
-
-    No neuron needs both at once, and a division is what takes the time.
-    """
-    for j in range(u.size):
-        z = _decayed(threshold - u[j])
-        is_spike = fired[j] > ZERO
-        delta = u[j] - before[j] * (ONE - fired_before[j])
-        quotient = (ONE if is_spike else _INVERSE_WIDTH * z) / (
-            delta if is_spike else (ONE + z) * (ONE + z)
-        )
-        slope[j] = min(max(quotient, ZERO), _STEEPEST) if is_spike else -quotient
-
-
-@compiled
-def _chosen(
-    u: Array, a: Array, filtered: Array, constants: Constants, carry: Array, error: Array
-) -> int:
-    """Go on from the slopes; few arrays at once, or the compiler does not see them apart."""
-    leak, reset = np.float32(1 - 1 / constants.tau_m), np.float32(constants.reset)
-    below = np.float32(constants.fallback_below)
-    for j in range(u.size):
-        slope = error[j]
-        is_spike = slope >= ZERO
-        at_spike = slope * (filtered[j] + u[j] * carry[j] * reset)
-        carry[j] = at_spike if is_spike else leak * carry[j]
-        error[j] = filtered[j] * -slope if a[j] < below else carry[j]
-    count = 0
-    for j in range(a.size):
-        count += np.int32(a[j] < below)
-    return count
 
 
 @compiled
