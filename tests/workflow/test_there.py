@@ -12,7 +12,7 @@ from torch import nn
 
 import tssl
 from tests.command import in_this_process
-from tests.exchange.torch.stand_ins import Leaky, LIFCell, LIFNode
+from tests.exchange.torch.stand_ins import IFNode, Leaky, LIFCell, LIFNode
 from tests.workflow.test_modules import PICTURE, trained
 from tssl import netx
 from tssl.workflow.provenance import accuracies
@@ -54,6 +54,13 @@ def test_the_modules_themselves(neuron: nn.Module, reset: str, tmp_path: Path) -
     stored = run.lowered.checkpoint.provenance["there"]
     assert f"accuracy there {stored['accuracy']:.2%}" in repr(run)
     assert stored["accuracy"] == np.mean(counts.argmax(1) == labels)
+
+
+def test_neurons_at_their_threshold_that_pixels_enter_are_said(tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10, bias=False), IFNode(1.0))
+    network[1].weight.data = torch.randint(-2, 3, (10, 64)) / 2
+    run = tssl.from_torch(network, PICTURE, out=tmp_path / "run", **DIGITS)
+    assert any("parts of a pixel are no multiples" in note for note in run.lowered.notes)
 
 
 def test_a_cell_that_gives_its_state(tmp_path: Path) -> None:

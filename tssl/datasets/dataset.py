@@ -31,8 +31,10 @@ class Dataset(Shown):
 
     Parameters
     ----------
-    name, split
-        A key of ``DATASETS``, or of data by path what the path ends in; ``"train"`` or ``"test"``.
+    name
+        A key of ``DATASETS``, or of data by path what the path ends in.
+    split
+        ``"train"`` or ``"test"``.
     inputs
         Pixels as published, uint8, ``(samples, C, H, W)``; of what changes in time
         ``(samples, time, C, H, W)``, packed or not, of events whether there was one.

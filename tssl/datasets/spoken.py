@@ -50,7 +50,7 @@ class _Spoken(ABC):
     name, title, train, test, licence
         See :class:`Description`; the samples are those of the published file.
     file, algorithm, digest
-        The published file, and what it is checked by before anything is read.
+        The published file, and what a download is checked by; FSDD's archive also when it is read.
     mirrors
         See :class:`Wanted`.
     lasting_us

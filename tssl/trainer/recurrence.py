@@ -49,7 +49,7 @@ class RecurrenceRule:
     Parameters
     ----------
     gradient
-        Gives the setting for a layer's neurons.
+        Gives the setting for a layer's neurons, the same at every pass: passes are repeated.
     """
 
     def __init__(self, gradient: Callable[[Neurons], Gradient]) -> None:

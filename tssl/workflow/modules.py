@@ -31,6 +31,10 @@ from tssl.workflow.there import MOST_SAMPLES, stored_answers
 __all__ = ["ModuleChoice", "read_module"]
 
 _OWN_STEPS = Timing(dt=1.0, rule="euler")
+_PIXELS = (
+    "fires at its threshold (>=); parts of a pixel are no multiples of its weights, so that a "
+    "potential hardly ever equals it, and > is taken"
+)
 _FOREIGN_ERRORS = (
     RuntimeError,
     TypeError,
@@ -142,9 +146,11 @@ def _of_others(module: modules.Module, shape: Shape, choice: ModuleChoice) -> tu
     if choice.time_steps is None:
         raise ConfigError("time_steps: how long a sample is shown is not in the modules; give it")
     found = modules.read(module, shape)
-    graph = found.graph
-    if choice.data is not None:  # parts of a pixel are no multiples of weights
-        graph = nir.firing_at(graph, graph.at_threshold - {graph.firing[0].name})
+    graph, notes = found.graph, found.notes
+    first = graph.firing[0]
+    if choice.data is not None and first.name in graph.at_threshold:
+        graph = nir.firing_at(graph, graph.at_threshold - {first.name})
+        notes = (*notes, f"{first.title}: {_PIXELS}")
     lowered = nir.lower(
         graph,
         _OWN_STEPS,
@@ -152,7 +158,7 @@ def _of_others(module: modules.Module, shape: Shape, choice: ModuleChoice) -> tu
         time_steps=choice.time_steps,
         provenance={},
     )
-    lowered = replace(lowered, notes=(*found.notes, *lowered.notes))
+    lowered = replace(lowered, notes=(*notes, *lowered.notes))
     said: dict[str, str | float] = {"by": f"tssl {__version__}, from_torch", "dt": 1.0}
     said.update(graph.metadata)
     content = description_bytes(graph, said)

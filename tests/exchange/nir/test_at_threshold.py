@@ -15,7 +15,9 @@ from tests.exchange.torch.stand_ins import IFNode
 from tests.exchange.torch.test_modules import fired
 from tssl.errors import UnsupportedLayerError
 from tssl.exchange.nir import Nir, NirNode, Timing, firing_at, lower, read, simulate, timing
+from tssl.exchange.nir.at_threshold import lowered_to
 from tssl.exchange.nir.description import INPUT, OUTPUT
+from tssl.exchange.nir.layers import NirLayer, Pool
 from tssl.exchange.nir.writing import description_bytes
 from tssl.workflow.nir import NirChoice
 from tssl.workflow.nir import read as workflow_read
@@ -120,6 +122,28 @@ def test_weights_of_no_grid_are_said(tmp_path: Path) -> None:
     path.write_bytes(description_bytes(firing_at(odd, ["n0"]), firing_at(odd, ["n0"]).metadata))
     assert read(path).at_threshold == {"n0"}
     assert timing(read(path), 1.0, "euler").dt == 1.0
+
+
+def test_a_layer_of_zeros_keeps_its_threshold() -> None:
+    silent = firing_at(graph("IF", [np.zeros((5, 8))], [1.0]), ["n0"])
+    lowered = lower(silent, EULER, name="x", time_steps=9, provenance={})
+    assert lowered.checkpoint.graph.output.neuron.threshold == 1.0
+
+
+def test_averages_of_two_sizes_divide_by_what_both_divide() -> None:
+    """Quarters and ninths are multiples of a 36th, and not of a ninth."""
+    pools = {name: Pool(name=name, source="input", kernel=(size, size), average=True)
+             for name, size in (("two", 2), ("three", 3))}  # fmt: skip
+    layer = NirLayer(
+        name="n", node=NirNode(name="n", kind="IF", numbers={}), sources=("two", "three"),
+        weight=np.array([[1.0, 1.0]]), windows=None, recurrent=None, bias=None, drive=None,
+        neuron={"threshold": 1.0}, shape=(1,),
+    )  # fmt: skip
+    lowered, _ = lowered_to(layer, pools)
+    below = 1.0 - lowered.neuron["threshold"]
+    sums = {twos / 4 + threes / 9 for twos in range(5) for threes in range(10)}
+    assert pytest.approx(max(each for each in sums if each < 1 - 1e-9)) == 1 - 1 / 36
+    assert 0 < below < 1 / 36
 
 
 def test_an_average_divides_the_grid() -> None:

@@ -10,6 +10,7 @@ weights are the same multiples. A neuron that leaks has potentials between them,
 unit apart, and a threshold is a whole one: none does the same.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import chain
@@ -51,11 +52,11 @@ def lowered_to(layer: NirLayer, pools: Mapping[str, Pool]) -> tuple[NirLayer, st
             f"{layer.node.title}: fires at its threshold (>=); its weights are no multiples of one "
             f"number, up to {_MOST} times; a potential hardly ever equals it, and > is taken"
         )
-    step /= max(_shares(source, pools) for source in layer.sources)
+    step /= math.lcm(*(_shares(source, pools) for source in layer.sources))
     threshold = layer.neuron["threshold"] - step / 2
     return replace(layer, neuron={**layer.neuron, "threshold": threshold}), (
         f"{layer.node.title}: fires at its threshold (>=); its potentials are multiples of "
-        f"{step:.6g}, so > half of that below is the same"
+        f"{step:.6g}, so > half of that below is the same before weights are rounded"
     )
 
 
@@ -82,4 +83,4 @@ def _shares(source: str, pools: Mapping[str, Pool]) -> int:
         line.append(pools[source])
         source = pools[source].source
     sizes = chain.from_iterable(pool.kernel for pool in line if pool.average)
-    return int(np.prod([1, *sizes]))
+    return math.prod(sizes)

@@ -72,20 +72,13 @@ def read(module: Module, shape: Shape) -> Read:
         chain.add(place)
     libraries = tuple(sorted({place.library for place in chain.firing.values()}))
     graph = chain.graph()
-    summing = [
-        name
-        for name, place in chain.firing.items()
-        if place.library == "spikingjelly" and sums_up(graph.nodes[name])
-    ]
-    leaking = any(
-        place.library == "spikingjelly" and name not in summing
-        for name, place in chain.firing.items()
-    )
+    at_threshold = [name for name, place in chain.firing.items() if place.library == "spikingjelly"]
+    summing = [name for name in at_threshold if sums_up(graph.nodes[name])]
     return Read(
         graph=firing_at(graph, summing),
         modules={name: place.path for name, place in chain.firing.items()},
         libraries=libraries,
-        notes=(_AT_THRESHOLD,) if leaking else (),
+        notes=(_AT_THRESHOLD,) if summing != at_threshold else (),
     )
 
 
