@@ -59,11 +59,16 @@ def training(name: str, times: int) -> tuple[float, float]:
     labels = torch.randint(0, 10, (len(x),), generator=generator)
     knows = "only_output" in inspect.signature(network.forward).parameters
     options = {"only_output": True} if knows else {}
+    learns = hasattr(network, "learn")
     losses: list[float] = []
 
     def step() -> None:
-        loss = network.loss.function(network(x, **options).output, labels)
-        optimizer_step(network, optimizer, loss, recipe.training)
+        if learns:
+            _, loss = network.learn(x, labels)
+            optimizer_step(network, optimizer, recipe.training)
+        else:
+            loss = network.loss.function(network(x, **options).output, labels)
+            optimizer_step(network, optimizer, loss, recipe.training)
         losses.append(float(loss.detach()))
 
     return shortest(step, times), losses[-1]

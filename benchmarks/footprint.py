@@ -1,8 +1,8 @@
 """The memory of a training step."""
 
 from pathlib import Path
-from typing import Any
 
+import torch
 from steps import Measured, product_shapes
 from torch import Tensor
 
@@ -14,12 +14,15 @@ def kept_bytes(network: SpikingNetwork, x: Tensor) -> int:
     """Return what a forward pass keeps for the backward pass, weights apart."""
     own = {weight.untyped_storage().data_ptr() for weight in network.parameters()}
     own.add(x.untyped_storage().data_ptr())
-    result = network(x, only_output=True)
-    written: Any = result.output.psp.grad_fn
-    storages = (
-        tensor.untyped_storage() for each in written.contexts for tensor in each.saved_tensors
-    )
-    kept = {storage.data_ptr(): storage.nbytes() for storage in storages}
+    kept: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        network(x)
     return sum(size for pointer, size in kept.items() if pointer not in own)
 
 

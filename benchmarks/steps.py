@@ -68,8 +68,8 @@ def our_step(network: SpikingNetwork, recipe: Recipe, x: Tensor, labels: Tensor)
     network.eval()  # without dropout, which the others do not have
 
     def step() -> None:
-        loss = network.loss.function(network(x, only_output=True).output, labels)
-        optimizer_step(network, optimizer, loss, recipe.training)
+        network.learn(x, labels)
+        optimizer_step(network, optimizer, recipe.training)
 
     return step
 

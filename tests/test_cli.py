@@ -3,6 +3,7 @@
 import errno
 import gzip
 import json
+import math
 import os
 import re
 import signal
@@ -689,10 +690,12 @@ def test_folder_that_may_not_be_written(
 def test_loss_that_is_no_number(
     tssl: Callable[..., Ran], work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tssl.trainer.fit import Fit
+    from tssl.trainer.network import SpikingNetwork
 
-    true_loss = Fit._loss
-    monkeypatch.setattr(Fit, "_loss", lambda *a: true_loss(*a) * float("nan"))
+    learn = SpikingNetwork.learn
+    monkeypatch.setattr(
+        SpikingNetwork, "learn", lambda *given: (learn(*given)[0], torch.tensor(math.nan))
+    )
     ran = tssl("train", work / "rows.toml", "--out", tmp_path / "run", "--quiet")
     assert_one_line(ran, USAGE, "epoch 1, batch 1: the loss is nan; lower training.lr")
 

@@ -19,6 +19,7 @@ from tssl.errors import ConfigError, DataError, TrainingError
 from tssl.trainer import fit as fit_module
 from tssl.trainer.evaluation import float_accuracy
 from tssl.trainer.fit import Fit, choose_device
+from tssl.trainer.network import Forward, SpikingNetwork
 from tssl.trainer.progress import EpochMetrics
 from tssl.trainer.run_directory import RunDirectory
 
@@ -78,12 +79,12 @@ def test_tensor_cores_need_a_gpu(tmp_path: Path) -> None:
         tiny.fit(tmp_path / "run", tiny.recipe(precision="tf32"))
 
 
-def test_metrics_are_means_over_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_metrics_are_means_over_samples(tmp_path: Path) -> None:
     """A loss of 2 per sample, in batches of different size."""
-    monkeypatch.setattr(
-        Fit, "_loss", lambda _, forward, labels: forward.output.psp.sum() * 0 + 2.0 * len(labels)
-    )
     fit = tiny.fit(tmp_path / "run", tiny.recipe(epochs=1))
+    fit.network.loss = fit.network.loss._replace(
+        function=lambda output, labels: output.psp.sum() * 0 + 2.0 * len(labels)
+    )
     fit.fit(tiny.Watcher())
     (row,) = fit.progress.metrics
     assert row.loss == 2
@@ -161,13 +162,17 @@ def test_held_out_samples_are_never_trained_on(tmp_path: Path) -> None:
 def break_loss(monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
     """Make the loss of one batch (counted from 1) not a number."""
     done = iter(range(1, 10_000))
-    true_loss = Fit._loss
+    learn, loss_of = SpikingNetwork.learn, Fit._loss
 
-    def broken(*arguments: Any) -> torch.Tensor:
-        loss = true_loss(*arguments)
+    def broken(loss: torch.Tensor) -> torch.Tensor:
         return loss * math.nan if next(done) == batch else loss
 
-    monkeypatch.setattr(Fit, "_loss", broken)
+    def broken_learn(*arguments: Any) -> tuple[Forward, torch.Tensor]:
+        forward, loss = learn(*arguments)
+        return forward, broken(loss)
+
+    monkeypatch.setattr(SpikingNetwork, "learn", broken_learn)
+    monkeypatch.setattr(Fit, "_loss", lambda *arguments: broken(loss_of(*arguments)))
 
 
 def test_loss_that_is_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -190,7 +190,9 @@ def test_training_steps_equal_the_official_loop() -> None:
     losses, norms = [], []
     for step in range(golden.meta["train"]["steps"]):
         loss = golden.loss(golden.network(golden.inputs()).output)
-        norms.append(optimizer_step(golden.network, optimizer, loss, golden.recipe.training))
+        golden.network.zero_grad()
+        loss.backward()
+        norms.append(optimizer_step(golden.network, optimizer, golden.recipe.training))
         losses.append(loss.item())
         for layer, ours in golden.weighted():
             golden.check(f"w_after{step + 1}.{layer}", golden.network.weights[ours])

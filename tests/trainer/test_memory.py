@@ -13,6 +13,7 @@ from tssl.trainer import memory
 from tssl.trainer.device_steps import DeviceSteps
 from tssl.trainer.fit import Fit
 from tssl.trainer.memory import bytes_per_sample, explained_shortage
+from tssl.trainer.network import SpikingNetwork
 
 
 @pytest.mark.parametrize(
@@ -103,6 +104,7 @@ def test_a_training_on_a_full_device_ends_in_one_line(
 
     monkeypatch.setattr(Fit, "__init__", begin)
     monkeypatch.setattr(Fit, "_loss", full)
+    monkeypatch.setattr(SpikingNetwork, "learn", full)
     monkeypatch.setattr(memory, "all_bytes", lambda device: 1 << 30)
     out = tmp_path / "run"
     ran = in_this_process(capsys)("train", "digits", "--device", "cpu", "--out", out, "--quiet")

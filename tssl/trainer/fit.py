@@ -247,20 +247,29 @@ class Fit:
         progress.seconds += time.perf_counter() - started
 
     def _do_now(self, inputs: Tensor, labels: Tensor, samples: int) -> None:
-        training, progress = self.recipe.training, self.progress
-        forward: Forward = self.model(inputs, only_output=self._penalty is None)
-        loss = self._loss(forward, labels) * (self._weight(len(labels), samples))
+        progress = self.progress
+        forward, loss = self._learn(inputs, labels, self._weight(len(labels), samples))
         right = credit(forward, labels, self.train)
-        value, right = self.group.totals([float(loss.detach()), right])
+        value, right = self.group.totals([float(loss), right])
         self._check_finite("loss", value, progress.batch)
-        # processes are averaged: their gradients must add up to that of the whole batch
-        norm = optimizer_step(self.network, self.optimizer, loss * self.group.size, training)
+        norm = optimizer_step(self.network, self.optimizer, self.recipe.training)
         self.group.average(self.network.averages)  # each process saw a part of the batch
         # NaN potentials never fire: no NaN loss
         self._check_finite("gradient's norm", norm, progress.batch)
         progress.loss_sum += value * (samples if self.network.loss.is_mean else 1)
         progress.correct += right
         self._add_activity(forward)
+
+    def _learn(self, inputs: Tensor, labels: Tensor, weight: float) -> tuple[Forward, Tensor]:
+        """Fill the gradients; return what the network did, and the loss times a weight."""
+        if self.group.size == 1 and self._penalty is None:
+            return self.network.learn(inputs, labels)
+        forward: Forward = self.model(inputs)
+        loss = self._loss(forward, labels) * weight
+        self.network.zero_grad()
+        # processes are averaged: their gradients must add up to that of the whole batch
+        (loss * self.group.size).backward()
+        return forward, loss.detach()
 
     def _load(self, chosen: IntArray) -> tuple[Tensor, Tensor]:
         """Return a batch; everything random in it follows from the place in the run."""

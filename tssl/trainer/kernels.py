@@ -11,6 +11,7 @@ any block. With one it holds the image rows of one row of windows, channels inne
 each window's partners are whole runs of memory.
 """
 
+import threading
 from typing import NamedTuple
 
 import numba
@@ -30,6 +31,9 @@ what the loops write stays in the first two caches. 1024 was best at 5 to 100 st
 
 _PARTS_PER_THREAD = 4
 """Finer than the threads, so that one that is held up does not keep the others waiting."""
+
+_told = threading.local()
+"""What numba was told last, by the thread that asked it to: it keeps that apart, too."""
 
 ZERO, ONE, _STEEPEST = np.float32(0), np.float32(1), np.float32(8)
 _INVERSE_WIDTH = np.float32(5)
@@ -136,12 +140,14 @@ def backward(
 def threads() -> int:
     """Use as many threads as PyTorch does; return in how many parts to cut the work."""
     wanted = torch.get_num_threads()
-    used = min(wanted, numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
-    if numba.get_num_threads() != used:
+    if wanted != getattr(_told, "threads", 0):
+        used = min(wanted, numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
         numba.set_num_threads(used)
-    if torch.get_num_threads() != wanted:  # the two share OpenMP, and numba's start changes it
-        torch.set_num_threads(wanted)
-    return _PARTS_PER_THREAD * used
+        if torch.get_num_threads() != wanted:  # they share OpenMP, and numba's start changes it
+            torch.set_num_threads(wanted)
+        _told.threads, _told.parts = wanted, _PARTS_PER_THREAD * used
+    parts: int = _told.parts
+    return parts
 
 
 @compiled

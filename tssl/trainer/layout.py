@@ -1,7 +1,7 @@
 """How a layer's numbers lie in memory, and as what the compiled loops see them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +13,7 @@ from tssl.trainer import kernels
 from tssl.trainer.neuron import Neurons, static_psp
 
 __all__ = [
+    "Seen",
     "constant_response",
     "device_response",
     "empty",
@@ -62,6 +63,31 @@ def flat(tensor: Tensor) -> NDArray[Any]:
     """
     array: NDArray[Any] = _channels_inside(tensor.detach()).contiguous().numpy()
     return array.reshape(len(array), math.prod(array.shape[1:]))
+
+
+class Seen:
+    """Arrays of tensors that are always the same one, with other numbers in it, or never.
+
+    Parameters
+    ----------
+    how
+        Returns the array of a tensor, a view of it if possible.
+    """
+
+    def __init__(self, how: Callable[[Tensor], NDArray[Any]]) -> None:
+        self._how = how
+        self._first: tuple[Tensor, NDArray[Any]] | None = None
+        self._is_same = True
+
+    def of(self, tensor: Tensor) -> NDArray[Any]:
+        """Return the array."""
+        if self._first is not None and self._first[0] is tensor:
+            return self._first[1]
+        array = self._how(tensor)
+        is_copy = array.__array_interface__["data"][0] != tensor.data_ptr()
+        self._is_same &= self._first is None and not is_copy
+        self._first = (tensor, array) if self._is_same else None
+        return array
 
 
 def rows(tensor: Tensor) -> Tensor:

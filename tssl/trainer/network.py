@@ -17,7 +17,8 @@ from tssl.trainer import norm
 from tssl.trainer.leak import first_leak
 from tssl.trainer.methods import Material, Pass, loss_for, make_method
 from tssl.trainer.neuron import Activity, Trace
-from tssl.trainer.tape import Tape, written_out
+from tssl.trainer.operations import Lost
+from tssl.trainer.tape import Tape, apply
 from tssl.trainer.thresholds import first_threshold
 from tssl.trainer.weights import Weights
 
@@ -87,6 +88,8 @@ class SpikingNetwork(nn.Module):
         self._running = self.method
         self._tapes: dict[Any, Tape] = {}
         """Of passes that can be repeated, by what else they depend on."""
+        self._latest: Tape | None = None
+        """The one of them that keeps memory."""
         self.noise = torch.Generator()
         """Source of dropout masks; whoever trains seeds it for every batch."""
         self.follows_batches = True
@@ -119,9 +122,7 @@ class SpikingNetwork(nn.Module):
             first.fill_(node.first[role])
         return first
 
-    def forward(
-        self, inputs: Tensor, *, record_all: bool = False, only_output: bool = False
-    ) -> Forward:
+    def forward(self, inputs: Tensor, *, record_all: bool = False) -> Forward:
         """Run the network from rest.
 
         Parameters
@@ -130,33 +131,68 @@ class SpikingNetwork(nn.Module):
             ``(batch, C, H, W)`` for an input that stays the same, or ``(time, batch, C, H, W)``.
         record_all
             Whether to keep spikes and potentials of all layers and not just of the last.
-        only_output
-            Whether errors come back from the output alone, and from no other layer's trace. Then
-            a feed-forward network needs no autograd's graph, with the same bits.
         """
+        self._keep_memory_of(None)
         run = Pass(self.training, record_all, self.follows_batches)
-        entering = self._running.enter(inputs)
-        is_trained = only_output and not record_all and torch.is_grad_enabled()
-        if is_trained and self._running.passes_tape(inputs):
-            return self._written_out(entering, inputs.shape, run)
-        return Forward(self._pass(entering, run), run.activity, run.traces)
+        return Forward(self._pass(self._running.enter(inputs), run), run.activity, run.traces)
 
-    def _written_out(self, entering: Any, shape: torch.Size, run: Pass) -> Forward:  # noqa: ANN401
-        """Run all layers without autograd's graph, and if possible as the last pass did."""
+    def learn(self, inputs: Tensor, targets: Tensor) -> tuple[Forward, Tensor]:
+        """Run the network from rest, and take the errors of its loss back to the gradients.
+
+        The same as :meth:`forward`, the loss and ``backward``, to the bit. Feed-forward networks
+        need no autograd's graph for it.
+
+        Parameters
+        ----------
+        inputs
+            See :meth:`forward`.
+        targets
+            Classes ``(batch,)``, or what else the loss takes.
+
+        Returns
+        -------
+        forward
+            Only the last layer's trace. It and the gradients are overwritten by the next call.
+        loss
+            Without axes.
+        """
+        if self._running.passes_tape(inputs):
+            return self._learn_by_tape(inputs, targets)
+        forward = self(inputs)
+        loss = self.loss.function(forward.output, targets)
+        self.zero_grad()
+        loss.backward()
+        return forward, loss.detach()
+
+    def _learn_by_tape(self, inputs: Tensor, targets: Tensor) -> tuple[Forward, Tensor]:
+        """Run all layers, and if possible as the last pass did."""
+        run = Pass(self.training, record_all=False, follows_batches=self.follows_batches)
+        entering = self._running.enter(inputs)
         trained = [each for each in self.weights.values() if each.requires_grad]
-        given = [*trained, *self._running.tensors(entering), self.noise]
-        key = shape, self.training, *map(id, trained)
+        given = [*trained, *self._running.tensors(entering), targets, self.noise]
+        key = inputs.shape, self.training, *map(id, trained)
         tape = self._tapes.get(key) or Tape(len(trained))
+        self._keep_memory_of(tape)
 
         def layers() -> Sequence[Any]:
-            return [*self._pass(entering, run), *run.activity.values()]
+            output = self._pass(entering, run)
+            loss = apply(Lost, *output, targets, self.loss.function)
+            return loss, *output, *run.activity.values()
 
-        potential, (spikes, voltage, *counts) = written_out(tape, layers, given)
+        loss, potential, spikes, voltage, *counts = tape.forward(layers, given)
+        for weight, error in zip(trained, tape.backward(torch.ones(())), strict=True):
+            weight.grad = error
         if tape.is_repeatable and len(self._tapes) < _MOST_TAPES:
             self._tapes[key] = tape
         output, name = Trace(potential, spikes, voltage), self.graph.output.name
         names = [each.name for each in self.graph.spiking]
-        return Forward(output, dict(zip(names, counts, strict=True)), {name: output})
+        return Forward(output, dict(zip(names, counts, strict=True)), {name: output}), loss
+
+    def _keep_memory_of(self, tape: Tape | None) -> None:
+        """Let no other tape keep memory: batches of several sizes need it one after another."""
+        if self._latest is not None and self._latest is not tape:
+            self._latest.let_go()
+        self._latest = tape
 
     def _pass(self, entering: Any, run: Pass) -> Trace:  # noqa: ANN401 - the method's signal
         """Run all layers; return what the last one did."""
@@ -186,6 +222,7 @@ class SpikingNetwork(nn.Module):
                 self.weights[node.parameters["leak"].name].requires_grad = False
         self._running, self.plan = self.method.on_chip(plan), plan
         self._tapes.clear()
+        self._latest = None
 
     def load_weights(self, weights: dict[str, NDArray[np.generic]]) -> None:
         """Replace all weights, keeping dtype and device."""

@@ -3,6 +3,7 @@
 For :func:`tssl.trainer.tape.apply`: without a tape, ``apply`` is what autograd differentiates.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,10 +11,10 @@ from torch import Tensor
 
 from tssl.geometry import Geometry
 from tssl.trainer.dropout import kept
-from tssl.trainer.linear import gradients, weighted
-from tssl.trainer.neuron import Pool, sum_pool
+from tssl.trainer.linear import Products, weighted
+from tssl.trainer.neuron import Pool, Trace, sum_pool
 
-__all__ = ["Added", "Dropped", "Masked", "Pooled", "Weighted"]
+__all__ = ["Added", "Dropped", "Lost", "Masked", "Pooled", "Weighted"]
 
 
 class Weighted:
@@ -27,19 +28,20 @@ class Weighted:
         signal: Tensor,
         weight: Tensor,
         geometry: Geometry | None,
-        factors: torch.dtype | None = None,
+        factors: None = None,
     ) -> Tensor:
         """Return the weighted sums."""
+        if ctx.kept is None:
+            ctx.kept = Products(signal, weight, geometry, to_signal=ctx.needs_input_grad[0])
         ctx.save_for_backward(signal, weight)
-        ctx.geometry = geometry
-        return weighted(signal, weight, geometry, factors)
+        products: Products = ctx.kept
+        return products.forward(signal, weight)
 
     @staticmethod
     def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         """Return the errors at signal and weight."""
-        signal, weight = ctx.saved_tensors
-        wanted = ctx.needs_input_grad[0]
-        return *gradients(error, signal, weight, ctx.geometry, to_signal=wanted), None, None
+        products: Products = ctx.kept
+        return *products.backward(error, *ctx.saved_tensors), None, None
 
 
 class Pooled:
@@ -128,3 +130,30 @@ class Added:
     def backward(ctx: Any, error: Tensor) -> tuple[Tensor, ...]:  # noqa: ANN401
         """Return the error for each."""
         return (error,) * ctx.count
+
+
+class Lost:
+    """A loss, which autograd differentiates by itself."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401
+        psp: Tensor,
+        spikes: Tensor,
+        voltage: Tensor,
+        targets: Tensor,
+        loss: Callable[[Trace, Tensor], Tensor],
+    ) -> Tensor:
+        """Return the loss of what the last layer did."""
+        leaf = psp.detach().requires_grad_()
+        with torch.enable_grad():
+            ctx.value = loss(Trace(leaf, spikes, voltage), targets)
+        ctx.leaf = leaf
+        return ctx.value.detach()
+
+    @staticmethod
+    def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        """Return the error at the potentials."""
+        (to_psp,) = torch.autograd.grad(ctx.value, ctx.leaf, error)
+        ctx.value = ctx.leaf = None
+        return to_psp, None, None, None, None

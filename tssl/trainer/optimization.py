@@ -2,6 +2,7 @@
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from tssl.recipe import TrainingSpec
 from tssl.trainer import adamw_kernels, kernels
+from tssl.trainer.layout import Seen
 
 __all__ = [
     "AdamW", "learning_rate", "make_optimizer", "optimizer_step", "plain_step", "set_learning_rate",
@@ -31,6 +33,7 @@ class AdamW:
     def __init__(self, groups: list[dict[str, Any]]) -> None:
         self.param_groups = groups
         self.state: dict[Tensor, dict[str, Tensor]] = defaultdict(dict)
+        self._known: dict[Tensor, _Arrays] = {}
 
     @cached_property
     def of_pytorch(self) -> torch.optim.AdamW:
@@ -38,6 +41,33 @@ class AdamW:
         optimizer = torch.optim.AdamW(self.param_groups, fused=True)
         optimizer.state = self.state  # type: ignore[assignment]
         return optimizer
+
+    def arrays(self, weight: Tensor) -> "_Arrays":
+        """Return a weight, its gradient and what AdamW keeps of it; zeros before its first step."""
+        state = self.state[weight]
+        if not state:
+            state["step"] = torch.zeros(())
+            state["exp_avg"], state["exp_avg_sq"] = (torch.zeros_like(weight) for _ in range(2))
+        known = self._known.get(weight)
+        if known is None or not known.fits(weight, state):
+            known = self._known[weight] = _Arrays(weight, state)
+        return known
+
+
+class _Arrays:
+    """The memory of a weight and of what AdamW keeps of it, by PyTorch's names."""
+
+    def __init__(self, weight: Tensor, state: Mapping[str, Tensor]) -> None:
+        self._pointer, self._state = weight.data_ptr(), dict(state)
+        self.steps: NDArray[np.float32] = state["step"].numpy()
+        self.weight = _flat(weight)
+        self.moments = _flat(state["exp_avg"]), _flat(state["exp_avg_sq"])
+        self.gradient = Seen(_flat)
+
+    def fits(self, weight: Tensor, state: Mapping[str, Tensor]) -> bool:
+        """Return whether it still is that memory: a state may have been read since."""
+        is_there = weight.data_ptr() == self._pointer
+        return is_there and all(state[name] is each for name, each in self._state.items())
 
 
 def make_optimizer(network: nn.Module, training: TrainingSpec) -> AdamW:
@@ -70,13 +100,8 @@ def set_learning_rate(optimizer: AdamW, rate: float) -> None:
         group["lr"] = rate
 
 
-def optimizer_step(
-    network: nn.Module, optimizer: AdamW, loss: Tensor, training: TrainingSpec
-) -> float:
-    """Do backward, clip, AdamW and clamp; return the gradient's norm before clipping."""
-    for weight in network.parameters():
-        weight.grad = None
-    loss.backward()
+def optimizer_step(network: nn.Module, optimizer: AdamW, training: TrainingSpec) -> float:
+    """Clip, step by AdamW and clamp; return the gradient's norm before clipping."""
     if _is_compiled(optimizer):
         return _compiled_step(optimizer, training)
     return float(plain_step(network, optimizer, training))
@@ -96,47 +121,36 @@ def plain_step(network: nn.Module, optimizer: AdamW, training: TrainingSpec) -> 
 def _is_compiled(optimizer: AdamW) -> bool:
     """Return whether the compiled loops know all that is trained; PyTorch's own are for others."""
     return all(
-        each.device.type == "cpu"
-        and each.dtype == torch.float32
-        and each.is_contiguous()
-        and (each.grad is None or each.grad.is_contiguous())
+        _is_plain(each) and (each.grad is None or each.grad.is_contiguous())
         for group in optimizer.param_groups
         for each in group["params"]
     )
 
 
+def _is_plain(weight: Tensor) -> bool:
+    return weight.dtype == torch.float32 and weight.is_cpu and weight.is_contiguous()
+
+
 def _compiled_step(optimizer: AdamW, training: TrainingSpec) -> float:
     """Clip, step and clamp through :mod:`tssl.trainer.adamw_kernels`; return the norm."""
     kernels.threads()
-    moved = [
-        (group, weight, weight.grad)
-        for group in optimizer.param_groups
-        for weight in group["params"]
-        if weight.grad is not None
-    ]
-    norm = math.sqrt(sum(adamw_kernels.square_sum(_flat(each)) for _, _, each in moved))
+    moved = []
+    for group in optimizer.param_groups:
+        for weight in group["params"]:
+            if weight.grad is not None:
+                arrays = optimizer.arrays(weight)
+                limit = training.weight_limit if weight.dim() > 1 else math.inf
+                moved.append((group, limit, arrays, arrays.gradient.of(weight.grad)))
+    norm = math.sqrt(sum(adamw_kernels.square_sum(gradient) for *_, gradient in moved))
     clip = min(1.0, training.clip_norm / (norm + _CLIP_EPSILON))
-    for group, weight, gradient in moved:
-        state = _state(optimizer, weight)
-        state["step"] += 1
-        step = _numbers(group, float(state["step"]), clip)
-        if weight.dim() > 1:
-            step = step._replace(limit=training.weight_limit)
-        moments = _flat(state["exp_avg"]), _flat(state["exp_avg_sq"])
-        adamw_kernels.update(_flat(weight), _flat(gradient), *moments, step)
+    for group, limit, arrays, gradient in moved:
+        arrays.steps += 1
+        step = _numbers(group, float(arrays.steps), clip, limit)
+        adamw_kernels.update(arrays.weight, gradient, *arrays.moments, step)
     return norm
 
 
-def _state(optimizer: AdamW, weight: Tensor) -> dict[str, Tensor]:
-    """Return what AdamW keeps of a weight, by PyTorch's names; zeros before its first step."""
-    state = optimizer.state[weight]
-    if not state:
-        state["step"] = torch.zeros(())
-        state["exp_avg"], state["exp_avg_sq"] = (torch.zeros_like(weight) for _ in range(2))
-    return state
-
-
-def _numbers(group: dict[str, Any], steps: float, clip: float) -> adamw_kernels.Step:
+def _numbers(group: dict[str, Any], steps: float, clip: float, limit: float) -> adamw_kernels.Step:
     first, second = group["betas"]
     return adamw_kernels.Step(
         clip=clip,
@@ -146,7 +160,7 @@ def _numbers(group: dict[str, Any], steps: float, clip: float) -> adamw_kernels.
         rate=group["lr"] / (1 - first**steps),
         bias=math.sqrt(1 - second**steps),
         epsilon=group["eps"],
-        limit=math.inf,
+        limit=limit,
     )
 
 

@@ -21,6 +21,7 @@ from tssl.trainer import kernels, layout
 from tssl.trainer.feedback import Recurrent
 from tssl.trainer.gradient import Gradient, spike_slope
 from tssl.trainer.layout import (
+    Seen,
     constant_response,
     device_response,
     empty,
@@ -161,35 +162,61 @@ class _Compiled(torch.autograd.Function):
         gradient: Gradient,
         activity: Activity,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        course = _course(current.shape, neurons, gradient)
-        potential = empty(current, course.steps, course.pooled)
-        spikes = voltage = current.new_empty((0, 0))
-        if neurons.record:
-            spikes, voltage = (empty(current, course.steps, current.shape[1:]) for _ in range(2))
-        seen = flat(current)
-        count = kernels.forward(
-            seen, course.response, course.constants, course.window,
-            flat(potential), flat(spikes), flat(voltage),
-        )  # fmt: skip
+        loops = getattr(ctx, "kept", None) or _Loops(current, neurons, gradient)
+        ctx.kept = loops
+        count = loops.forward(current)
         activity.spikes += count
         ctx.save_for_backward(current)
-        settled = gradient.settled(count, course.steps * seen.shape[1])
-        if settled is not gradient:
-            course = course._replace(constants=settled.constants(neurons))
-        ctx.settings = course, activity
-        ctx.mark_non_differentiable(spikes, voltage)
-        return potential, spikes, voltage
+        ctx.settings = gradient.settled(count, loops.neuron_steps), activity
+        ctx.mark_non_differentiable(loops.spikes, loops.voltage)
+        return loops.potential, loops.spikes, loops.voltage
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         (current,) = ctx.saved_tensors
-        course, activity = ctx.settings
-        error = empty(current, len(current), current.shape[1:])
-        activity.fallbacks += kernels.backward(
-            flat(current), course.response, flat(gradients[0]), course.constants, course.window,
-            flat(error),
-        )  # fmt: skip
+        gradient, activity = ctx.settings
+        error, fallbacks = ctx.kept.backward(current, gradients[0], gradient)
+        activity.fallbacks += fallbacks
         return error, None, None, None
+
+
+class _Loops:
+    """The compiled loops for currents of one shape, with the memory of their results."""
+
+    def __init__(self, current: Tensor, neurons: Neurons, gradient: Gradient) -> None:
+        self._course, self._neurons = _course(current.shape, neurons, gradient), neurons
+        self._gradient = gradient
+        steps = self._course.steps
+        self.neuron_steps = steps * current[0].numel()
+        self.potential = empty(current, steps, self._course.pooled)
+        self.spikes = self.voltage = current.new_empty((0, 0))
+        if neurons.record:
+            self.spikes, self.voltage = (empty(current, steps, current.shape[1:]) for _ in range(2))
+        self._filled = [flat(each) for each in (self.potential, self.spikes, self.voltage)]
+        self._current, self._coming = Seen(flat), Seen(flat)
+        self._error: Tensor | None = None
+
+    def forward(self, current: Tensor) -> int:
+        """Fill potentials, and spikes and voltage if wanted; return how often neurons fired."""
+        seen, course = self._current.of(current), self._course
+        return kernels.forward(
+            seen, course.response, course.constants, course.window, *self._filled
+        )
+
+    def backward(self, current: Tensor, coming: Tensor, gradient: Gradient) -> tuple[Tensor, int]:
+        """Return the error at the current, and how often the surrogate took over."""
+        course = self._course
+        constants = course.constants
+        if gradient is not self._gradient:
+            constants = gradient.constants(self._neurons)
+        if self._error is None:
+            self._error = empty(current, len(current), current.shape[1:])
+            self._filled_error = flat(self._error)
+        fallbacks = kernels.backward(
+            self._current.of(current), course.response, self._coming.of(coming), constants,
+            course.window, self._filled_error,
+        )  # fmt: skip
+        return self._error, fallbacks
 
 
 class _Course(NamedTuple):

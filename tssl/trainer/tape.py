@@ -1,4 +1,4 @@
-"""A network's backward pass written out, without autograd's graph.
+"""A network's forward and backward pass written out, without autograd's graph.
 
 Autograd is the definition: everything that a layer does is a function of PyTorch or one of our
 own. Its graph costs a tenth of a millisecond and more for each of them, which small layers feel.
@@ -6,7 +6,8 @@ While a tape is active, :func:`apply` runs functions without autograd and notes 
 their own backward passes run in reverse order. The same functions give the same bits.
 
 A tape that has all that the pass depends on can be repeated: the same functions run on other
-inputs of the same shape, and nobody asks the layers again.
+inputs of the same shape, and nobody asks the layers again. Each function finds its context as it
+left it, so that it can keep what is the same in every pass, as the memory of its results.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from tssl.trainer.neuron import Activity
 
-__all__ = ["Tape", "apply", "written_out"]
+__all__ = ["Tape", "apply"]
 
 _active: ContextVar["Tape | None"] = ContextVar("tape", default=None)
 
@@ -38,32 +39,10 @@ def apply(function: Any, *arguments: Any) -> Any:  # noqa: ANN401 - as PyTorch's
     return function.apply(*arguments)
 
 
-def written_out(
-    tape: "Tape", run: Callable[[], Sequence[Any]], given: Sequence[Any]
-) -> tuple[Tensor, Sequence[Any]]:
-    """Return what a pass computes: the first of it as a function of leaves, and the rest.
-
-    Parameters
-    ----------
-    tape
-        New, or of an earlier pass, which is repeated.
-    run
-        Computes by :func:`apply`, and returns tensors and activities. Errors come from the first.
-    given
-        What the pass computes with: first the tape's leaves.
-
-    Raises
-    ------
-    TypeError
-        When something of it did not pass :func:`apply`, so that errors would get lost.
-    """
-    rest: list[Any] = []
-    output: Tensor = _Written.apply(tape, run, given, rest, *given[: tape.leaves])
-    return output, rest
-
-
 class Tape:
-    """What has been done, and on which tensors errors come back.
+    """What a pass did, and on which tensors errors come back.
+
+    One pass is under way at a time: results are those of the latest, until the next one.
 
     Parameters
     ----------
@@ -78,7 +57,6 @@ class Tape:
         self.is_repeatable = True
         """Whether that pass follows from what is given and from its shapes."""
         self._records: list[_Record] = []
-        self._contexts: list[_Context] = []
         self._slots: dict[int, int] = {}
         self._alive: list[Any] = []
         """By slot; holds objects while their identity tells where they came from."""
@@ -88,11 +66,49 @@ class Tape:
         self._results: Sequence[int] = ()
         self._counted: Mapping[int, int] = {}
         """Slots of activities, and the steps of their neurons."""
+        self._count = 0
+        """Of slots."""
 
-    def record(
-        self, run: Callable[[], Sequence[Any]], given: Sequence[Any]
-    ) -> tuple[Sequence[Any], Sequence["_Context"]]:
-        """Return what ``run`` computes, and what the backward pass needs."""
+    @torch.no_grad()
+    def forward(self, run: Callable[[], Sequence[Any]], given: Sequence[Any]) -> Sequence[Any]:
+        """Return what a pass computes: the first of it is a tensor from which errors come back.
+
+        Parameters
+        ----------
+        run
+            Computes by :func:`apply`, and returns tensors and activities. A tape with a pass on
+            it repeats that one instead.
+        given
+            What the pass computes with: first the tape's leaves.
+
+        Raises
+        ------
+        TypeError
+            When something of it did not pass :func:`apply`, so that errors would get lost.
+        """
+        return self._repeat(given) if self.is_finished else self._record(run, given)
+
+    @torch.no_grad()
+    def backward(self, error: Tensor) -> list[Tensor | None]:
+        """Return the errors at the leaves for that at the result of the latest pass."""
+        errors: dict[int, Tensor] = {self._results[0]: error}
+        for record in reversed(self._records):
+            coming = [None if slot is None else errors.pop(slot, None) for slot in record.after]
+            if not coming:
+                continue
+            given = _apart(record.function.backward(record.context, *coming))
+            record.context.saved_tensors = ()
+            for place, more in zip(record.before, given, strict=True):
+                if place is not None and more is not None:
+                    errors[place] = errors[place] + more if place in errors else more
+        return [errors.get(leaf) for leaf in range(self.leaves)]
+
+    def let_go(self) -> None:
+        """Give back the memory that functions keep; the pass can still be repeated."""
+        for record in self._records:
+            record.context.kept = None
+
+    def _record(self, run: Callable[[], Sequence[Any]], given: Sequence[Any]) -> Sequence[Any]:
         for each in given:
             self._slot(each)
         token = _active.set(self)
@@ -100,43 +116,28 @@ class Tape:
             results = run()
         finally:
             _active.reset(token)
-        return results, self._finish(results)
+        self._finish(results)
+        return results
 
-    def repeat(self, given: Sequence[Any]) -> tuple[Sequence[Any], Sequence["_Context"]]:
-        """Return the same for other things that are given."""
-        values: dict[int, Any] = dict(enumerate(given))
-        values.update((slot, Activity(steps)) for slot, steps in self._counted.items())
-        contexts = []
+    def _repeat(self, given: Sequence[Any]) -> Sequence[Any]:
+        values = [*given, *[None] * (self._count - len(given))]
+        for slot, steps in self._counted.items():
+            values[slot] = Activity(steps)
         for record in self._records:
             arguments = list(record.fixed)
             for place, slot in record.takes:
                 arguments[place] = values[slot]
-            context = _Context(record.needs)
-            outputs = _as_tuple(record.function.forward(context, *arguments))
-            values.update(zip(record.gives, outputs, strict=True))
-            contexts.append(context)
-        return [values[slot] for slot in self._results], contexts
-
-    def errors(self, contexts: Sequence["_Context"], error: Tensor) -> list[Tensor | None]:
-        """Return the errors at the leaves for that at the output; tensors are let go."""
-        errors: dict[int, Tensor] = {self._results[0]: error}
-        for record, context in zip(reversed(self._records), reversed(contexts), strict=True):
-            coming = [None if slot is None else errors.pop(slot, None) for slot in record.after]
-            if not coming:
-                continue
-            given = _apart(record.function.backward(context, *coming))
-            context.saved_tensors = ()
-            for place, more in zip(record.before, given, strict=True):
-                if place is not None and more is not None:
-                    errors[place] = errors[place] + more if place in errors else more
-        return [errors.get(leaf) for leaf in range(self.leaves)]
+            outputs = _as_tuple(record.function.forward(record.context, *arguments))
+            for slot, output in zip(record.gives, outputs, strict=True):
+                values[slot] = output
+        return [values[slot] for slot in self._results]
 
     def apply(self, function: Any, *arguments: Any) -> Any:  # noqa: ANN401
         """Run the forward pass of a function, and note it."""
         takes = [self._known(each) for each in arguments]
         before = [slot if slot in self._wanted else None for slot in takes]
         needs = tuple(slot is not None for slot in before)
-        context = _Context(needs)
+        context = Context(needs)
         outputs = function.forward(context, *arguments)
         self._unread.difference_update(slot for slot in before if slot is not None)
         gives = [self._slot(each) for each in _as_tuple(outputs)]
@@ -148,12 +149,11 @@ class Tape:
         fixed = list(arguments)
         for place, _ in found:
             fixed[place] = None
-        self._records.append(_Record(function, needs, fixed, found, gives, before, after))
-        self._contexts.append(context)
+        self._records.append(_Record(function, context, fixed, found, gives, before, after))
         return outputs
 
-    def _finish(self, results: Sequence[Any]) -> Sequence["_Context"]:
-        """Let go of all that the backward pass does not need; return what it needs."""
+    def _finish(self, results: Sequence[Any]) -> None:
+        """Let go of all that neither the backward pass nor other passes need."""
         self._results = [self._slots.get(id(each), -1) for each in results]
         output, *_ = self._results
         if output not in self._wanted or self._unread - {output}:
@@ -164,11 +164,10 @@ class Tape:
             for slot, each in enumerate(self._alive)
             if isinstance(each, Activity)
         }
+        self._count = len(self._alive)
         self._slots.clear()
         self._alive.clear()
-        contexts, self._contexts = self._contexts, []
         self.is_finished = True
-        return contexts
 
     def _known(self, argument: Any) -> int | None:  # noqa: ANN401
         """Return the slot of an argument that differs from pass to pass."""
@@ -185,17 +184,19 @@ class Tape:
         self._slots[id(each)] = slot
         return slot
 
-    def _differentiable(self, slot: int, context: "_Context") -> int | None:
+    def _differentiable(self, slot: int, context: "Context") -> int | None:
         return None if id(self._alive[slot]) in context.not_differentiable else slot
 
 
-class _Context:
+class Context:
     """Stands in for the context that autograd hands to a function."""
 
     def __init__(self, needs_input_grad: tuple[bool, ...]) -> None:
         self.needs_input_grad = needs_input_grad
         self.saved_tensors: Sequence[Tensor] = ()
         self.not_differentiable: set[int] = set()
+        self.kept: Any = None
+        """What the function keeps from pass to pass."""
 
     def save_for_backward(self, *tensors: Tensor) -> None:
         self.saved_tensors = tensors
@@ -208,8 +209,7 @@ class _Record(NamedTuple):
     """A function that ran."""
 
     function: Any
-    needs: tuple[bool, ...]
-    """See ``_Context.needs_input_grad``."""
+    context: Context
     fixed: Sequence[Any]
     """Arguments that stay the same; None at the others' places."""
     takes: Sequence[tuple[int, int]]
@@ -232,29 +232,3 @@ def _apart(errors: Sequence[Tensor | None]) -> Iterator[Tensor | None]:
     for error in errors:
         yield error.clone() if error is not None and id(error) in seen else error
         seen.add(id(error))
-
-
-class _Written(torch.autograd.Function):
-    """All of a network."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,  # noqa: ANN401 - torch's context has no public type
-        tape: Tape,
-        run: Callable[[], Sequence[Any]],
-        given: Sequence[Any],
-        rest: list[Any],
-        *_: Tensor,
-    ) -> Tensor:
-        found, ctx.contexts = tape.repeat(given) if tape.is_finished else tape.record(run, given)
-        ctx.tape = tape
-        rest.extend(found[1:])
-        output: Tensor = found[0]
-        return output
-
-    @staticmethod
-    def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-        contexts, ctx.contexts = ctx.contexts, None
-        if contexts is None:
-            raise RuntimeError("a pass that is written out cannot go backward a second time")
-        return None, None, None, None, *ctx.tape.errors(contexts, errors[0].clone())
