@@ -63,12 +63,12 @@ def after(layer: dict[str, Any], shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape[0], *(size // layer["kernel"] for size in shape[1:])
 
 
-def recipe_of(layers: list[dict[str, Any]], rule: str) -> Recipe:
+def recipe_of(layers: list[dict[str, Any]], rule: str, loss: str = "kernel") -> Recipe:
     tables = {
         "name": "drawn",
         "data": {"name": "none"},
         "network": {"time_steps": 5, "layers": layers},
-        "training": {"rule": rule},
+        "training": {"rule": rule, "loss": loss},
     }
     return recipe_from_tables(tables, "test")
 
@@ -132,6 +132,14 @@ def assert_same_gradients(seed: int, *, on_chip: bool) -> None:
         assert any(float(each.abs().max()) > 0 for each in found[2:])
         for ours, autograds in zip(found, expected, strict=True):
             assert torch.equal(ours, autograds)
+
+
+@pytest.mark.parametrize("loss", ["count", "softmax"])
+def test_other_losses_than_the_usual_one(loss: str) -> None:
+    network = network_of(recipe_of(LAYERS, "tssl-bp", loss), on_chip=False)
+    inputs = torch.rand(6, *SHAPE, generator=torch.Generator().manual_seed(3))
+    for _ in range(2):
+        assert_equal(network, inputs)
 
 
 def test_weights_that_changed_between_passes() -> None:

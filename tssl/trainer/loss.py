@@ -1,6 +1,7 @@
 """The three losses of TSSL-BP on the output's post-synaptic potentials."""
 
 from functools import lru_cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,7 @@ from tssl.errors import ConfigError
 from tssl.recipe import TrainingSpec
 from tssl.trainer.methods.method import Loss
 from tssl.trainer.neuron import psp
+from tssl.trainer.tape import apply
 
 __all__ = ["count", "desired_spikes", "kernel", "losses_of", "softmax"]
 
@@ -53,10 +55,25 @@ def kernel(output: Tensor, labels: Tensor, *, tau_s: float, filters: int = 2) ->
     loss
         Summed over time, batch and classes, as in the official code.
     """
-    wanted = _desired_psp(len(output), tau_s, filters, output.dtype, output.device)
-    classes = torch.arange(output.shape[2], device=labels.device)
-    target = (labels[:, None] == classes) * wanted[:, None, None]
-    return 0.5 * F.mse_loss(output, target, reduction="sum")
+    loss: Tensor = apply(_HalfSquares, output, labels, tau_s, filters)
+    return loss
+
+
+class _HalfSquares(torch.autograd.Function):
+    """:func:`kernel`, with a backward pass that a tape can call."""
+
+    @staticmethod
+    def forward(ctx: Any, output: Tensor, labels: Tensor, tau_s: float, filters: int) -> Tensor:  # noqa: ANN401
+        wanted = _desired_psp(len(output), tau_s, filters, output.dtype, output.device)
+        classes = torch.arange(output.shape[2], device=labels.device)
+        target = (labels[:, None] == classes) * wanted[:, None, None]
+        ctx.save_for_backward(output, target)
+        return 0.5 * F.mse_loss(output, target, reduction="sum")
+
+    @staticmethod
+    def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        output, target = ctx.saved_tensors
+        return (output - target) * errors[0], None, None, None
 
 
 @lru_cache
@@ -116,6 +133,7 @@ def losses_of(training: TrainingSpec, time_steps: int, *, tau_s: float) -> dict[
         "kernel": Loss(
             lambda output, labels: kernel(output.psp, labels, tau_s=tau_s, filters=filters),
             is_mean=False,
+            passes_tape=True,
         ),
         "count": Loss(
             lambda output, labels: count(output.psp, labels, desired=desired, undesired=undesired),

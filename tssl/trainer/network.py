@@ -176,8 +176,7 @@ class SpikingNetwork(nn.Module):
 
         def layers() -> Sequence[Any]:
             output = self._pass(entering, run)
-            loss = apply(Lost, *output, targets, self.loss.function)
-            return loss, *output, *run.activity.values()
+            return self._lost(output, targets), *output, *run.activity.values()
 
         loss, potential, spikes, voltage, *counts = tape.forward(layers, given)
         for weight, error in zip(trained, tape.backward(torch.ones(())), strict=True):
@@ -187,6 +186,12 @@ class SpikingNetwork(nn.Module):
         output, name = Trace(potential, spikes, voltage), self.graph.output.name
         names = [each.name for each in self.graph.spiking]
         return Forward(output, dict(zip(names, counts, strict=True)), {name: output}), loss
+
+    def _lost(self, output: Trace, targets: Tensor) -> Tensor:
+        if self.loss.passes_tape:
+            return self.loss.function(output, targets)
+        loss: Tensor = apply(Lost, *output, targets, self.loss.function)
+        return loss
 
     def _keep_memory_of(self, tape: Tape | None) -> None:
         """Let no other tape keep memory: batches of several sizes need it one after another."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tssl.geometry import Geometry
-from tssl.trainer.dropout import kept
+from tssl.trainer.dropout import Mask, kept
 from tssl.trainer.linear import Products, weighted
 from tssl.trainer.neuron import Pool, Trace, sum_pool
 
@@ -103,7 +103,10 @@ class Dropped:
     @staticmethod
     def forward(ctx: Any, signal: Tensor, share: float, noise: torch.Generator) -> Tensor:  # noqa: ANN401
         """Return the rest, of which the mean stays."""
-        return Masked.forward(ctx, signal, _mask(signal, share, noise))
+        if ctx.kept is None:
+            ctx.kept = Mask(signal.shape[1:])
+        mask: Mask = ctx.kept
+        return Masked.forward(ctx, signal, mask.draw(share, noise))
 
     @staticmethod
     def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401

@@ -66,6 +66,8 @@ class Loss(NamedTuple):
     """Whether it is the mean over the samples of a batch, and not the sum."""
     read_out: str = ClassReadOut.name
     """Name of the read-out that it trains."""
+    passes_tape: bool = False
+    """Whether it goes through :func:`tssl.trainer.tape.apply`, and is no sum of such."""
 
 
 class Method(ABC, Generic[Signal]):
