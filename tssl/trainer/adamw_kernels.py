@@ -66,6 +66,8 @@ def _block_sum(gradient: Array) -> Any:  # noqa: ANN401 - numba's own number
 def square_sum(gradient: Array) -> Any:  # noqa: ANN401
     """Return the sum of squares of ``(n,)``, the same bits for any number of threads."""
     blocks = (gradient.size + _BLOCK - 1) // _BLOCK
+    if blocks == 1:
+        return _block_sum(gradient)
     sums = np.empty(blocks, np.float64)
     for block in numba.prange(blocks):
         sums[block] = _block_sum(gradient[block * _BLOCK : (block + 1) * _BLOCK])
@@ -106,6 +108,9 @@ def update(weight: Array, gradient: Array, mean: Array, square: Array, step: Ste
     .. [1] I. Loshchilov and F. Hutter, Decoupled Weight Decay Regularization, ICLR 2019.
     """
     blocks = (weight.size + _BLOCK - 1) // _BLOCK
+    if blocks == 1:
+        _update_block(weight, gradient, mean, square, step)
+        return
     for block in numba.prange(blocks):
         part = slice(block * _BLOCK, (block + 1) * _BLOCK)
         _update_block(weight[part], gradient[part], mean[part], square[part], step)

@@ -32,6 +32,9 @@ what the loops write stays in the first two caches. 1024 was best at 5 to 100 st
 _PARTS_PER_THREAD = 4
 """Finer than the threads, so that one that is held up does not keep the others waiting."""
 
+_FEW = 1 << 14
+"""Neurons times steps up to which one thread is done before others have woken up."""
+
 _told = threading.local()
 """What numba was told last, by the thread that asked it to: it keeps that apart, too."""
 
@@ -107,7 +110,10 @@ def forward(
     spikes
         How many there were.
     """
-    return int(_forward(current, response, constants, window, threads(), psp, spikes, voltage))
+    filled = psp, spikes, voltage
+    if _is_small(current, response):
+        return int(_forward_part(current, response, constants, window, 0, 1, *filled))
+    return int(_forward(current, response, constants, window, threads(), *filled))
 
 
 def backward(
@@ -134,7 +140,14 @@ def backward(
     fallbacks
         Neuron-steps at which the surrogate took over.
     """
-    return int(_backward(current, response, gradient, constants, window, threads(), error))
+    given = current, response, gradient, constants, window
+    if _is_small(current, response):
+        return int(_backward_part(*given, 0, 1, error))
+    return int(_backward(*given, threads(), error))
+
+
+def _is_small(current: Array, response: Array) -> bool:
+    return current.shape[1] * response.size <= _FEW
 
 
 def threads() -> int:
@@ -260,15 +273,11 @@ def _forward(
     current: Array, response: Array, constants: Constants, window: Window, parts: int,
     psp: Array, spikes: Array, voltage: Array,
 ) -> int:  # fmt: skip
-    groups = (current.shape[1] + window.block - 1) // window.block
     counts = np.zeros(parts, np.int64)
     for part in numba.prange(parts):
-        scratch = np.empty((5, window.block), np.float32)
-        for group in range(part * groups // parts, (part + 1) * groups // parts):
-            counts[part] += _forward_group(
-                current, response, constants, window, group * window.block, scratch,
-                psp, spikes, voltage,
-            )  # fmt: skip
+        counts[part] = _forward_part(
+            current, response, constants, window, part, parts, psp, spikes, voltage
+        )
     return counts.sum()
 
 
@@ -277,18 +286,48 @@ def _backward(
     current: Array, response: Array, gradient: Array, constants: Constants, window: Window,
     parts: int, error: Array,
 ) -> int:  # fmt: skip
-    groups = (current.shape[1] + window.block - 1) // window.block
     counts = np.zeros(parts, np.int64)
     for part in numba.prange(parts):
-        history = np.empty((3, response.size + 1, window.block), np.float32)
-        scratch = np.empty((5, window.block), np.float32)
-        for group in range(part * groups // parts, (part + 1) * groups // parts):
-            first = group * window.block
-            _replay(current, response, constants, first, history, scratch)
-            counts[part] += backward_group(
-                response, gradient, constants, window, first, history, scratch, error
-            )
+        counts[part] = _backward_part(
+            current, response, gradient, constants, window, part, parts, error
+        )
     return counts.sum()
+
+
+@compiled
+def _forward_part(
+    current: Array, response: Array, constants: Constants, window: Window, part: int, parts: int,
+    psp: Array, spikes: Array, voltage: Array,
+) -> int:  # fmt: skip
+    """Run one of so many parts of a layer; return its spikes."""
+    groups = (current.shape[1] + window.block - 1) // window.block
+    scratch = np.empty((5, window.block), np.float32)
+    count = 0
+    for group in range(part * groups // parts, (part + 1) * groups // parts):
+        count += _forward_group(
+            current, response, constants, window, group * window.block, scratch,
+            psp, spikes, voltage,
+        )  # fmt: skip
+    return count
+
+
+@compiled
+def _backward_part(
+    current: Array, response: Array, gradient: Array, constants: Constants, window: Window,
+    part: int, parts: int, error: Array,
+) -> int:  # fmt: skip
+    """Take the errors of one of so many parts of a layer back; return the fallbacks."""
+    groups = (current.shape[1] + window.block - 1) // window.block
+    history = np.empty((3, response.size + 1, window.block), np.float32)
+    scratch = np.empty((5, window.block), np.float32)
+    count = 0
+    for group in range(part * groups // parts, (part + 1) * groups // parts):
+        first = group * window.block
+        _replay(current, response, constants, first, history, scratch)
+        count += backward_group(
+            response, gradient, constants, window, first, history, scratch, error
+        )
+    return count
 
 
 @compiled

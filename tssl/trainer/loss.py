@@ -9,6 +9,8 @@ from torch import Tensor
 
 from tssl.errors import ConfigError
 from tssl.recipe import TrainingSpec
+from tssl.trainer.layout import is_compiled_input
+from tssl.trainer.loss_kernels import half_squares
 from tssl.trainer.methods.method import Loss
 from tssl.trainer.neuron import psp
 from tssl.trainer.tape import apply
@@ -65,15 +67,25 @@ class _HalfSquares(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, output: Tensor, labels: Tensor, tau_s: float, filters: int) -> Tensor:  # noqa: ANN401
         wanted = _desired_psp(len(output), tau_s, filters, output.dtype, output.device)
-        classes = torch.arange(output.shape[2], device=labels.device)
-        target = (labels[:, None] == classes) * wanted[:, None, None]
-        ctx.save_for_backward(output, target)
-        return 0.5 * F.mse_loss(output, target, reduction="sum")
+        if is_compiled_input(output):
+            loss, error = _by_loop(output.detach(), labels, wanted)
+        else:
+            classes = torch.arange(output.shape[2], device=labels.device)
+            error = output - (labels[:, None] == classes) * wanted[:, None, None]
+            loss = 0.5 * error.square().sum()
+        ctx.save_for_backward(error)
+        return loss
 
     @staticmethod
     def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-        output, target = ctx.saved_tensors
-        return (output - target) * errors[0], None, None, None
+        (error,) = ctx.saved_tensors
+        return error * errors[0], None, None, None
+
+
+def _by_loop(output: Tensor, labels: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    error = torch.empty(output.shape)
+    loss = half_squares(output.numpy(), labels.numpy(), wanted.numpy(), error.numpy())
+    return torch.tensor(loss, dtype=torch.float32), error
 
 
 @lru_cache

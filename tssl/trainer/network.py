@@ -22,6 +22,7 @@ from tssl.trainer.tape import Tape, apply
 from tssl.trainer.thresholds import first_threshold
 from tssl.trainer.weights import Weights
 
+_ONE = torch.ones(())
 _EVALUATION_BYTES = 512 << 20
 _MOST_TAPES = 16
 """Shapes of batches whose passes are repeated."""
@@ -86,6 +87,7 @@ class SpikingNetwork(nn.Module):
         self.plan: ChipPlan | None = None
         """Grid of the chip's integers that it computes with; None in floating point."""
         self._running = self.method
+        self._spiking = [node.name for node in self.graph.spiking]
         self._tapes: dict[Any, Tape] = {}
         """Of passes that can be repeated, by what else they depend on."""
         self._latest: Tape | None = None
@@ -156,36 +158,41 @@ class SpikingNetwork(nn.Module):
         loss
             Without axes.
         """
-        if self._running.passes_tape(inputs):
-            return self._learn_by_tape(inputs, targets)
+        trained = [each for each in self.weights.values() if each.requires_grad]
+        key = inputs.shape, inputs.dtype, inputs.device, self.training, *map(id, trained)
+        tape = self._tapes.get(key)
+        if tape is None and self._running.passes_tape(inputs):
+            tape = Tape(len(trained))
+        if tape is not None:
+            done = self._learn_by_tape(tape, trained, inputs, targets)
+            if tape.is_repeatable and len(self._tapes) < _MOST_TAPES:
+                self._tapes[key] = tape
+            return done
         forward = self(inputs)
         loss = self.loss.function(forward.output, targets)
         self.zero_grad()
         loss.backward()
         return forward, loss.detach()
 
-    def _learn_by_tape(self, inputs: Tensor, targets: Tensor) -> tuple[Forward, Tensor]:
+    def _learn_by_tape(
+        self, tape: Tape, trained: Sequence[Tensor], inputs: Tensor, targets: Tensor
+    ) -> tuple[Forward, Tensor]:
         """Run all layers, and if possible as the last pass did."""
-        run = Pass(self.training, record_all=False, follows_batches=self.follows_batches)
         entering = self._running.enter(inputs)
-        trained = [each for each in self.weights.values() if each.requires_grad]
-        given = [*trained, *self._running.tensors(entering), targets, self.noise]
-        key = inputs.shape, self.training, *map(id, trained)
-        tape = self._tapes.get(key) or Tape(len(trained))
-        self._keep_memory_of(tape)
 
         def layers() -> Sequence[Any]:
+            run = Pass(self.training, record_all=False, follows_batches=self.follows_batches)
             output = self._pass(entering, run)
             return self._lost(output, targets), *output, *run.activity.values()
 
+        self._keep_memory_of(tape)
+        given = [*trained, *self._running.tensors(entering), targets, self.noise]
         loss, potential, spikes, voltage, *counts = tape.forward(layers, given)
-        for weight, error in zip(trained, tape.backward(torch.ones(())), strict=True):
+        for weight, error in zip(trained, tape.backward(_ONE), strict=True):
             weight.grad = error
-        if tape.is_repeatable and len(self._tapes) < _MOST_TAPES:
-            self._tapes[key] = tape
-        output, name = Trace(potential, spikes, voltage), self.graph.output.name
-        names = [each.name for each in self.graph.spiking]
-        return Forward(output, dict(zip(names, counts, strict=True)), {name: output}), loss
+        output = Trace(potential, spikes, voltage)
+        activity = dict(zip(self._spiking, counts, strict=True))
+        return Forward(output, activity, {self.graph.output.name: output}), loss
 
     def _lost(self, output: Trace, targets: Tensor) -> Tensor:
         if self.loss.passes_tape:

@@ -121,14 +121,10 @@ def plain_step(network: nn.Module, optimizer: AdamW, training: TrainingSpec) -> 
 def _is_compiled(optimizer: AdamW) -> bool:
     """Return whether the compiled loops know all that is trained; PyTorch's own are for others."""
     return all(
-        _is_plain(each) and (each.grad is None or each.grad.is_contiguous())
+        weight.dtype == torch.float32 and weight.is_cpu and weight.is_contiguous()
         for group in optimizer.param_groups
-        for each in group["params"]
+        for weight in group["params"]
     )
-
-
-def _is_plain(weight: Tensor) -> bool:
-    return weight.dtype == torch.float32 and weight.is_cpu and weight.is_contiguous()
 
 
 def _compiled_step(optimizer: AdamW, training: TrainingSpec) -> float:
@@ -137,16 +133,19 @@ def _compiled_step(optimizer: AdamW, training: TrainingSpec) -> float:
     moved = []
     for group in optimizer.param_groups:
         for weight in group["params"]:
-            if weight.grad is not None:
+            if (gradient := weight.grad) is not None:
                 arrays = optimizer.arrays(weight)
-                limit = training.weight_limit if weight.dim() > 1 else math.inf
-                moved.append((group, limit, arrays, arrays.gradient.of(weight.grad)))
+                moved.append((group, weight.dim() > 1, arrays, arrays.gradient.of(gradient)))
     norm = math.sqrt(sum(adamw_kernels.square_sum(gradient) for *_, gradient in moved))
     clip = min(1.0, training.clip_norm / (norm + _CLIP_EPSILON))
-    for group, limit, arrays, gradient in moved:
+    known: dict[Any, adamw_kernels.Step] = {}
+    for group, is_bounded, arrays, gradient in moved:
         arrays.steps += 1
-        step = _numbers(group, float(arrays.steps), clip, limit)
-        adamw_kernels.update(arrays.weight, gradient, *arrays.moments, step)
+        key = id(group), is_bounded, float(arrays.steps)
+        if key not in known:
+            limit = training.weight_limit if is_bounded else math.inf
+            known[key] = _numbers(group, key[-1], clip, limit)
+        adamw_kernels.update(arrays.weight, gradient, *arrays.moments, known[key])
     return norm
 
 
