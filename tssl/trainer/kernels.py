@@ -400,11 +400,15 @@ def backward_group(
         coming = gradient[t, first // shrink :]
         for j in range(filtered.size):
             filtered[j] = keep * filtered[j] + add * coming[j]
-        _spread(filtered, window, spread)
+        if shrink > 1:
+            _spread(filtered, window, spread)
         before, u = history[0, t, :size], history[0, t + 1, :size]
         fired_before, fired = history[1, t, :size], history[1, t + 1, :size]
         a = history[2, t + 1, :size]
-        count += errors_of_step(before, u, fired_before, fired, a, spread, constants, carry, slope)
+        arriving = spread if shrink > 1 else filtered
+        count += errors_of_step(
+            before, u, fired_before, fired, a, arriving, constants, carry, slope
+        )
         is_first = error.shape[0] == response.size or t == response.size - 1
         target = error[min(t, error.shape[0] - 1), first : first + size]
         _add_up(slope, response[t], is_first, target)
@@ -450,23 +454,30 @@ def errors_of_step(
         How often it was the surrogate.
     """
     if constants.spike_time:
-        _spike_slopes(before, u, fired_before, fired, error)
+        _carry_by_time(before, u, fired_before, fired, filtered, constants, carry)
     else:
         _take_surrogate(u, constants, error)
-    _carry_back(u, fired, filtered, constants, error, carry)
+        _carry_by_surrogate(u, fired, filtered, constants, error, carry)
     return _fall_back(u, a, filtered, carry, constants, error)
 
 
 @compiled
-def _spike_slopes(before: Array, u: Array, fired_before: Array, fired: Array, slope: Array) -> None:
+def _carry_by_time(
+    before: Array, u: Array, fired_before: Array, fired: Array, filtered: Array,
+    constants: Constants, carry: Array,
+) -> None:  # fmt: skip
+    """Take D one step back with the slope 1/δ at spikes, without a pass that writes it down."""
+    leak, reset = np.float32(1 - 1 / constants.tau_m), np.float32(constants.reset)
     for j in range(u.size):
         steep = ONE / (u[j] - before[j] * (ONE - fired_before[j]))
         steep = min(max(steep, ZERO), _STEEPEST)
-        slope[j] = steep if fired[j] > ZERO else ZERO
+        slope = steep if fired[j] > ZERO else ZERO
+        at_spike = slope * (filtered[j] + u[j] * carry[j] * reset)
+        carry[j] = at_spike + leak * carry[j] * (ONE - fired[j])
 
 
 @compiled
-def _carry_back(
+def _carry_by_surrogate(
     u: Array, fired: Array, filtered: Array, constants: Constants, slope: Array, carry: Array
 ) -> None:
     leak, reset = np.float32(1 - 1 / constants.tau_m), np.float32(constants.reset)
@@ -484,10 +495,10 @@ def _fall_back(
         error[:] = carry
         return 0
     _take_surrogate(u, constants, error)
-    count = 0
     for j in range(u.size):
-        surrogate, by_time = filtered[j] * error[j], carry[j]
-        error[j] = surrogate if a[j] < below else by_time
+        surrogate = filtered[j] * error[j]
+        error[j] = surrogate if a[j] < below else carry[j]
+    count = 0
     for j in range(u.size):
         count += np.int32(a[j] < below)
     return count
