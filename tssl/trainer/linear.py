@@ -64,7 +64,7 @@ def tf32(allowed: bool) -> Iterator[None]:
 
 def _dense(signal: Tensor, weight: Tensor, _: None) -> Tensor:
     rows = signal.flatten(1)
-    if _is_by_onednn(rows, weight):
+    if is_by_onednn(rows, weight):
         product: Tensor = _OneDnnProduct.apply(rows, weight)
         return product
     return F.linear(rows, weight)
@@ -102,7 +102,8 @@ MAPS: dict[type[Any], Callable[[Tensor, Tensor, Any], Tensor]] = {
 """By the type of the geometry: the map of ``(samples, ...)`` by weights."""
 
 
-def _is_by_onednn(rows: Tensor, weight: Tensor) -> bool:
+def is_by_onednn(rows: Tensor, weight: Tensor) -> bool:
+    """Return whether the product ``rows @ weight.T`` goes through oneDNN."""
     return prefers_onednn(rows) and weight.shape[0] >= _FEW_OUTPUTS
 
 
@@ -140,7 +141,7 @@ def gradients(
     folded, rows = error.flatten(0, 1), signal.flatten(0, 1)
     if geometry is None:
         rows = rows.flatten(1)
-        product = _product if _is_by_onednn(rows, weight) else _plain_product
+        product = _product if is_by_onednn(rows, weight) else _plain_product
         arriving = product(folded, weight.t()) if to_signal else None
         to_weight = product(folded.t(), rows.t())
     else:
@@ -152,76 +153,6 @@ def gradients(
             output_padding, geometry.groups, [to_signal, True, False],
         )  # fmt: skip
     return None if arriving is None else arriving.view_as(signal), to_weight
-
-
-class Products:
-    """:func:`weighted` and :func:`gradients` again and again, for signals of one shape.
-
-    Dense ones are written into the same memory each time, which the caches then still hold.
-
-    Parameters
-    ----------
-    signal, weight
-        As they come.
-    geometry
-        See :func:`weighted`.
-    to_signal
-        Whether errors at the signal are wanted.
-    """
-
-    def __init__(
-        self, signal: Tensor, weight: Tensor, geometry: Geometry | None, *, to_signal: bool
-    ) -> None:
-        self._geometry, self._to_signal = geometry, to_signal
-        self._dense = None
-        if geometry is None and not _is_by_onednn(signal.flatten(2).flatten(0, 1), weight):
-            self._dense = _DenseProducts(signal, weight, to_signal=to_signal)
-
-    def forward(self, signal: Tensor, weight: Tensor) -> Tensor:
-        """Return the weighted sums ``(time, batch, ...)``."""
-        if self._dense is not None:
-            return self._dense.forward(signal, weight)
-        return weighted(signal, weight, self._geometry)
-
-    def backward(
-        self, error: Tensor, signal: Tensor, weight: Tensor
-    ) -> tuple[Tensor | None, Tensor]:
-        """Return the errors at signal (if wanted) and weight."""
-        if self._dense is not None:
-            return self._dense.backward(error, weight)
-        return gradients(error, signal, weight, self._geometry, to_signal=self._to_signal)
-
-
-class _DenseProducts:
-    """Products of dense weights by PyTorch's own kernels, in memory that stays."""
-
-    def __init__(self, signal: Tensor, weight: Tensor, *, to_signal: bool) -> None:
-        steps, batch = signal.shape[:2]
-        self._sums = signal.new_empty(steps, batch, len(weight))
-        self._flat_sums = self._sums.flatten(0, 1)
-        self._arriving = signal.new_empty(signal.shape) if to_signal else None
-        self._flat_arriving = None if self._arriving is None else _rows(self._arriving)
-        self._to_weight = torch.empty_like(weight)
-        self._signal: Tensor | None = None
-
-    def forward(self, signal: Tensor, weight: Tensor) -> Tensor:
-        if signal is not self._signal:
-            self._seen = _rows(signal)
-            is_copy = self._seen.data_ptr() != signal.data_ptr()
-            self._signal = None if is_copy else signal  # a copy holds for this time alone
-        torch.mm(self._seen, weight.t(), out=self._flat_sums)
-        return self._sums
-
-    def backward(self, error: Tensor, weight: Tensor) -> tuple[Tensor | None, Tensor]:
-        folded = error.flatten(0, 1)
-        if self._flat_arriving is not None:
-            torch.mm(folded, weight, out=self._flat_arriving)
-        torch.mm(folded.t(), self._seen, out=self._to_weight)
-        return self._arriving, self._to_weight
-
-
-def _rows(signal: Tensor) -> Tensor:
-    return signal.flatten(2).flatten(0, 1)
 
 
 def _plain_product(rows: Tensor, weight: Tensor) -> Tensor:

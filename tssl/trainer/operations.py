@@ -11,8 +11,9 @@ from torch import Tensor
 
 from tssl.geometry import Geometry
 from tssl.trainer.dropout import Mask, kept
-from tssl.trainer.linear import Products, weighted
+from tssl.trainer.linear import weighted
 from tssl.trainer.neuron import Pool, Trace, sum_pool
+from tssl.trainer.products import Products
 
 __all__ = ["Added", "Dropped", "Lost", "Masked", "Pooled", "Weighted"]
 
