@@ -103,16 +103,16 @@ def product_shapes(measured: Measured) -> list[tuple[Geometry | None, Tensor, Te
 def products_step(measured: Measured, device: torch.device = CPU) -> Step:
     """Return the products of a step: each forward, by input and by weight."""
     cases = []
-    for position, (geometry, signal, weight) in enumerate(product_shapes(measured)):
-        signal = signal.to(device).requires_grad_(position > 0)  # none wants that at the pixels
-        weight = weight.to(device).requires_grad_()
-        cases.append(
-            (geometry, signal, weight, torch.ones_like(weighted(signal, weight, geometry)))
-        )
+    for position, (geometry, *tensors) in enumerate(product_shapes(measured)):
+        signal, weight = (each.to(device) for each in tensors)
+        error = torch.ones_like(weighted(signal, weight, geometry))
+        cases.append((geometry, signal, weight, error, position > 0))
 
+    @torch.no_grad()
     def step() -> None:
-        for geometry, signal, weight, coming in cases:
-            weighted(signal, weight, geometry).backward(coming)
+        for geometry, signal, weight, error, to_signal in cases:  # none wants that at the pixels
+            weighted(signal, weight, geometry)
+            linear.gradients(error, signal, weight, geometry, to_signal=to_signal)
 
     return step
 
