@@ -134,14 +134,12 @@ def test_recipe_by_path(recipe: str) -> None:
     assert recipe_path(recipe) == Path(recipe)
 
 
-def test_a_run_that_saved_nothing_leaves_its_folder_free(
-    recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        "tssl.trainer.fit.Fit._loss", lambda _, forward, __: forward.output.psp.sum() * math.nan
-    )
+def test_a_run_that_saved_nothing_leaves_its_folder_free(recipe: str, tmp_path: Path) -> None:
     for _ in range(2):  # the second attempt is not refused
         fit = workflow.start(recipe, {}, tmp_path / "run", CPU)
+        fit.network.loss = fit.network.loss._replace(
+            function=lambda output, _: output.psp.sum() * math.nan, passes_tape=False
+        )
         with pytest.raises(TrainingError, match="epoch 1, batch 1"):
             workflow.train(fit, tiny.Watcher())
     assert not (tmp_path / "run" / "recipe.toml").exists()
