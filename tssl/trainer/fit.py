@@ -23,6 +23,7 @@ from tssl.trainer.checks import check_data, check_plan, check_precision
 from tssl.trainer.device_steps import SETTLE_EVERY, CudaGraphs, DeviceSteps
 from tssl.trainer.evaluation import Correct, credit, evaluate
 from tssl.trainer.linear import tf32
+from tssl.trainer.loading import Batch, Loader
 from tssl.trainer.memory import check_size, explained_shortage
 from tssl.trainer.network import Forward, SpikingNetwork
 from tssl.trainer.optimization import (
@@ -35,7 +36,7 @@ from tssl.trainer.parallel import Group, is_first_process
 from tssl.trainer.penalty import OperationsPenalty
 from tssl.trainer.progress import EpochMetrics, LayerMetrics, Watcher
 from tssl.trainer.run_directory import RunDirectory
-from tssl.trainer.samples import Samples, augmented, chip_encoding, sent, split
+from tssl.trainer.samples import Samples, chip_encoding, split
 from tssl.trainer.wake import wake_silent_layers
 from tssl.version import __version__
 
@@ -101,6 +102,7 @@ class Fit:
         self.network.noise = torch.Generator(device)
         self.optimizer = make_optimizer(self.network, recipe.training)
         self.train, self.validation = self._split(train, device)
+        self._loader = Loader(self.train, recipe, self.group)
         self.network.method.begin(len(self.train))
         self.test = self._samples(test, np.arange(len(test.labels)), device)
         self.progress = run.load_state(recipe, self.network, self.optimizer)
@@ -207,17 +209,18 @@ class Fit:
         order = np.random.default_rng((training.seed, 2, progress.epoch)).permutation(
             len(self.train)
         )
+        batches = self._loader.batches(order, progress.epoch, progress.batch)
         for first in range(progress.batch * training.batch_size, len(order), training.batch_size):
             if self._stop_requested(watcher):
                 self._settle()
                 return False
-            batch = order[first : first + training.batch_size]
+            samples = min(training.batch_size, len(order) - first)
             with (
-                explained_shortage(self.network, len(batch)),
+                explained_shortage(self.network, samples),
                 tf32(allowed=training.precision == "tf32"),
             ):
-                self._train_batch(batch)
-            done = first + len(batch)
+                self._train_batch(batches, samples)
+            done = first + samples
             if self._settle(is_due=done == len(order) or not progress.batch % self.settle_every):
                 watcher.batch_done(progress, samples=done)
         return True
@@ -235,14 +238,13 @@ class Fit:
     def _stop_requested(self, watcher: Watcher) -> bool:
         return self.group.totals([watcher.stop_requested()])[0] > 0
 
-    def _train_batch(self, batch: IntArray) -> None:
+    def _train_batch(self, batches: Iterator[Batch], samples: int) -> None:
         progress, started = self.progress, time.perf_counter()
-        inputs, labels = self._load(batch[self.group.share])
-        self.network.method.take(batch[self.group.share])
+        inputs, labels = self._load(batches)
         if self.device_steps is not None:
             self.device_steps.do(inputs, labels)
         else:
-            self._do_now(inputs, labels, len(batch))
+            self._do_now(inputs, labels, samples)
         progress.batch += 1
         progress.seconds += time.perf_counter() - started
 
@@ -262,15 +264,12 @@ class Fit:
         progress.correct += right
         self._add_activity(forward)
 
-    def _load(self, chosen: IntArray) -> tuple[Tensor, Tensor]:
-        """Return a batch; everything random in it follows from the place in the run."""
-        progress = self.progress
-        place = (progress.epoch, progress.batch, self.group.rank)
-        pixels, labels = self.train.pixels(chosen)
-        rng = np.random.default_rng((self.recipe.training.seed, 3, *place))
-        pixels = augmented(pixels, self.recipe.augmentation, rng, self.train.dataset.zero)
-        self.network.noise.manual_seed(int(rng.integers(1 << 62)))
-        return self.train.encode(pixels), sent(labels, self.group.device)
+    def _load(self, batches: Iterator[Batch]) -> tuple[Tensor, Tensor]:
+        """Return the next batch, after telling the network which one it is."""
+        batch = next(batches)
+        self.network.method.take(batch.chosen)
+        self.network.noise.manual_seed(batch.noise_seed)
+        return batch.inputs, batch.targets
 
     def _loss(self, forward: Forward, labels: Tensor) -> Tensor:
         if not len(labels):  # a process may go without samples in the last batch
