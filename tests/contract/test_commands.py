@@ -80,6 +80,16 @@ def test_starting_imports_nothing_heavy() -> None:
     assert result.stdout.strip() == "[]"
 
 
+def test_training_imports_no_export() -> None:
+    """Half a second before the first step."""
+    others = ["h5py", "networkx", "tssl.engine", "tssl.exporter", "tssl.lava_runtime"]
+    code = f"import sys, tssl.workflow.train; print([m for m in {others} if m in sys.modules])"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"
+
+
 @pytest.mark.parametrize("arguments", [["recipes"], ["profiles", "list"], ["inspect", "--help"]])
 def test_small_commands_do_without_torch_and_lava(arguments: list[str]) -> None:
     code = (

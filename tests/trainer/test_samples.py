@@ -1,5 +1,7 @@
 """From pixels to network input, and how pictures are varied."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -76,3 +78,20 @@ def test_bytes_by_a_table_are_numpys() -> None:
     pixels = rng.integers(0, 256, (3, 2, 5, 7), np.uint8)
     for each in (pixels, pixels[..., ::-1]):
         assert np.array_equal(looked_up(each, table), table[each])
+
+
+@pytest.mark.parametrize("kind", ["plain", "turned", "few values"])
+def test_a_batch_is_its_pixels_encoded(kind: str) -> None:
+    """Also of pictures that the compiled loop does not know."""
+    dataset = tiny.dataset()
+    pictures = np.asarray(dataset.inputs)
+    if kind == "plain":
+        dataset = replace(dataset, full_scale=BYTES - 1)
+    elif kind == "turned":
+        dataset = replace(dataset, inputs=np.asfortranarray(pictures), full_scale=BYTES - 1)
+    samples = Samples.encoded(dataset, np.arange(5, 40), ENCODING, "cpu")
+    order = np.array([30, 0, 7, 7])
+    inputs, targets = samples.batch(order)
+    expected = ENCODING.integers(pictures[5:40][order]) * ENCODING.quantum
+    assert np.array_equal(inputs.numpy(), expected)
+    assert targets.tolist() == dataset.labels[5:40][order].tolist()

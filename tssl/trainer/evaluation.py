@@ -10,6 +10,7 @@ from torch import Tensor
 from tssl.checkpoint import Checkpoint, ChipPlan
 from tssl.chip import CLASS, IntArray, ReadOut
 from tssl.datasets import Dataset
+from tssl.trainer.answer_kernels import right_classes
 from tssl.trainer.linear import tf32
 from tssl.trainer.network import Forward, SpikingNetwork
 from tssl.trainer.samples import Samples
@@ -95,6 +96,9 @@ def answers(forward: Forward, read_out: ReadOut) -> NDArray[Any]:
 def credit(forward: Forward, targets: Tensor, samples: Samples) -> float:
     """Return what a batch of samples adds to the sum of which the score is the mean."""
     read_out = samples.read_out.in_training
+    if read_out is CLASS and targets.device.type == "cpu":
+        spikes, voltage = forward.output.spikes.detach(), forward.output.voltage[-1].detach()
+        return float(right_classes(spikes.numpy(), voltage.numpy(), targets.numpy()))
     said = answers(forward, read_out)
     return float(read_out.credits(said, targets.cpu().numpy(), samples.targets).sum())
 

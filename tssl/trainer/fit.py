@@ -18,7 +18,7 @@ from tssl.errors import ConfigError, TrainingError
 from tssl.graph import resolve
 from tssl.machine.heap import give_back_memory, keep_freed_memory
 from tssl.machine.processor import processor
-from tssl.recipe import Recipe
+from tssl.recipe import AugmentationSpec, Recipe
 from tssl.trainer.checks import check_data, check_plan, check_precision
 from tssl.trainer.device_steps import SETTLE_EVERY, CudaGraphs, DeviceSteps
 from tssl.trainer.evaluation import Correct, credit, evaluate
@@ -273,13 +273,16 @@ class Fit:
 
     def _load(self, chosen: IntArray) -> tuple[Tensor, Tensor]:
         """Return a batch; everything random in it follows from the place in the run."""
-        progress = self.progress
-        place = (progress.epoch, progress.batch, self.group.rank)
-        pixels, labels = self.train.pixels(chosen)
+        place = (self.progress.epoch, self.progress.batch, self.group.rank)
         rng = np.random.default_rng((self.recipe.training.seed, 3, *place))
-        pixels = augmented(pixels, self.recipe.augmentation, rng, self.train.dataset.zero)
+        if self.recipe.augmentation == AugmentationSpec():
+            inputs, targets = self.train.batch(chosen)
+        else:
+            pixels, labels = self.train.pixels(chosen)
+            pixels = augmented(pixels, self.recipe.augmentation, rng, self.train.dataset.zero)
+            inputs, targets = self.train.encode(pixels), sent(labels, self.group.device)
         self.network.noise.manual_seed(int(rng.integers(1 << 62)))
-        return self.train.encode(pixels), sent(labels, self.group.device)
+        return inputs, targets
 
     def _loss(self, forward: Forward, labels: Tensor) -> Tensor:
         if not len(labels):  # a process may go without samples in the last batch

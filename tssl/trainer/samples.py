@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from tssl.chip import CLASS, Encoding, IntArray, Neuron, ReadOut
 from tssl.datasets import Dataset
 from tssl.recipe import AugmentationSpec, EncodingSpec, TrainingSpec
-from tssl.trainer.sample_kernels import BYTES, looked_up
+from tssl.trainer.sample_kernels import BYTES, chosen, looked_up
 
 Pixels = NDArray[np.uint8]
 
@@ -96,18 +96,37 @@ class Samples:
         return inputs.movedim(-1, 0).contiguous() if self.levels.dim() == 2 else inputs
 
     def _levels_of(self, pixels: Pixels) -> Tensor:
-        if self.levels.device.type == "cpu":  # where PyTorch takes three times as long as numpy
-            levels = self.levels.numpy()
-            if levels.shape == (BYTES,) and pixels.dtype == np.uint8:
-                return torch.from_numpy(looked_up(pixels, levels))
-            return torch.from_numpy(np.take(levels, pixels, axis=0))
+        if self._has_byte_table and pixels.dtype == np.uint8:
+            return torch.from_numpy(looked_up(pixels, self.levels.numpy()))
+        if self.levels.is_cpu:  # where PyTorch takes three times as long as numpy
+            return torch.from_numpy(np.take(self.levels.numpy(), pixels, axis=0))
         return self.levels[sent(pixels, self.levels.device).int()]
+
+    def batch(self, order: IntArray) -> tuple[Tensor, Tensor]:
+        """Return inputs as of :meth:`encode`, and targets, of chosen samples."""
+        device, pictures = self.levels.device, self.dataset.inputs
+        if self._has_byte_table and _is_plain(pictures):
+            rows = self.indices[order]
+            inputs = torch.from_numpy(chosen(pictures, rows, self.levels.numpy()))
+            return inputs, sent(self.targets[order], device)
+        pixels, labels = self.pixels(order)
+        return self.encode(pixels), sent(labels, device)
 
     def batches(self, order: IntArray, size: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield inputs as of :meth:`encode` and targets in the given order."""
         for first in range(0, len(order), size):
-            pixels, labels = self.pixels(order[first : first + size])
-            yield self.encode(pixels), sent(labels, self.levels.device)
+            yield self.batch(order[first : first + size])
+
+    @property
+    def _has_byte_table(self) -> bool:
+        return self.levels.is_cpu and self.levels.shape == (BYTES,)
+
+
+def _is_plain(pictures: object) -> TypeGuard[Pixels]:
+    """Return whether pictures ``(samples, C, H, W)`` lie in memory as compiled loops expect."""
+    if type(pictures) is not np.ndarray:  # data sets may have arrays of their own
+        return False
+    return pictures.dtype == np.uint8 and pictures.ndim == 4 and pictures.flags.c_contiguous
 
 
 def sent(array: NDArray[Any], device: torch.device | str) -> Tensor:

@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tssl.checkpoint import Checkpoint
 from tssl.errors import CheckpointError, ConfigError
 from tssl.trainer.run_directory import RunDirectory
-from tssl.workflow import nir
-from tssl.workflow.nir import NirChoice
+
+if TYPE_CHECKING:
+    from tssl.workflow.nir import NirChoice
 
 __all__ = ["bits_of_layers", "checkpoint_file", "network_of"]
 
 
-def network_of(run: Path, choice: NirChoice) -> tuple[Checkpoint, Path]:
+def network_of(run: Path, choice: "NirChoice") -> tuple[Checkpoint, Path]:
     """Return a network, and the file that it is from.
 
     Raises
@@ -22,9 +24,11 @@ def network_of(run: Path, choice: NirChoice) -> tuple[Checkpoint, Path]:
     ConfigError
         When a choice about NIR files is made of another one.
     """
+    from tssl.workflow import nir  # networkx, which training has no use for
+
     if run.suffix == ".nir":
         return nir.read(run, choice).checkpoint, run
-    if choice != NirChoice():
+    if choice != nir.NirChoice():
         raise ConfigError(f"{run}: is no .nir file; leave out --dt, --rule, --steps and --as-nir")
     source = checkpoint_file(run)
     return Checkpoint.load(source), source

@@ -10,7 +10,6 @@ from tssl.checkpoint import Checkpoint, ChipPlan
 from tssl.chip import ValueReadOut
 from tssl.datasets import Dataset, Given
 from tssl.errors import BackendUnavailableError, ConfigError, TrainingError
-from tssl.hw_profiles import load_profile
 from tssl.machine.pictures import save_figure
 from tssl.recipe import Recipe, load_recipe
 from tssl.tables import Shown, Table
@@ -22,7 +21,6 @@ from tssl.trainer.progress import EpochMetrics, LayerMetrics, Watcher
 from tssl.trainer.run_directory import RunDirectory, identity
 from tssl.trainer.tensorboard import TensorBoard
 from tssl.workflow.data import load_splits, recipe_with
-from tssl.workflow.export import chip_plan
 from tssl.workflow.recipes import recipe_path
 from tssl.workflow.sources import checkpoint_file
 from tssl.workflow.tables import epochs
@@ -304,7 +302,16 @@ def _plan(found: Checkpoint, recipe: Recipe, origin: Origin, train: Dataset) -> 
                 "add --set forward=chip or leave it out"
             )
         return None
-    profile = load_profile(origin.target or DEFAULT_TARGET)
+    return _plan_on(origin.target or DEFAULT_TARGET, found, train)
+
+
+def _plan_on(target: str, found: Checkpoint, train: Dataset) -> ChipPlan:
+    """Return the network's own grid of integers where the target holds it, otherwise a new one."""
+    # half a second of imports, which training in floating point has no use for
+    from tssl.hw_profiles import load_profile
+    from tssl.workflow.export import chip_plan
+
+    profile = load_profile(target)
     if found.plan is not None and max(found.plan.largest_weights.values()) <= (
         profile.limits.largest_weight
     ):
@@ -326,7 +333,7 @@ def _fit(
     start = None if origin is None else _starting_point(recipe, origin, train_split)
 
     def planner(checkpoint: Checkpoint) -> ChipPlan:
-        return chip_plan(checkpoint, load_profile(DEFAULT_TARGET), train_split)
+        return _plan_on(DEFAULT_TARGET, checkpoint, train_split)
 
     with explained_lack(device):
         return Fit(recipe, run, train_split, test_split, device, start, planner)
