@@ -105,9 +105,10 @@ class _Weighted(torch.autograd.Function):
     ) -> Tensor:
         ways = len(countings)
         potentials = [each for each in arriving[:ways] if each is not None]
-        to_signal = any(ctx.needs_input_grad[3 : 3 + ways])
+        # dense layers read no weights on the way back, unless an error goes on to their signal
+        both = chip.geometry is not None or any(ctx.needs_input_grad[3 : 3 + ways])
         grids = {
-            factors: chip.rounded(weight, *factors, both=to_signal)
+            factors: chip.rounded(weight, *factors, both=both)
             for factors in dict.fromkeys((way.gain, way.quantum) for way in countings)
         }
         total, bound = None, 0

@@ -27,6 +27,7 @@ __all__ = ["ChipConstants", "chip_backward", "chip_forward", "chip_step", "round
 
 
 Floats = NDArray[np.float32] | NDArray[np.float64]
+Integers = NDArray[np.float32] | NDArray[np.int8]
 
 
 class ChipConstants(NamedTuple):
@@ -44,7 +45,7 @@ def round_weights(
     factors: tuple[float, float, float, float],
     step: int,
     largest: int,
-    integers: Array,
+    integers: Integers,
     dequantized: Array,
 ) -> None:
     """Round weights to the chip's grid, in double precision and in the exporter's order.
@@ -56,14 +57,15 @@ def round_weights(
     factors
         Gain of pools, value of an input of one, 1 / tau_s, and scale; multiplied in this order.
     integers, dequantized
-        Filled: the integers, and what they stand for in the trained network; nothing of the
-        latter where it is empty.
+        Filled: the integers, in steps where they have 8 bits, and what they stand for in the
+        trained network; nothing of the latter where it is empty.
     """
+    counted = 1 / step if integers.dtype == np.int8 else 1.0
     if weight.size <= _ROUNDED:  # less than it takes to wake a thread
-        _round_block(weight, factors, step, largest, integers, dequantized)
+        _round_block(weight, factors, step, largest, counted, integers, dequantized)
         return
     threads()
-    _round_weights(weight, factors, step, largest, integers, dequantized)
+    _round_weights(weight, factors, step, largest, counted, integers, dequantized)
 
 
 def chip_forward(
@@ -347,18 +349,20 @@ def _replay(
 @compiled_parallel
 def _round_weights(
     weight: Floats, factors: tuple[float, float, float, float], step: int, largest: int,
-    integers: Array, dequantized: Array,
+    counted: float, integers: Integers, dequantized: Array,
 ) -> None:  # fmt: skip
     blocks = (weight.size + _ROUNDED - 1) // _ROUNDED
     for block in numba.prange(blocks):
-        part = slice(block * _ROUNDED, (block + 1) * _ROUNDED)
-        _round_block(weight[part], factors, step, largest, integers[part], dequantized[part])
+        here = slice(block * _ROUNDED, (block + 1) * _ROUNDED)
+        _round_block(
+            weight[here], factors, step, largest, counted, integers[here], dequantized[here]
+        )
 
 
 @compiled
 def _round_block(
     weight: Floats, factors: tuple[float, float, float, float], step: int, largest: int,
-    integers: Array, dequantized: Array,
+    counted: float, integers: Integers, dequantized: Array,
 ) -> None:  # fmt: skip
     gain, quantum, inverse_tau, scale = factors
     unit, width, bound = gain * quantum * inverse_tau * scale, float(step), float(largest)
@@ -367,10 +371,10 @@ def _round_block(
         for j in range(weight.size):
             scaled = np.float64(weight[j]) * gain * quantum * inverse_tau * scale
             rounded = min(max(np.rint(scaled * inverse) * width, -bound), bound)
-            integers[j] = np.float32(rounded)
+            integers[j] = rounded * counted
             dequantized[j] = np.float32(rounded / unit)
     else:
         for j in range(weight.size):
             scaled = np.float64(weight[j]) * gain * quantum * inverse_tau * scale
             rounded = min(max(np.rint(scaled * inverse) * width, -bound), bound)
-            integers[j] = np.float32(rounded)
+            integers[j] = rounded * counted

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tssl.errors import TrainingError
 from tssl.geometry import Geometry
-from tssl.trainer import chip_kernels, chip_plain
+from tssl.trainer import chip_kernels, chip_plain, narrow
 from tssl.trainer.dropout import kept
 from tssl.trainer.linear import tf32, weighted
 from tssl.trainer.neuron import Neurons, Pool, constant_over_time
@@ -115,18 +115,25 @@ class ChipLayer(NamedTuple):
     ) -> tuple[Tensor, Tensor]:
         """Return the weights as integers, and those in trained units.
 
-        Twice the integers unless both are wanted.
+        Integers of 8 bits are in steps. Twice the integers unless both are wanted.
         """
         factors = (gain, quantum, 1 / self.neurons.synapse, self.scale)
         if chip_plain.is_needed(weight):
             return chip_plain.round_weights(weight, factors, self.weight_step, self.largest_weight)
-        integers = torch.empty_like(weight, dtype=torch.float32)
-        dequantized = torch.empty_like(integers) if both else integers
+        kind = torch.int8 if self.is_narrow(weight) else torch.float32
+        integers = torch.empty_like(weight, dtype=kind)
+        dequantized = torch.empty_like(weight if both else weight[:0], dtype=torch.float32)
         chip_kernels.round_weights(
             _every(weight), factors, self.weight_step, self.largest_weight,
-            _every(integers), _every(dequantized)[: both * weight.numel()],
+            _every(integers), _every(dequantized),
         )  # fmt: skip
-        return integers, dequantized
+        return integers, dequantized if both else integers
+
+    def is_narrow(self, weight: Tensor) -> bool:
+        """Return whether products of weights like these are of integers of 8 bits."""
+        steps, rest = divmod(self.largest_weight, self.weight_step)
+        fits = steps <= narrow.LARGEST and not rest
+        return fits and weight.dim() == 2 and weight.is_cpu and narrow.runs_here()
 
     def mantissas(self, bias: Tensor | None) -> Tensor:
         """Return biases as whole numbers within the chip's 13 bits; nothing for none."""
@@ -260,6 +267,10 @@ def exact(
     transforms, whose sums are not exact in single precision, but within 1/2 in double.
     """
     bound = chip.bound(largest, integers)
+    if integers.dtype == torch.int8:
+        if geometry is None and largest <= narrow.LARGEST and bound < _MOST and counts.numel():
+            return _narrow(counts, integers, bound, chip)
+        integers = integers.float() * chip.weight_step
     is_transformed = geometry is not None and chip_plain.is_needed(counts)
     if bound < EXACT and not is_transformed:
         with tf32(allowed=False) if chip_plain.is_needed(counts) else nullcontext():
@@ -272,6 +283,19 @@ def exact(
     if _wraps(geometry) and bound >= _LIMIT and _reaches(sums, _LIMIT):
         sums = torch.remainder(sums.double() + _LIMIT, 2 * _LIMIT) - _LIMIT
     return sums.float()
+
+
+_MOST = 1 << 31
+"""Sums of 32 bits are below."""
+
+
+def _narrow(counts: Tensor, integers: Tensor, bound: int, chip: ChipLayer) -> Tensor:
+    """Return the sums of counts of 8 bits, weighted by integers in steps."""
+    rows = counts.to(torch.int8).flatten(0, 1).flatten(1)
+    sums = narrow.product(rows, integers) * chip.weight_step
+    if bound >= EXACT and _reaches(sums, EXACT):
+        raise chip.refusal()
+    return sums.float().view(*counts.shape[:2], -1)
 
 
 def _wraps(geometry: Geometry | None) -> bool:
