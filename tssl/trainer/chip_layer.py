@@ -292,10 +292,10 @@ _MOST = 1 << 31
 def _narrow(counts: Tensor, integers: Tensor, bound: int, chip: ChipLayer) -> Tensor:
     """Return the sums of counts of 8 bits, weighted by integers in steps."""
     rows = counts.to(torch.int8).flatten(0, 1).flatten(1)
-    sums = narrow.product(rows, integers) * chip.weight_step
-    if bound >= EXACT and _reaches(sums, EXACT):
+    steps = narrow.product(rows, integers)
+    if bound >= EXACT and _reaches(steps, EXACT // chip.weight_step):
         raise chip.refusal()
-    return sums.float().view(*counts.shape[:2], -1)
+    return steps.float().mul_(chip.weight_step).view(*counts.shape[:2], -1)
 
 
 def _wraps(geometry: Geometry | None) -> bool:
