@@ -29,8 +29,10 @@ def runs_here() -> bool:
     """Return whether :func:`product` is fast on this processor, and exact.
 
     It is oneDNN's. Older instructions add two products in 16 bits, and are off where that is not
-    enough; also newer processors use them where oneDNN is told to.
+    enough; newer processors, too, use them where oneDNN is told to.
     """
+    if torch.backends.cpu.get_cpu_capability() != "AVX512":  # elsewhere LLVM may not know features
+        return False
     has_instruction = llvmlite.binding.get_host_cpu_features().get("avx512vnni", False)
     if not has_instruction or not torch.backends.mkldnn.is_available():
         return False
