@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tssl.checkpoint import ChipPlan
+from tssl.errors import TrainingError
 from tssl.recipe import Recipe, recipe_from_tables
 from tssl.trainer import linear
 from tssl.trainer.network import SpikingNetwork
@@ -207,13 +208,21 @@ def test_what_all_layers_did_can_be_recorded() -> None:
     }
 
 
-def test_in_integers_every_pass_is_recorded_anew() -> None:
-    """A bound of the counts is looked at in each of them."""
-    network = network_of(recipe_of(LAYERS, "tssl-bp"), on_chip=False)
-    gradients(network, torch.ones(6, *SHAPE), by_tape=True)
-    network = network_of(recipe_of(LAYERS, "tssl-bp"), on_chip=True)
-    gradients(network, torch.ones(6, *SHAPE), by_tape=True)
-    assert not network._tapes
+def test_in_integers_the_peak_of_the_input_is_looked_at_in_every_pass() -> None:
+    """The first pass is within single precision; the others are not, and repeat it."""
+    layers = [{"type": "dense", "neurons": 20}, {"type": "dense", "neurons": 3}]
+    network = network_of(recipe_of(layers, "tssl-bp"), on_chip=True)
+    inputs = torch.rand(6, *SHAPE, generator=torch.Generator().manual_seed(3)).mul(8).round() / 8
+    gradients(network, inputs, by_tape=True)
+    assert len(network._tapes) == 1
+    for factor in (1.0, 2.0**12):
+        expected, counted = gradients(network, inputs * factor, by_tape=False)
+        found, counts = gradients(network, inputs * factor, by_tape=True)
+        assert counts == counted
+        for ours, autograds in zip(found, expected, strict=True):
+            assert torch.equal(ours, autograds)
+    with pytest.raises(TrainingError, match="24 bits"):
+        gradients(network, inputs * 2.0**24, by_tape=True)
 
 
 def test_from_floating_point_to_integers() -> None:

@@ -6,19 +6,24 @@ and predictions are those that the exported network will compute.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from tssl.trainer import chip_kernels, chip_plain
+from tssl.trainer import chip_kernels, chip_plain, kernels
 from tssl.trainer.chip_layer import (
     EXACT,
     Arrays,
     ChipLayer,
+    Counted,
+    Counting,
     Signal,
     added,
+    behind,
     exact,
     pooled,
     together,
@@ -43,7 +48,10 @@ def run_layer(
     ways
         All constant, or all with potentials over time; what they weigh adds up.
     """
-    activation = apply(_Weighted, arrays.weight, ways, chip, *(way.psp for way in ways))
+    activation = apply(
+        _Weighted, arrays.weight, [way.counting for way in ways], chip,
+        *(way.psp for way in ways), *(way.counts for way in ways), *(way.peak for way in ways),
+    )  # fmt: skip
     pool, is_plain = chip.neurons.pool, chip_plain.is_needed(activation)
     if arrays.own is not None:
         result = apply(_Recurrent, activation, arrays.bias, arrays.own, chip, activity)
@@ -52,11 +60,12 @@ def run_layer(
     else:
         result = apply(_Neurons, activation, arrays.bias, chip, activity)
     potential, counts, fired, voltage = result
-    activity.neuron_steps += voltage.numel()
-    after = Signal(potential, counts, 1)
+    steps, shape = chip.neurons.constant_steps or len(activation), activation.shape[1:]
+    activity.neuron_steps += steps * shape.numel()
+    after = Signal(potential, counts, Counting())
     by_loops = pool is not None and arrays.own is None and not is_plain
-    if pool is not None and by_loops and pool_fits(voltage.shape[-2:], pool):
-        after = after._replace(gain=pool.gain, largest=pool.kernel[0] * pool.kernel[1])
+    if pool is not None and by_loops and pool_fits(shape[-2:], pool):
+        after = after._replace(counting=behind(after.counting, pool))
     elif pool is not None:
         after = pooled(after, pool)
     none = potential[:0]
@@ -90,33 +99,38 @@ class _Weighted(torch.autograd.Function):
     def forward(
         ctx: Any,  # noqa: ANN401 - torch's context has no public type
         weight: Tensor,
-        ways: Sequence[Signal],
+        countings: Sequence[Counting],
         chip: ChipLayer,
-        *potentials: Tensor,
+        *arriving: Tensor | None,
     ) -> Tensor:
+        ways = len(countings)
+        potentials = [each for each in arriving[:ways] if each is not None]
+        # dense layers read no weights on the way back, unless an error goes on to their signal
+        both = chip.geometry is not None or any(ctx.needs_input_grad[3 : 3 + ways])
         grids = {
-            factors: chip.rounded(weight, *factors)
-            for factors in dict.fromkeys((way.gain, way.quantum) for way in ways)
+            factors: chip.rounded(weight, *factors, both=both)
+            for factors in dict.fromkeys((way.gain, way.quantum) for way in countings)
         }
         total, bound = None, 0
-        for counts, largest, way in together(ways, weight, chip):
-            integers, _ = grids[way.gain, way.quantum]
+        for counts, counting, largest in together(_counted(countings, arriving), weight, chip):
+            integers, _ = grids[counting.gain, counting.quantum]
             sums = exact(counts, integers, largest, chip.geometry, chip)
-            sums = sums if way.lift == 1 else torch.round(sums * way.lift)
-            bound += int(chip.bound(largest, integers) * way.lift) + 1
+            sums = sums if counting.lift == 1 else torch.round(sums * counting.lift)
+            bound += int(chip.bound(largest, integers) * counting.lift) + 1
             total = sums if total is None else added(total, sums, bound, chip)
         if total is None:
             raise TypeError(f"layer {chip.name}: nothing arrives")
         steps = max(map(len, potentials))
         ctx.save_for_backward(*potentials, *(grid[1] for grid in grids.values()))
-        ctx.settings = [(way.gain, way.quantum) for way in ways], list(grids), chip, weight.dtype
+        factors = [(way.gain, way.quantum) for way in countings]
+        ctx.settings = factors, list(grids), chip, weight.dtype
         return total if len(total) == steps else total.expand(steps, *total.shape[1:])
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         factors, grids, chip, kind = ctx.settings
         potentials, rounded = ctx.saved_tensors[: len(factors)], ctx.saved_tensors[len(factors) :]
-        wanted = ctx.needs_input_grad[3:]
+        wanted = ctx.needs_input_grad[3 : 3 + len(factors)]
         to_psp: dict[Any, Tensor | None] = {}
         to_weight: Tensor | None = None
         for grid, dequantized in zip(grids, rounded, strict=True):
@@ -129,7 +143,19 @@ class _Weighted(torch.autograd.Function):
             )  # fmt: skip
             to_weight = more if to_weight is None else to_weight + more
         coming = (to_psp[each] if w else None for each, w in zip(factors, wanted, strict=True))
-        return None if to_weight is None else to_weight.to(kind), None, None, *coming
+        others = [None] * (2 * len(factors))
+        return None if to_weight is None else to_weight.to(kind), None, None, *coming, *others
+
+
+def _counted(countings: Sequence[Counting], arriving: Sequence[Tensor | None]) -> Sequence[Counted]:
+    """Return counts with their bounds, from all potentials, all counts, and all peaks."""
+    ways = len(countings)
+    each = zip(countings, arriving[ways : 2 * ways], arriving[2 * ways :], strict=True)
+    return [
+        Counted(counts, counting, counting.largest * (1 if peak is None else int(peak)))
+        for counting, counts, peak in each
+        if counts is not None
+    ]
 
 
 class _Neurons(torch.autograd.Function):
@@ -143,39 +169,63 @@ class _Neurons(torch.autograd.Function):
         chip: ChipLayer,
         activity: Activity,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        steps, shape = chip.neurons.constant_steps or len(activation), activation.shape[1:]
-        neurons = chip.neurons
-        if neurons.pool is not None and not pool_fits(shape[-2:], neurons.pool):
-            neurons = neurons._replace(pool=None)
-        window = memory_window(activation.shape, neurons)
-        pooled_shape = neurons.pooled(shape)
-        potential, sums = (empty(activation, steps, pooled_shape) for _ in range(2))
-        voltage = empty(activation, steps, shape)
-        fired = torch.empty_like(voltage, dtype=torch.uint8)
+        course = _course(activation.shape, chip)
+        potential, sums = (empty(activation, course.steps, course.pooled) for _ in range(2))
+        kept = (course.steps, activation.shape[1:]) if chip.neurons.record else (0, (0,))
+        fired, voltage = (empty(activation, *kept) for _ in range(2))
+        seen, mantissas = flat(activation), chip.mantissas(bias).numpy()
         count = chip_kernels.chip_forward(
-            flat(activation), chip.mantissas(bias).numpy(), steps, chip.constants, window,
+            seen, mantissas, course.steps, course.constants, course.window,
             flat(potential), flat(sums), flat(fired), flat(voltage),
         )  # fmt: skip
         activity.spikes += count
-        ctx.save_for_backward(fired, voltage)
-        settled = chip.gradient.settled(count, voltage.numel())
-        ctx.settings = chip, settled, window, activity, len(activation)
+        ctx.save_for_backward(activation)  # everything else follows from it
+        settled = chip.gradient.settled(count, course.steps * seen.shape[1])
+        if settled is not chip.gradient:
+            course = course._replace(back=settled.constants(chip.neurons))
+        ctx.settings = course, chip.unit, mantissas, activity
         ctx.kind = None if bias is None else bias.dtype
         ctx.mark_non_differentiable(sums, fired, voltage)
         return potential, sums, fired, voltage
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-        fired, voltage = ctx.saved_tensors
-        chip, gradient, window, activity, arriving = ctx.settings
-        error = empty(voltage, arriving, voltage.shape[1:])
-        steps = len(voltage)
-        constant = chip.neurons.synapse if chip.neurons.constant_steps else None
+        (activation,) = ctx.saved_tensors
+        course, unit, mantissas, activity = ctx.settings
+        error = empty(activation, len(activation), activation.shape[1:])
         activity.fallbacks += chip_kernels.chip_backward(
-            flat(fired), flat(voltage), chip.unit, constant_response(steps, constant),
-            flat(grads[0]), gradient.constants(chip.neurons), window, flat(error),
+            flat(activation), mantissas, course.constants, unit, course.response,
+            flat(grads[0]), course.back, course.window, flat(error),
         )  # fmt: skip
         return error, to_bias(error, ctx), None, None
+
+
+class _Course(NamedTuple):
+    """What the loops are told of all weighted sums of one shape."""
+
+    steps: int
+    pooled: tuple[int, ...]
+    """Shape of the output at one step."""
+    response: NDArray[Any]
+    constants: chip_kernels.ChipConstants
+    back: kernels.Constants
+    window: kernels.Window
+
+
+@lru_cache
+def _course(shape: torch.Size, chip: ChipLayer) -> _Course:
+    neurons = chip.neurons
+    if neurons.pool is not None and not pool_fits(shape[-2:], neurons.pool):
+        neurons = neurons._replace(pool=None)
+    steps = neurons.constant_steps or shape[0]
+    return _Course(
+        steps=steps,
+        pooled=neurons.pooled(shape[1:]),
+        response=constant_response(steps, neurons.synapse if neurons.constant_steps else None),
+        constants=chip.constants,
+        back=chip.gradient.constants(neurons),
+        window=memory_window(shape, neurons),
+    )
 
 
 class _Recurrent(torch.autograd.Function):

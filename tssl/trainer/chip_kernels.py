@@ -27,6 +27,7 @@ __all__ = ["ChipConstants", "chip_backward", "chip_forward", "chip_step", "round
 
 
 Floats = NDArray[np.float32] | NDArray[np.float64]
+Integers = NDArray[np.float32] | NDArray[np.int8]
 
 
 class ChipConstants(NamedTuple):
@@ -44,7 +45,7 @@ def round_weights(
     factors: tuple[float, float, float, float],
     step: int,
     largest: int,
-    integers: Array,
+    integers: Integers,
     dequantized: Array,
 ) -> None:
     """Round weights to the chip's grid, in double precision and in the exporter's order.
@@ -56,10 +57,15 @@ def round_weights(
     factors
         Gain of pools, value of an input of one, 1 / tau_s, and scale; multiplied in this order.
     integers, dequantized
-        Filled: the integers, and what they stand for in the trained network.
+        Filled: the integers, in steps where they have 8 bits, and what they stand for in the
+        trained network; nothing of the latter where it is empty.
     """
+    counted = 1 / step if integers.dtype == np.int8 else 1.0
+    if weight.size <= _ROUNDED:  # less than it takes to wake a thread
+        _round_block(weight, factors, step, largest, counted, integers, dequantized)
+        return
     threads()
-    _round_weights(weight, factors, step, largest, integers, dequantized)
+    _round_weights(weight, factors, step, largest, counted, integers, dequantized)
 
 
 def chip_forward(
@@ -70,7 +76,7 @@ def chip_forward(
     window: Window,
     psp: Array,
     counts: Array,
-    fired: NDArray[np.uint8],
+    fired: Array,
     voltage: Array,
 ) -> int:
     """Run the chip's neurons from rest on weighted sums.
@@ -85,8 +91,8 @@ def chip_forward(
     psp, counts
         Filled: potentials, and sums of spikes by window, ``(time, pooled neurons)``.
     fired, voltage
-        Filled: spikes, and membrane potential before the reset as whole numbers, ``(time,
-        neurons)``.
+        Filled when they are ``(time, neurons)``: spikes, and membrane potential before the reset
+        as whole numbers; empty when nobody wants them.
 
     Returns
     -------
@@ -130,12 +136,13 @@ def chip_step(
     fired, voltage
         Filled: spikes, and membrane potential before the reset, ``(neurons,)``.
     """
-    _chip_step(arriving, bias, 0, constants, state[0], state[1], fired, voltage)
+    _chip_step(arriving, bias, 0, constants, ONE, state[0], state[1], fired, voltage)
 
 
 def chip_backward(
-    fired: NDArray[np.uint8],
-    voltage: Array,
+    activation: Array,
+    bias: Array,
+    chip: ChipConstants,
     unit: float,
     response: Array,
     gradient: Array,
@@ -143,19 +150,21 @@ def chip_backward(
     window: Window,
     error: Array,
 ) -> int:
-    """Do :func:`backward` from what the chip's neurons did.
+    """Do :func:`backward` for the chip's neurons, which run again.
 
     Parameters
     ----------
+    activation, bias, chip
+        As in :func:`chip_forward`.
     unit
-        Of the recorded potential, in those of the trained network.
+        Of the chip's potential, in those of the trained network.
     response
         ``(time,)``, used when the input is constant: ``error`` then has one step.
     """
     return int(
         _chip_backward(
-            fired, voltage, np.float32(unit), response, gradient, constants, window, threads(),
-            error,
+            activation, bias, chip, np.float32(unit), response, gradient, constants, window,
+            threads(), error,
         )
     )  # fmt: skip
 
@@ -173,11 +182,11 @@ def _decayed(state: np.int32, decay: int) -> np.int32:
     In two halves of 12 bits each, whose products have 24: so 32 bits are enough, and twice as
     many neurons fit a vector as with 64. Numba's results have 64 unless they are cut.
     """
-    keep, size = np.int32(4096 - decay), np.int32(abs(state))
-    high = np.int32(np.int32(size >> 12) * keep)
-    low = np.int32(np.int32(np.int32(size & 4095) * keep) >> 12)
-    left = np.int32(high + low)
-    return np.int32(-left) if state < 0 else left
+    keep = np.int32(4096 - decay)
+    high = np.int32(np.int32(state >> 12) * keep)
+    upwards = np.int32(np.int32(state >> 31) & 4095)  # of what is negative
+    low = np.int32(np.int32(np.int32(state & 4095) * keep) + upwards)
+    return np.int32(high + np.int32(low >> 12))
 
 
 @compiled
@@ -199,54 +208,58 @@ def _saturated(potential: np.int32) -> np.int32:
 def _advance(
     arriving: Array, constants: ChipConstants, u: NDArray[np.int32], v: NDArray[np.int32]
 ) -> None:
+    """Advance currents and potentials, but for biases, bounds and resets.
+
+    Few arrays in a loop, or the compiler does not see them apart.
+    """
     for j in range(u.size):
-        u[j] = _current(u[j], arriving[j], constants)
-        v[j] = _saturated(np.int32(_decayed(v[j], constants.voltage_decay) + u[j]))
+        current = _current(u[j], arriving[j], constants)
+        u[j] = current
+        v[j] = np.int32(_decayed(v[j], constants.voltage_decay) + current)
 
 
 @compiled
-def _advance_biased(
-    arriving: Array, bias: Array, constants: ChipConstants,
-    u: NDArray[np.int32], v: NDArray[np.int32],
-) -> None:  # fmt: skip
-    """Likewise, with a bias for each neuron."""
-    for j in range(u.size):
-        u[j] = _current(u[j], arriving[j], constants)
-        constant = np.int32(64 * np.int32(bias[j]))
-        left = _decayed(v[j], constants.voltage_decay)
-        v[j] = _saturated(np.int32(left + u[j] + constant))
+def _add_bias(bias: Array, v: NDArray[np.int32]) -> None:
+    for j in range(v.size):
+        v[j] = np.int32(v[j] + np.int32(64 * np.int32(bias[j])))
+
+
+@compiled
+def _fire(
+    threshold: np.int32, unit: np.float32, v: NDArray[np.int32], fired: Array, voltage: Array
+) -> None:
+    for j in range(v.size):
+        potential = _saturated(v[j])
+        fires = potential > threshold
+        v[j] = np.int32(0) if fires else potential
+        fired[j] = ONE if fires else ZERO
+        voltage[j] = unit * np.float32(potential)
 
 
 @compiled
 def _chip_step(
-    arriving: Array, bias: Array, first: int, constants: ChipConstants,
+    arriving: Array, bias: Array, first: int, constants: ChipConstants, unit: np.float32,
     u: NDArray[np.int32], v: NDArray[np.int32], fired: Array, voltage: Array,
 ) -> None:  # fmt: skip
-    """Advance CUBA neurons by one step; ``voltage`` gets the potential before the reset.
+    """Advance CUBA neurons by one step; ``voltage`` gets the potential before reset in ``unit``.
 
     ``first`` is the place of the first of them in the layer.
     """
+    _advance(arriving, constants, u, v)
     if bias.size:
         place, start = first % bias.size, 0
         while start < u.size:
             run = min(bias.size - place, u.size - start)
-            here = slice(start, start + run)
-            _advance_biased(arriving[here], bias[place : place + run], constants, u[here], v[here])
+            _add_bias(bias[place : place + run], v[start : start + run])
             place, start = 0, start + run
-    else:
-        _advance(arriving, constants, u, v)
-    for j in range(u.size):
-        potential = v[j]
-        fires = potential > constants.threshold
-        v[j] = 0 if fires else potential
-        fired[j] = ONE if fires else ZERO
-        voltage[j] = np.float32(potential)
+    threshold = np.int32(min(constants.threshold, _LIMIT))  # no potential is above either
+    _fire(threshold, unit, v, fired, voltage)
 
 
 @compiled_parallel
 def _chip_forward(
     activation: Array, bias: Array, steps: int, constants: ChipConstants, window: Window,
-    parts: int, psp: Array, counts: Array, fired: NDArray[np.uint8], voltage: Array,
+    parts: int, psp: Array, counts: Array, fired: Array, voltage: Array,
 ) -> int:  # fmt: skip
     groups = (activation.shape[1] + window.block - 1) // window.block
     totals = np.zeros(parts, np.int64)
@@ -265,47 +278,47 @@ def _chip_forward(
 def _chip_forward_group(
     activation: Array, bias: Array, steps: int, constants: ChipConstants, window: Window,
     first: int, state: NDArray[np.int32], scratch: Array, psp: Array, counts: Array,
-    fired: NDArray[np.uint8], voltage: Array,
+    fired: Array, voltage: Array,
 ) -> int:  # fmt: skip
     keep = np.float32(1 - 1 / constants.tau_s)
     add = np.float32(window.gain / constants.tau_s)
     size, shrink = min(window.block, activation.shape[1] - first), window.rows * window.columns
     u, v, spikes = state[0, :size], state[1, :size], scratch[0, :size]
-    a, pooled = scratch[1, : size // shrink], scratch[2, : size // shrink]
+    potentials, a = scratch[1, :size], scratch[2, : size // shrink]
     u[:] = 0
     v[:] = 0
     a[:] = ZERO
     count = 0
     for t in range(steps):
         arriving = activation[min(t, activation.shape[0] - 1), first : first + size]
-        after = voltage[t, first : first + size]
-        _chip_step(arriving, bias, first, constants, u, v, spikes, after)
-        pool_spikes(spikes, window, pooled)
-        out, sums = psp[t, first // shrink :], counts[t, first // shrink :]
+        _chip_step(arriving, bias, first, constants, ONE, u, v, spikes, potentials)
+        sums = counts[t, first // shrink : first // shrink + a.size]
+        pool_spikes(spikes, window, sums)
+        out = psp[t, first // shrink :]
         for j in range(a.size):
-            a[j] = keep * a[j] + add * pooled[j]
+            a[j] = keep * a[j] + add * sums[j]
             out[j] = a[j]
-            sums[j] = pooled[j]
-        bits = fired[t, first : first + size]
-        for j in range(size):
-            bits[j] = np.uint8(spikes[j])
-        count += count_spikes(spikes)
+        if fired.size:
+            fired[t, first : first + size] = spikes
+            voltage[t, first : first + size] = potentials
+        count += count_spikes(sums)
     return count
 
 
 @compiled_parallel
 def _chip_backward(
-    fired: NDArray[np.uint8], voltage: Array, unit: np.float32, response: Array,
+    activation: Array, bias: Array, chip: ChipConstants, unit: np.float32, response: Array,
     gradient: Array, constants: Constants, window: Window, parts: int, error: Array,
 ) -> int:  # fmt: skip
-    groups = (voltage.shape[1] + window.block - 1) // window.block
+    groups = (activation.shape[1] + window.block - 1) // window.block
     totals = np.zeros(parts, np.int64)
     for part in numba.prange(parts):
+        state = np.empty((2, window.block), np.int32)
         history = np.empty((3, response.size + 1, window.block), np.float32)
         scratch = np.empty((5, window.block), np.float32)
         for group in range(part * groups // parts, (part + 1) * groups // parts):
             first = group * window.block
-            _recall(fired, voltage, unit, constants, first, history)
+            _replay(activation, bias, chip, unit, first, state, history)
             totals[part] += backward_group(
                 response, gradient, constants, window, first, history, scratch, error
             )
@@ -313,47 +326,55 @@ def _chip_backward(
 
 
 @compiled
-def _recall(
-    fired: NDArray[np.uint8], voltage: Array, unit: np.float32, constants: Constants,
-    first: int, history: Array,
+def _replay(
+    activation: Array, bias: Array, constants: ChipConstants, unit: np.float32, first: int,
+    state: NDArray[np.int32], history: Array,
 ) -> None:  # fmt: skip
-    """Fill ``history`` with u, s and a of one group from the record; see :func:`_replay`."""
+    """Fill ``history`` with u, s and a of one group, a row of zeros before the first step."""
     keep, add = np.float32(1 - 1 / constants.tau_s), np.float32(1 / constants.tau_s)
-    size = min(history.shape[2], voltage.shape[1] - first)
+    size = min(history.shape[2], activation.shape[1] - first)
+    u, v = state[0, :size], state[1, :size]
+    u[:] = 0
+    v[:] = 0
     history[:, 0] = ZERO
-    for t in range(voltage.shape[0]):
-        u, s = history[0, t + 1, :size], history[1, t + 1, :size]
+    for t in range(history.shape[1] - 1):
+        arriving = activation[min(t, activation.shape[0] - 1), first : first + size]
+        potentials, spikes = history[0, t + 1, :size], history[1, t + 1, :size]
         before, after = history[2, t, :size], history[2, t + 1, :size]
-        recorded, bits = voltage[t, first : first + size], fired[t, first : first + size]
-        for j in range(size):  # few arrays at once, or the compiler does not see them apart
-            u[j] = unit * recorded[j]
+        _chip_step(arriving, bias, first, constants, unit, u, v, spikes, potentials)
         for j in range(size):
-            s[j] = np.float32(bits[j])
-        for j in range(size):
-            after[j] = keep * before[j] + add * s[j]
+            after[j] = keep * before[j] + add * spikes[j]
 
 
 @compiled_parallel
 def _round_weights(
     weight: Floats, factors: tuple[float, float, float, float], step: int, largest: int,
-    integers: Array, dequantized: Array,
+    counted: float, integers: Integers, dequantized: Array,
 ) -> None:  # fmt: skip
     blocks = (weight.size + _ROUNDED - 1) // _ROUNDED
     for block in numba.prange(blocks):
-        part = slice(block * _ROUNDED, (block + 1) * _ROUNDED)
-        _round_block(weight[part], factors, step, largest, integers[part], dequantized[part])
+        here = slice(block * _ROUNDED, (block + 1) * _ROUNDED)
+        _round_block(
+            weight[here], factors, step, largest, counted, integers[here], dequantized[here]
+        )
 
 
 @compiled
 def _round_block(
     weight: Floats, factors: tuple[float, float, float, float], step: int, largest: int,
-    integers: Array, dequantized: Array,
+    counted: float, integers: Integers, dequantized: Array,
 ) -> None:  # fmt: skip
     gain, quantum, inverse_tau, scale = factors
     unit, width, bound = gain * quantum * inverse_tau * scale, float(step), float(largest)
     inverse = 1 / width  # exact, since steps are powers of two
-    for j in range(weight.size):
-        scaled = np.float64(weight[j]) * gain * quantum * inverse_tau * scale
-        rounded = min(max(np.rint(scaled * inverse) * width, -bound), bound)
-        integers[j] = np.float32(rounded)
-        dequantized[j] = np.float32(rounded / unit)
+    if dequantized.size:
+        for j in range(weight.size):
+            scaled = np.float64(weight[j]) * gain * quantum * inverse_tau * scale
+            rounded = min(max(np.rint(scaled * inverse) * width, -bound), bound)
+            integers[j] = rounded * counted
+            dequantized[j] = np.float32(rounded / unit)
+    else:
+        for j in range(weight.size):
+            scaled = np.float64(weight[j]) * gain * quantum * inverse_tau * scale
+            rounded = min(max(np.rint(scaled * inverse) * width, -bound), bound)
+            integers[j] = rounded * counted

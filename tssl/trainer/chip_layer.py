@@ -1,6 +1,7 @@
 """A layer on the chip's integers: what arrives, the grid of its weights, and exact sums."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -9,16 +10,17 @@ from torch import Tensor
 
 from tssl.errors import TrainingError
 from tssl.geometry import Geometry
-from tssl.trainer import chip_kernels, chip_plain
+from tssl.trainer import chip_kernels, chip_plain, narrow
+from tssl.trainer.dropout import kept
 from tssl.trainer.linear import tf32, weighted
-from tssl.trainer.neuron import Neurons, Pool, constant_over_time, sum_pool
+from tssl.trainer.neuron import Neurons, Pool, constant_over_time
 from tssl.trainer.operations import Pooled
 from tssl.trainer.recurrence import Gradient
 from tssl.trainer.tape import apply
 
 __all__ = [
-    "EXACT", "Arrays", "ChipLayer", "Signal", "added", "exact", "input_signal", "over_time",
-    "pooled", "together",
+    "EXACT", "Arrays", "ChipLayer", "Counted", "Counting", "Signal", "Silenced", "added", "behind",
+    "exact", "input_signal", "over_time", "pooled", "together",
 ]  # fmt: skip
 
 _DECAY_ONE = 4096
@@ -28,6 +30,19 @@ EXACT = 1 << 24
 """Whole numbers below this, and their sums, are exact in single precision."""
 _LIMIT = 1 << 23
 """A convolution hands over 24 bits, the sign included."""
+
+
+class Counting(NamedTuple):
+    """What is counted; the same at every pass."""
+
+    largest: int = 1
+    """Bound of the counts, in peaks of the input where they come from there."""
+    gain: float = 1.0
+    """Of the pools passed, part of potentials but not of counts."""
+    quantum: float = 1.0
+    """What a count of one stands for, 1 for spikes."""
+    lift: float = 1.0
+    """What dropout multiplies the rest by, part of potentials but not of counts."""
 
 
 class Signal(NamedTuple):
@@ -41,16 +56,20 @@ class Signal(NamedTuple):
     counts: Tensor
     """Spikes as the chip counts them, summed where a pool does; a single step of an input that
     stays the same."""
-    largest: int
-    """Bound of the counts."""
-    gain: float = 1.0
-    """Of the pools passed, part of ``psp`` but not of ``counts``."""
-    quantum: float = 1.0
-    """What a count of one stands for, 1 for spikes."""
-    lift: float = 1.0
-    """What dropout multiplies the rest by, part of ``psp`` but not of ``counts``."""
+    counting: Counting
+    peak: Tensor | None = None
+    """Largest count of the input, without axes; None for spikes."""
     constant: int = 0
     """For how many steps ``psp`` too stays the same; 0 for potentials over time."""
+
+
+class Counted(NamedTuple):
+    """Counts that can be weighted as one."""
+
+    counts: Tensor
+    counting: Counting
+    largest: int
+    """Bound of the counts."""
 
 
 class Arrays(NamedTuple):
@@ -92,18 +111,29 @@ class ChipLayer(NamedTuple):
         )
 
     def rounded(
-        self, weight: Tensor, gain: float = 1.0, quantum: float = 1.0
+        self, weight: Tensor, gain: float = 1.0, quantum: float = 1.0, *, both: bool = True
     ) -> tuple[Tensor, Tensor]:
-        """Return the weights as integers, and those in trained units."""
+        """Return the weights as integers, and those in trained units.
+
+        Integers of 8 bits are in steps. Twice the integers unless both are wanted.
+        """
         factors = (gain, quantum, 1 / self.neurons.synapse, self.scale)
         if chip_plain.is_needed(weight):
             return chip_plain.round_weights(weight, factors, self.weight_step, self.largest_weight)
-        integers, dequantized = (torch.empty_like(weight, dtype=torch.float32) for _ in range(2))
+        kind = torch.int8 if self.is_narrow(weight) else torch.float32
+        integers = torch.empty_like(weight, dtype=kind)
+        dequantized = torch.empty_like(weight if both else weight[:0], dtype=torch.float32)
         chip_kernels.round_weights(
             _every(weight), factors, self.weight_step, self.largest_weight,
             _every(integers), _every(dequantized),
         )  # fmt: skip
-        return integers, dequantized
+        return integers, dequantized if both else integers
+
+    def is_narrow(self, weight: Tensor) -> bool:
+        """Return whether products of weights like these are of integers of 8 bits."""
+        steps, rest = divmod(self.largest_weight, self.weight_step)
+        fits = steps <= narrow.LARGEST and not rest
+        return fits and weight.dim() == 2 and weight.is_cpu and narrow.runs_here()
 
     def mantissas(self, bias: Tensor | None) -> Tensor:
         """Return biases as whole numbers within the chip's 13 bits; nothing for none."""
@@ -120,7 +150,7 @@ class ChipLayer(NamedTuple):
 
     def bound(self, largest: int, integers: Tensor) -> int:
         """Return what no sum of counts up to ``largest`` exceeds."""
-        return self.largest_weight * largest * integers[0].numel()
+        return self.largest_weight * largest * integers.shape[1:].numel()
 
     def refusal(self) -> TrainingError:
         """Return the error of sums that single precision does not hold."""
@@ -132,9 +162,13 @@ class ChipLayer(NamedTuple):
 
 def input_signal(inputs: Tensor, psp: Tensor, quantum: float, constant: int) -> Signal:
     """Return the input of the network; ``inputs`` are whole multiples of ``quantum``."""
-    counts = torch.round(inputs / quantum)
-    largest = int(counts.abs().max()) if counts.numel() else 0
-    return Signal(psp, counts, largest, quantum=quantum, constant=constant)
+    counts = torch.div(inputs, quantum).round_()
+    if counts.numel():
+        smallest, largest = torch.aminmax(counts)
+        peak = torch.maximum(-smallest, largest)
+    else:
+        peak = counts.new_zeros(())
+    return Signal(psp, counts, Counting(quantum=quantum), peak, constant)
 
 
 def over_time(signal: Signal, *, tau_s: float) -> Signal:
@@ -149,30 +183,79 @@ def pooled(signal: Signal, pool: Pool) -> Signal:
     """Return the signal behind a pool of its own."""
     return signal._replace(
         psp=apply(Pooled, signal.psp, pool),
-        counts=sum_pool(signal.counts, pool._replace(gain=1.0)),
-        gain=signal.gain * pool.gain,
-        largest=signal.largest * pool.kernel[0] * pool.kernel[1],
+        counts=apply(Pooled, signal.counts, pool._replace(gain=1.0)),
+        counting=behind(signal.counting, pool),
     )
 
 
-def together(
-    ways: Sequence[Signal], weight: Tensor, chip: ChipLayer
-) -> Iterator[tuple[Tensor, int, Signal]]:
-    """Yield counts that can be weighted as one, their bound, and one of their ways.
+def behind(counting: Counting, pool: Pool) -> Counting:
+    """Return what is counted behind a pool."""
+    gain, largest = counting.gain * pool.gain, counting.largest * pool.kernel[0] * pool.kernel[1]
+    return counting._replace(gain=gain, largest=largest)
+
+
+def _silenced(share: float, noise: torch.Generator, *pairs: Tensor) -> tuple[Tensor, ...]:
+    return tuple(torch.mul(*each) for each in zip(pairs, _masks(share, noise, pairs), strict=True))
+
+
+def _masks(share: float, noise: torch.Generator, pairs: Sequence[Tensor]) -> list[Tensor]:
+    stays = kept(pairs[0].shape[1:], share, noise)
+    masks = (stays / (1 - share)).to(pairs[0]), stays.to(pairs[1])
+    return [masks[place % 2] for place in range(len(pairs))]
+
+
+class Silenced:
+    """Potentials and counts of ways in turn, without a share of the neurons.
+
+    It is the same at all steps. Potentials that stay are lifted so that their mean stays, counts
+    are whole numbers and stay what they are. With a tape, all change in place; see
+    :class:`tssl.trainer.operations.Masked`.
+    """
+
+    apply = staticmethod(_silenced)
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401 - torch's context has no public type
+        share: float,
+        noise: torch.Generator,
+        *pairs: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """Return what is left of them."""
+        masks = _masks(share, noise, pairs)
+        ctx.save_for_backward(masks[0])
+        for each, mask in zip(pairs, masks, strict=True):
+            each.mul_(mask)
+        ctx.mark_non_differentiable(*pairs[1::2])
+        return pairs
+
+    @staticmethod
+    def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        """Return the errors at the potentials."""
+        (mask,) = ctx.saved_tensors
+        given = [None if place % 2 else error.mul_(mask) for place, error in enumerate(errors)]
+        return None, None, *given
+
+
+def together(ways: Sequence[Counted], weight: Tensor, chip: ChipLayer) -> Iterator[Counted]:
+    """Yield ways, some as one: their counts, what they count, and their bound.
 
     They add up before the product where their weights are the same integers. Each connection that
     is a convolution hands over 24 bits of its own; where they may not do, ways stay apart.
     """
-    groups: dict[tuple[float, ...], list[Signal]] = {}
+    if len(ways) == 1:
+        yield ways[0]
+        return
+    groups: dict[tuple[float, ...], list[Counted]] = {}
     for way in ways:
-        groups.setdefault((way.gain, way.quantum, way.lift), []).append(way)
+        groups.setdefault(way.counting[1:], []).append(way)
     for group in groups.values():
         largest = sum(way.largest for way in group)
         if not _wraps(chip.geometry) or chip.bound(largest, weight) < _LIMIT:
             counts = [way.counts for way in group]
-            yield sum(counts[1:], start=counts[0]), largest, group[0]
+            yield Counted(sum(counts[1:], start=counts[0]), group[0].counting, largest)
         else:
-            yield from ((way.counts, way.largest, way) for way in group)
+            yield from group
 
 
 def exact(
@@ -184,9 +267,13 @@ def exact(
     transforms, whose sums are not exact in single precision, but within 1/2 in double.
     """
     bound = chip.bound(largest, integers)
+    if integers.dtype == torch.int8:
+        if geometry is None and largest <= narrow.LARGEST and bound < _MOST and counts.numel():
+            return _narrow(counts, integers, bound, chip)
+        integers = integers.float() * chip.weight_step
     is_transformed = geometry is not None and chip_plain.is_needed(counts)
     if bound < EXACT and not is_transformed:
-        with tf32(allowed=False):
+        with tf32(allowed=False) if chip_plain.is_needed(counts) else nullcontext():
             sums = weighted(counts, integers, geometry)
     else:
         sums = weighted(counts.double(), integers.double(), geometry)
@@ -196,6 +283,19 @@ def exact(
     if _wraps(geometry) and bound >= _LIMIT and _reaches(sums, _LIMIT):
         sums = torch.remainder(sums.double() + _LIMIT, 2 * _LIMIT) - _LIMIT
     return sums.float()
+
+
+_MOST = 1 << 31
+"""Sums of 32 bits are below."""
+
+
+def _narrow(counts: Tensor, integers: Tensor, bound: int, chip: ChipLayer) -> Tensor:
+    """Return the sums of counts of 8 bits, weighted by integers in steps."""
+    rows = counts.to(torch.int8).flatten(0, 1).flatten(1)
+    steps = narrow.product(rows, integers)
+    if bound >= EXACT and _reaches(steps, EXACT // chip.weight_step):
+        raise chip.refusal()
+    return steps.float().mul_(chip.weight_step).view(*counts.shape[:2], -1)
 
 
 def _wraps(geometry: Geometry | None) -> bool:

@@ -16,14 +16,21 @@ from tssl.errors import ConfigError
 from tssl.graph import NORM, NORM_EPSILON, Node
 from tssl.trainer import chip_plain, layout
 from tssl.trainer.chip_forward import run_layer
-from tssl.trainer.chip_layer import Arrays, ChipLayer, Signal, input_signal, over_time, pooled
-from tssl.trainer.dropout import kept
+from tssl.trainer.chip_layer import (
+    Arrays,
+    ChipLayer,
+    Counting,
+    Signal,
+    Silenced,
+    input_signal,
+    over_time,
+    pooled,
+)
 from tssl.trainer.filters import filters_of, refiltered
 from tssl.trainer.gates import gated
 from tssl.trainer.leak import trained_neuron
 from tssl.trainer.methods.method import Block, Loss, Material, Method, Pass
 from tssl.trainer.neuron import Activity, Neurons, Pool, lasting, psp
-from tssl.trainer.operations import Masked
 from tssl.trainer.plain import is_plain
 from tssl.trainer.recurrence import RecurrenceRule
 from tssl.trainer.rule import Rule
@@ -72,6 +79,15 @@ class OnChip(Method[Sequence[Signal]]):
         potential = frames if constant else psp(frames, tau_s=self._filters[INPUT])
         return [input_signal(frames, potential, self._quantum, constant)]
 
+    def tensors(self, signal: Sequence[Signal]) -> Sequence[Tensor]:
+        """See :class:`Method`."""
+        return [
+            tensor
+            for way in signal
+            for tensor in (way.psp, way.counts, way.peak)
+            if tensor is not None
+        ]
+
     def layer(self, block: Block, ways: Sequence[Sequence[Signal]], run: Pass) -> Sequence[Signal]:
         """See :class:`Method`."""
         (node, pool), arriving = block, self._arriving(block.node, ways)
@@ -81,7 +97,7 @@ class OnChip(Method[Sequence[Signal]]):
         if node.gate is not None:
             spikes = [way.psp for way in arriving]
             trace = gated(node, spikes, tau_s=self._filters[node.name], activity=activity)
-            signal = Signal(trace.psp, trace.spikes, 1)
+            signal = Signal(trace.psp, trace.spikes, Counting())
             signal = signal if pool is None else pooled(signal, Pool.of(pool))
         else:
             chip = self._layer(node, pool, arriving[0].constant, run.record_all)
@@ -93,14 +109,15 @@ class OnChip(Method[Sequence[Signal]]):
         self, signal: Sequence[Signal], share: float, noise: torch.Generator
     ) -> Sequence[Signal]:
         """See :class:`Method`; weights stay on their grid."""
-        stays = kept(signal[0].psp.shape[1:], share, noise)
+        each = [tensor for way in signal for tensor in (way.psp, way.counts)]
+        rest = apply(Silenced, share, noise, *each)
         return [
             way._replace(
-                psp=apply(Masked, way.psp, (stays / (1 - share)).to(way.psp)),
-                counts=way.counts * stays.to(way.counts),
-                lift=way.lift / (1 - share),
+                psp=potential,
+                counts=counts,
+                counting=way.counting._replace(lift=way.counting.lift / (1 - share)),
             )
-            for way in signal
+            for way, potential, counts in zip(signal, rest[::2], rest[1::2], strict=True)
         ]
 
     def _arriving(self, node: Node, sent: Sequence[Sequence[Signal]]) -> list[Signal]:
