@@ -6,7 +6,7 @@ and predictions are those that the exported network will compute.
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,8 +31,8 @@ from tssl.trainer.chip_layer import (
 from tssl.trainer.chip_plain import collected, to_bias
 from tssl.trainer.feedback import Run, recurrent_errors, to_feedback
 from tssl.trainer.layout import constant_response, empty, flat, memory_window
-from tssl.trainer.linear import gradients
 from tssl.trainer.neuron import Activity, Trace, pool_fits, psp
+from tssl.trainer.products import Products
 from tssl.trainer.tape import apply
 
 __all__ = ["run_layer"]
@@ -131,16 +131,17 @@ class _Weighted(torch.autograd.Function):
         factors, grids, chip, kind = ctx.settings
         potentials, rounded = ctx.saved_tensors[: len(factors)], ctx.saved_tensors[len(factors) :]
         wanted = ctx.needs_input_grad[3 : 3 + len(factors)]
+        products = ctx.kept = getattr(ctx, "kept", None) or {}
         to_psp: dict[Any, Tensor | None] = {}
         to_weight: Tensor | None = None
         for grid, dequantized in zip(grids, rounded, strict=True):
             mine = [each == grid for each in factors]
             together = [p for p, is_mine in zip(potentials, mine, strict=True) if is_mine]
             to_signal = any(w for w, is_mine in zip(wanted, mine, strict=True) if is_mine)
-            to_psp[grid], more = gradients(
-                grads[0], sum(together[1:], start=together[0]), dequantized, chip.geometry,
-                to_signal=to_signal,
-            )  # fmt: skip
+            signal = sum(together[1:], start=together[0])
+            if grid not in products:
+                products[grid] = Products(signal, dequantized, chip.geometry, to_signal=to_signal)
+            to_psp[grid], more = products[grid].backward(grads[0], signal, dequantized)
             to_weight = more if to_weight is None else to_weight + more
         coming = (to_psp[each] if w else None for each, w in zip(factors, wanted, strict=True))
         others = [None] * (2 * len(factors))
@@ -170,14 +171,11 @@ class _Neurons(torch.autograd.Function):
         activity: Activity,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         course = _course(activation.shape, chip)
-        potential, sums = (empty(activation, course.steps, course.pooled) for _ in range(2))
-        kept = (course.steps, activation.shape[1:]) if chip.neurons.record else (0, (0,))
-        fired, voltage = (empty(activation, *kept) for _ in range(2))
+        ctx.kept = made = getattr(ctx, "kept", None) or _Made(activation, course, chip)
         seen, mantissas = flat(activation), chip.mantissas(bias).numpy()
         count = chip_kernels.chip_forward(
-            seen, mantissas, course.steps, course.constants, course.window,
-            flat(potential), flat(sums), flat(fired), flat(voltage),
-        )  # fmt: skip
+            seen, mantissas, course.steps, course.constants, course.window, *made.filled
+        )
         activity.spikes += count
         ctx.save_for_backward(activation)  # everything else follows from it
         settled = chip.gradient.settled(count, course.steps * seen.shape[1])
@@ -185,6 +183,7 @@ class _Neurons(torch.autograd.Function):
             course = course._replace(back=settled.constants(chip.neurons))
         ctx.settings = course, chip.unit, mantissas, activity
         ctx.kind = None if bias is None else bias.dtype
+        potential, sums, fired, voltage = made.results
         ctx.mark_non_differentiable(sums, fired, voltage)
         return potential, sums, fired, voltage
 
@@ -192,12 +191,30 @@ class _Neurons(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         (activation,) = ctx.saved_tensors
         course, unit, mantissas, activity = ctx.settings
-        error = empty(activation, len(activation), activation.shape[1:])
+        made: _Made = ctx.kept
         activity.fallbacks += chip_kernels.chip_backward(
             flat(activation), mantissas, course.constants, unit, course.response,
-            flat(grads[0]), course.back, course.window, flat(error),
+            flat(grads[0]), course.back, course.window, flat(made.error),
         )  # fmt: skip
-        return error, to_bias(error, ctx), None, None
+        return made.error, to_bias(made.error, ctx), None, None
+
+
+class _Made:
+    """The memory of what neurons give, for weighted sums of one shape."""
+
+    def __init__(self, activation: Tensor, course: "_Course", chip: ChipLayer) -> None:
+        shape = activation.shape[1:]
+        kept = (course.steps, shape) if chip.neurons.record else (0, (0,))
+        made = (course.steps, course.pooled)
+        self.results = [empty(activation, *each) for each in (made, made, kept, kept)]
+        """Potentials, counts, and if recorded spikes and voltage."""
+        self.filled = [flat(each) for each in self.results]
+        self._like = activation[:0], len(activation), shape
+
+    @cached_property
+    def error(self) -> Tensor:
+        """That at the weighted sums."""
+        return empty(*self._like)
 
 
 class _Course(NamedTuple):

@@ -19,6 +19,7 @@ from tssl.trainer.kernels import (
     Window,
     backward_group,
     count_spikes,
+    is_small,
     pool_spikes,
     threads,
 )
@@ -99,20 +100,11 @@ def chip_forward(
     spikes
         How many there were.
     """
-    return int(
-        _chip_forward(
-            activation,
-            bias,
-            time_steps,
-            constants,
-            window,
-            threads(),
-            psp,
-            counts,
-            fired,
-            voltage,
-        )
-    )
+    given = activation, bias, time_steps, constants, window
+    filled = psp, counts, fired, voltage
+    if is_small(activation.shape[1] * time_steps):
+        return int(_chip_forward_part(*given, 0, 1, *filled))
+    return int(_chip_forward(*given, threads(), *filled))
 
 
 def chip_step(
@@ -161,12 +153,10 @@ def chip_backward(
     response
         ``(time,)``, used when the input is constant: ``error`` then has one step.
     """
-    return int(
-        _chip_backward(
-            activation, bias, chip, np.float32(unit), response, gradient, constants, window,
-            threads(), error,
-        )
-    )  # fmt: skip
+    given = activation, bias, chip, np.float32(unit), response, gradient, constants, window
+    if is_small(activation.shape[1] * response.size):
+        return int(_chip_backward_part(*given, 0, 1, error))
+    return int(_chip_backward(*given, threads(), error))
 
 
 _ROUNDED = 8192
@@ -261,17 +251,30 @@ def _chip_forward(
     activation: Array, bias: Array, steps: int, constants: ChipConstants, window: Window,
     parts: int, psp: Array, counts: Array, fired: Array, voltage: Array,
 ) -> int:  # fmt: skip
-    groups = (activation.shape[1] + window.block - 1) // window.block
     totals = np.zeros(parts, np.int64)
     for part in numba.prange(parts):
-        state = np.empty((2, window.block), np.int32)
-        scratch = np.empty((3, window.block), np.float32)
-        for group in range(part * groups // parts, (part + 1) * groups // parts):
-            totals[part] += _chip_forward_group(
-                activation, bias, steps, constants, window, group * window.block, state, scratch,
-                psp, counts, fired, voltage,
-            )  # fmt: skip
+        totals[part] = _chip_forward_part(
+            activation, bias, steps, constants, window, part, parts, psp, counts, fired, voltage
+        )
     return totals.sum()
+
+
+@compiled
+def _chip_forward_part(
+    activation: Array, bias: Array, steps: int, constants: ChipConstants, window: Window,
+    part: int, parts: int, psp: Array, counts: Array, fired: Array, voltage: Array,
+) -> int:  # fmt: skip
+    """Run one of so many parts of a layer; return its spikes."""
+    groups = (activation.shape[1] + window.block - 1) // window.block
+    state = np.empty((2, window.block), np.int32)
+    scratch = np.empty((3, window.block), np.float32)
+    total = 0
+    for group in range(part * groups // parts, (part + 1) * groups // parts):
+        total += _chip_forward_group(
+            activation, bias, steps, constants, window, group * window.block, state, scratch,
+            psp, counts, fired, voltage,
+        )  # fmt: skip
+    return total
 
 
 @compiled
@@ -310,19 +313,32 @@ def _chip_backward(
     activation: Array, bias: Array, chip: ChipConstants, unit: np.float32, response: Array,
     gradient: Array, constants: Constants, window: Window, parts: int, error: Array,
 ) -> int:  # fmt: skip
-    groups = (activation.shape[1] + window.block - 1) // window.block
     totals = np.zeros(parts, np.int64)
     for part in numba.prange(parts):
-        state = np.empty((2, window.block), np.int32)
-        history = np.empty((3, response.size + 1, window.block), np.float32)
-        scratch = np.empty((5, window.block), np.float32)
-        for group in range(part * groups // parts, (part + 1) * groups // parts):
-            first = group * window.block
-            _replay(activation, bias, chip, unit, first, state, history)
-            totals[part] += backward_group(
-                response, gradient, constants, window, first, history, scratch, error
-            )
+        totals[part] = _chip_backward_part(
+            activation, bias, chip, unit, response, gradient, constants, window, part, parts, error
+        )
     return totals.sum()
+
+
+@compiled
+def _chip_backward_part(
+    activation: Array, bias: Array, chip: ChipConstants, unit: np.float32, response: Array,
+    gradient: Array, constants: Constants, window: Window, part: int, parts: int, error: Array,
+) -> int:  # fmt: skip
+    """Take the errors of one of so many parts of a layer back; return the fallbacks."""
+    groups = (activation.shape[1] + window.block - 1) // window.block
+    state = np.empty((2, window.block), np.int32)
+    history = np.empty((3, response.size + 1, window.block), np.float32)
+    scratch = np.empty((5, window.block), np.float32)
+    total = 0
+    for group in range(part * groups // parts, (part + 1) * groups // parts):
+        first = group * window.block
+        _replay(activation, bias, chip, unit, first, state, history)
+        total += backward_group(
+            response, gradient, constants, window, first, history, scratch, error
+        )
+    return total
 
 
 @compiled

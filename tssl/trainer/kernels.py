@@ -33,7 +33,7 @@ _PARTS_PER_THREAD = 4
 """Finer than the threads, so that one that is held up does not keep the others waiting."""
 
 _FEW = 1 << 14
-"""Neurons times steps up to which one thread is done before others have woken up."""
+"""Neurons times steps; see :func:`is_small`."""
 
 _told = threading.local()
 """What numba was told last, by the thread that asked it to: it keeps that apart, too."""
@@ -111,7 +111,7 @@ def forward(
         How many there were.
     """
     filled = psp, spikes, voltage
-    if _is_small(current, response):
+    if is_small(current.shape[1] * response.size):
         return int(_forward_part(current, response, constants, window, 0, 1, *filled))
     return int(_forward(current, response, constants, window, threads(), *filled))
 
@@ -141,13 +141,14 @@ def backward(
         Neuron-steps at which the surrogate took over.
     """
     given = current, response, gradient, constants, window
-    if _is_small(current, response):
+    if is_small(current.shape[1] * response.size):
         return int(_backward_part(*given, 0, 1, error))
     return int(_backward(*given, threads(), error))
 
 
-def _is_small(current: Array, response: Array) -> bool:
-    return current.shape[1] * response.size <= _FEW
+def is_small(neuron_steps: int) -> bool:
+    """Return whether one thread is done before others have woken up."""
+    return neuron_steps <= _FEW
 
 
 def threads() -> int:

@@ -44,7 +44,7 @@ class Products:
     ) -> tuple[Tensor | None, Tensor]:
         """Return the errors at signal (if wanted) and weight."""
         if self._dense is not None:
-            return self._dense.backward(error, weight)
+            return self._dense.backward(error, signal, weight)
         return gradients(error, signal, weight, self._geometry, to_signal=self._to_signal)
 
 
@@ -52,28 +52,41 @@ class _DenseProducts:
     """Those of dense weights, by PyTorch's own kernels."""
 
     def __init__(self, signal: Tensor, weight: Tensor, *, to_signal: bool) -> None:
-        steps, batch = signal.shape[:2]
-        self._sums = signal.new_empty(steps, batch, len(weight))
-        self._flat_sums = self._sums.flatten(0, 1)
+        self._sums: Tensor | None = None
         self._arriving = signal.new_empty(signal.shape) if to_signal else None
         self._flat_arriving = None if self._arriving is None else _rows(self._arriving)
-        self._to_weight = torch.empty_like(weight)
+        self._to_weight = signal.new_empty(weight.shape)
         self._signal: Tensor | None = None
+        self._is_seen = False
+        """Whether the forward pass has looked at the signal."""
 
     def forward(self, signal: Tensor, weight: Tensor) -> Tensor:
-        if signal is not self._signal:
-            self._seen = _rows(signal)
-            is_copy = self._seen.data_ptr() != signal.data_ptr()
-            self._signal = None if is_copy else signal  # a copy holds for this time alone
+        if self._sums is None:
+            self._sums = signal.new_empty(*signal.shape[:2], len(weight))
+            self._flat_sums = self._sums.flatten(0, 1)
+        self._look_at(signal)
         torch.mm(self._seen, weight.t(), out=self._flat_sums)
         return self._sums
 
-    def backward(self, error: Tensor, weight: Tensor) -> tuple[Tensor | None, Tensor]:
+    def backward(
+        self, error: Tensor, signal: Tensor, weight: Tensor
+    ) -> tuple[Tensor | None, Tensor]:
+        if not self._is_seen:
+            self._look_at(signal)
+        self._is_seen = False
         folded = error.flatten(0, 1)
         if self._flat_arriving is not None:
             torch.mm(folded, weight, out=self._flat_arriving)
         torch.mm(folded.t(), self._seen, out=self._to_weight)
         return self._arriving, self._to_weight
+
+    def _look_at(self, signal: Tensor) -> None:
+        """Take a signal as rows."""
+        if signal is not self._signal:
+            self._seen = _rows(signal)
+            is_copy = self._seen.data_ptr() != signal.data_ptr()
+            self._signal = None if is_copy else signal  # a copy holds for this time alone
+        self._is_seen = True
 
 
 def _rows(signal: Tensor) -> Tensor:
