@@ -21,7 +21,7 @@ from tssl.engine import run_chunk
 from tssl.errors import RangeError, TrainingError
 from tssl.proof.compare import first_difference
 from tssl.proof.quantized import run_quantized
-from tssl.trainer.dropout import kept
+from tssl.trainer.dropout import staying
 
 SPAN = (0, 15)
 RULES = ["tssl-bp", "surrogate", "surrogate-reset"]
@@ -214,8 +214,8 @@ def test_dropout_masks_spikes_and_lifts_sums(rng: np.random.Generator) -> None:
     spikes = run_chunk(run.chip, train, STEPS).trains["a"].reshape(STEPS, 20, 3, 4, 4)
     run.network.train().noise.manual_seed(5)
     masks = torch.Generator().manual_seed(5)
-    stays = kept((20, 3, 4, 4), 0.4, masks).numpy()
-    pixels = kept((20, 3, 2, 2), 0.3, masks).numpy()
+    stays = staying((20, 3, 4, 4), 0.4, masks).numpy()
+    pixels = staying((20, 3, 2, 2), 0.3, masks).numpy()
     left = spikes * stays * pixels.repeat(2, axis=2).repeat(2, axis=3)
     sums = last.connections[0].synapses.sums(left.reshape(STEPS, 20, -1).astype(np.int64), STEPS)
     lifted = np.rint(sums / (0.6 * 0.7)).astype(np.int64)

@@ -135,3 +135,10 @@ def test_the_kernel_loss_needs_a_desired_spike_train(steps: int) -> None:
         with pytest.raises(ConfigError, match=rf"network.time_steps = {steps}: the kernel loss"):
             losses_of(recipe(loss=loss).training, steps, tau_s=3)
     losses_of(recipe(loss="count").training, steps, tau_s=3)
+
+
+@pytest.mark.parametrize("labels", [torch.zeros(2), torch.zeros(3, 1), torch.zeros(1)])
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_a_label_for_each_sample(labels: Tensor, kind: torch.dtype) -> None:
+    with pytest.raises(ValueError, match="one is needed for each of the batch's 3 samples"):
+        kernel(torch.zeros(5, 3, 4, dtype=kind), labels.long(), tau_s=2.0)

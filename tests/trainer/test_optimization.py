@@ -124,6 +124,14 @@ def test_moments_do_not_fade_into_denormal_numbers() -> None:
         torch.testing.assert_close(weight.double(), wanted, rtol=1e-4, atol=2e-6)
 
 
+def test_a_gradient_that_is_no_number_reaches_the_weights() -> None:
+    weights = parameters(torch.float32)
+    optimizer = make_optimizer(weights, SETTINGS)
+    weights[0].grad = torch.full_like(weights[0], torch.nan)
+    assert math.isnan(optimizer_step(weights, optimizer, SETTINGS))
+    assert weights[0].isnan().all()
+
+
 def test_a_network_without_a_gradient_stays() -> None:
     weights = parameters(torch.float32)
     before = [weight.detach().clone() for weight in weights]

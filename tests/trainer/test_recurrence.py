@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from tssl.trainer import layout
+from tssl.trainer.methods.tsslbp import tssl_bp
 from tssl.trainer.neuron import Activity, Neurons, Pool, Trace
 from tssl.trainer.recurrence import Gradient, spiking
 from tssl.trainer.slopes import arctan, rectangular
@@ -197,3 +198,14 @@ def test_recurrent_layer_is_the_fixed_point_of_plain_ones(rule: str, dtype: torc
         scale = float(theirs.abs().max())
         assert scale > 0
         torch.testing.assert_close(ours, theirs, rtol=0, atol=tolerance * scale)
+
+
+def test_two_gradients_of_one_pass_are_apart() -> None:
+    """As for the rows of a Jacobian; in single precision through the compiled loops."""
+    current = torch.randn(5, 2, 30, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    total = tssl_bp(current, tau_m=5.0, tau_s=3.0, threshold=1.0).sum()
+    (one,) = torch.autograd.grad(total, current, retain_graph=True)
+    before = one.clone()
+    (three,) = torch.autograd.grad(3 * total, current)
+    assert torch.equal(one, before)
+    assert not torch.equal(one, three)

@@ -1,5 +1,8 @@
 """Gradients of the written-out passes are autograd's, bit for bit."""
 
+import copy
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -143,6 +146,65 @@ def test_other_losses_than_the_usual_one(loss: str) -> None:
         assert_equal(network, inputs)
 
 
+@pytest.mark.parametrize("loss", ["kernel", "softmax"])
+@pytest.mark.parametrize("on_chip", [False, True], ids=["float", "chip"])
+def test_dropout_behind_the_output_changes_nothing(on_chip: bool, loss: str) -> None:
+    layers = [LAYERS[0], {**LAYERS[1], "dropout": 0.5}]
+    network = network_of(recipe_of(layers, "tssl-bp", loss), on_chip=on_chip)
+    without = network_of(recipe_of(LAYERS, "tssl-bp", loss), on_chip=on_chip)
+    inputs = torch.ones(6, *SHAPE)
+    assert_equal(network, inputs)
+    found, wanted = (gradients(each, inputs, by_tape=True)[0] for each in (network, without))
+    assert all(torch.equal(*pair) for pair in zip(found, wanted, strict=True))
+
+
+def test_a_dropped_pool_of_which_one_source_gets_no_error() -> None:
+    """In integers: of the network's input, through a pool of its own."""
+    layers = [
+        {"name": "seen", "type": "pool", "kernel": 2},
+        {"name": "fires", "type": "conv", "channels": 2, "kernel": 3, "padding": 1},
+        {"type": "pool", "kernel": 2, "from": ["fires", "seen"], "dropout": 0.25},
+        {"type": "dense", "neurons": 3, "threshold": 0.3},
+    ]
+    network = network_of(recipe_of(layers, "tssl-bp"), on_chip=True)
+    inputs = torch.rand(3, *SHAPE, generator=torch.Generator().manual_seed(3)).mul(4).round() / 2
+    for _ in range(2):
+        assert_equal(network, inputs)
+
+
+def test_another_loss_on_the_same_network() -> None:
+    network = network_of(recipe_of(LAYERS, "tssl-bp"), on_chip=False)
+    inputs = torch.ones(6, *SHAPE)
+    assert_equal(network, inputs)
+    network.loss = network_of(recipe_of(LAYERS, "tssl-bp", "count"), on_chip=False).loss
+    assert_equal(network, inputs)
+
+
+def test_a_copy_has_tapes_of_its_own() -> None:
+    network = network_of(recipe_of(LAYERS, "tssl-bp"), on_chip=False)
+    inputs = torch.ones(6, *SHAPE)
+    assert_equal(network, inputs)
+    other = copy.deepcopy(network)
+    assert not other._tapes
+    other.noise = torch.Generator()
+    assert_equal(other, inputs)
+
+
+def test_autograds_passes_are_let_go() -> None:
+    """A context that held its own results would keep them for ever."""
+    network = network_of(
+        recipe_of([{**LAYERS[0], "bias": True}, LAYERS[1]], "tssl-bp"), on_chip=False
+    )
+    inputs, kept = torch.ones(6, *SHAPE), []
+    for _ in range(3):
+        forward = network(inputs, record_all=True)
+        kept += [weakref.ref(trace.psp) for trace in forward.traces.values()]
+        network.loss.function(forward.output, torch.arange(6) % 3).backward()
+    del forward
+    gc.collect()
+    assert [each() for each in kept] == [None] * 6
+
+
 def test_weights_that_changed_between_passes() -> None:
     """In place, as an optimiser does it; or they lie elsewhere since."""
     network = network_of(recipe_of(LAYERS, "tssl-bp"), on_chip=False)
@@ -192,6 +254,10 @@ def test_a_weight_that_is_no_longer_trained() -> None:
     expected, _ = gradients(network, inputs, by_tape=False)
     found, _ = gradients(network, inputs, by_tape=True)
     assert len(found) == 3
+    gradients(network, inputs, by_tape=True)
+    network.weights["layer0"].grad = torch.ones_like(network.weights["layer0"])
+    network.learn(inputs, torch.arange(6) % 3)
+    assert network.weights["layer0"].grad is None  # or an optimiser would go on moving it
     for ours, autograds in zip(found, expected, strict=True):
         assert torch.equal(ours, autograds)
 

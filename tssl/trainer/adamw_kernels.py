@@ -21,8 +21,8 @@ _LANES = 64
 """Sums side by side: so wide that any processor's vectors divide it, and all give equal bits."""
 ZERO = np.float32(0)
 _NO_MEAN, _NO_SQUARE = np.float32(1e-30), np.float32(1e-35)
-"""Smaller ones change no weight and no root. Where gradients stay away they would get so small that
-a processor takes 20 to 100 times as long for each."""
+"""Smaller ones change no weight above 1e-18 and no root. Where gradients stay away they would get
+so small that a processor takes 20 to 100 times as long for each."""
 
 
 class Step(NamedTuple):
@@ -87,8 +87,8 @@ def _update_block(weight: Array, gradient: Array, mean: Array, square: Array, st
         g = clip * gradient[j]
         m = mean[j] + new * (g - mean[j])
         v = old_square * square[j] + new_square * g * g
-        m = m if abs(m) > _NO_MEAN else ZERO
-        v = v if v > _NO_SQUARE else ZERO
+        m = ZERO if abs(m) <= _NO_MEAN else m
+        v = ZERO if v <= _NO_SQUARE else v
         mean[j], square[j] = m, v
         w = keep * weight[j] - rate * m / (np.sqrt(v) / bias + epsilon)
         weight[j] = min(max(w, -limit), limit)

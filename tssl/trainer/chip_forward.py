@@ -6,7 +6,7 @@ and predictions are those that the exported network will compute.
 """
 
 from collections.abc import Callable, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,7 +33,7 @@ from tssl.trainer.feedback import Run, recurrent_errors, to_feedback
 from tssl.trainer.layout import constant_response, empty, flat, memory_window
 from tssl.trainer.neuron import Activity, Trace, pool_fits, psp
 from tssl.trainer.products import Products
-from tssl.trainer.tape import apply
+from tssl.trainer.tape import apply, kept
 
 __all__ = ["run_layer"]
 
@@ -131,7 +131,7 @@ class _Weighted(torch.autograd.Function):
         factors, grids, chip, kind = ctx.settings
         potentials, rounded = ctx.saved_tensors[: len(factors)], ctx.saved_tensors[len(factors) :]
         wanted = ctx.needs_input_grad[3 : 3 + len(factors)]
-        products = ctx.kept = getattr(ctx, "kept", None) or {}
+        products: dict[Any, Products] = kept(ctx, dict)
         to_psp: dict[Any, Tensor | None] = {}
         to_weight: Tensor | None = None
         for grid, dequantized in zip(grids, rounded, strict=True):
@@ -171,7 +171,7 @@ class _Neurons(torch.autograd.Function):
         activity: Activity,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         course = _course(activation.shape, chip)
-        ctx.kept = made = getattr(ctx, "kept", None) or _Made(activation, course, chip)
+        made = kept(ctx, partial(_Made, activation, course, chip))
         seen, mantissas = flat(activation), chip.mantissas(bias).numpy()
         count = chip_kernels.chip_forward(
             seen, mantissas, course.steps, course.constants, course.window, *made.filled
@@ -181,7 +181,7 @@ class _Neurons(torch.autograd.Function):
         settled = chip.gradient.settled(count, course.steps * seen.shape[1])
         if settled is not chip.gradient:
             course = course._replace(back=settled.constants(chip.neurons))
-        ctx.settings = course, chip.unit, mantissas, activity
+        ctx.settings = course, chip, mantissas, activity
         ctx.kind = None if bias is None else bias.dtype
         potential, sums, fired, voltage = made.results
         ctx.mark_non_differentiable(sums, fired, voltage)
@@ -190,10 +190,10 @@ class _Neurons(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         (activation,) = ctx.saved_tensors
-        course, unit, mantissas, activity = ctx.settings
-        made: _Made = ctx.kept
+        course, chip, mantissas, activity = ctx.settings
+        made = kept(ctx, partial(_Made, activation, course, chip))
         activity.fallbacks += chip_kernels.chip_backward(
-            flat(activation), mantissas, course.constants, unit, course.response,
+            flat(activation), mantissas, course.constants, chip.unit, course.response,
             flat(grads[0]), course.back, course.window, flat(made.error),
         )  # fmt: skip
         return made.error, to_bias(made.error, ctx), None, None
@@ -203,18 +203,25 @@ class _Made:
     """The memory of what neurons give, for weighted sums of one shape."""
 
     def __init__(self, activation: Tensor, course: "_Course", chip: ChipLayer) -> None:
-        shape = activation.shape[1:]
-        kept = (course.steps, shape) if chip.neurons.record else (0, (0,))
-        made = (course.steps, course.pooled)
-        self.results = [empty(activation, *each) for each in (made, made, kept, kept)]
+        self._like, self._shape = activation[:0], activation.shape
+        recorded = (course.steps, self._shape[1:]) if chip.neurons.record else (0, (0,))
+        pooled = course.steps, course.pooled
+        self._sizes = pooled, pooled, recorded, recorded
+
+    @cached_property
+    def results(self) -> list[Tensor]:
         """Potentials, counts, and if recorded spikes and voltage."""
-        self.filled = [flat(each) for each in self.results]
-        self._like = activation[:0], len(activation), shape
+        return [empty(self._like, *each) for each in self._sizes]
+
+    @cached_property
+    def filled(self) -> list[NDArray[Any]]:
+        """Them as the loops see them."""
+        return [flat(each) for each in self.results]
 
     @cached_property
     def error(self) -> Tensor:
         """That at the weighted sums."""
-        return empty(*self._like)
+        return empty(self._like, self._shape[0], self._shape[1:])
 
 
 class _Course(NamedTuple):

@@ -11,7 +11,7 @@ from torch import Tensor
 from tssl.errors import TrainingError
 from tssl.geometry import Geometry
 from tssl.trainer import chip_kernels, chip_plain, narrow
-from tssl.trainer.dropout import kept
+from tssl.trainer.dropout import staying
 from tssl.trainer.linear import tf32, weighted
 from tssl.trainer.neuron import Neurons, Pool, constant_over_time
 from tssl.trainer.operations import Pooled
@@ -199,7 +199,7 @@ def _silenced(share: float, noise: torch.Generator, *pairs: Tensor) -> tuple[Ten
 
 
 def _masks(share: float, noise: torch.Generator, pairs: Sequence[Tensor]) -> list[Tensor]:
-    stays = kept(pairs[0].shape[1:], share, noise)
+    stays = staying(pairs[0].shape[1:], share, noise)
     masks = (stays / (1 - share)).to(pairs[0]), stays.to(pairs[1])
     return [masks[place % 2] for place in range(len(pairs))]
 
@@ -226,15 +226,15 @@ class Silenced:
         ctx.save_for_backward(masks[0])
         for each, mask in zip(pairs, masks, strict=True):
             each.mul_(mask)
-        ctx.mark_non_differentiable(*pairs[1::2])
+        wanted = ctx.needs_input_grad[2:]
+        ctx.mark_non_differentiable(*(each for each, w in zip(pairs, wanted, strict=True) if not w))
         return pairs
 
     @staticmethod
-    def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+    def backward(ctx: Any, *errors: Tensor | None) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         """Return the errors at the potentials."""
         (mask,) = ctx.saved_tensors
-        given = [None if place % 2 else error.mul_(mask) for place, error in enumerate(errors)]
-        return None, None, *given
+        return None, None, *(None if error is None else error.mul_(mask) for error in errors)
 
 
 def together(ways: Sequence[Counted], weight: Tensor, chip: ChipLayer) -> Iterator[Counted]:

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from tssl.machine.compiling import compiled
 
-__all__ = ["Mask", "kept"]
+__all__ = ["Mask", "staying"]
 
 _BITS = 16
 """Of random numbers for one neuron; shares are exact to 1 in 65,536."""
 
 
-def kept(shape: Sequence[int], share: float, noise: torch.Generator) -> Tensor:
+def staying(shape: Sequence[int], share: float, noise: torch.Generator) -> Tensor:
     """Return which neurons of a batch stay, all but a share of them, drawn from ``noise``."""
     return _Draws(shape, noise.device).draw(noise) >= _bound(share)
 
@@ -49,11 +49,11 @@ class Mask:
 
     def __init__(self, shape: Sequence[int]) -> None:
         self._draws = _Draws(shape, torch.device("cpu"))
-        self._mask = torch.empty(tuple(shape))
+        self._mask = torch.empty(tuple(shape), dtype=torch.float32)
         self._filled: NDArray[np.float32] = self._mask.view(-1).numpy()
 
     def draw(self, share: float, noise: torch.Generator) -> Tensor:
-        """Return 0 where :func:`kept` is false, else what keeps the mean."""
+        """Return 0 where :func:`staying` is false, else what keeps the mean."""
         drawn: NDArray[np.int16] = self._draws.draw(noise).view(-1).numpy()
         factor = np.float32(1) / np.float32(1 - share)
         _fill(drawn, np.int32(_bound(share)), factor, self._filled)

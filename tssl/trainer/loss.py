@@ -6,6 +6,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from tssl.errors import ConfigError
 from tssl.recipe import TrainingSpec
@@ -66,6 +67,11 @@ class _HalfSquares(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, output: Tensor, labels: Tensor, tau_s: float, filters: int) -> Tensor:  # noqa: ANN401
+        if labels.shape != output.shape[1:2]:
+            raise ValueError(
+                f"labels are {tuple(labels.shape)}: one is needed for each of the batch's "
+                f"{output.shape[1]} samples"
+            )
         wanted = _desired_psp(len(output), tau_s, filters, output.dtype, output.device)
         if is_compiled_input(output):
             loss, error = _by_loop(output.detach(), labels, wanted)
@@ -77,13 +83,14 @@ class _HalfSquares(torch.autograd.Function):
         return loss
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         (error,) = ctx.saved_tensors
         return error * errors[0], None, None, None
 
 
 def _by_loop(output: Tensor, labels: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
-    error = torch.empty(output.shape)
+    error = torch.empty(output.shape, dtype=torch.float32)
     loss = half_squares(output.numpy(), labels.numpy(), wanted.numpy(), error.numpy())
     return torch.tensor(loss, dtype=torch.float32), error
 

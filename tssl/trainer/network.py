@@ -139,10 +139,11 @@ class SpikingNetwork(nn.Module):
         return Forward(self._pass(self._running.enter(inputs), run), run.activity, run.traces)
 
     def learn(self, inputs: Tensor, targets: Tensor) -> tuple[Forward, Tensor]:
-        """Run the network from rest, and take the errors of its loss back to the gradients.
+        """Run the network from rest, and take the errors of its loss back to the weights.
 
-        The same as :meth:`forward`, the loss and ``backward``, to the bit. Feed-forward networks
-        need no autograd's graph for it.
+        Their gradients are those of :meth:`forward`, the loss and ``backward``, to the bit.
+        Feed-forward networks need no autograd's graph for it, so that no hooks run, and nothing
+        else gets a gradient.
 
         Parameters
         ----------
@@ -158,21 +159,33 @@ class SpikingNetwork(nn.Module):
         loss
             Without axes.
         """
+        for each in self.weights.values():
+            each.grad = None
         trained = [each for each in self.weights.values() if each.requires_grad]
-        key = inputs.shape, inputs.dtype, inputs.device, self.training, *map(id, trained)
+        kind = inputs.shape, inputs.dtype, inputs.device, self.training, self.loss
+        key = *kind, *map(id, trained)
         tape = self._tapes.get(key)
         if tape is None and self._running.passes_tape(inputs):
             tape = Tape(len(trained))
         if tape is not None:
             done = self._learn_by_tape(tape, trained, inputs, targets)
-            if tape.is_repeatable and len(self._tapes) < _MOST_TAPES:
-                self._tapes[key] = tape
+            if tape.is_repeatable:
+                self._keep(tape, key)
             return done
         forward = self(inputs)
         loss = self.loss.function(forward.output, targets)
-        self.zero_grad()
         loss.backward()
         return forward, loss.detach()
+
+    def _keep(self, tape: Tape, key: Any) -> None:  # noqa: ANN401
+        """Have the tape at hand for the next batch of its kind, the oldest one no longer."""
+        self._tapes[key] = tape
+        if len(self._tapes) > _MOST_TAPES:
+            del self._tapes[next(iter(self._tapes))]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy is made of: tapes belong to these weights."""
+        return {**self.__dict__, "_tapes": {}, "_latest": None}
 
     def _learn_by_tape(
         self, tape: Tape, trained: Sequence[Tensor], inputs: Tensor, targets: Tensor
@@ -215,7 +228,7 @@ class SpikingNetwork(nn.Module):
                 if self.graph.readers[source][-1] is block.node:  # no later layer needs it
                     del sent[source]
             signal, share = self._running.layer(block, ways, run), block.last.dropout
-            if share and self.training:
+            if share and self.training and block.last is not self.graph.output:
                 signal = self._running.dropped(signal, share, self.noise)
             sent[block.last.name] = signal
         return run.traces[self.graph.output.name]

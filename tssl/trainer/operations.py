@@ -4,16 +4,18 @@ For :func:`tssl.trainer.tape.apply`: without a tape, ``apply`` is what autograd 
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from tssl.geometry import Geometry
-from tssl.trainer.dropout import Mask, kept
+from tssl.trainer.dropout import Mask, staying
 from tssl.trainer.linear import weighted
 from tssl.trainer.neuron import Pool, Trace, sum_pool
 from tssl.trainer.products import Products
+from tssl.trainer.tape import kept
 
 __all__ = ["Added", "Dropped", "Lost", "Masked", "Pooled", "Weighted"]
 
@@ -29,13 +31,14 @@ class Weighted:
         signal: Tensor,
         weight: Tensor,
         geometry: Geometry | None,
-        factors: None = None,
+        factors: torch.dtype | None = None,
     ) -> Tensor:
         """Return the weighted sums."""
-        if ctx.kept is None:
-            ctx.kept = Products(signal, weight, geometry, to_signal=ctx.needs_input_grad[0])
+        if factors is not None:
+            raise TypeError(f"factors = {factors}: a tape does not round them")
+        to_signal: bool = ctx.needs_input_grad[0]
+        products = kept(ctx, partial(Products, signal, weight, geometry, to_signal=to_signal))
         ctx.save_for_backward(signal, weight)
-        products: Products = ctx.kept
         return products.forward(signal, weight)
 
     @staticmethod
@@ -93,7 +96,7 @@ def _dropped(signal: Tensor, share: float, noise: torch.Generator) -> Tensor:
 
 
 def _mask(signal: Tensor, share: float, noise: torch.Generator) -> Tensor:
-    return (kept(signal.shape[1:], share, noise) / (1 - share)).to(signal)
+    return (staying(signal.shape[1:], share, noise) / (1 - share)).to(signal)
 
 
 class Dropped:
@@ -104,9 +107,7 @@ class Dropped:
     @staticmethod
     def forward(ctx: Any, signal: Tensor, share: float, noise: torch.Generator) -> Tensor:  # noqa: ANN401
         """Return the rest, of which the mean stays."""
-        if ctx.kept is None:
-            ctx.kept = Mask(signal.shape[1:])
-        mask: Mask = ctx.kept
+        mask = kept(ctx, partial(Mask, signal.shape[1:]))
         return Masked.forward(ctx, signal, mask.draw(share, noise))
 
     @staticmethod
@@ -160,4 +161,4 @@ class Lost:
         """Return the error at the potentials."""
         (to_psp,) = torch.autograd.grad(ctx.value, ctx.leaf, error)
         ctx.value = ctx.leaf = None
-        return to_psp, None, None, None, None
+        return to_psp.contiguous(), None, None, None, None

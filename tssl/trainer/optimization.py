@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from tssl.recipe import TrainingSpec
 from tssl.trainer import adamw_kernels, kernels
-from tssl.trainer.layout import Seen
 
 __all__ = [
     "AdamW", "learning_rate", "make_optimizer", "optimizer_step", "plain_step", "set_learning_rate",
@@ -43,7 +42,7 @@ class AdamW:
         return optimizer
 
     def arrays(self, weight: Tensor) -> "_Arrays":
-        """Return a weight, its gradient and what AdamW keeps of it; zeros before its first step."""
+        """Return a weight and what AdamW keeps of it; zeros before its first step."""
         state = self.state[weight]
         if not state:
             state["step"] = torch.zeros(())
@@ -55,14 +54,13 @@ class AdamW:
 
 
 class _Arrays:
-    """The memory of a weight and of what AdamW keeps of it, by PyTorch's names."""
+    """The memory of a weight and of what AdamW keeps of it."""
 
     def __init__(self, weight: Tensor, state: Mapping[str, Tensor]) -> None:
         self._pointer, self._state = weight.data_ptr(), dict(state)
         self.steps: NDArray[np.float32] = state["step"].numpy()
         self.weight = _flat(weight)
         self.moments = _flat(state["exp_avg"]), _flat(state["exp_avg_sq"])
-        self.gradient = Seen(_flat)
 
     def fits(self, weight: Tensor, state: Mapping[str, Tensor]) -> bool:
         """Return whether it still is that memory: a state may have been read since."""
@@ -135,7 +133,7 @@ def _compiled_step(optimizer: AdamW, training: TrainingSpec) -> float:
         for weight in group["params"]:
             if (gradient := weight.grad) is not None:
                 arrays = optimizer.arrays(weight)
-                moved.append((group, weight.dim() > 1, arrays, arrays.gradient.of(gradient)))
+                moved.append((group, weight.dim() > 1, arrays, _flat(gradient)))
     norm = math.sqrt(sum(adamw_kernels.square_sum(gradient) for *_, gradient in moved))
     clip = min(1.0, training.clip_norm / (norm + _CLIP_EPSILON))
     known: dict[Any, adamw_kernels.Step] = {}

@@ -8,7 +8,7 @@ installed, anything else through the plain PyTorch code below.
 
 import os
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 from importlib.util import find_spec
 from shutil import which
 from typing import Any, NamedTuple
@@ -39,7 +39,7 @@ from tssl.trainer.neuron import (
     psp,
     sum_pool,
 )
-from tssl.trainer.tape import apply
+from tssl.trainer.tape import apply, kept
 
 __all__ = ["Gradient", "RecurrenceRule", "plain_errors", "spiking"]
 
@@ -162,20 +162,21 @@ class _Compiled(torch.autograd.Function):
         gradient: Gradient,
         activity: Activity,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        loops = getattr(ctx, "kept", None) or _Loops(current, neurons, gradient)
-        ctx.kept = loops
+        loops = kept(ctx, partial(_Loops, current, neurons, gradient))
         count = loops.forward(current)
         activity.spikes += count
         ctx.save_for_backward(current)
-        ctx.settings = gradient.settled(count, loops.neuron_steps), activity
-        ctx.mark_non_differentiable(loops.spikes, loops.voltage)
-        return loops.potential, loops.spikes, loops.voltage
+        ctx.settings = neurons, gradient, gradient.settled(count, loops.neuron_steps), activity
+        potential, spikes, voltage = loops.results
+        ctx.mark_non_differentiable(spikes, voltage)
+        return potential, spikes, voltage
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         (current,) = ctx.saved_tensors
-        gradient, activity = ctx.settings
-        error, fallbacks = ctx.kept.backward(current, gradients[0], gradient)
+        neurons, gradient, settled, activity = ctx.settings
+        loops = kept(ctx, partial(_Loops, current, neurons, gradient))
+        error, fallbacks = loops.backward(current, gradients[0], settled)
         activity.fallbacks += fallbacks
         return error, None, None, None
 
@@ -184,20 +185,34 @@ class _Loops:
     """The compiled loops for currents of one shape, with the memory of their results."""
 
     def __init__(self, current: Tensor, neurons: Neurons, gradient: Gradient) -> None:
-        self._course, self._neurons = _course(current.shape, neurons, gradient), neurons
-        self._gradient = gradient
-        steps = self._course.steps
-        self.neuron_steps = steps * current[0].numel()
-        self.potential = empty(current, steps, self._course.pooled)
-        self.spikes = self.voltage = current.new_empty((0, 0))
-        if neurons.record:
-            self.spikes, self.voltage = (empty(current, steps, current.shape[1:]) for _ in range(2))
-        self._filled = [flat(each) for each in (self.potential, self.spikes, self.voltage)]
+        self._course = _course(current.shape, neurons, gradient)
+        self._neurons, self._gradient = neurons, gradient
+        self._like, self._shape = current[:0], current.shape
+        self.neuron_steps = self._course.steps * current.shape[1:].numel()
         self._current, self._coming = Seen(flat), Seen(flat)
-        self._error: Tensor | None = None
+
+    @cached_property
+    def results(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Potentials, and if recorded spikes and voltage."""
+        steps, shape = self._course.steps, self._shape[1:]
+        potential = empty(self._like, steps, self._course.pooled)
+        if not self._neurons.record:
+            none = self._like.new_empty((0, 0))
+            return potential, none, none
+        spikes, voltage = (empty(self._like, steps, shape) for _ in range(2))
+        return potential, spikes, voltage
+
+    @cached_property
+    def _filled(self) -> list[NDArray[Any]]:
+        return [flat(each) for each in self.results]
+
+    @cached_property
+    def _error(self) -> tuple[Tensor, NDArray[Any]]:
+        error = empty(self._like, self._shape[0], self._shape[1:])
+        return error, flat(error)
 
     def forward(self, current: Tensor) -> int:
-        """Fill potentials, and spikes and voltage if wanted; return how often neurons fired."""
+        """Fill the results; return how often neurons fired."""
         seen, course = self._current.of(current), self._course
         return kernels.forward(
             seen, course.response, course.constants, course.window, *self._filled
@@ -205,18 +220,15 @@ class _Loops:
 
     def backward(self, current: Tensor, coming: Tensor, gradient: Gradient) -> tuple[Tensor, int]:
         """Return the error at the current, and how often the surrogate took over."""
-        course = self._course
+        course, (error, filled) = self._course, self._error
         constants = course.constants
         if gradient is not self._gradient:
             constants = gradient.constants(self._neurons)
-        if self._error is None:
-            self._error = empty(current, len(current), current.shape[1:])
-            self._filled_error = flat(self._error)
         fallbacks = kernels.backward(
             self._current.of(current), course.response, self._coming.of(coming), constants,
-            course.window, self._filled_error,
+            course.window, filled,
         )  # fmt: skip
-        return self._error, fallbacks
+        return error, fallbacks
 
 
 class _Course(NamedTuple):

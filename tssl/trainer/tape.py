@@ -12,14 +12,16 @@ left it, so that it can keep what is the same in every pass, as the memory of it
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
 from tssl.trainer.neuron import Activity
 
-__all__ = ["Tape", "apply"]
+__all__ = ["Tape", "apply", "kept"]
+
+Made = TypeVar("Made")
 
 _active: ContextVar["Tape | None"] = ContextVar("tape", default=None)
 
@@ -37,6 +39,20 @@ def apply(function: Any, *arguments: Any) -> Any:  # noqa: ANN401 - as PyTorch's
     if tape is not None:
         return tape.apply(function, *arguments)
     return function.apply(*arguments)
+
+
+def kept(ctx: Any, make: Callable[[], Made]) -> Made:  # noqa: ANN401
+    """Return what a function has kept since an earlier pass, or makes now.
+
+    Autograd's contexts keep nothing: its passes may be many at once, and a context that holds its
+    own results would never be let go.
+    """
+    if not isinstance(ctx, Context):
+        return make()
+    if ctx.kept is None:
+        ctx.kept = make()
+    made: Made = ctx.kept
+    return made
 
 
 class Tape:
@@ -94,11 +110,9 @@ class Tape:
         errors: dict[int, Tensor] = {self._results[0]: error}
         for record in reversed(self._records):
             coming = [None if slot is None else errors.pop(slot, None) for slot in record.after]
-            if not coming:
-                continue
-            given = _apart(record.function.backward(record.context, *coming))
+            given = record.function.backward(record.context, *coming) if coming else ()
             record.context.saved_tensors = ()
-            for place, more in zip(record.before, given, strict=True):
+            for place, more in zip(record.before, _apart(given), strict=bool(coming)):
                 if place is not None and more is not None:
                     errors[place] = errors[place] + more if place in errors else more
         return [errors.get(leaf) for leaf in range(self.leaves)]
@@ -106,7 +120,7 @@ class Tape:
     def let_go(self) -> None:
         """Give back the memory that functions keep; the pass can still be repeated."""
         for record in self._records:
-            record.context.kept = None
+            record.context.kept, record.context.saved_tensors = None, ()
 
     def _record(self, run: Callable[[], Sequence[Any]], given: Sequence[Any]) -> Sequence[Any]:
         for each in given:
@@ -219,7 +233,7 @@ class _Record(NamedTuple):
     before: Sequence[int | None]
     """Slots of the arguments; None for those that no error concerns."""
     after: Sequence[int | None]
-    """Likewise of the outputs; nothing where no error concerns the function."""
+    """Slots of the outputs likewise; nothing where no error concerns the function."""
 
 
 def _as_tuple(outputs: Any) -> tuple[Any, ...]:  # noqa: ANN401

@@ -15,7 +15,7 @@ from tssl.graph import Graph, Node
 from tssl.neurons import Lif
 from tssl.recipe import entries_of
 from tssl.settings import AtLeast0, Entries, Share
-from tssl.trainer.dropout import kept
+from tssl.trainer.dropout import staying
 from tssl.trainer.linear import weighted
 from tssl.trainer.methods.lee_neuron import fire
 from tssl.trainer.methods.method import Block, Loss, Material, Method, Pass
@@ -157,7 +157,7 @@ class Lee(Method[Sent]):
 
     def dropped(self, signal: Sent, share: float, noise: torch.Generator) -> Sent:
         """See :class:`Method`."""
-        stays = kept(signal.trace.shape, share, noise).to(signal.trace)
+        stays = staying(signal.trace.shape, share, noise).to(signal.trace)
         raised = stays / (1 - share)
         return signal._replace(
             spikes=signal.spikes * raised,

@@ -14,7 +14,7 @@ from tssl.errors import ConfigError
 from tssl.graph import Graph, Node
 from tssl.recipe import entries_of
 from tssl.settings import Above0, Entries
-from tssl.trainer.dropout import kept
+from tssl.trainer.dropout import staying
 from tssl.trainer.linear import weighted
 from tssl.trainer.methods.method import Block, Loss, Material, Method, Pass
 from tssl.trainer.methods.support import Has, check_layers
@@ -92,7 +92,7 @@ class SigmaDelta(Method[Tensor]):
 
     def dropped(self, signal: Tensor, share: float, noise: torch.Generator) -> Tensor:
         """See :class:`Method`."""
-        stays = kept(signal.shape[1:], share, noise).to(signal)
+        stays = staying(signal.shape[1:], share, noise).to(signal)
         return signal * stays / (1 - share)
 
 
