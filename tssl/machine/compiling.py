@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
@@ -49,6 +51,7 @@ def _compiled(function: Function, **chosen: Any) -> Function:  # noqa: ANN401 - 
     except RuntimeError:  # numba's way to say that no folder for the cache can be written
         return numba.njit(**options)(function)
     _forgive_a_full_disk(result)
+    _see_other_files(result)
     return result
 
 
@@ -62,3 +65,20 @@ def _forgive_a_full_disk(dispatcher: Any) -> None:  # noqa: ANN401 - numba has n
             save(signature, data)
 
     cache.save_overload = save_if_possible
+
+
+def _see_other_files(dispatcher: Any) -> None:  # noqa: ANN401
+    """Compile again after any file of loops has changed, and not just that of the function.
+
+    Functions call those of other files, which are then a part of their machine code.
+    """
+    index = dispatcher._cache._cache_file
+    index._source_stamp = (index._source_stamp, _stamps_of_loops())
+
+
+@lru_cache(maxsize=1)
+def _stamps_of_loops() -> tuple[tuple[str, int, int], ...]:
+    package = Path(__file__).parents[1]
+    files = sorted(package.rglob("*kernels.py"))
+    stats = [(str(each.relative_to(package)), each.stat()) for each in files]
+    return tuple((name, found.st_mtime_ns, found.st_size) for name, found in stats)

@@ -11,17 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssl.machine.compiling import compiled, compiled_parallel
-from tssl.trainer.kernels import (
+from tssl.trainer.kernels import backward_group, is_small, threads
+from tssl.trainer.neuron_kernels import (
     ONE,
     ZERO,
     Array,
     Constants,
     Window,
-    backward_group,
     count_spikes,
-    is_small,
     pool_spikes,
-    threads,
 )
 
 __all__ = ["ChipConstants", "chip_backward", "chip_forward", "chip_step", "round_weights"]

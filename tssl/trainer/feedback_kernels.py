@@ -9,14 +9,8 @@ import numba
 import numpy as np
 
 from tssl.machine.compiling import compiled_parallel
-from tssl.trainer.kernels import (
-    ONE,
-    Array,
-    Constants,
-    errors_of_step,
-    membrane,
-    threads,
-)
+from tssl.trainer.kernels import threads
+from tssl.trainer.neuron_kernels import ONE, Array, Constants, errors_of_step, membrane
 
 __all__ = ["Membrane", "step", "step_back", "zeros"]
 

@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from tssl.trainer.kernels import ARCTAN, RECTANGULAR, Constants
+from tssl.trainer.neuron_kernels import ARCTAN, RECTANGULAR, Constants
 
 __all__ = ["backward", "forward", "slope_of", "surrogate_of"]
 

@@ -13,7 +13,7 @@ import triton.language as tl
 from torch import Tensor
 
 from tssl.trainer.gpu_kernels import slope_of, surrogate_of
-from tssl.trainer.kernels import Constants
+from tssl.trainer.neuron_kernels import Constants
 
 __all__ = ["Windows", "backward", "forward"]
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssl.machine.compiling import compiled, compiled_sums
-from tssl.trainer.kernels import ZERO, Array
+from tssl.trainer.neuron_kernels import ZERO, Array
 
 __all__ = ["gmres"]
 
