@@ -203,7 +203,7 @@ class _Made:
     """The memory of what neurons give, for weighted sums of one shape."""
 
     def __init__(self, activation: Tensor, course: "_Course", chip: ChipLayer) -> None:
-        self._like, self._shape = activation[:0], activation.shape
+        self._like, self._shape = activation.new_empty(0), activation.shape
         recorded = (course.steps, self._shape[1:]) if chip.neurons.record else (0, (0,))
         pooled = course.steps, course.pooled
         self._sizes = pooled, pooled, recorded, recorded

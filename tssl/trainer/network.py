@@ -23,6 +23,7 @@ from tssl.trainer.thresholds import first_threshold
 from tssl.trainer.weights import Weights
 
 _ONE = torch.ones(())
+"""Error of the loss at itself."""
 _EVALUATION_BYTES = 512 << 20
 _MOST_TAPES = 16
 """Shapes of batches whose passes are repeated."""

@@ -187,7 +187,7 @@ class _Loops:
     def __init__(self, current: Tensor, neurons: Neurons, gradient: Gradient) -> None:
         self._course = _course(current.shape, neurons, gradient)
         self._neurons, self._gradient = neurons, gradient
-        self._like, self._shape = current[:0], current.shape
+        self._like, self._shape = current.new_empty(0), current.shape
         self.neuron_steps = self._course.steps * current.shape[1:].numel()
         self._current, self._coming = Seen(flat), Seen(flat)
 
