@@ -209,7 +209,7 @@ class Silenced:
 
     It is the same at all steps. Potentials that stay are lifted so that their mean stays, counts
     are whole numbers and stay what they are. With a tape, all change in place; see
-    :class:`tssl.trainer.operations.Masked`.
+    :class:`tssl.trainer.operations.Dropped`.
     """
 
     apply = staticmethod(_silenced)

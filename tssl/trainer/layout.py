@@ -1,7 +1,7 @@
 """How a layer's numbers lie in memory, and as what the compiled loops see them."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -66,16 +66,9 @@ def flat(tensor: Tensor) -> NDArray[Any]:
 
 
 class Seen:
-    """Arrays of tensors that are always the same one, with other numbers in it, or never.
+    """:func:`flat` of tensors that are always the same one, with other numbers in it, or never."""
 
-    Parameters
-    ----------
-    how
-        Returns the array of a tensor, a view of it if possible.
-    """
-
-    def __init__(self, how: Callable[[Tensor], NDArray[Any]]) -> None:
-        self._how = how
+    def __init__(self) -> None:
         self._first: tuple[Tensor, NDArray[Any]] | None = None
         self._is_same = True
 
@@ -83,7 +76,7 @@ class Seen:
         """Return the array."""
         if self._first is not None and self._first[0] is tensor:
             return self._first[1]
-        array = self._how(tensor)
+        array = flat(tensor)
         is_copy = array.__array_interface__["data"][0] != tensor.data_ptr()
         self._is_same &= self._first is None and not is_copy
         self._first = (tensor, array) if self._is_same else None

@@ -17,7 +17,7 @@ from tssl.trainer.neuron import Pool, Trace, sum_pool
 from tssl.trainer.products import Products
 from tssl.trainer.tape import kept
 
-__all__ = ["Added", "Dropped", "Lost", "Masked", "Pooled", "Weighted"]
+__all__ = ["Added", "Dropped", "Lost", "Pooled", "Weighted"]
 
 
 class Weighted:
@@ -71,26 +71,6 @@ class Pooled:
         return to_signal.unflatten(0, signal.shape[:2]), None
 
 
-class Masked:
-    """A signal times numbers that no error concerns.
-
-    With a tape it changes the signal and later the error in place: nothing else reads them.
-    """
-
-    apply = staticmethod(torch.mul)
-
-    @staticmethod
-    def forward(ctx: Any, signal: Tensor, mask: Tensor) -> Tensor:  # noqa: ANN401
-        """Return the product."""
-        ctx.save_for_backward(mask)
-        return signal.mul_(mask)
-
-    @staticmethod
-    def backward(ctx: Any, error: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
-        """Return the error at the signal."""
-        return error.mul_(ctx.saved_tensors[0]), None
-
-
 def _dropped(signal: Tensor, share: float, noise: torch.Generator) -> Tensor:
     return signal * _mask(signal, share, noise)
 
@@ -100,20 +80,24 @@ def _mask(signal: Tensor, share: float, noise: torch.Generator) -> Tensor:
 
 
 class Dropped:
-    """A signal without a share of its neurons, the same at all steps; see :class:`Masked`."""
+    """A signal without a share of its neurons, the same at all steps.
+
+    With a tape it changes the signal and later the error in place: nothing else reads them.
+    """
 
     apply = staticmethod(_dropped)
 
     @staticmethod
     def forward(ctx: Any, signal: Tensor, share: float, noise: torch.Generator) -> Tensor:  # noqa: ANN401
         """Return the rest, of which the mean stays."""
-        mask = kept(ctx, partial(Mask, signal.shape[1:]))
-        return Masked.forward(ctx, signal, mask.draw(share, noise))
+        mask = kept(ctx, partial(Mask, signal.shape[1:])).draw(share, noise)
+        ctx.save_for_backward(mask)
+        return signal.mul_(mask)
 
     @staticmethod
     def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         """Return the error at the signal."""
-        return *Masked.backward(ctx, error), None
+        return error.mul_(ctx.saved_tensors[0]), None, None
 
 
 def _added(*signals: Tensor) -> Tensor:

@@ -189,7 +189,7 @@ class _Loops:
         self._neurons, self._gradient = neurons, gradient
         self._like, self._shape = current.new_empty(0), current.shape
         self.neuron_steps = self._course.steps * current.shape[1:].numel()
-        self._current, self._coming = Seen(flat), Seen(flat)
+        self._current, self._coming = Seen(), Seen()
 
     @cached_property
     def results(self) -> tuple[Tensor, Tensor, Tensor]:
