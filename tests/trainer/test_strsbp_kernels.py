@@ -11,7 +11,7 @@ from torch import Tensor
 from tests.trainer.recorded import worst
 from tssl.neurons import Lif
 from tssl.trainer.methods import strsbp_kernels
-from tssl.trainer.methods.gmres import gmres
+from tssl.trainer.methods.gmres_kernels import gmres
 from tssl.trainer.methods.strsbp_layer import Ran, counted, filtered, fire
 from tssl.trainer.neuron import Activity, Neurons, Trace, psp
 

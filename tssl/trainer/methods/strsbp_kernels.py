@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tssl.machine.compiling import compiled, compiled_parallel
 from tssl.trainer.kernels import threads
-from tssl.trainer.methods.gmres import gmres
+from tssl.trainer.methods.gmres_kernels import gmres
 from tssl.trainer.neuron_kernels import ONE, ZERO, Array, count_spikes, membrane
 
 __all__ = ["Numbers", "filtered", "fire", "heard", "over_time", "solved"]
