@@ -16,12 +16,14 @@ def test_dense_layer_and_its_gradients(
     """Against float64; images are flattened in (C, H, W) order."""
     if onednn and not torch.backends.mkldnn.is_available():
         pytest.skip("this PyTorch has no oneDNN")
-    monkeypatch.setattr(linear, "prefers_onednn", lambda rows: onednn)
+    monkeypatch.setattr(linear, "prefers_onednn", lambda _: onednn)
+    monkeypatch.setattr(linear, "_FEW", 1)
     generator = torch.Generator().manual_seed(0)
     signal = torch.randn(shape, generator=generator)
     features = signal[0, 0].numel()
     weight = torch.randn(70, features, generator=generator)
     coming = torch.randn(*shape[:2], 70, generator=generator)
+    assert linear.is_by_onednn(signal.flatten(2).flatten(0, 1), weight) == onednn
     results = []
     for dtype in (torch.float32, torch.float64):
         a, w = (t.to(dtype, copy=True).requires_grad_() for t in (signal, weight))
@@ -75,6 +77,24 @@ def test_a_process_without_samples(to_signal: bool, monkeypatch: pytest.MonkeyPa
     error = torch.zeros(5, 0, 70)
     _, to_weight = linear.gradients(error, signal, weight, None, to_signal=to_signal)
     assert not to_weight.any()
+
+
+def test_small_products_stay_with_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear, "prefers_onednn", lambda _: True)
+    rows, weight = torch.zeros(512, 256), torch.zeros(8, 256)
+    assert linear.is_by_onednn(rows, weight)
+    assert not linear.is_by_onednn(rows[:-1], weight)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_an_operation_that_pytorch_does_not_promise(
+    is_there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_there and not torch.backends.mkldnn.is_available():
+        pytest.skip("this PyTorch has no oneDNN")
+    if not is_there:
+        monkeypatch.setattr(torch.ops, "mkldnn", object())
+    assert linear._has_onednn.__wrapped__() == is_there
 
 
 def test_double_precision_stays_with_pytorch() -> None:

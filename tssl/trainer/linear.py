@@ -12,8 +12,8 @@ from torch import Tensor
 
 from tssl.geometry import Geometry
 
-_FEW_OUTPUTS = 64
-"""Below this, all kernels take the same time and PyTorch's own has the least overhead."""
+_FEW = 1 << 20
+"""Below so many multiplications, PyTorch's own product takes the least time."""
 
 
 def weighted(
@@ -104,7 +104,7 @@ MAPS: dict[type[Any], Callable[[Tensor, Tensor, Any], Tensor]] = {
 
 def is_by_onednn(rows: Tensor, weight: Tensor) -> bool:
     """Return whether the product ``rows @ weight.T`` goes through oneDNN."""
-    return prefers_onednn(rows) and weight.shape[0] >= _FEW_OUTPUTS
+    return rows.numel() * len(weight) >= _FEW and prefers_onednn(rows)
 
 
 def prefers_onednn(rows: Tensor) -> bool:
@@ -116,18 +116,28 @@ def prefers_onednn(rows: Tensor) -> bool:
     return (
         rows.device.type == "cpu"
         and rows.dtype == torch.float32
-        and rows.numel() > 0  # oneDNN refuses a batch of none
         and _is_amd_with_avx512()
+        and _has_onednn()
     )
 
 
 @lru_cache(maxsize=1)
 def _is_amd_with_avx512() -> bool:
     return (
-        torch.backends.mkldnn.is_available()
-        and torch.backends.cpu.get_cpu_capability() == "AVX512"
+        torch.backends.cpu.get_cpu_capability() == "AVX512"
         and llvmlite.binding.get_host_cpu_name().startswith("znver")
     )
+
+
+@lru_cache(maxsize=1)
+def _has_onednn() -> bool:
+    """Return whether PyTorch has oneDNN's product, which it does not promise, and it is right."""
+    if not torch.backends.mkldnn.is_available() or not hasattr(
+        torch.ops.mkldnn, "_linear_pointwise"
+    ):
+        return False
+    rows, weight = torch.arange(12.0).view(4, 3).t(), torch.arange(20.0).view(4, 5).t()
+    return torch.equal(_product(rows, weight), rows @ weight.t())  # whole numbers, and turned
 
 
 def gradients(
@@ -179,14 +189,6 @@ class _OneDnnProduct(torch.autograd.Function):
 
 
 def _product(rows: Tensor, weight: Tensor) -> Tensor:
-    """Return ``rows @ weight.T`` as a 1 x 1 convolution, PyTorch's way to oneDNN's products.
-
-    Called by its own name, because ``conv2d`` would choose MKL for a single thread. Rows are
-    the pixels of one image ``(1, c, n, 1)``, channels last, which needs no copy.
-    """
-    count, features = rows.shape
-    image = rows.contiguous().view(1, count, 1, features).permute(0, 3, 1, 2)
-    result = torch.ops.aten.mkldnn_convolution(
-        image, weight[:, :, None, None], None, [0, 0], [1, 1], [1, 1], 1
-    )
-    return result[0, :, :, 0].t()
+    """Return ``rows @ weight.T``, both in any order in memory, which needs no copy."""
+    result: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, None, "none", [], "")
+    return result
