@@ -15,7 +15,7 @@ from tssl.machine.heap import keep_freed_memory
 if sys.argv[1] == "kept":
     keep_freed_memory()
 def step():
-    tensors = [torch.ones(3_000_000) for _ in range(2)]
+    tensors = [torch.ones(size) for size in (3_000_000, 3_000_000, 12_000_000)]
 for _ in range(5):
     step()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
