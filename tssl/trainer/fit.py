@@ -78,6 +78,7 @@ class Fit:
         planner: Planner | None = None,
     ) -> None:
         self.recipe, self.run, self._planner = recipe, run, planner
+        self._augments = recipe.augmentation != AugmentationSpec()
         check_precision(recipe, device)
         plan = run.load_plan() if origin is None else origin.plan
         self.input_shape = _sample_shape(train)
@@ -207,6 +208,7 @@ class Fit:
         order = np.random.default_rng((training.seed, 2, progress.epoch)).permutation(
             len(self.train)
         )
+        seeds = self._seeds()
         for first in range(progress.batch * training.batch_size, len(order), training.batch_size):
             if self._stop_requested(watcher):
                 self._settle()
@@ -216,7 +218,7 @@ class Fit:
                 explained_shortage(self.network, len(batch)),
                 tf32(allowed=training.precision == "tf32"),
             ):
-                self._train_batch(batch)
+                self._train_batch(batch, seeds[progress.batch])
             done = first + len(batch)
             if self._settle(is_due=done == len(order) or not progress.batch % self.settle_every):
                 watcher.batch_done(progress, samples=done)
@@ -235,9 +237,17 @@ class Fit:
     def _stop_requested(self, watcher: Watcher) -> bool:
         return self.group.totals([watcher.stop_requested()])[0] > 0
 
-    def _train_batch(self, batch: IntArray) -> None:
+    def _seeds(self) -> list[int]:
+        """Return those of an epoch's batches, for this process."""
+        place = self.recipe.training.seed, 3, self.progress.epoch, self.group.rank
+        seeds: list[int] = (
+            np.random.default_rng(place).integers(1 << 62, size=self.batches).tolist()
+        )
+        return seeds
+
+    def _train_batch(self, batch: IntArray, seed: int) -> None:
         progress, started = self.progress, time.perf_counter()
-        inputs, labels = self._load(batch[self.group.share])
+        inputs, labels = self._load(batch[self.group.share], seed)
         self.network.method.take(batch[self.group.share])
         if self.device_steps is not None:
             self.device_steps.do(inputs, labels)
@@ -271,18 +281,15 @@ class Fit:
         (loss * self.group.size).backward()
         return forward, loss.detach()
 
-    def _load(self, chosen: IntArray) -> tuple[Tensor, Tensor]:
-        """Return a batch; everything random in it follows from the place in the run."""
-        place = (self.progress.epoch, self.progress.batch, self.group.rank)
-        rng = np.random.default_rng((self.recipe.training.seed, 3, *place))
-        if self.recipe.augmentation == AugmentationSpec():
-            inputs, targets = self.train.batch(chosen)
-        else:
-            pixels, labels = self.train.pixels(chosen)
-            pixels = augmented(pixels, self.recipe.augmentation, rng, self.train.dataset.zero)
-            inputs, targets = self.train.encode(pixels), sent(labels, self.group.device)
-        self.network.noise.manual_seed(int(rng.integers(1 << 62)))
-        return inputs, targets
+    def _load(self, chosen: IntArray, seed: int) -> tuple[Tensor, Tensor]:
+        """Return a batch; everything random in it, and in the step, follows from its seed."""
+        self.network.noise.manual_seed(seed)
+        if not self._augments:
+            return self.train.batch(chosen)
+        pixels, labels = self.train.pixels(chosen)
+        rng = np.random.default_rng(seed)
+        pixels = augmented(pixels, self.recipe.augmentation, rng, self.train.dataset.zero)
+        return self.train.encode(pixels), sent(labels, self.group.device)
 
     def _loss(self, forward: Forward, labels: Tensor) -> Tensor:
         if not len(labels):  # a process may go without samples in the last batch
