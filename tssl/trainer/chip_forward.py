@@ -6,7 +6,7 @@ and predictions are those that the exported network will compute.
 """
 
 from collections.abc import Callable, Sequence
-from functools import cached_property, lru_cache, partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +30,7 @@ from tssl.trainer.chip_layer import (
 )
 from tssl.trainer.chip_plain import collected, to_bias
 from tssl.trainer.feedback import Run, recurrent_errors, to_feedback
-from tssl.trainer.layout import constant_response, empty, flat, memory_window
+from tssl.trainer.layout import Memory, constant_response, empty, flat, memory_window
 from tssl.trainer.neuron import Activity, Trace, pool_fits, psp
 from tssl.trainer.products import Products
 from tssl.trainer.tape import apply, kept
@@ -171,10 +171,10 @@ class _Neurons(torch.autograd.Function):
         activity: Activity,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         course = _course(activation.shape, chip)
-        made = kept(ctx, partial(_Made, activation, course, chip))
+        made = kept(ctx, partial(_made, activation, course, chip))
         seen, mantissas = flat(activation), chip.mantissas(bias).numpy()
         count = chip_kernels.chip_forward(
-            seen, mantissas, course.steps, course.constants, course.window, *made.filled
+            seen, mantissas, course.steps, course.constants, course.window, *made.results.arrays
         )
         activity.spikes += count
         ctx.save_for_backward(activation)  # everything else follows from it
@@ -183,7 +183,7 @@ class _Neurons(torch.autograd.Function):
             course = course._replace(back=settled.constants(chip.neurons))
         ctx.settings = course, chip, mantissas, activity
         ctx.kind = None if bias is None else bias.dtype
-        potential, sums, fired, voltage = made.results
+        potential, sums, fired, voltage = made.results.tensors
         ctx.mark_non_differentiable(sums, fired, voltage)
         return potential, sums, fired, voltage
 
@@ -191,37 +191,31 @@ class _Neurons(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         (activation,) = ctx.saved_tensors
         course, chip, mantissas, activity = ctx.settings
-        made = kept(ctx, partial(_Made, activation, course, chip))
+        made = kept(ctx, partial(_made, activation, course, chip))
         activity.fallbacks += chip_kernels.chip_backward(
             flat(activation), mantissas, course.constants, chip.unit, course.response,
-            flat(grads[0]), course.back, course.window, flat(made.error),
+            flat(grads[0]), course.back, course.window, *made.error.arrays,
         )  # fmt: skip
-        return made.error, to_bias(made.error, ctx), None, None
+        (error,) = made.error.tensors
+        return error, to_bias(error, ctx), None, None
 
 
-class _Made:
-    """The memory of what neurons give, for weighted sums of one shape."""
+class _Made(NamedTuple):
+    """The memory of what neurons give."""
 
-    def __init__(self, activation: Tensor, course: "_Course", chip: ChipLayer) -> None:
-        self._like, self._shape = activation.new_empty(0), activation.shape
-        recorded = (course.steps, self._shape[1:]) if chip.neurons.record else (0, (0,))
-        pooled = course.steps, course.pooled
-        self._sizes = pooled, pooled, recorded, recorded
+    results: Memory
+    """Potentials, counts, and if recorded spikes and voltage."""
+    error: Memory
+    """That at the weighted sums."""
 
-    @cached_property
-    def results(self) -> list[Tensor]:
-        """Potentials, counts, and if recorded spikes and voltage."""
-        return [empty(self._like, *each) for each in self._sizes]
 
-    @cached_property
-    def filled(self) -> list[NDArray[Any]]:
-        """Them as the loops see them."""
-        return [flat(each) for each in self.results]
-
-    @cached_property
-    def error(self) -> Tensor:
-        """That at the weighted sums."""
-        return empty(self._like, self._shape[0], self._shape[1:])
+def _made(activation: Tensor, course: "_Course", chip: ChipLayer) -> _Made:
+    """Return the memory for weighted sums of one shape."""
+    shape = activation.shape[1:]
+    pooled = course.steps, course.pooled
+    recorded = (course.steps, shape) if chip.neurons.record else (0, (0,))
+    results = Memory(activation, pooled, pooled, recorded, recorded)
+    return _Made(results, Memory(activation, (len(activation), shape)))
 
 
 class _Course(NamedTuple):

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from tssl.trainer import kernels
 from tssl.trainer.neuron import Neurons, static_psp
 
 __all__ = [
+    "Memory",
     "Seen",
     "constant_response",
     "device_response",
@@ -63,6 +64,31 @@ def flat(tensor: Tensor) -> NDArray[Any]:
     """
     array: NDArray[Any] = _channels_inside(tensor.detach()).contiguous().numpy()
     return array.reshape(len(array), math.prod(array.shape[1:]))
+
+
+class Memory:
+    """Memory for tensors that loops fill, taken when it is first asked for.
+
+    Parameters
+    ----------
+    like
+        Of their kind.
+    sizes
+        Steps, and the shape at one, as of :func:`empty`.
+    """
+
+    def __init__(self, like: Tensor, *sizes: tuple[int, tuple[int, ...]]) -> None:
+        self._like, self._sizes = like.new_empty(0), sizes
+
+    @cached_property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Them as PyTorch sees them."""
+        return tuple(empty(self._like, *size) for size in self._sizes)
+
+    @cached_property
+    def arrays(self) -> tuple[NDArray[Any], ...]:
+        """Them as the loops do."""
+        return tuple(map(flat, self.tensors))
 
 
 class Seen:

@@ -8,7 +8,7 @@ installed, anything else through the plain PyTorch code below.
 
 import os
 from collections.abc import Callable, Sequence
-from functools import cached_property, lru_cache, partial
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from shutil import which
 from typing import Any, NamedTuple
@@ -21,11 +21,11 @@ from tssl.trainer import kernels, layout
 from tssl.trainer.feedback import Recurrent
 from tssl.trainer.gradient import Gradient, spike_slope
 from tssl.trainer.layout import (
+    Memory,
     Seen,
     constant_response,
     device_response,
     empty,
-    flat,
     memory_window,
     rows,
 )
@@ -187,48 +187,36 @@ class _Loops:
     def __init__(self, current: Tensor, neurons: Neurons, gradient: Gradient) -> None:
         self._course = _course(current.shape, neurons, gradient)
         self._neurons, self._gradient = neurons, gradient
-        self._like, self._shape = current.new_empty(0), current.shape
-        self.neuron_steps = self._course.steps * current.shape[1:].numel()
+        steps, shape = self._course.steps, current.shape[1:]
+        self.neuron_steps = steps * shape.numel()
+        recorded = (steps, shape) if neurons.record else (0, (0,))
+        self._results = Memory(current, (steps, self._course.pooled), recorded, recorded)
+        self._errors = Memory(current, (len(current), shape))
         self._current, self._coming = Seen(), Seen()
 
-    @cached_property
-    def results(self) -> tuple[Tensor, Tensor, Tensor]:
+    @property
+    def results(self) -> tuple[Tensor, ...]:
         """Potentials, and if recorded spikes and voltage."""
-        steps, shape = self._course.steps, self._shape[1:]
-        potential = empty(self._like, steps, self._course.pooled)
-        if not self._neurons.record:
-            none = self._like.new_empty((0, 0))
-            return potential, none, none
-        spikes, voltage = (empty(self._like, steps, shape) for _ in range(2))
-        return potential, spikes, voltage
-
-    @cached_property
-    def _filled(self) -> list[NDArray[Any]]:
-        return [flat(each) for each in self.results]
-
-    @cached_property
-    def _error(self) -> tuple[Tensor, NDArray[Any]]:
-        error = empty(self._like, self._shape[0], self._shape[1:])
-        return error, flat(error)
+        return self._results.tensors
 
     def forward(self, current: Tensor) -> int:
         """Fill the results; return how often neurons fired."""
         seen, course = self._current.of(current), self._course
         return kernels.forward(
-            seen, course.response, course.constants, course.window, *self._filled
+            seen, course.response, course.constants, course.window, *self._results.arrays
         )
 
     def backward(self, current: Tensor, coming: Tensor, gradient: Gradient) -> tuple[Tensor, int]:
         """Return the error at the current, and how often the surrogate took over."""
-        course, (error, filled) = self._course, self._error
+        course, errors = self._course, self._errors
         constants = course.constants
         if gradient is not self._gradient:
             constants = gradient.constants(self._neurons)
         fallbacks = kernels.backward(
             self._current.of(current), course.response, self._coming.of(coming), constants,
-            course.window, filled,
+            course.window, *errors.arrays,
         )  # fmt: skip
-        return error, fallbacks
+        return errors.tensors[0], fallbacks
 
 
 class _Course(NamedTuple):
