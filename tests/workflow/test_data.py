@@ -6,9 +6,9 @@ import pytest
 from tests.trainer import tiny
 from tests.workflow import blinking
 from tssl.datasets import Frames
-from tssl.errors import ConfigError
+from tssl.errors import ConfigError, DataError
 from tssl.recipe import Recipe, recipe_from_tables
-from tssl.workflow.data import frames_of, load_splits
+from tssl.workflow.data import frames_of, load_splits, seen_before
 
 
 def recipe(name: str, *, time_steps: int = 10, bin_us: int | None = None) -> Recipe:
@@ -40,3 +40,25 @@ def test_events_come_in_the_networks_steps() -> None:
 def test_pictures_cannot_be_cut_into_frames() -> None:
     with pytest.raises(ConfigError, match=r"data\.bin_us: data set rows holds pictures"):
         load_splits(recipe("rows", bin_us=100), None)
+
+
+@pytest.mark.parametrize(
+    ("provenance", "told"),
+    [
+        (
+            {"data": "/data/digits"},
+            "stars: are not here; in training, the data came from /data/digits",
+        ),
+        ({"data": "stars"}, "stars: are not here"),
+        ({}, "stars: are not here"),
+    ],
+)
+def test_an_error_of_the_data_says_where_they_were(provenance: dict[str, str], told: str) -> None:
+    with pytest.raises(DataError) as caught, seen_before(provenance):
+        raise DataError("stars: are not here")
+    assert str(caught.value) == told
+
+
+def test_other_errors_pass() -> None:
+    with pytest.raises(ConfigError, match=r"^unknown$"), seen_before({"data": "/data/digits"}):
+        raise ConfigError("unknown")

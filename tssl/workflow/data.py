@@ -1,13 +1,14 @@
 """The data that a recipe names, or that a user names instead, as a network sees them."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from tssl import datasets
 from tssl.datasets import DATASETS, Dataset, EventSource, Frames, Given, Source, given_source
-from tssl.errors import ConfigError
+from tssl.errors import ConfigError, DataError
 from tssl.recipe import GIVEN, DataSpec, Recipe, data_from_table, full_key, load_recipe
 
 Opened: TypeAlias = Source | EventSource
@@ -143,6 +144,24 @@ def load_splits(
     train.pass_on_warnings(warn)
     test.pass_on_warnings(warn)
     return train, test
+
+
+@contextmanager
+def seen_before(provenance: Mapping[str, Any]) -> Iterator[None]:
+    """Add to an error of the data where those were that a network has seen in training.
+
+    Parameters
+    ----------
+    provenance
+        Of its checkpoint.
+    """
+    try:
+        yield
+    except DataError as error:
+        where = str(provenance.get("data", ""))
+        if not where or where in str(error):
+            raise
+        raise DataError(f"{error}; in training, the data came from {where}") from error
 
 
 def frames_of(recipe: Recipe, source: Opened | None = None) -> Frames | None:

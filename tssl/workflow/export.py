@@ -30,7 +30,7 @@ from tssl.proof.quantized import run_quantized
 from tssl.tables import Shown, Table
 from tssl.trainer.evaluation import float_accuracy
 from tssl.workflow import nir, tables
-from tssl.workflow.data import frames_of, load_splits, source_of, with_data
+from tssl.workflow.data import frames_of, load_splits, seen_before, source_of, with_data
 from tssl.workflow.export_files import data_facts, write_exported
 from tssl.workflow.inputs import Inputs, encode, encoded
 from tssl.workflow.nir import NirChoice, NirReport, is_foreign
@@ -211,7 +211,8 @@ def export(
         )
     checkpoint = replace(checkpoint, recipe=with_data(checkpoint.recipe, options.data))
     source = source_of(checkpoint.recipe.data, options.data)
-    train, test = load_splits(checkpoint.recipe, options.data_dir, data=source)
+    with seen_before(checkpoint.provenance):
+        train, test = load_splits(checkpoint.recipe, options.data_dir, data=source)
     bits = bits_of_layers(checkpoint, options.weight_bits)
     quantized = calibrated(checkpoint, profile, train, bits)
     mapping = map_to_cores(profile, quantized.network)

@@ -20,7 +20,7 @@ from tssl.trainer.parallel import is_first_process
 from tssl.trainer.progress import EpochMetrics, LayerMetrics, Watcher
 from tssl.trainer.run_directory import RunDirectory, identity
 from tssl.trainer.tensorboard import TensorBoard
-from tssl.workflow.data import load_splits, recipe_with
+from tssl.workflow.data import load_splits, recipe_with, seen_before
 from tssl.workflow.recipes import recipe_path
 from tssl.workflow.sources import checkpoint_file
 from tssl.workflow.tables import epochs
@@ -185,19 +185,23 @@ def resume(
         raise ConfigError(
             f"--resume {directory}: only --epochs may change; start a new run for anything else"
         )
-    fit = _fit(changed, run, environment)
+    with seen_before(_last(run)):
+        fit = _fit(changed, run, environment)
     if changed != stored and is_first_process():
         run.save_recipe(changed)
     _check_data(fit, environment.on_warning)
     return fit
 
 
+def _last(run: RunDirectory) -> Mapping[str, Any]:
+    """Return what is known of a run's last epoch; nothing before there is one."""
+    return Checkpoint.load(run.last).provenance if run.last.exists() else {}
+
+
 def _check_data(fit: Fit, warn: datasets.Warn | None) -> None:
     """Warn when a run goes on with other data than those of its last epoch."""
-    if not fit.run.last.exists() or warn is None:
-        return
-    stored = Checkpoint.load(fit.run.last).provenance.get("fingerprint")
-    if stored not in (None, fit.train.dataset.fingerprint):
+    stored = _last(fit.run).get("fingerprint")
+    if warn is not None and stored not in (None, fit.train.dataset.fingerprint):
         warn(
             f"data set {fit.train.dataset.name}: is not the one that {fit.run.path} was trained "
             f"on so far: SHA-256 {fit.train.dataset.fingerprint:.12}..., it was {stored:.12}..."
