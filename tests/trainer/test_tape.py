@@ -109,7 +109,7 @@ def gradients(
 
 @pytest.mark.parametrize("seed", range(8))
 def test_random_graphs_by_onednn(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on AMD's processors, where products of few outputs go another way than others."""
+    """As on AMD's processors, where large products go another way than small ones."""
     monkeypatch.setattr(linear, "_is_amd_with_avx512", torch.backends.mkldnn.is_available)
     monkeypatch.setattr(linear, "_FEW", 1)
     assert_same_gradients(seed, on_chip=bool(seed % 2))

@@ -185,22 +185,17 @@ def resume(
         raise ConfigError(
             f"--resume {directory}: only --epochs may change; start a new run for anything else"
         )
-    with seen_before(_last(run)):
+    known = Checkpoint.load(run.last).provenance if run.last.exists() else {}
+    with seen_before(known):
         fit = _fit(changed, run, environment)
     if changed != stored and is_first_process():
         run.save_recipe(changed)
-    _check_data(fit, environment.on_warning)
+    _check_data(fit, known.get("fingerprint"), environment.on_warning)
     return fit
 
 
-def _last(run: RunDirectory) -> Mapping[str, Any]:
-    """Return what is known of a run's last epoch; nothing before there is one."""
-    return Checkpoint.load(run.last).provenance if run.last.exists() else {}
-
-
-def _check_data(fit: Fit, warn: datasets.Warn | None) -> None:
-    """Warn when a run goes on with other data than those of its last epoch."""
-    stored = _last(fit.run).get("fingerprint")
+def _check_data(fit: Fit, stored: str | None, warn: datasets.Warn | None) -> None:
+    """Warn when a run goes on with other data than those of its last epoch, by fingerprint."""
     if warn is not None and stored not in (None, fit.train.dataset.fingerprint):
         warn(
             f"data set {fit.train.dataset.name}: is not the one that {fit.run.path} was trained "
