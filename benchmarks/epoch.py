@@ -25,7 +25,7 @@ from machine import description
 
 PARTS = {
     "_do_now": "forward, backward, optimiser",
-    "_load": "loading batches",
+    "load": "loading batches",
     "credit": "counting right answers of batches",
     "evaluate": "held-out and test samples",
     "save_state": "saving the state",
@@ -71,7 +71,11 @@ def child(started: float, asked: tuple[str, int]) -> None:
 
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         for name in (*PARTS, "_finish_epoch"):
-            holder = next(each for each in (fit.Fit, fit.RunDirectory, fit) if hasattr(each, name))
+            holder = next(
+                each
+                for each in (fit.Fit, fit.Batches, fit.RunDirectory, fit)
+                if hasattr(each, name)
+            )
             stack.enter_context(patch.object(holder, name, timed(name, getattr(holder, name))))
         settings = {"training.epochs": epochs}
         tssl.train(recipe, settings=settings, out=Path(folder) / "run", progress=False)

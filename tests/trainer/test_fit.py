@@ -244,12 +244,6 @@ def test_device(monkeypatch: pytest.MonkeyPatch) -> None:
         choose_device("cuda")
 
 
-def test_batches_of_an_epoch(tmp_path: Path) -> None:
-    assert tiny.fit(tmp_path / "a", tiny.recipe(batch_size=1000)).batches == 1
-    fit: Fit = tiny.fit(tmp_path / "b", tiny.recipe(batch_size=7))
-    assert fit.batches == 8
-
-
 KILLED = """
 import os, signal, sys
 from pathlib import Path

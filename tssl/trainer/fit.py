@@ -18,7 +18,8 @@ from tssl.errors import ConfigError, TrainingError
 from tssl.graph import resolve
 from tssl.machine.heap import give_back_memory, keep_freed_memory
 from tssl.machine.processor import processor
-from tssl.recipe import AugmentationSpec, Recipe
+from tssl.recipe import Recipe
+from tssl.trainer.batches import Batch, Batches
 from tssl.trainer.checks import check_data, check_plan, check_precision
 from tssl.trainer.device_steps import SETTLE_EVERY, CudaGraphs, DeviceSteps
 from tssl.trainer.evaluation import Correct, credit, evaluate
@@ -35,7 +36,7 @@ from tssl.trainer.parallel import Group, is_first_process
 from tssl.trainer.penalty import OperationsPenalty
 from tssl.trainer.progress import EpochMetrics, LayerMetrics, Watcher
 from tssl.trainer.run_directory import RunDirectory
-from tssl.trainer.samples import Samples, augmented, chip_encoding, sent, split
+from tssl.trainer.samples import Samples, chip_encoding, split
 from tssl.trainer.wake import wake_silent_layers
 from tssl.version import __version__
 
@@ -78,7 +79,6 @@ class Fit:
         planner: Planner | None = None,
     ) -> None:
         self.recipe, self.run, self._planner = recipe, run, planner
-        self._augments = recipe.augmentation != AugmentationSpec()
         check_precision(recipe, device)
         plan = run.load_plan() if origin is None else origin.plan
         self.input_shape = _sample_shape(train)
@@ -102,6 +102,7 @@ class Fit:
         self.network.noise = torch.Generator(device)
         self.optimizer = make_optimizer(self.network, recipe.training)
         self.train, self.validation = self._split(train, device)
+        self.batches = Batches(self.train, recipe, self.group)
         self.network.method.begin(len(self.train))
         self.test = self._samples(test, np.arange(len(test.labels)), device)
         self.progress = run.load_state(recipe, self.network, self.optimizer)
@@ -122,11 +123,6 @@ class Fit:
             self.device_steps = DeviceSteps(
                 self.network, self.optimizer, recipe.training, self._loss, graphs
             )
-
-    @property
-    def batches(self) -> int:
-        """Batches of an epoch."""
-        return -(-len(self.train) // self.recipe.training.batch_size)
 
     @property
     def plan(self) -> ChipPlan | None:
@@ -205,23 +201,18 @@ class Fit:
     def _train_epoch(self, watcher: Watcher) -> bool:
         training, progress = self.recipe.training, self.progress
         set_learning_rate(self.optimizer, learning_rate(training, progress.epoch))
-        order = np.random.default_rng((training.seed, 2, progress.epoch)).permutation(
-            len(self.train)
-        )
-        seeds = self._seeds()
-        for first in range(progress.batch * training.batch_size, len(order), training.batch_size):
+        for batch in self.batches.of_epoch(progress.epoch, progress.batch):
             if self._stop_requested(watcher):
                 self._settle()
                 return False
-            batch = order[first : first + training.batch_size]
             with (
-                explained_shortage(self.network, len(batch)),
+                explained_shortage(self.network, len(batch.samples)),
                 tf32(allowed=training.precision == "tf32"),
             ):
-                self._train_batch(batch, seeds[progress.batch])
-            done = first + len(batch)
-            if self._settle(is_due=done == len(order) or not progress.batch % self.settle_every):
-                watcher.batch_done(progress, samples=done)
+                self._train_batch(batch)
+            is_last = batch.done == len(self.train)
+            if self._settle(is_due=is_last or not progress.batch % self.settle_every):
+                watcher.batch_done(progress, samples=batch.done)
         return True
 
     def _settle(self, *, is_due: bool = True) -> bool:
@@ -237,22 +228,15 @@ class Fit:
     def _stop_requested(self, watcher: Watcher) -> bool:
         return self.group.totals([watcher.stop_requested()])[0] > 0
 
-    def _seeds(self) -> list[int]:
-        """Return those of an epoch's batches, for this process."""
-        place = self.recipe.training.seed, 3, self.progress.epoch, self.group.rank
-        seeds: list[int] = (
-            np.random.default_rng(place).integers(1 << 62, size=self.batches).tolist()
-        )
-        return seeds
-
-    def _train_batch(self, batch: IntArray, seed: int) -> None:
+    def _train_batch(self, batch: Batch) -> None:
         progress, started = self.progress, time.perf_counter()
-        inputs, labels = self._load(batch[self.group.share], seed)
-        self.network.method.take(batch[self.group.share])
+        inputs, labels = self.batches.load(batch)
+        self.network.noise.manual_seed(batch.seed)
+        self.network.method.take(batch.samples[self.group.share])
         if self.device_steps is not None:
             self.device_steps.do(inputs, labels)
         else:
-            self._do_now(inputs, labels, len(batch))
+            self._do_now(inputs, labels, len(batch.samples))
         progress.batch += 1
         progress.seconds += time.perf_counter() - started
 
@@ -280,16 +264,6 @@ class Fit:
         # processes are averaged: their gradients must add up to that of the whole batch
         (loss * self.group.size).backward()
         return forward, loss.detach()
-
-    def _load(self, chosen: IntArray, seed: int) -> tuple[Tensor, Tensor]:
-        """Return a batch; everything random in it, and in the step, follows from its seed."""
-        self.network.noise.manual_seed(seed)
-        if not self._augments:
-            return self.train.batch(chosen)
-        pixels, labels = self.train.pixels(chosen)
-        rng = np.random.default_rng(seed)
-        pixels = augmented(pixels, self.recipe.augmentation, rng, self.train.dataset.zero)
-        return self.train.encode(pixels), sent(labels, self.group.device)
 
     def _loss(self, forward: Forward, labels: Tensor) -> Tensor:
         if not len(labels):  # a process may go without samples in the last batch

@@ -261,7 +261,7 @@ def _seconds(tried: _Tried) -> float:
     """Return how long all epochs take, each with a look at the samples held out and at the test."""
     fit, pace = tried.fit, tried.pace
     looked = len(fit.validation) + len(fit.test)
-    epoch = fit.batches * pace.step + looked * pace.evaluation + pace.keeping
+    epoch = len(fit.batches) * pace.step + looked * pace.evaluation + pace.keeping
     return tried.recipe.training.epochs * epoch
 
 
