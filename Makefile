@@ -4,7 +4,7 @@ PYTHON ?= $(or $(shell for each in python3 python3.13 python3.12 python3.11 pyth
   $$each -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$each && break; \
   done),python3)
 BIN := .venv/bin
-DEMO := runs/demo
+DEMO := runs/make-demo
 # A plain path, which a folder named tssl beside a script cannot hide.
 EDITABLE := --config-settings editable_mode=compat
 

@@ -195,14 +195,17 @@ def test_training_bar_on_a_terminal() -> None:
         assert part in stream.getvalue()
 
 
-def test_first_ctrl_c_asks_second_interrupts(capfd: pytest.CaptureFixture[str]) -> None:
-    before = signal.getsignal(signal.SIGINT)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_first_ctrl_c_asks_second_interrupts(
+    number: signal.Signals, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(number)
     with TrainingBar(output(), epochs=1, samples=1) as bar:
-        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(number)
         assert bar.stop_requested()
         with pytest.raises(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is before
+            signal.raise_signal(number)
+    assert signal.getsignal(number) is before
     assert "press Ctrl-C again" in capfd.readouterr().err
 
 

@@ -107,20 +107,21 @@ Bar = TypeVar("Bar", bound="_Interruptible")
 
 
 class _Interruptible:
-    """Turns Ctrl-C into an orderly stop, as long as it is entered.
+    """Turns Ctrl-C into an orderly stop, as long as it is entered, and SIGTERM likewise.
 
-    The first Ctrl-C stops after the batch under way and saves; a second one interrupts.
+    The first one stops after the batch under way and saves; a second one interrupts.
     """
 
     def __init__(self, output: Output) -> None:
         self._output = output
         self._bar = _bar(output.progress)
         self._stop = False
-        self._previous: Any = None
+        self._previous: dict[int, Any] = {}
 
     def __enter__(self: Bar) -> Bar:
         if threading.current_thread() is threading.main_thread():  # others get no signals
-            self._previous = signal.signal(signal.SIGINT, self._interrupted)
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._interrupted)
         self._bar.start()
         return self
 
@@ -131,11 +132,11 @@ class _Interruptible:
         trace: TracebackType | None,
     ) -> None:
         self._bar.stop()
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
 
     def stop_requested(self) -> bool:
-        """Return whether Ctrl-C was pressed."""
+        """Return whether somebody or something wants it."""
         return self._stop
 
     def _interrupted(self, number: int, frame: FrameType | None) -> None:

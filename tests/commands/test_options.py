@@ -13,6 +13,14 @@ def test_settings_have_the_types_of_json() -> None:
     }  # fmt: skip
 
 
+def test_lists_are_written_as_in_a_recipe_too() -> None:
+    layers = '[{ type = "dense", neurons = 20 }, { type = "dense", neurons = 10 }]'
+    assert settings_of([f"layers={layers}", "odd=[1, x"]) == {
+        "layers": [{"type": "dense", "neurons": 20}, {"type": "dense", "neurons": 10}],
+        "odd": "[1, x",
+    }
+
+
 def test_of_a_key_that_repeats_the_last_counts_and_is_last() -> None:
     assert [*settings_of(["a=1", "b=2", "a=3"]).items()] == [("b", 2), ("a", 3)]
     assert [*bits_of(["a=4", "8", "a=6"]).items()] == [("", 8), ("a", 6)]

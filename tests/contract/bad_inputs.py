@@ -154,7 +154,7 @@ CASES: dict[str, list[Case]] = {
     "Training: flags": [
         Case("train", "neither recipe nor run", "RECIPE", "--from RUN or --resume DIR"),
         Case("train digit", "an unknown recipe", "'digit'", "neither a file nor a shipped recipe"),
-        Case("train run", "a folder as a recipe", "'run'", "neither a file nor a shipped recipe"),
+        Case("train run", "a folder as a recipe", "run: is a run and no recipe", "--resume run"),
         Case("train digits --epochs x", "no number", "--epochs", "'x' is not a valid integer"),
         Case("train digits --epochs 0", "no epochs", "training.epochs", "(given: 0)"),
         Case(f"train digits --epochs 1{'0' * 30}", "epochs without end", "training.epochs",
@@ -252,6 +252,8 @@ CASES: dict[str, list[Case]] = {
              recipe('{ type = "dense", neurons = 1000000000 },' * 2 + DENSE)),
         Case(T, "the wrong number of classes", "4 neurons", "digits has 10 classes",
              recipe('{ type = "dense", neurons = 4 }')),
+        Case(T, "a picture at the end", "conv1, gives a picture 10 x 1 x 1", "add a dense layer",
+             recipe('{ type = "conv", channels = 10, kernel = 8 }')),
         Case(T, "a kernel larger than the picture", "conv1 with kernel (9, 9)",
              "does not fit an input of shape (1, 8, 8)",
              recipe('{ type = "conv", channels = 2, kernel = 9 },' + DENSE)),

@@ -55,7 +55,7 @@ def saved(parts: Any, tmp_path: Path) -> Path:
     ("name", "message"),
     [
         ("result.json", "holds no result.json; give a folder that `tssl run` wrote"),
-        ("result.npz", "result.npz: .*No such file"),
+        ("result.npz", "result.npz: is missing; run the network again"),
     ],
 )
 def test_a_missing_file_is_a_data_error(saved: Path, name: str, message: str):

@@ -101,6 +101,17 @@ def test_resume_with_more_epochs_is_remembered(recipe: str, tmp_path: Path) -> N
     assert workflow.resume(run, None, {}, CPU).recipe.training.epochs == 4
 
 
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_resume_with_epochs_that_are_done(recipe: str, tmp_path: Path, epochs: int) -> None:
+    """Somebody may mean so many more."""
+    run = tmp_path / "run"
+    workflow.train(workflow.start(recipe, {"training.epochs": 3}, run, CPU), tiny.Watcher(13))
+    before = (run / "recipe.toml").read_text()
+    with pytest.raises(ConfigError, match=f"^--epochs {epochs}: .* 2 are done .* at least 3$"):
+        workflow.resume(run, None, {"training.epochs": epochs}, CPU)
+    assert (run / "recipe.toml").read_text() == before
+
+
 @pytest.mark.parametrize(
     "change", [("training.lr", 1), ("network.tau_m", 4), ("data.name", "digits")]
 )
@@ -233,7 +244,7 @@ def test_both_parts_resume_to_the_bit(recipe: str, tmp_path: Path) -> None:
     whole = workflow.start(recipe, BOTH, tmp_path / "whole", CPU)
     workflow.train(whole, tiny.Watcher())
     assert whole.progress.integers_from == 6
-    first = 6 * whole.batches
+    first = 6 * len(whole.batches)
     for stop_after in (2, first - 1, first, first + 2):
         out = tmp_path / f"stopped{stop_after}"
         fit = workflow.start(recipe, BOTH, out, CPU)

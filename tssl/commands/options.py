@@ -5,6 +5,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -12,6 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from tssl.errors import ConfigError
+from tssl.machine.files import toml_value
 from tssl.terminal import Output
 
 if TYPE_CHECKING:
@@ -141,7 +143,8 @@ DATA_OPTION = click.option(
 def settings_of(texts: Iterable[str]) -> dict[str, Any]:
     """Return the values in texts ``KEY=VALUE`` by key; of a key that repeats, only the last.
 
-    Numbers, booleans and lists are what JSON takes for such, everything else is text.
+    Numbers, booleans and lists are what JSON takes for such, or lists as in a recipe, everything
+    else is text.
 
     Raises
     ------
@@ -159,11 +162,13 @@ def settings_of(texts: Iterable[str]) -> dict[str, Any]:
 
 
 def value_of(text: str) -> Any:  # noqa: ANN401 - any TOML value
-    """Return what JSON takes for a number, boolean or list as such, everything else as text."""
-    try:
+    """Return a number, boolean or list of JSON, or a list of TOML; everything else as text."""
+    with suppress(ValueError, RecursionError):  # brackets nested thousands deep
         return json.loads(text)
-    except (ValueError, RecursionError):  # brackets nested thousands deep
-        return text.strip("\"'")
+    if text.startswith("["):
+        with suppress(ValueError, RecursionError):
+            return toml_value(text)
+    return text.strip("\"'")
 
 
 def bits_of(texts: Iterable[str]) -> dict[str, int]:

@@ -251,6 +251,11 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: is not valid TOML: {error}") from error
 
 
+def toml_value(text: str) -> Any:  # noqa: ANN401 - any of TOML
+    """Return what stands behind a ``=`` in TOML; a ``ValueError`` when it is not valid."""
+    return tomllib.loads(f"value = {text}")["value"]
+
+
 def read_json(path: Path, error_class: type[TsslError]) -> dict[str, Any]:
     """Return a JSON object; failures become ``error_class``."""
     try:

@@ -229,6 +229,8 @@ class RunResult(Shown):
                 with np.load(opened, allow_pickle=False) as file:
                     arrays = dict(file)
             return _from_files(document, arrays)
+        except FileNotFoundError as error:
+            raise DataError(f"{path}: is missing; run the network again") from error
         except DAMAGE as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise DataError(

@@ -49,7 +49,12 @@ def check_data(recipe: Recipe, graph: Graph, dataset: Dataset) -> None:
     ConfigError, DataError
         With what to do.
     """
-    outputs = graph.output.outputs
+    outputs, shape = graph.output.outputs, graph.output.output_shape
+    if len(shape) > 1:
+        raise ConfigError(
+            f"network.layers: the last layer, {graph.output.name}, gives a picture "
+            f"{' x '.join(map(str, shape))}; add a dense layer with {dataset.outputs} neurons"
+        )
     if outputs != dataset.outputs:
         raise ConfigError(
             f"network.layers: the last layer has {outputs} neurons, but data set "

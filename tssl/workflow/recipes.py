@@ -27,6 +27,11 @@ def recipe_path(name_or_path: str) -> Path:
     path = Path(name_or_path)
     if path.is_file():
         return path
+    if (path / "recipe.toml").is_file():
+        raise ConfigError(
+            f"{path}: is a run and no recipe; go on with it (--resume {path}), start from its "
+            f"weights (--from {path}), or name {path / 'recipe.toml'}"
+        )
     raise ConfigError(
         f"recipe {name_or_path!r}: neither a file nor a shipped recipe"
         f"{did_you_mean(name_or_path, shipped)}; shipped are {', '.join(shipped)}"

@@ -188,10 +188,22 @@ def resume(
     known = Checkpoint.load(run.last).provenance if run.last.exists() else {}
     with seen_before(known):
         fit = _fit(changed, run, environment)
-    if changed != stored and is_first_process():
-        run.save_recipe(changed)
+    if changed != stored:
+        _check_more(fit, changed)
+        if is_first_process():
+            run.save_recipe(changed)
     _check_data(fit, known.get("fingerprint"), environment.on_warning)
     return fit
+
+
+def _check_more(fit: Fit, changed: Recipe) -> None:
+    """Refuse a number of epochs that are done already: it may have been meant to come on top."""
+    wanted, done = changed.training.epochs, fit.progress.epoch
+    if wanted <= done:
+        raise ConfigError(
+            f"--epochs {wanted}: is the number of all epochs, and {done} are done in "
+            f"{fit.run.path}; give at least {done + 1}"
+        )
 
 
 def _check_data(fit: Fit, stored: str | None, warn: datasets.Warn | None) -> None:

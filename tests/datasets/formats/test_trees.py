@@ -113,6 +113,9 @@ def test_folders_that_are_wrong(tmp_path: Path):
     put(tmp_path / "one", "a/1.bin", "a/2.bin")
     with pytest.raises(DataError, match="all of class 'a'; a folder for each of at least two"):
         load(tmp_path / "one")
+    put(tmp_path / "single", "a/1.bin", "b/2.bin")
+    with pytest.raises(DataError, match="one sample of each class, so that none can be held out"):
+        load(tmp_path / "single")
     put(tmp_path / "mixed", "a/1.bin", "b/2.png", "b/3.png")
     with pytest.raises(DataError, match="1 recordings of 5 bytes an event and 2 pictures; keep"):
         load(tmp_path / "mixed")

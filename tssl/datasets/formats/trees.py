@@ -251,6 +251,11 @@ def _labelled(
     if any(file.split is None for file in files):
         labels = np.array([numbers[file.label] for file in files])
         chosen, sentence = held_out(labels, reading)
+        if not chosen.any():
+            raise DataError(
+                f"{path}: holds one sample of each class, so that none can be held out for "
+                "testing; give at least two of a class, or the folders train/ and test/"
+            )
         said.append(sentence)
         files = [
             file._replace(split=SPLITS[bool(is_test)])
