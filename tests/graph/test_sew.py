@@ -127,11 +127,11 @@ def test_what_is_refused(layers: list[dict[str, Any]], message: str) -> None:
     ("layer", "message"),
     [
         (gate("iand", "a", "b", "c"), "function = 'iand' takes two sources"),
-        ({"type": "gate", "function": "and"}, "network.layers.1.from"),
+        ({"type": "gate", "function": "and"}, "network.layers.0.from"),
         (gate("xor", "a", "b"), "must be 'and' or 'iand'"),
         (pool(2, mode="or", gain=1.1), "gives spikes, which no gain multiplies"),
         (dense(3, norm_scale=0.0), "norm_scale and norm_shift belong to norm = 'batch'"),
-        (sew(bias=True), "unknown key 'network.layers.1.bias'"),
+        (sew(bias=True), "unknown key 'network.layers.0.bias'"),
     ],
 )
 def test_what_no_recipe_may_say(layer: dict[str, Any], message: str) -> None:

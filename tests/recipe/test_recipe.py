@@ -27,7 +27,7 @@ def tables(**network: Any) -> dict[str, Any]:
 
 
 def with_value(path: str, value: object) -> dict[str, Any]:
-    """Set the value at a dotted path; layers count from 1, as in messages."""
+    """Set the value at a dotted path; layers count from 0, as in messages."""
     given = tables()
     table, last = at(given, path)
     table[last] = value
@@ -37,7 +37,7 @@ def with_value(path: str, value: object) -> dict[str, Any]:
 def at(given: dict[str, Any], path: str) -> tuple[Any, str | int]:
     """Return the table or list that holds a dotted path, and the last key."""
     table: Any = given
-    *parents, last = (int(name) - 1 if name.isdigit() else name for name in path.split("."))
+    *parents, last = (int(name) if name.isdigit() else name for name in path.split("."))
     for name in parents:
         table = table[name] if isinstance(name, int) else table.setdefault(name, {})
     return table, last
@@ -87,7 +87,7 @@ def test_a_single_number_is_a_pair():
     layers = recipe_from_tables(tables(), "test").network.layers
     assert isinstance(layers[0], ConvEntry)
     assert layers[0].kernel == (3, 3)
-    given = with_value("network.layers.1.kernel", [2, 3])
+    given = with_value("network.layers.0.kernel", [2, 3])
     (first, *_) = recipe_from_tables(given, "test").network.layers
     assert isinstance(first, ConvEntry)
     assert (first.kernel, first.stride, first.padding) == ((2, 3), (1, 1), (0, 0))
@@ -192,7 +192,7 @@ def test_bad_overrides(recipe_file, override, message):
 
 # --- what is refused -----------------------------------------------------------------
 
-LAYER = "network.layers.1"
+LAYER = "network.layers.0"
 BAD_VALUES = [
     ("name", "../x"),
     ("name", ""),
@@ -220,7 +220,7 @@ BAD_VALUES = [
     ("network.threshold", INFINITY),
     ("network.layers", []),
     ("network.layers", 3),
-    ("network.layers.1", "conv"),
+    ("network.layers.0", "conv"),
     (f"{LAYER}.type", "convolution"),
     (f"{LAYER}.type", 3),
     (f"{LAYER}.channels", 0),
@@ -236,9 +236,9 @@ BAD_VALUES = [
     (f"{LAYER}.padding", 0.5),
     (f"{LAYER}.threshold", 0),
     (f"{LAYER}.weight_scale", NAN),
-    ("network.layers.2.gain", -1),
-    ("network.layers.3.neurons", -4),
-    ("network.layers.3.neurons", "10"),
+    ("network.layers.1.gain", -1),
+    ("network.layers.2.neurons", -4),
+    ("network.layers.2.neurons", "10"),
     ("training", [1]),
     ("training.loss", 3),
     ("training.target_filter", "thrice"),
@@ -260,7 +260,7 @@ def test_bad_values_name_their_key(path, value):
         recipe_from_tables(with_value(path, value), "my.toml")
     message = str(caught.value)
     key = re.escape(path)
-    assert re.match(rf"my\.toml: {key}(\.[12])?: (must|at least|a pair|a number)\b", message)
+    assert re.match(rf"my\.toml: {key}(\.[01])?: (must|at least|a pair|a number)\b", message)
     assert "\n" not in message
     for jargon in ("tuple", "dictionary", "instance", "discriminator", "Input", "parse", "pattern"):
         assert jargon not in message
@@ -281,8 +281,8 @@ def test_bad_values_name_their_key(path, value):
         ("training.lrr", "lr"),
         (f"{LAYER}.kernal", "kernel"),
         (f"{LAYER}.neurons", "neuron"),
-        ("network.layers.2.stride", ""),
-        ("network.layers.3.treshold", "threshold"),
+        ("network.layers.1.stride", ""),
+        ("network.layers.2.treshold", "threshold"),
     ],
 )
 def test_unknown_keys(path, meant):
@@ -303,7 +303,7 @@ def test_unknown_keys(path, meant):
         ("network.layers", "network.layers"),
         (f"{LAYER}.type", f"{LAYER}.type"),
         (f"{LAYER}.kernel", f"{LAYER}.kernel"),
-        ("network.layers.3.neurons", "network.layers.3.neurons"),
+        ("network.layers.2.neurons", "network.layers.2.neurons"),
     ],
 )
 def test_missing_keys(path, key):
@@ -329,7 +329,7 @@ def test_impossible_chains(layers, message):
 
 @pytest.mark.parametrize("name", ["a.b", "_a", "1st", "", "a b", "a\n"])
 def test_names_that_no_layer_may_have(name):
-    message = "network.layers.1.name: must be letters, digits, '_' and '-', and begin with a letter"
+    message = "network.layers.0.name: must be letters, digits, '_' and '-', and begin with a letter"
     with pytest.raises(ConfigError, match=message):
         recipe_from_tables(tables(layers=[{**CONV, "name": name}, DENSE]), "my.toml")
 
@@ -354,9 +354,9 @@ def test_pools(tmp_path):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"kernel": "all"}, r"network.layers.2.kernel.1: must be a valid integer \(given: 'all'\)"),
-        ({"kernel": 2, "mode": "max"}, r"network.layers.2.mode: must be 'sum', 'average' or 'or'"),
-        ({"mode": "average"}, r"key 'network.layers.2.kernel' is missing"),
+        ({"kernel": "all"}, r"network.layers.1.kernel.0: must be a valid integer \(given: 'all'\)"),
+        ({"kernel": 2, "mode": "max"}, r"network.layers.1.mode: must be 'sum', 'average' or 'or'"),
+        ({"mode": "average"}, r"key 'network.layers.1.kernel' is missing"),
     ],
 )
 def test_pools_that_do_not_exist(fields, message):

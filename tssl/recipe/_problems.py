@@ -36,14 +36,17 @@ _PLAIN = {
 
 
 def first_problem(error: ValidationError, model: type[BaseModel] = Recipe) -> str:
-    """Return the first of pydantic's complaints about a model in a user's words."""
+    """Return the first of pydantic's complaints about a model in a user's words.
+
+    Places in lists are counted from 0, as ``--set`` takes them.
+    """
     problem = error.errors()[0]
     location = [  # behind the number of a layer, pydantic puts its type
         part
         for index, part in enumerate(problem["loc"])
         if not index or not isinstance(problem["loc"][index - 1], int)
     ]
-    where = ".".join(str(part + 1 if isinstance(part, int) else part) for part in location)
+    where = ".".join(map(str, location))
     kind, context = problem["type"], problem.get("ctx", {})
     if kind == "extra_forbidden":
         known = _keys_at(problem["loc"], model)
