@@ -50,6 +50,7 @@ SHOWN_BY = {
     "workflow/plan.py": {"plan"},
     "workflow/probe.py": {"report"},
     "workflow/provenance.py": {"report"},
+    "workflow/recipes.py": {"train", "sweep", "plan", "recipes"},
     "workflow/recorded.py": {"inspect"},
     "workflow/report.py": {"report"},
     "workflow/run.py": {"run"},

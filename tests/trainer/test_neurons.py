@@ -313,9 +313,9 @@ def graph_of(*layers: dict[str, Any], **training: Any) -> Recipe:
         ),
         (
             [dense(4, neuron="adex"), dense(3)],
-            "layers.1.neuron: must be 'lif', 'if', 'plif', 'rel-psp' or 'sigma-delta'",
+            "layers.0.neuron: must be 'lif', 'if', 'plif', 'rel-psp' or 'sigma-delta'",
         ),
-        ([dense(4, tau_s=0.5), dense(3)], "layers.1.tau_s: must be greater than or equal to 1"),
+        ([dense(4, tau_s=0.5), dense(3)], "layers.0.tau_s: must be greater than or equal to 1"),
         (
             [dense(4, neuron="plif", tau_m=1.0), dense(3)],
             "dense1 has neuron = 'plif' with tau_m = 1",

@@ -29,8 +29,8 @@ def recipe_path(name_or_path: str) -> Path:
         return path
     if (path / "recipe.toml").is_file():
         raise ConfigError(
-            f"{path}: is a run and no recipe; go on with it (--resume {path}), start from its "
-            f"weights (--from {path}), or name {path / 'recipe.toml'}"
+            f"{path}: is a run and no recipe; go on with it by `tssl train --resume {path}`, start "
+            f"from its weights by `tssl train --from {path}`, or name {path / 'recipe.toml'}"
         )
     raise ConfigError(
         f"recipe {name_or_path!r}: neither a file nor a shipped recipe"
