@@ -87,21 +87,6 @@ def test_run_without_state_starts_anew(tmp_path: Path) -> None:
     assert fit.progress == TrainingProgress()
 
 
-@pytest.mark.parametrize(("epochs", "is_refused"), [(1, False), (2, True)])
-def test_a_state_that_was_lost(tmp_path: Path, *, epochs: int, is_refused: bool) -> None:
-    """A run that was killed in its first epoch's end does it again; nothing else gets lost."""
-    fit = tiny.fit(tmp_path / "run", tiny.recipe(epochs=epochs))
-    fit.fit(tiny.Watcher())
-    fit.run.state.unlink()
-    kept = fit.run.last.read_bytes()
-    if not is_refused:
-        assert tiny.fit(tmp_path / "run", tiny.recipe(epochs=epochs)).progress.epoch == 0
-        return
-    with pytest.raises(CheckpointError, match=r"is missing, though 2 epochs.*--from .*run --out"):
-        tiny.fit(tmp_path / "run", tiny.recipe(epochs=epochs))
-    assert fit.run.last.read_bytes() == kept
-
-
 def test_state_restores_weights_moments_and_progress(tmp_path: Path) -> None:
     first = tiny.fit(tmp_path / "run")
     first.fit(tiny.Watcher(stop_after=8))

@@ -101,6 +101,30 @@ def test_resume_with_more_epochs_is_remembered(recipe: str, tmp_path: Path) -> N
     assert workflow.resume(run, None, {}, CPU).recipe.training.epochs == 4
 
 
+@pytest.mark.parametrize(("epochs", "is_refused"), [(1, False), (2, True)])
+def test_a_state_that_was_lost(
+    recipe: str, tmp_path: Path, *, epochs: int, is_refused: bool
+) -> None:
+    """A run that was killed in its first epoch's end does it again; nothing else gets lost."""
+    run = tmp_path / "run"
+    fit = workflow.start(recipe, {"training.epochs": epochs}, run, CPU)
+    workflow.train(fit, tiny.Watcher())
+    fit.run.state.unlink()
+    kept = fit.run.last.read_bytes()
+    if not is_refused:
+        assert workflow.resume(run, None, {}, CPU).progress.epoch == 0
+        return
+    with pytest.raises(CheckpointError, match=r"is missing, though 2 epochs.*--from .*run --out"):
+        workflow.resume(run, None, {}, CPU)
+    assert fit.run.last.read_bytes() == kept
+
+
+@pytest.mark.parametrize("leftover", ["metrics.csv", "layers.csv"])
+def test_a_table_that_lies_there_is_no_run(recipe: str, tmp_path: Path, leftover: str) -> None:
+    (tmp_path / leftover).write_text("epoch\n1\n2\n3\n")
+    assert workflow.start(recipe, {}, tmp_path, CPU).progress.epoch == 0
+
+
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_resume_with_epochs_that_are_done(recipe: str, tmp_path: Path, epochs: int) -> None:
     """Somebody may mean so many more."""

@@ -257,11 +257,9 @@ class RunDirectory:
         Raises
         ------
         CheckpointError
-            When the state is damaged or belongs to another recipe, or is missing after more than
-            one epoch, which the run would begin anew.
+            When the state is damaged or belongs to another recipe.
         """
         if not self.has_state:
-            self._check_little_is_lost()
             return TrainingProgress()
         tensors, document = load_tensors(self.state)
         del document["format_version"]
@@ -282,17 +280,6 @@ class RunDirectory:
             raise CheckpointError(
                 f"{self.state}: does not belong to this recipe: {error}"
             ) from error
-
-    def _check_little_is_lost(self) -> None:
-        if not self.metrics.exists():
-            return
-        with self.metrics.open(encoding="utf-8") as rows:
-            epochs = sum(1 for _ in rows) - 1
-        if epochs > 1:
-            raise CheckpointError(
-                f"{self.state}: is missing, though {epochs} epochs were trained; put it back, or "
-                f"start another run from the weights: `tssl train --from {self.path} --out FOLDER`"
-            )
 
     def _stored_identity(self, tables: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
         """Return the identity of a stored recipe, in which keys may be missing that are newer."""

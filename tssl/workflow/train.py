@@ -9,7 +9,7 @@ from tssl import datasets
 from tssl.checkpoint import Checkpoint, ChipPlan
 from tssl.chip import ValueReadOut
 from tssl.datasets import Dataset, Given
-from tssl.errors import BackendUnavailableError, ConfigError, TrainingError
+from tssl.errors import BackendUnavailableError, CheckpointError, ConfigError, TrainingError
 from tssl.machine.pictures import save_figure
 from tssl.recipe import Recipe, load_recipe
 from tssl.tables import Shown, Table
@@ -174,7 +174,7 @@ def resume(
     Raises
     ------
     CheckpointError
-        When there is no run, or its state is damaged.
+        When there is no run, or its state is damaged, or missing after more than one epoch.
     ConfigError
         When a setting would change anything else.
     """
@@ -186,6 +186,11 @@ def resume(
             f"--resume {directory}: only --epochs may change; start a new run for anything else"
         )
     known = Checkpoint.load(run.last).provenance if run.last.exists() else {}
+    if known.get("epoch", 0) > 1 and not run.state.exists():  # the first one is soon done again
+        raise CheckpointError(
+            f"{run.state}: is missing, though {known['epoch']} epochs were trained; put it back, "
+            f"or start another run from the weights: `tssl train --from {directory} --out FOLDER`"
+        )
     with seen_before(known):
         fit = _fit(changed, run, environment)
     if changed != stored:
