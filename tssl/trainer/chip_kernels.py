@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssl.machine.compiling import compiled, compiled_parallel
-from tssl.trainer.kernels import backward_group, is_small, threads
+from tssl.trainer.kernels import backward_block, history_size, is_small, threads
 from tssl.trainer.neuron_kernels import (
+    BLOCK,
     ONE,
     ZERO,
     Array,
@@ -325,15 +326,15 @@ def _chip_backward_part(
     gradient: Array, constants: Constants, window: Window, part: int, parts: int, error: Array,
 ) -> int:  # fmt: skip
     """Take the errors of one of so many parts of a layer back; return the fallbacks."""
-    groups = (activation.shape[1] + window.block - 1) // window.block
-    state = np.empty((2, window.block), np.int32)
-    history = np.empty((3, response.size + 1, window.block), np.float32)
-    scratch = np.empty((5, window.block), np.float32)
+    blocks = (activation.shape[1] + BLOCK - 1) // BLOCK
+    state = np.empty((2, BLOCK), np.int32)
+    history = np.empty(history_size(response.size), np.float32)
+    scratch = np.empty(3 * BLOCK, np.float32)
     total = 0
-    for group in range(part * groups // parts, (part + 1) * groups // parts):
-        first = group * window.block
-        _replay(activation, bias, chip, unit, first, state, history)
-        total += backward_group(
+    for block in range(part * blocks // parts, (part + 1) * blocks // parts):
+        first = block * BLOCK
+        _replay(activation, bias, chip, unit, first, response.size, state, history)
+        total += backward_block(
             response, gradient, constants, window, first, history, scratch, error
         )
     return total
@@ -342,22 +343,22 @@ def _chip_backward_part(
 @compiled
 def _replay(
     activation: Array, bias: Array, constants: ChipConstants, unit: np.float32, first: int,
-    state: NDArray[np.int32], history: Array,
+    steps: int, state: NDArray[np.int32], history: Array,
 ) -> None:  # fmt: skip
-    """Fill ``history`` with u, s and a of one group, a row of zeros before the first step."""
+    """Fill ``history`` as :mod:`tssl.trainer.kernels` does, with what the chip's neurons did."""
     keep, add = np.float32(1 - 1 / constants.tau_s), np.float32(1 / constants.tau_s)
-    size = min(history.shape[2], activation.shape[1] - first)
+    size = min(BLOCK, activation.shape[1] - first)
     u, v = state[0, :size], state[1, :size]
     u[:] = 0
     v[:] = 0
-    history[:, 0] = ZERO
-    for t in range(history.shape[1] - 1):
+    history[: 3 * BLOCK] = ZERO
+    for t in range(steps):
         arriving = activation[min(t, activation.shape[0] - 1), first : first + size]
-        potentials, spikes = history[0, t + 1, :size], history[1, t + 1, :size]
-        before, after = history[2, t, :size], history[2, t + 1, :size]
+        rows = history[3 * t * BLOCK :]
+        potentials, spikes = rows[3 * BLOCK :][:size], rows[4 * BLOCK :][:size]
         _chip_step(arriving, bias, first, constants, unit, u, v, spikes, potentials)
         for j in range(size):
-            after[j] = keep * before[j] + add * spikes[j]
+            rows[j + 5 * BLOCK] = keep * rows[j + 2 * BLOCK] + add * rows[j + 4 * BLOCK]
 
 
 @compiled_parallel

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numba
 import numpy as np
 
-from tssl.machine.compiling import compiled_parallel
+from tssl.machine.compiling import compiled, compiled_parallel
 from tssl.trainer.kernels import threads
-from tssl.trainer.neuron_kernels import ONE, Array, Constants, errors_of_step, membrane
+from tssl.trainer.neuron_kernels import BLOCK, ONE, Array, Constants, errors_of_step, membrane
 
 __all__ = ["Membrane", "step", "step_back", "zeros"]
 
@@ -74,7 +74,7 @@ def step_back(
     error
         Filled.
     """
-    return int(_step_back(coming, heard, constants, threads(), state, *before, *now, error))
+    return int(_step_back(coming, heard, constants, threads(), state, before, now, error))
 
 
 @compiled_parallel
@@ -98,17 +98,32 @@ def _step(
 @compiled_parallel
 def _step_back(
     coming: Array, heard: Array, constants: Constants, parts: int, state: Array,
-    u_before: Array, fired_before: Array, u: Array, fired: Array, psp: Array, error: Array,
+    before: tuple[Array, Array], now: tuple[Array, Array, Array], error: Array,
 ) -> int:  # fmt: skip
-    keep, add = np.float32(1 - 1 / constants.tau_s), np.float32(1 / constants.tau_s)
     counts = np.zeros(parts, np.int64)
     for part in numba.prange(parts):
-        here = slice(part * error.size // parts, (part + 1) * error.size // parts)
-        filtered, given, own = state[0, here], coming[here], heard[here]
-        for j in range(filtered.size):
-            filtered[j] = keep * filtered[j] + add * (given[j] + own[j])
-        counts[part] = errors_of_step(
-            u_before[here], u[here], fired_before[here], fired[here], psp[here], filtered,
-            constants, state[1, here], error[here],
-        )  # fmt: skip
+        start, stop = part * error.size // parts, (part + 1) * error.size // parts
+        history, carried = np.empty(6 * BLOCK, np.float32), np.empty(2 * BLOCK, np.float32)
+        for first in range(start, stop, BLOCK):
+            here = slice(first, min(first + BLOCK, stop))
+            counts[part] += _block_back(
+                coming[here] + heard[here], constants, state[:, here],
+                (before[0][here], before[1][here]), (now[0][here], now[1][here], now[2][here]),
+                history, carried, error[here],
+            )  # fmt: skip
     return counts.sum()
+
+
+@compiled
+def _block_back(
+    coming: Array, constants: Constants, state: Array, before: tuple[Array, Array],
+    now: tuple[Array, Array, Array], history: Array, carried: Array, error: Array,
+) -> int:  # fmt: skip
+    """Do it for one block, its numbers in rows as the loop over its neurons wants them."""
+    size, rows, ways = error.size, history.reshape((6, BLOCK)), carried.reshape((2, BLOCK))
+    rows[0, :size], rows[1, :size] = before
+    rows[3, :size], rows[4, :size], rows[5, :size] = now
+    ways[:, :size] = state
+    count = errors_of_step(history, coming, ONE, constants, 1.0, carried, error, is_first=True)
+    state[:] = ways[:, :size]
+    return count

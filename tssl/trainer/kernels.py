@@ -19,6 +19,8 @@ import torch
 
 from tssl.machine.compiling import compiled, compiled_parallel
 from tssl.trainer.neuron_kernels import (
+    BLOCK,
+    ONE,
     ZERO,
     Array,
     Constants,
@@ -31,14 +33,10 @@ from tssl.trainer.neuron_kernels import (
 )
 
 __all__ = [
-    "Constants", "Window", "backward", "backward_group", "forward", "is_small", "plain_window",
-    "threads",
+    "Constants", "Window", "backward", "backward_block", "forward", "history_size", "is_small",
+    "plain_window", "threads",
 ]  # fmt: skip
 
-
-_BLOCK = 1024
-"""Neurons of a group without a pool: enough that starting loops takes no time, and few enough that
-what the loops write stays in the first two caches. 1024 was best at 5 to 100 steps."""
 
 _PARTS_PER_THREAD = 4
 """Finer than the threads, so that one that is held up does not keep the others waiting."""
@@ -52,7 +50,7 @@ _told = threading.local()
 
 def plain_window() -> Window:
     """Return the blocks of a layer without a pool."""
-    return Window(_BLOCK, 1, 1, _BLOCK, 1.0)
+    return Window(BLOCK, 1, 1, BLOCK, 1.0)
 
 
 def forward(
@@ -185,14 +183,14 @@ def _backward_part(
     part: int, parts: int, error: Array,
 ) -> int:  # fmt: skip
     """Take the errors of one of so many parts of a layer back; return the fallbacks."""
-    groups = (current.shape[1] + window.block - 1) // window.block
-    history = np.empty((3, response.size + 1, window.block), np.float32)
-    scratch = np.empty((5, window.block), np.float32)
+    blocks = (current.shape[1] + BLOCK - 1) // BLOCK
+    history = np.empty(history_size(response.size), np.float32)
+    v, scratch = np.empty(BLOCK, np.float32), np.empty(3 * BLOCK, np.float32)
     count = 0
-    for group in range(part * groups // parts, (part + 1) * groups // parts):
-        first = group * window.block
-        _replay(current, response, constants, first, history, scratch)
-        count += backward_group(
+    for block in range(part * blocks // parts, (part + 1) * blocks // parts):
+        first = block * BLOCK
+        _replay(current, response, constants, first, v, history)
+        count += backward_block(
             response, gradient, constants, window, first, history, scratch, error
         )
     return count
@@ -224,71 +222,64 @@ def _forward_group(
         if spikes.size:
             spikes[t, first : first + size] = fired
             voltage[t, first : first + size] = u
-        count += count_spikes(fired)
+        count += count_spikes(pooled)
     return count
+
+
+@compiled
+def history_size(steps: int) -> int:
+    """Return how many numbers the history of a block has: rows of u, s and a by steps."""
+    return 3 * BLOCK * (steps + 1)  # a step of rest before the first one
 
 
 @compiled
 def _replay(
-    current: Array, response: Array, constants: Constants, first: int,
-    history: Array, scratch: Array,
-) -> None:  # fmt: skip
-    """Fill ``history`` with u, s and a of one group, a row of zeros before the first step."""
+    current: Array, response: Array, constants: Constants, first: int, v: Array, history: Array
+) -> None:
+    """Fill ``history`` with u, s and a of one block."""
     leak, threshold = np.float32(1 - 1 / constants.tau_m), np.float32(constants.threshold)
     keep, add = np.float32(1 - 1 / constants.tau_s), np.float32(1 / constants.tau_s)
-    size = min(history.shape[2], current.shape[1] - first)
-    v = scratch[0, :size]
+    size = min(BLOCK, current.shape[1] - first)
     v[:] = ZERO
-    history[:, 0] = ZERO
+    history[: 3 * BLOCK] = ZERO
     for t in range(response.size):
         arriving = current[min(t, current.shape[0] - 1), first : first + size]
-        # rows are taken from the whole array: only then does numba know them to be contiguous
-        u, fired = history[0, t + 1, :size], history[1, t + 1, :size]
-        before, after = history[2, t, :size], history[2, t + 1, :size]
-        membrane(arriving, response[t], leak, threshold, v, fired, u)
-        for j in range(size):
-            after[j] = keep * before[j] + add * fired[j]
+        _replay_step(arriving, response[t], leak, threshold, keep, add, v, history[3 * t * BLOCK :])
 
 
 @compiled
-def backward_group(
+def _replay_step(
+    arriving: Array, response: np.float32, leak: np.float32, threshold: np.float32,
+    keep: np.float32, add: np.float32, v: Array, history: Array,
+) -> None:  # fmt: skip
+    """Advance membrane and synapse by one step, from the rows of a step to those of the next."""
+    for j in range(arriving.size):
+        u = leak * v[j] + arriving[j] * response
+        fired = ONE if u > threshold else ZERO
+        v[j] = ZERO if u > threshold else u
+        history[j + 3 * BLOCK] = u
+        history[j + 4 * BLOCK] = fired
+        history[j + 5 * BLOCK] = keep * history[j + 2 * BLOCK] + add * fired
+
+
+@compiled
+def backward_block(
     response: Array, gradient: Array, constants: Constants, window: Window, first: int,
     history: Array, scratch: Array, error: Array,
 ) -> int:  # fmt: skip
-    """Take the error of one group back through all steps; return the fallbacks."""
-    keep = np.float32(1 - 1 / constants.tau_s)
-    add = np.float32(window.gain / constants.tau_s)
-    size, shrink = min(window.block, error.shape[1] - first), window.rows * window.columns
-    carry, slope, spread = scratch[0, :size], scratch[1, :size], scratch[2, :size]
-    filtered = scratch[3, : size // shrink]
-    carry[:] = ZERO
-    filtered[:] = ZERO
+    """Take the error of one block back through all steps; return the fallbacks."""
+    size, is_pooled = min(BLOCK, error.shape[1] - first), window.rows * window.columns > 1
+    carried, spread = scratch[: 2 * BLOCK], scratch[2 * BLOCK : 2 * BLOCK + size]
+    carried[:] = ZERO
     count = 0
     for t in range(response.size - 1, -1, -1):
-        coming = gradient[t, first // shrink :]
-        for j in range(filtered.size):
-            filtered[j] = keep * filtered[j] + add * coming[j]
-        if shrink > 1:
-            spread_over_windows(filtered, window, spread)
-        before, u = history[0, t, :size], history[0, t + 1, :size]
-        fired_before, fired = history[1, t, :size], history[1, t + 1, :size]
-        a = history[2, t + 1, :size]
-        arriving = spread if shrink > 1 else filtered
-        count += errors_of_step(
-            before, u, fired_before, fired, a, arriving, constants, carry, slope
-        )
+        coming = spread if is_pooled else gradient[t, first : first + size]
+        if is_pooled:
+            spread_over_windows(gradient[t], window, first, spread)
         is_first = error.shape[0] == response.size or t == response.size - 1
         target = error[min(t, error.shape[0] - 1), first : first + size]
-        _add_up(slope, response[t], is_first, target)
+        count += errors_of_step(
+            history[3 * t * BLOCK :], coming, response[t], constants, window.gain, carried,
+            target, is_first=is_first,
+        )  # fmt: skip
     return count
-
-
-@compiled
-def _add_up(error: Array, response: np.float32, is_first: bool, total: Array) -> None:
-    """Collect the error at the current of one step, or at a constant one from all steps."""
-    if is_first:
-        for j in range(error.size):
-            total[j] = response * error[j]
-    else:
-        for j in range(error.size):
-            total[j] += response * error[j]

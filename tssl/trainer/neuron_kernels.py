@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tssl.machine.compiling import compiled, compiled_fused
 
 __all__ = [
-    "ARCTAN", "ONE", "RECTANGULAR", "ZERO", "Array", "Constants", "Window", "count_spikes",
+    "ARCTAN", "BLOCK", "ONE", "RECTANGULAR", "ZERO", "Array", "Constants", "Window", "count_spikes",
     "errors_of_step", "membrane", "pool_spikes", "spread_over_windows",
 ]  # fmt: skip
 
@@ -22,6 +22,10 @@ ZERO, ONE, _STEEPEST = np.float32(0), np.float32(1), np.float32(8)
 _INVERSE_WIDTH = np.float32(5)
 """Of the surrogate: 1 / 0.2."""
 _PI = np.float32(np.pi)
+BLOCK = 1024
+"""Neurons of a block, and the length of a row of what a backward pass keeps of it. Enough that
+starting loops takes no time, and few enough that the first two caches hold it: 1024 was best at 5
+to 100 steps. Since the compiler knows the number, it sees that rows do not overlap."""
 ARCTAN, RECTANGULAR = 1, 2
 """Places of surrogates; anything else is the sigmoid."""
 _BACK = np.float32(np.exp(-4.0))
@@ -95,37 +99,19 @@ def _exponential(distance: np.float32) -> np.float32:
 
 
 @compiled
-def _surrogate(u: Array, threshold: np.float32, slope: Array) -> None:
-    """Take the derivative of the sigmoid of width 0.2, which is even, clipped at 8 widths."""
-    for j in range(u.size):
-        z = _exponential(threshold - u[j])
-        slope[j] = _INVERSE_WIDTH * z / ((ONE + z) * (ONE + z))
+def _slope(distance: np.float32, surrogate: int) -> np.float32:
+    """Return the surrogate's slope at this distance above the threshold.
 
-
-@compiled
-def _arctan(u: Array, threshold: np.float32, slope: Array) -> None:
-    """Take the derivative of the arctangent, 1 / (1 + (π (u - ϑ))²)."""
-    for j in range(u.size):
-        distance = _PI * (u[j] - threshold)
-        slope[j] = ONE / (ONE + distance * distance)
-
-
-@compiled
-def _rectangular(u: Array, threshold: np.float32, slope: Array) -> None:
-    """Take 1 within 1/2 of the threshold, else 0."""
-    for j in range(u.size):
-        slope[j] = ONE if abs(u[j] - threshold) < np.float32(0.5) else ZERO
-
-
-@compiled
-def _take_surrogate(u: Array, constants: Constants, slope: Array) -> None:
-    """Take the surrogate of the rule."""
-    if constants.surrogate == ARCTAN:
-        _arctan(u, np.float32(constants.threshold), slope)
-    elif constants.surrogate == RECTANGULAR:
-        _rectangular(u, np.float32(constants.threshold), slope)
-    else:
-        _surrogate(u, np.float32(constants.threshold), slope)
+    The derivative of the arctangent, 1 / (1 + (π d)²); 1 within 1/2 of the threshold; or the
+    derivative of the sigmoid of width 0.2, which is even, clipped at 8 widths.
+    """
+    if surrogate == ARCTAN:
+        scaled = _PI * distance
+        return ONE / (ONE + scaled * scaled)
+    if surrogate == RECTANGULAR:
+        return ONE if abs(distance) < np.float32(0.5) else ZERO
+    z = _exponential(distance)
+    return _INVERSE_WIDTH * z / ((ONE + z) * (ONE + z))
 
 
 @compiled
@@ -147,20 +133,43 @@ def pool_spikes(fired: Array, window: Window, pooled: Array) -> None:
 
 
 @compiled
-def spread_over_windows(pooled: Array, window: Window, error: Array) -> None:
-    """Give each neuron of a window the window's value, the adjoint of :func:`pool_spikes`."""
-    if window.rows * window.columns == 1:
-        for j in range(pooled.size):
-            error[j] = pooled[j]
-        return
-    channels, columns = window.channels, window.columns
-    pixels = error.size // (window.rows * channels)
-    for row in range(window.rows):
-        for pixel in range(pixels):
-            target = error[(row * pixels + pixel) * channels :]
-            source = pooled[pixel // columns * channels :]
-            for c in range(channels):
-                target[c] = source[c]
+def spread_over_windows(pooled: Array, window: Window, first: int, error: Array) -> None:
+    """Give each neuron its window's value, the adjoint of :func:`pool_spikes`.
+
+    Parameters
+    ----------
+    pooled
+        Values of all windows of the layer.
+    first
+        Place of the first of the neurons in the layer.
+    error
+        Filled.
+    """
+    across = window.block // window.rows
+    behind = across // window.columns
+    row, place, start = first // across, first % across, 0
+    while start < error.size:
+        run = min(across - place, error.size - start)
+        source = row // window.rows * behind
+        _spread_over_row(
+            pooled[source : source + behind], window, place, error[start : start + run]
+        )
+        row, place, start = row + 1, 0, start + run
+
+
+@compiled
+def _spread_over_row(pooled: Array, window: Window, place: int, error: Array) -> None:
+    """Do the same within one row of the image, channels innermost."""
+    channels, pixel, channel = window.channels, place // window.channels, place % window.channels
+    source, column, start = pixel // window.columns * channels, pixel % window.columns, 0
+    while start < error.size:
+        run = min(channels - channel, error.size - start)
+        given, filled = pooled[source + channel :], error[start : start + run]
+        for c in range(run):
+            filled[c] = given[c]
+        channel, start, column = 0, start + run, column + 1
+        if column == window.columns:
+            column, source = 0, source + channels
 
 
 @compiled
@@ -174,69 +183,63 @@ def count_spikes(fired: Array) -> int:
 
 @compiled
 def errors_of_step(
-    before: Array, u: Array, fired_before: Array, fired: Array, a: Array, filtered: Array,
-    constants: Constants, carry: Array, error: Array,
+    history: Array, coming: Array, response: np.float32, constants: Constants, gain: float,
+    carried: Array, error: Array, is_first: bool,
 ) -> int:  # fmt: skip
-    """Take D one step back in time, and choose between it and the surrogate.
+    """Take A and D one step back in time, and choose between D and the surrogate.
 
     Parameters
     ----------
-    carry
-        D one step later; changed to that of this step.
+    history
+        Rows of ``BLOCK``: u, s and a of the step before, then of this one.
+    coming
+        Errors at the potentials, of up to ``BLOCK`` neurons.
+    response
+        Factor of the current in this step.
+    gain
+        Of the pool.
+    carried
+        Rows of ``BLOCK``: A and D one step later; changed to those of this step.
     error
-        Filled.
+        That at the current: filled, or added to.
+    is_first
+        Whether it is filled.
 
     Returns
     -------
     fallbacks
         How often it was the surrogate.
+
+    Notes
+    -----
+    One loop does it all, for which the compiler must know that no row lies over another.
     """
-    if constants.spike_time:
-        _carry_by_time(before, u, fired_before, fired, filtered, constants, carry)
-    else:
-        _take_surrogate(u, constants, error)
-        _carry_by_surrogate(u, fired, filtered, constants, error, carry)
-    return _fall_back(u, a, filtered, carry, constants, error)
-
-
-@compiled
-def _carry_by_time(
-    before: Array, u: Array, fired_before: Array, fired: Array, filtered: Array,
-    constants: Constants, carry: Array,
-) -> None:  # fmt: skip
-    """Take D one step back with the slope 1/δ at spikes, without a pass that writes it down."""
     leak, reset = np.float32(1 - 1 / constants.tau_m), np.float32(constants.reset)
-    for j in range(u.size):
-        steep = ONE / (u[j] - before[j] * (ONE - fired_before[j]))
-        steep = min(max(steep, ZERO), _STEEPEST)
-        slope = steep if fired[j] > ZERO else ZERO
-        at_spike = slope * (filtered[j] + u[j] * carry[j] * reset)
-        carry[j] = at_spike + leak * carry[j] * (ONE - fired[j])
+    keep, add = np.float32(1 - 1 / constants.tau_s), np.float32(gain / constants.tau_s)
+    threshold, below = np.float32(constants.threshold), np.float32(constants.fallback_below)
+    for j in range(error.size):
+        filtered = keep * carried[j] + add * coming[j]
+        carried[j] = filtered
+        u, fired = history[j + 3 * BLOCK], history[j + 4 * BLOCK]
+        surrogate = _slope(u - threshold, constants.surrogate)
+        slope = surrogate
+        if constants.spike_time:
+            steep = ONE / (u - history[j] * (ONE - history[j + BLOCK]))
+            steep = min(max(steep, ZERO), _STEEPEST)
+            slope = steep if fired > ZERO else ZERO
+        carry = carried[j + BLOCK]
+        at_spike = slope * (filtered + u * carry * reset)
+        carry = at_spike + leak * carry * (ONE - fired)
+        carried[j + BLOCK] = carry
+        chosen = filtered * surrogate if history[j + 5 * BLOCK] < below else carry
+        change = response * chosen
+        error[j] = change if is_first else error[j] + change
+    return _count_below(history[5 * BLOCK : 5 * BLOCK + error.size], below)
 
 
 @compiled
-def _carry_by_surrogate(
-    u: Array, fired: Array, filtered: Array, constants: Constants, slope: Array, carry: Array
-) -> None:
-    leak, reset = np.float32(1 - 1 / constants.tau_m), np.float32(constants.reset)
-    for j in range(u.size):
-        at_spike = slope[j] * (filtered[j] + u[j] * carry[j] * reset)
-        carry[j] = at_spike + leak * carry[j] * (ONE - fired[j])
-
-
-@compiled
-def _fall_back(
-    u: Array, a: Array, filtered: Array, carry: Array, constants: Constants, error: Array
-) -> int:
-    below = np.float32(constants.fallback_below)
-    if below <= ZERO:
-        error[:] = carry
-        return 0
-    _take_surrogate(u, constants, error)
-    for j in range(u.size):
-        surrogate = filtered[j] * error[j]
-        error[j] = surrogate if a[j] < below else carry[j]
+def _count_below(potential: Array, bound: np.float32) -> int:
     count = 0
-    for j in range(u.size):
-        count += np.int32(a[j] < below)
+    for j in range(potential.size):
+        count += np.int32(potential[j] < bound)
     return count
