@@ -128,7 +128,7 @@ def form_step(measured: Measured, device: torch.device, precision: str, form: st
     step = _in(lambda: doing.do(x, labels), precision, around)
 
     def look() -> None:
-        doing.settle(TrainingProgress(), lambda *_: None, is_mean=False)
+        doing.settle(TrainingProgress(), lambda *_: None)
 
     for _ in range(_STEPS_UNTIL_CAPTURED):
         step()

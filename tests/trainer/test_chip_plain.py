@@ -22,7 +22,7 @@ ON_GPU = [
 
 @pytest.fixture(autouse=True)
 def _plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chip_plain, "is_needed", lambda _: True)
+    monkeypatch.setattr(chip_plain, "lacks_loops", lambda _: True)
 
 
 @pytest.mark.parametrize("frames", [1, 6])

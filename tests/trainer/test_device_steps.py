@@ -18,7 +18,7 @@ from tssl.errors import TrainingError
 from tssl.recipe import recipe_from_tables
 from tssl.trainer import optimization
 from tssl.trainer.device_steps import DeviceSteps, Graphs, Step, reason_against
-from tssl.trainer.evaluation import right_answers
+from tssl.trainer.evaluation import right_answers, right_on_device
 from tssl.trainer.fit import Fit
 from tssl.trainer.network import Forward, SpikingNetwork
 from tssl.trainer.neuron import Trace
@@ -60,7 +60,7 @@ def deferred(folder: Path, graphs: Graphs | None, settle_every: int = 4, **train
     """Return a run whose steps are deferred."""
     fit = tiny.fit(folder, tiny.recipe(**training), samples=64)  # a last batch that is smaller
     fit.device_steps = DeviceSteps(
-        fit.network, fit.optimizer, fit.recipe.training, fit._loss, graphs
+        fit.network, fit.optimizer, fit.recipe.training, fit.objective.loss, graphs
     )
     fit.settle_every = settle_every
     return fit
@@ -175,9 +175,10 @@ def test_right_answers_are_those_of_the_read_out(rng: np.random.Generator) -> No
     voltage = rng.integers(-2, 3, spikes.shape).astype(np.float32)
     labels = rng.integers(0, 4, 400)
     expected = CLASS.answers(spikes.transpose(1, 0, 2).astype(np.uint8), voltage[-1]) == labels
-    trace = Trace(*(torch.from_numpy(each) for each in (spikes, spikes, voltage)))
-    found = right_answers(Forward(trace, {}, {}), torch.from_numpy(labels))
-    assert int(found) == expected.sum()
+    given = [torch.from_numpy(each) for each in (spikes, voltage, labels)]
+    trace = Trace(given[0], given[0], given[1])
+    assert right_answers(Forward(trace, {}, {}), given[2]) == expected.sum()
+    assert int(right_on_device(given[0], given[1][-1], given[2])) == expected.sum()
 
 
 @pytest.mark.gpu
@@ -195,7 +196,7 @@ def test_a_gpu_replays_its_steps(tmp_path: Path, dropout: float) -> None:
         fit = tiny.fit(tmp_path / name, recipe, device="cuda", samples=64)
         if not captures:
             fit.device_steps = DeviceSteps(
-                fit.network, fit.optimizer, recipe.training, fit._loss, None
+                fit.network, fit.optimizer, recipe.training, fit.objective.loss, None
             )
         assert fit.fit(tiny.Watcher())
         fits.append(fit)

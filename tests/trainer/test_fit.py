@@ -18,8 +18,8 @@ from tssl.checkpoint import Checkpoint
 from tssl.errors import ConfigError, DataError, TrainingError
 from tssl.trainer import fit as fit_module
 from tssl.trainer.evaluation import float_accuracy
-from tssl.trainer.fit import Fit, choose_device
 from tssl.trainer.network import Forward, SpikingNetwork
+from tssl.trainer.objective import Objective
 from tssl.trainer.progress import EpochMetrics
 from tssl.trainer.run_directory import RunDirectory
 
@@ -163,7 +163,7 @@ def test_held_out_samples_are_never_trained_on(tmp_path: Path) -> None:
 def break_loss(monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
     """Make the loss of one batch (counted from 1) not a number."""
     done = iter(range(1, 10_000))
-    learn, loss_of = SpikingNetwork.learn, Fit._loss
+    learn, loss_of = SpikingNetwork.learn, Objective.loss
 
     def broken(loss: torch.Tensor) -> torch.Tensor:
         return loss * math.nan if next(done) == batch else loss
@@ -173,7 +173,7 @@ def break_loss(monkeypatch: pytest.MonkeyPatch, batch: int) -> None:
         return forward, broken(loss)
 
     monkeypatch.setattr(SpikingNetwork, "learn", broken_learn)
-    monkeypatch.setattr(Fit, "_loss", lambda *arguments: broken(loss_of(*arguments)))
+    monkeypatch.setattr(Objective, "loss", lambda *arguments: broken(loss_of(*arguments)))
 
 
 def test_loss_that_is_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,13 +235,6 @@ def test_float_accuracy_is_that_of_the_last_epoch(tmp_path: Path) -> None:
     assert float_accuracy(stored, tiny.dataset("test"), 10_000) == (
         fit.progress.metrics[-1].test_accuracy
     )
-
-
-def test_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert choose_device("auto") == choose_device("cpu") == "cpu"
-    with pytest.raises(ConfigError, match=r"--device cuda.*no CUDA"):
-        choose_device("cuda")
 
 
 KILLED = """

@@ -14,6 +14,7 @@ from tssl.trainer.device_steps import DeviceSteps
 from tssl.trainer.fit import Fit
 from tssl.trainer.memory import bytes_per_sample, explained_shortage
 from tssl.trainer.network import SpikingNetwork
+from tssl.trainer.objective import Objective
 
 
 @pytest.mark.parametrize(
@@ -96,14 +97,14 @@ def test_a_training_on_a_full_device_ends_in_one_line(
         began(fit, *arguments, **named)
         if deferred:
             fit.device_steps = DeviceSteps(
-                fit.network, fit.optimizer, fit.recipe.training, fit._loss, None
+                fit.network, fit.optimizer, fit.recipe.training, fit.objective.loss, None
             )
 
     def full(*_: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.\nGPU 0")
 
     monkeypatch.setattr(Fit, "__init__", begin)
-    monkeypatch.setattr(Fit, "_loss", full)
+    monkeypatch.setattr(Objective, "loss", full)
     monkeypatch.setattr(SpikingNetwork, "learn", full)
     monkeypatch.setattr(memory, "all_bytes", lambda device: 1 << 30)
     out = tmp_path / "run"

@@ -1,12 +1,14 @@
 """What a training refuses before it begins."""
 
+import torch
+
 from tssl.checkpoint import ChipPlan
 from tssl.datasets import Dataset
 from tssl.errors import ConfigError, DataError
 from tssl.graph import Graph
 from tssl.recipe import Recipe
 
-__all__ = ["check_data", "check_plan", "check_precision"]
+__all__ = ["check_data", "check_plan", "check_precision", "choose_device"]
 
 
 def check_plan(recipe: Recipe, plan: ChipPlan | None) -> None:
@@ -68,3 +70,18 @@ def check_data(recipe: Recipe, graph: Graph, dataset: Dataset) -> None:
         )
     if len(dataset.labels) < 2:
         raise DataError(f"data set {dataset.name}: too few samples to train on")
+
+
+def choose_device(name: str) -> str:
+    """Return ``cpu`` or ``cuda`` for ``auto``, ``cpu`` or ``cuda``.
+
+    Raises
+    ------
+    ConfigError
+        When CUDA is asked for and not there.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device cuda: PyTorch finds no CUDA device; use --device cpu")
+    return name

@@ -6,17 +6,16 @@ and predictions are those that the exported network will compute.
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from tssl.trainer import chip_kernels, chip_plain, kernels
+from tssl.chip.numbers import FLOAT32_EXACT
+from tssl.trainer import chip_kernels, chip_plain, layout
 from tssl.trainer.chip_layer import (
-    EXACT,
     Arrays,
     ChipLayer,
     Counted,
@@ -30,8 +29,8 @@ from tssl.trainer.chip_layer import (
 )
 from tssl.trainer.chip_plain import collected, to_bias
 from tssl.trainer.feedback import Run, recurrent_errors, to_feedback
-from tssl.trainer.layout import Memory, constant_response, empty, flat, memory_window
-from tssl.trainer.neuron import Activity, Trace, pool_fits, psp
+from tssl.trainer.layout import Course, Memory, empty, flat
+from tssl.trainer.neuron import Activity, Trace, psp
 from tssl.trainer.products import Products
 from tssl.trainer.tape import apply, kept
 
@@ -52,7 +51,7 @@ def run_layer(
         _Weighted, arrays.weight, [way.counting for way in ways], chip,
         *(way.psp for way in ways), *(way.counts for way in ways), *(way.peak for way in ways),
     )  # fmt: skip
-    pool, is_plain = chip.neurons.pool, chip_plain.is_needed(activation)
+    pool, is_plain = chip.neurons.pool, chip_plain.lacks_loops(activation)
     if arrays.own is not None:
         result = apply(_Recurrent, activation, arrays.bias, arrays.own, chip, activity)
     elif is_plain:
@@ -64,7 +63,7 @@ def run_layer(
     activity.neuron_steps += steps * shape.numel()
     after = Signal(potential, counts, Counting())
     by_loops = pool is not None and arrays.own is None and not is_plain
-    if pool is not None and by_loops and pool_fits(shape[-2:], pool):
+    if pool is not None and by_loops and chip.neurons.fitted(shape) is chip.neurons:
         after = after._replace(counting=behind(after.counting, pool))
     elif pool is not None:
         after = pooled(after, pool)
@@ -170,18 +169,16 @@ class _Neurons(torch.autograd.Function):
         chip: ChipLayer,
         activity: Activity,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        course = _course(activation.shape, chip)
+        course = layout.course(activation.shape, chip.neurons)
         made = kept(ctx, partial(_made, activation, course, chip))
         seen, mantissas = flat(activation), chip.mantissas(bias).numpy()
         count = chip_kernels.chip_forward(
-            seen, mantissas, course.steps, course.constants, course.window, *made.results.arrays
+            seen, mantissas, course.steps, chip.constants, course.window, *made.results.arrays
         )
         activity.spikes += count
         ctx.save_for_backward(activation)  # everything else follows from it
         settled = chip.gradient.settled(count, course.steps * seen.shape[1])
-        if settled is not chip.gradient:
-            course = course._replace(back=settled.constants(chip.neurons))
-        ctx.settings = course, chip, mantissas, activity
+        ctx.settings = course, chip, mantissas, settled, activity
         ctx.kind = None if bias is None else bias.dtype
         potential, sums, fired, voltage = made.results.tensors
         ctx.mark_non_differentiable(sums, fired, voltage)
@@ -190,11 +187,11 @@ class _Neurons(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         (activation,) = ctx.saved_tensors
-        course, chip, mantissas, activity = ctx.settings
+        course, chip, mantissas, gradient, activity = ctx.settings
         made = kept(ctx, partial(_made, activation, course, chip))
         activity.fallbacks += chip_kernels.chip_backward(
-            flat(activation), mantissas, course.constants, chip.unit, course.response,
-            flat(grads[0]), course.back, course.window, *made.error.arrays,
+            flat(activation), mantissas, chip.constants, chip.unit, course.response,
+            flat(grads[0]), gradient.constants(chip.neurons), course.window, *made.error.arrays,
         )  # fmt: skip
         (error,) = made.error.tensors
         return error, to_bias(error, ctx), None, None
@@ -209,41 +206,13 @@ class _Made(NamedTuple):
     """That at the weighted sums."""
 
 
-def _made(activation: Tensor, course: "_Course", chip: ChipLayer) -> _Made:
+def _made(activation: Tensor, course: Course, chip: ChipLayer) -> _Made:
     """Return the memory for weighted sums of one shape."""
     shape = activation.shape[1:]
     pooled = course.steps, course.pooled
     recorded = (course.steps, shape) if chip.neurons.record else (0, (0,))
     results = Memory(activation, pooled, pooled, recorded, recorded)
     return _Made(results, Memory(activation, (len(activation), shape)))
-
-
-class _Course(NamedTuple):
-    """What the loops are told of all weighted sums of one shape."""
-
-    steps: int
-    pooled: tuple[int, ...]
-    """Shape of the output at one step."""
-    response: NDArray[Any]
-    constants: chip_kernels.ChipConstants
-    back: kernels.Constants
-    window: kernels.Window
-
-
-@lru_cache
-def _course(shape: torch.Size, chip: ChipLayer) -> _Course:
-    neurons = chip.neurons
-    if neurons.pool is not None and not pool_fits(shape[-2:], neurons.pool):
-        neurons = neurons._replace(pool=None)
-    steps = neurons.constant_steps or shape[0]
-    return _Course(
-        steps=steps,
-        pooled=neurons.pooled(shape[1:]),
-        response=constant_response(steps, neurons.synapse if neurons.constant_steps else None),
-        constants=chip.constants,
-        back=chip.gradient.constants(neurons),
-        window=memory_window(shape, neurons),
-    )
 
 
 class _Recurrent(torch.autograd.Function):
@@ -260,9 +229,9 @@ class _Recurrent(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         steps, shape = chip.neurons.constant_steps or len(activation), activation.shape[1:]
         integers, dequantized = chip.rounded(own)
-        bound = chip.bound(1, integers) + EXACT  # what arrives is near it only if graded
+        bound = chip.bound(1, integers) + FLOAT32_EXACT  # what arrives is near it only if graded
         fired, voltage = (empty(activation, steps, shape) for _ in range(2))
-        advance = (_plain_steps if chip_plain.is_needed(activation) else _compiled_steps)(
+        advance = (_plain_steps if chip_plain.lacks_loops(activation) else _compiled_steps)(
             chip, bias, fired, voltage
         )
         for t in range(steps):

@@ -10,6 +10,13 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from tssl.chip.numbers import (
+    ACTIVATION_SHIFT,
+    BIAS_SHIFT,
+    DECAY_BITS,
+    DECAY_ONE,
+    STATE_LIMIT,
+)
 from tssl.machine.compiling import compiled, compiled_parallel
 from tssl.trainer.kernels import backward_block, history_size, is_small, threads
 from tssl.trainer.neuron_kernels import (
@@ -160,37 +167,36 @@ def chip_backward(
 
 _ROUNDED = 8192
 """Weights that one thread rounds at a time."""
-_LIMIT = 1 << 23
-"""Membrane potential and synaptic current have 24 bits."""
+_MESSAGE, _BIAS = 1 << ACTIVATION_SHIFT, 1 << BIAS_SHIFT
 
 
 @compiled
 def _decayed(state: np.int32, decay: int) -> np.int32:
-    """Multiply by 1 - decay/4096, rounding towards zero.
+    """Multiply by 1 - decay / DECAY_ONE, rounding towards zero.
 
     In two halves of 12 bits each, whose products have 24: so 32 bits are enough, and twice as
     many neurons fit a vector as with 64. Numba's results have 64 unless they are cut.
     """
-    keep = np.int32(4096 - decay)
-    high = np.int32(np.int32(state >> 12) * keep)
-    upwards = np.int32(np.int32(state >> 31) & 4095)  # of what is negative
-    low = np.int32(np.int32(np.int32(state & 4095) * keep) + upwards)
-    return np.int32(high + np.int32(low >> 12))
+    keep = np.int32(DECAY_ONE - decay)
+    high = np.int32(np.int32(state >> DECAY_BITS) * keep)
+    upwards = np.int32(np.int32(state >> 31) & (DECAY_ONE - 1))  # of what is negative
+    low = np.int32(np.int32(np.int32(state & (DECAY_ONE - 1)) * keep) + upwards)
+    return np.int32(high + np.int32(low >> DECAY_BITS))
 
 
 @compiled
 def _current(state: np.int32, arriving: np.float32, constants: ChipConstants) -> np.int32:
     """Advance a synaptic current by one step; what arrives is below 2^24."""
-    more = np.int32(64 * np.int32(arriving))
+    more = np.int32(_MESSAGE * np.int32(arriving))
     current = np.int32(_decayed(state, constants.current_decay) + more)
-    current = np.int32(current - 2 * _LIMIT) if current > _LIMIT else current
-    return np.int32(current + 2 * _LIMIT) if current <= -_LIMIT else current
+    current = np.int32(current - 2 * STATE_LIMIT) if current > STATE_LIMIT else current
+    return np.int32(current + 2 * STATE_LIMIT) if current <= -STATE_LIMIT else current
 
 
 @compiled
 def _saturated(potential: np.int32) -> np.int32:
-    bounded = np.int32(1 - _LIMIT) if potential <= -_LIMIT else potential
-    return np.int32(_LIMIT - 1) if bounded >= _LIMIT else bounded
+    bounded = np.int32(1 - STATE_LIMIT) if potential <= -STATE_LIMIT else potential
+    return np.int32(STATE_LIMIT - 1) if bounded >= STATE_LIMIT else bounded
 
 
 @compiled
@@ -210,7 +216,7 @@ def _advance(
 @compiled
 def _add_bias(bias: Array, v: NDArray[np.int32]) -> None:
     for j in range(v.size):
-        v[j] = np.int32(v[j] + np.int32(64 * np.int32(bias[j])))
+        v[j] = np.int32(v[j] + np.int32(_BIAS * np.int32(bias[j])))
 
 
 @compiled
@@ -241,7 +247,7 @@ def _chip_step(
             run = min(bias.size - place, u.size - start)
             _add_bias(bias[place : place + run], v[start : start + run])
             place, start = 0, start + run
-    threshold = np.int32(min(constants.threshold, _LIMIT))  # no potential is above either
+    threshold = np.int32(min(constants.threshold, STATE_LIMIT))  # no potential is above either
     _fire(threshold, unit, v, fired, voltage)
 
 

@@ -8,6 +8,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tssl.chip.numbers import (
+    DECAY_ONE,
+    FLOAT32_EXACT,
+    INT32_LIMIT,
+    STATE_LIMIT,
+    THRESHOLD_SHIFT,
+)
 from tssl.errors import TrainingError
 from tssl.geometry import Geometry
 from tssl.trainer import chip_kernels, chip_plain, narrow
@@ -19,17 +26,13 @@ from tssl.trainer.recurrence import Gradient
 from tssl.trainer.tape import apply
 
 __all__ = [
-    "EXACT", "Arrays", "ChipLayer", "Counted", "Counting", "Signal", "Silenced", "added", "behind",
+    "Arrays", "ChipLayer", "Counted", "Counting", "Signal", "Silenced", "added", "behind",
     "exact", "input_signal", "over_time", "pooled", "together",
 ]  # fmt: skip
 
-_DECAY_ONE = 4096
-_SHIFT = 64
 _LARGEST_BIAS = 4095
-EXACT = 1 << 24
-"""Whole numbers below this, and their sums, are exact in single precision."""
-_LIMIT = 1 << 23
-"""A convolution hands over 24 bits, the sign included."""
+_LEVEL = 1 << THRESHOLD_SHIFT
+"""Of the membrane potential, for a threshold of one."""
 
 
 class Counting(NamedTuple):
@@ -98,15 +101,15 @@ class ChipLayer(NamedTuple):
     @property
     def unit(self) -> float:
         """Of the chip's potential, in those of the trained network."""
-        return 1 / (_SHIFT * self.scale)
+        return 1 / (_LEVEL * self.scale)
 
     @property
     def constants(self) -> chip_kernels.ChipConstants:
         """What the kernel is told."""
         return chip_kernels.ChipConstants(
-            current_decay=round(_DECAY_ONE / self.neurons.synapse),
-            voltage_decay=round(_DECAY_ONE / self.neurons.tau_m),
-            threshold=_SHIFT * round(self.scale * self.neurons.threshold),
+            current_decay=round(DECAY_ONE / self.neurons.synapse),
+            voltage_decay=round(DECAY_ONE / self.neurons.tau_m),
+            threshold=_LEVEL * round(self.scale * self.neurons.threshold),
             tau_s=float(self.neurons.tau_s),
         )
 
@@ -118,7 +121,7 @@ class ChipLayer(NamedTuple):
         Integers of 8 bits are in steps. Twice the integers unless both are wanted.
         """
         factors = (gain, quantum, 1 / self.neurons.synapse, self.scale)
-        if chip_plain.is_needed(weight):
+        if chip_plain.lacks_loops(weight):
             return chip_plain.round_weights(weight, factors, self.weight_step, self.largest_weight)
         kind = torch.int8 if self.is_narrow(weight) else torch.float32
         integers = torch.empty_like(weight, dtype=kind)
@@ -251,7 +254,7 @@ def together(ways: Sequence[Counted], weight: Tensor, chip: ChipLayer) -> Iterat
         groups.setdefault(way.counting[1:], []).append(way)
     for group in groups.values():
         largest = sum(way.largest for way in group)
-        if not _wraps(chip.geometry) or chip.bound(largest, weight) < _LIMIT:
+        if not _wraps(chip.geometry) or chip.bound(largest, weight) < STATE_LIMIT:
             counts = [way.counts for way in group]
             yield Counted(sum(counts[1:], start=counts[0]), group[0].counting, largest)
         else:
@@ -268,32 +271,33 @@ def exact(
     """
     bound = chip.bound(largest, integers)
     if integers.dtype == torch.int8:
-        if geometry is None and largest <= narrow.LARGEST and bound < _MOST and counts.numel():
+        if (
+            geometry is None
+            and largest <= narrow.LARGEST
+            and bound < INT32_LIMIT
+            and counts.numel()
+        ):
             return _narrow(counts, integers, bound, chip)
         integers = integers.float() * chip.weight_step
-    is_transformed = geometry is not None and chip_plain.is_needed(counts)
-    if bound < EXACT and not is_transformed:
-        with tf32(allowed=False) if chip_plain.is_needed(counts) else nullcontext():
+    is_transformed = geometry is not None and chip_plain.lacks_loops(counts)
+    if bound < FLOAT32_EXACT and not is_transformed:
+        with tf32(allowed=False) if chip_plain.lacks_loops(counts) else nullcontext():
             sums = weighted(counts, integers, geometry)
     else:
         sums = weighted(counts.double(), integers.double(), geometry)
         sums = torch.round(sums) if is_transformed else sums
-        if _reaches(sums, EXACT):
+        if _reaches(sums, FLOAT32_EXACT):
             raise chip.refusal()
-    if _wraps(geometry) and bound >= _LIMIT and _reaches(sums, _LIMIT):
-        sums = torch.remainder(sums.double() + _LIMIT, 2 * _LIMIT) - _LIMIT
+    if _wraps(geometry) and bound >= STATE_LIMIT and _reaches(sums, STATE_LIMIT):
+        sums = torch.remainder(sums.double() + STATE_LIMIT, 2 * STATE_LIMIT) - STATE_LIMIT
     return sums.float()
-
-
-_MOST = 1 << 31
-"""Sums of 32 bits are below."""
 
 
 def _narrow(counts: Tensor, integers: Tensor, bound: int, chip: ChipLayer) -> Tensor:
     """Return the sums of counts of 8 bits, weighted by integers in steps."""
     rows = counts.to(torch.int8).flatten(0, 1).flatten(1)
     steps = narrow.product(rows, integers)
-    if bound >= EXACT and _reaches(steps, EXACT // chip.weight_step):
+    if bound >= FLOAT32_EXACT and _reaches(steps, FLOAT32_EXACT // chip.weight_step):
         raise chip.refusal()
     return steps.float().mul_(chip.weight_step).view(*counts.shape[:2], -1)
 
@@ -306,7 +310,7 @@ def _wraps(geometry: Geometry | None) -> bool:
 def added(total: Tensor, more: Tensor, bound: int, chip: ChipLayer) -> Tensor:
     """Return the sum of whole numbers that is at most ``bound``, exact."""
     result = total + more
-    if bound >= EXACT and _reaches(result, EXACT):
+    if bound >= FLOAT32_EXACT and _reaches(result, FLOAT32_EXACT):
         raise chip.refusal()
     return result
 

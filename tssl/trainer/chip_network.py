@@ -69,7 +69,7 @@ class OnChip(Method[Sequence[Signal]]):
 
     def passes_tape(self, inputs: Tensor) -> bool:
         """See :class:`Method`."""
-        by_loops = layout.is_compiled_input(inputs) and not chip_plain.is_needed(inputs)
+        by_loops = layout.is_compiled_input(inputs) and not chip_plain.lacks_loops(inputs)
         return self._is_plain and by_loops
 
     def enter(self, inputs: Tensor) -> Sequence[Signal]:

@@ -8,20 +8,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tssl.chip.numbers import (
+    ACTIVATION_SHIFT,
+    BIAS_SHIFT,
+    DECAY_BITS,
+    DECAY_ONE,
+    STATE_LIMIT,
+)
 from tssl.trainer.chip_kernels import ChipConstants
 from tssl.trainer.layout import constant_response
 from tssl.trainer.neuron import Activity, Neurons, psp
 from tssl.trainer.recurrence import Gradient, plain_errors
 
-__all__ = ["PlainNeurons", "collected", "is_needed", "round_weights", "step", "to_bias"]
-
-_DECAY_ONE, _DECAY_BITS = 4096, 12
-_SHIFT = 64
-_LIMIT = 1 << 23
-"""Membrane potential and synaptic current have 24 bits."""
+__all__ = ["PlainNeurons", "collected", "lacks_loops", "round_weights", "step", "to_bias"]
 
 
-def is_needed(tensor: Tensor) -> bool:
+def lacks_loops(tensor: Tensor) -> bool:
     """Return whether the compiled loops cannot take this tensor."""
     return tensor.device.type != "cpu"
 
@@ -57,18 +59,18 @@ def step(
     state
         After it.
     """
-    u = _decayed(state[0], constants.current_decay) + _SHIFT * arriving.long()
-    u = torch.where(u > _LIMIT, u - 2 * _LIMIT, u)
-    u = torch.where(u <= -_LIMIT, u + 2 * _LIMIT, u)
-    v = _decayed(state[1], constants.voltage_decay) + u + _SHIFT * bias
-    v = v.clamp(1 - _LIMIT, _LIMIT - 1)
+    u = _decayed(state[0], constants.current_decay) + (arriving.long() << ACTIVATION_SHIFT)
+    u = torch.where(u > STATE_LIMIT, u - 2 * STATE_LIMIT, u)
+    u = torch.where(u <= -STATE_LIMIT, u + 2 * STATE_LIMIT, u)
+    v = _decayed(state[1], constants.voltage_decay) + u + (bias << BIAS_SHIFT)
+    v = v.clamp(1 - STATE_LIMIT, STATE_LIMIT - 1)
     return v, (u, v * (v <= constants.threshold))
 
 
 def _decayed(state: Tensor, decay: int) -> Tensor:
-    """Multiply by 1 - decay/4096, rounding towards zero."""
-    product = state * (_DECAY_ONE - decay)
-    return (product + ((product >> 63) & (_DECAY_ONE - 1))) >> _DECAY_BITS
+    """Multiply by 1 - decay / DECAY_ONE, rounding towards zero."""
+    product = state * (DECAY_ONE - decay)
+    return (product + ((product >> 63) & (DECAY_ONE - 1))) >> DECAY_BITS
 
 
 def collected(errors: Tensor, arriving: int, tau_s: float) -> Tensor:

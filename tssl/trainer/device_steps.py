@@ -153,17 +153,13 @@ class DeviceSteps:
             numbers = step() if self._graphs is None else self._graphs.alone(step)
         self._found.append(_Found(numbers, len(labels), self._neuron_steps))
 
-    def settle(
-        self, progress: TrainingProgress, check: Callable[[str, float, int], None], *, is_mean: bool
-    ) -> None:
+    def settle(self, progress: TrainingProgress, check: Callable[[str, float, int], None]) -> None:
         """Wait for the device, and add to the sums what it found since the last time.
 
         Parameters
         ----------
         check
             Refuses what is not finite; takes what it is, its value, and the number of the batch.
-        is_mean
-            Whether losses are means over the samples of a batch.
         """
         found, self._found = self._found, []
         if not found:
@@ -175,12 +171,9 @@ class DeviceSteps:
         ):
             check("loss", loss, place)
             check("gradient's norm", norm, place)
-            progress.loss_sum += loss * (each.samples if is_mean else 1)
-            progress.correct += int(right)
             new = zip(each.neuron_steps.items(), layers[::2], layers[1::2], strict=True)
-            for (name, steps), spikes, fallbacks in new:
-                sums = progress.activity.setdefault(name, [0.0, 0.0, 0.0])
-                sums[:] = sums[0] + steps, sums[1] + spikes, sums[2] + fallbacks
+            activity = {name: (steps, *counts) for (name, steps), *counts in new}
+            progress.add(self._network.loss.total(loss, each.samples), right, activity)
 
     def _fits(self, inputs: Tensor) -> bool:
         return inputs.shape == self._inputs.shape and self._network.plan is None
@@ -221,7 +214,7 @@ class DeviceSteps:
         norm = self._update(loss)
         layers = forward.activity.values()
         self._neuron_steps = {name: layer.neuron_steps for name, layer in forward.activity.items()}
-        found: list[Tensor | int] = [loss.detach(), right_answers(forward, labels), norm]
+        found: list[Tensor | float] = [loss.detach(), right_answers(forward, labels), norm]
         found += [each for layer in layers for each in (layer.spikes, layer.fallbacks)]
         return torch.stack([_number(each, loss) for each in found])
 
@@ -259,7 +252,7 @@ def reason_against(network: SpikingNetwork, training: TrainingSpec) -> str | Non
     return None
 
 
-def _number(value: Tensor | int, like: Tensor) -> Tensor:
+def _number(value: Tensor | float, like: Tensor) -> Tensor:
     if isinstance(value, Tensor):
         return value.double()
     return like.new_full((), value, dtype=torch.float64)

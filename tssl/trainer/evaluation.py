@@ -33,18 +33,11 @@ def evaluate(network: SpikingNetwork, samples: Samples, part: slice = slice(None
     order = np.arange(len(samples))[part]
     for inputs, labels in samples.batches(order, network.evaluation_batch):
         forward = network(inputs)
-        own = _credit(forward, labels, samples)
+        own = credit(forward, labels, samples)
         spikes = spikes + own
         psp = psp + (_right_by_psp(forward, labels) if samples.read_out is CLASS else own)
     network.train()
     return Correct(float(spikes), float(psp))
-
-
-def _credit(forward: Forward, labels: Tensor, samples: Samples) -> Tensor | float:
-    """Return :func:`credit`; of classes on a GPU a tensor, for which nothing waits yet."""
-    if samples.read_out is CLASS and labels.device.type != "cpu":
-        return right_answers(forward, labels)
-    return credit(forward, labels, samples)
 
 
 def _right_by_psp(forward: Forward, labels: Tensor) -> Tensor:
@@ -93,25 +86,41 @@ def answers(forward: Forward, read_out: ReadOut) -> NDArray[Any]:
     return read_out.answers(spikes, voltage)
 
 
-def credit(forward: Forward, targets: Tensor, samples: Samples) -> float:
+def credit(forward: Forward, targets: Tensor, samples: Samples) -> Tensor | float:
     """Return what a batch of samples adds to the sum of which the score is the mean."""
     read_out = samples.read_out.in_training
-    if read_out is CLASS and targets.device.type == "cpu":
-        spikes, voltage = forward.output.spikes.detach(), forward.output.voltage[-1].detach()
-        return float(right_classes(spikes.numpy(), voltage.numpy(), targets.numpy()))
+    if read_out is CLASS:
+        return right_answers(forward, targets)
     said = answers(forward, read_out)
     return float(read_out.credits(said, targets.cpu().numpy(), samples.targets).sum())
 
 
-def right_answers(forward: Forward, labels: Tensor) -> Tensor:
-    """Return how many classes are right, without axes, where the tensors are; nothing waits."""
-    spikes = forward.output.spikes.detach()
+def right_answers(forward: Forward, labels: Tensor) -> Tensor | float:
+    """Return how many classes are right; on a GPU without axes, and nothing waits for it."""
+    spikes, voltage = forward.output.spikes.detach(), forward.output.voltage[-1].detach()
+    if labels.device.type == "cpu":
+        return float(right_classes(spikes.numpy(), voltage.numpy(), labels.numpy()))
+    return right_on_device(spikes, voltage, labels)
+
+
+def right_on_device(spikes: Tensor, voltage: Tensor, labels: Tensor) -> Tensor:
+    """Return the same by PyTorch's operations, on any device.
+
+    Parameters
+    ----------
+    spikes
+        ``(time, batch, classes)``.
+    voltage
+        After the last step, ``(batch, classes)``.
+    labels
+        ``(batch,)``.
+    """
     counts = spikes.sum(dim=0)
     remaining = torch.arange(len(spikes), 0, -1, device=spikes.device, dtype=spikes.dtype)
     earliness = (spikes * remaining.view(-1, 1, 1)).sum(dim=0)
     most = counts == counts.amax(dim=1, keepdim=True)
     by_spikes = torch.where(most, earliness, -1.0).argmax(dim=1)
-    by_potential = forward.output.voltage[-1].detach().argmax(dim=1)
+    by_potential = voltage.argmax(dim=1)
     return (torch.where(counts.any(dim=1), by_spikes, by_potential) == labels).sum()
 
 

@@ -26,6 +26,7 @@ from tssl.trainer.evaluation import Correct, credit, evaluate
 from tssl.trainer.linear import tf32
 from tssl.trainer.memory import check_size, explained_shortage
 from tssl.trainer.network import Forward, SpikingNetwork
+from tssl.trainer.objective import Objective
 from tssl.trainer.optimization import (
     learning_rate,
     make_optimizer,
@@ -33,7 +34,6 @@ from tssl.trainer.optimization import (
     set_learning_rate,
 )
 from tssl.trainer.parallel import Group, is_first_process
-from tssl.trainer.penalty import OperationsPenalty
 from tssl.trainer.progress import EpochMetrics, LayerMetrics, Watcher
 from tssl.trainer.run_directory import RunDirectory
 from tssl.trainer.samples import Samples, chip_encoding, split
@@ -94,10 +94,7 @@ class Fit:
         network = SpikingNetwork(recipe, self.input_shape, generator, plan, self.read_out)
         if recipe.training.forward == "chip":
             network.method.check_integers()
-        self._penalty = None
-        if recipe.training.operations_penalty:
-            network.method.check_penalty()
-            self._penalty = OperationsPenalty(graph)
+        self.objective = Objective(network, recipe.training.operations_penalty, self.group)
         self.network = network.to(device)
         self.network.noise = torch.Generator(device)
         self.optimizer = make_optimizer(self.network, recipe.training)
@@ -121,7 +118,7 @@ class Fit:
         if is_alone_on_gpu and self.train.read_out is CLASS:
             graphs = CudaGraphs(self.network.noise)
             self.device_steps = DeviceSteps(
-                self.network, self.optimizer, recipe.training, self._loss, graphs
+                self.network, self.optimizer, recipe.training, self.objective.loss, graphs
             )
 
     @property
@@ -220,8 +217,7 @@ class Fit:
         if self.device_steps is None or not is_due:
             return self.device_steps is None
         started = time.perf_counter()
-        is_mean = self.network.loss.is_mean
-        self.device_steps.settle(self.progress, self._check_finite, is_mean=is_mean)
+        self.device_steps.settle(self.progress, self._check_finite)
         self.progress.seconds += time.perf_counter() - started
         return True
 
@@ -242,50 +238,24 @@ class Fit:
 
     def _do_now(self, inputs: Tensor, labels: Tensor, samples: int) -> None:
         progress = self.progress
-        forward, loss = self._learn(inputs, labels, self._weight(len(labels), samples))
+        forward, loss = self.objective.learn(self.model, inputs, labels, samples)
         right = credit(forward, labels, self.train)
-        value, right = self.group.totals([float(loss), right])
+        value, right = self.group.totals([float(loss), float(right)])
         self._check_finite("loss", value, progress.batch)
         norm = optimizer_step(self.network, self.optimizer, self.recipe.training)
         self.group.average(self.network.averages)  # each process saw a part of the batch
         # NaN potentials never fire: no NaN loss
         self._check_finite("gradient's norm", norm, progress.batch)
-        progress.loss_sum += value * (samples if self.network.loss.is_mean else 1)
-        progress.correct += right
-        self._add_activity(forward)
+        progress.add(self.network.loss.total(value, samples), right, self._activity(forward))
 
-    def _learn(self, inputs: Tensor, labels: Tensor, weight: float) -> tuple[Forward, Tensor]:
-        """Fill the gradients; return what the network did, and the loss times a weight."""
-        if self.group.size == 1 and self._penalty is None:
-            return self.network.learn(inputs, labels)
-        forward: Forward = self.model(inputs)
-        loss = self._loss(forward, labels) * weight
-        self.network.zero_grad()
-        # processes are averaged: their gradients must add up to that of the whole batch
-        (loss * self.group.size).backward()
-        return forward, loss.detach()
-
-    def _loss(self, forward: Forward, labels: Tensor) -> Tensor:
-        if not len(labels):  # a process may go without samples in the last batch
-            return forward.output.psp.sum()
-        loss = self.network.loss.function(forward.output, labels)
-        if self._penalty is None:
-            return loss
-        samples = 1 if self.network.loss.is_mean else len(labels)
-        weight = self.recipe.training.operations_penalty * samples
-        return loss + weight * self._penalty.share(forward.traces)
-
-    def _weight(self, own: int, all_samples: int) -> float:
-        """Return this process's share in a loss that is a mean; sums just add up."""
-        return own / all_samples if self.network.loss.is_mean else 1.0
-
-    def _add_activity(self, forward: Forward) -> None:
-        for name, layer in forward.activity.items():
-            new = self.group.totals(
+    def _activity(self, forward: Forward) -> dict[str, list[float]]:
+        """Return what the layers did, of all processes: neuron-steps, spikes and fallbacks."""
+        return {
+            name: self.group.totals(
                 [float(layer.neuron_steps), float(layer.spikes), float(layer.fallbacks)]
             )
-            sums = self.progress.activity.setdefault(name, [0.0, 0.0, 0.0])
-            sums[:] = (old + more for old, more in zip(sums, new, strict=True))
+            for name, layer in forward.activity.items()
+        }
 
     def _check_finite(self, what: str, value: float, batch: int) -> None:
         if math.isfinite(value):
@@ -390,21 +360,6 @@ class Fit:
 def float_epochs(epochs: int) -> int:
     """Return how many epochs of a run come before those in integers."""
     return epochs - -(-epochs // _INTEGER_PART)
-
-
-def choose_device(name: str) -> str:
-    """Return ``cpu`` or ``cuda`` for ``auto``, ``cpu`` or ``cuda``.
-
-    Raises
-    ------
-    ConfigError
-        When CUDA is asked for and not there.
-    """
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("--device cuda: PyTorch finds no CUDA device; use --device cpu")
-    return name
 
 
 def _sample_shape(dataset: Dataset) -> tuple[int, int, int]:

@@ -3,35 +3,59 @@
 import math
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from tssl.trainer import kernels
-from tssl.trainer.neuron import Neurons, static_psp
+from tssl.trainer.neuron import Neurons, Pool, static_psp
 
 __all__ = [
+    "Course",
     "Memory",
     "Seen",
     "constant_response",
+    "course",
     "device_response",
     "empty",
     "flat",
     "is_compiled_input",
-    "memory_window",
     "rows",
 ]
 
 
-def memory_window(shape: Sequence[int], neurons: Neurons) -> kernels.Window:
-    """Return how the kernels walk through the neurons of a current of this shape, time first."""
-    if neurons.pool is None:
+class Course(NamedTuple):
+    """What loops over neurons are told of all currents of one shape."""
+
+    steps: int
+    pooled: tuple[int, ...]
+    """Shape of the output at one step."""
+    response: NDArray[Any]
+    """Factor of the current at each step, ``(time,)``."""
+    window: kernels.Window
+    """How they walk through the neurons."""
+
+
+@lru_cache
+def course(shape: torch.Size, neurons: Neurons) -> Course:
+    """Return it for a current of this shape, time first."""
+    neurons = neurons.fitted(shape)
+    steps = neurons.constant_steps or shape[0]
+    return Course(
+        steps=steps,
+        pooled=neurons.pooled(shape[1:]),
+        response=constant_response(steps, neurons.synapse if neurons.constant_steps else None),
+        window=_window(shape, neurons.pool),
+    )
+
+
+def _window(shape: Sequence[int], pool: Pool | None) -> kernels.Window:
+    if pool is None:
         return kernels.plain_window()
-    (rows, columns), (channels, _, width) = neurons.pool.kernel, shape[2:]
-    gain = float(neurons.pool.gain)
-    return kernels.Window(rows * width * channels, rows, columns, channels, gain)
+    (rows, columns), (channels, _, width) = pool.kernel, shape[2:]
+    return kernels.Window(rows * width * channels, rows, columns, channels, float(pool.gain))
 
 
 @lru_cache

@@ -52,6 +52,12 @@ class Neurons(NamedTuple):
         """Time constant of the synapses that lead to it."""
         return self.tau_s if self.arriving_tau_s is None else self.arriving_tau_s
 
+    def fitted(self, shape: Sequence[int]) -> "Neurons":
+        """Return them for currents of this shape: without a pool that leaves a rest of images."""
+        if self.pool is None or pool_fits(shape[-2:], self.pool):
+            return self
+        return self._replace(pool=None)
+
     def pooled(self, shape: Sequence[int]) -> tuple[int, ...]:
         """Return the shape ``(batch, *features)`` of the output for that of the neurons."""
         if self.pool is None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol
 
@@ -118,6 +119,14 @@ class TrainingProgress:
     def firing_rate(self) -> float:
         """Mean of :attr:`firing_rates`."""
         return sum(self.firing_rates.values()) / max(len(self.activity), 1)
+
+    def add(self, loss: float, correct: float, activity: Mapping[str, Sequence[float]]) -> None:
+        """Add what a batch has brought: its loss summed over samples, and likewise the others."""
+        self.loss_sum += loss
+        self.correct += correct
+        for name, new in activity.items():
+            sums = self.activity.setdefault(name, [0.0, 0.0, 0.0])
+            sums[:] = (old + more for old, more in zip(sums, new, strict=True))
 
     def layer_metrics(self) -> list[LayerMetrics]:
         """Return the lines of the epoch under way."""

@@ -11,10 +11,9 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from importlib.util import find_spec
 from shutil import which
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from tssl.trainer import kernels, layout
@@ -23,10 +22,8 @@ from tssl.trainer.gradient import Gradient, spike_slope
 from tssl.trainer.layout import (
     Memory,
     Seen,
-    constant_response,
     device_response,
     empty,
-    memory_window,
     rows,
 )
 from tssl.trainer.neuron import (
@@ -35,7 +32,6 @@ from tssl.trainer.neuron import (
     Trace,
     lif_forward,
     over_time,
-    pool_fits,
     psp,
     sum_pool,
 )
@@ -75,10 +71,10 @@ def spiking(current: Tensor, neurons: Neurons, gradient: Gradient, activity: Act
         current = over_time(current, neurons)
         result = Recurrent.apply(current, neurons.feedback, neurons, gradient, activity)
     elif gradient.has_kernels and _is_fused(current):
-        if neurons.pool is not None and pool_fits(current.shape[-2:], neurons.pool):
-            return Trace(*_Fused.apply(current, neurons, gradient, activity))
-        unpooled = neurons._replace(pool=None)
-        result = _Fused.apply(current, unpooled, gradient, activity)
+        fitted = neurons.fitted(current.shape)
+        result = _Fused.apply(current, fitted, gradient, activity)
+        if fitted.pool is not None:
+            return Trace(*result)
     else:
         result = _Plain.apply(over_time(current, neurons), neurons, gradient, activity)
     potential, spikes, voltage = result
@@ -185,8 +181,9 @@ class _Loops:
     """The compiled loops for currents of one shape, with the memory of their results."""
 
     def __init__(self, current: Tensor, neurons: Neurons, gradient: Gradient) -> None:
-        self._course = _course(current.shape, neurons, gradient)
+        self._course = layout.course(current.shape, neurons)
         self._neurons, self._gradient = neurons, gradient
+        self._constants = gradient.constants(neurons)
         steps, shape = self._course.steps, current.shape[1:]
         self.neuron_steps = steps * shape.numel()
         recorded = (steps, shape) if neurons.record else (0, (0,))
@@ -203,13 +200,13 @@ class _Loops:
         """Fill the results; return how often neurons fired."""
         seen, course = self._current.of(current), self._course
         return kernels.forward(
-            seen, course.response, course.constants, course.window, *self._results.arrays
+            seen, course.response, self._constants, course.window, *self._results.arrays
         )
 
     def backward(self, current: Tensor, coming: Tensor, gradient: Gradient) -> tuple[Tensor, int]:
         """Return the error at the current, and how often the surrogate took over."""
         course, errors = self._course, self._errors
-        constants = course.constants
+        constants = self._constants
         if gradient is not self._gradient:
             constants = gradient.constants(self._neurons)
         fallbacks = kernels.backward(
@@ -217,29 +214,6 @@ class _Loops:
             course.window, *errors.arrays,
         )  # fmt: skip
         return errors.tensors[0], fallbacks
-
-
-class _Course(NamedTuple):
-    """What the kernels are told of all currents of one shape."""
-
-    steps: int
-    pooled: tuple[int, ...]
-    """Shape of the output at one step."""
-    response: NDArray[Any]
-    constants: kernels.Constants
-    window: kernels.Window
-
-
-@lru_cache
-def _course(shape: torch.Size, neurons: Neurons, gradient: Gradient) -> _Course:
-    steps = neurons.constant_steps or shape[0]
-    return _Course(
-        steps=steps,
-        pooled=neurons.pooled(shape[1:]),
-        response=constant_response(steps, neurons.synapse if neurons.constant_steps else None),
-        constants=gradient.constants(neurons),
-        window=memory_window(shape, neurons),
-    )
 
 
 class _Fused(torch.autograd.Function):
@@ -302,7 +276,7 @@ def _windows(neurons: Neurons, shape: Sequence[int]) -> tuple[Any, ...]:
 def _is_compiled(current: Tensor, neurons: Neurons) -> bool:
     if neurons.feedback is not None or not layout.is_compiled_input(current):
         return False
-    return neurons.pool is None or pool_fits(current.shape[-2:], neurons.pool)
+    return neurons.fitted(current.shape) is neurons
 
 
 def _is_fused(current: Tensor) -> bool:

@@ -13,8 +13,9 @@ from tssl.errors import BackendUnavailableError, CheckpointError, ConfigError, T
 from tssl.machine.pictures import save_figure
 from tssl.recipe import Recipe, load_recipe
 from tssl.tables import Shown, Table
+from tssl.trainer.checks import choose_device
 from tssl.trainer.evaluation import confusion, values
-from tssl.trainer.fit import Fit, choose_device
+from tssl.trainer.fit import Fit
 from tssl.trainer.memory import explained_lack
 from tssl.trainer.parallel import is_first_process
 from tssl.trainer.progress import EpochMetrics, LayerMetrics, Watcher

@@ -69,6 +69,10 @@ class Loss(NamedTuple):
     passes_tape: bool = False
     """Whether it goes through :func:`tssl.trainer.tape.apply`, and is no sum of such."""
 
+    def total(self, value: float, samples: int) -> float:
+        """Return the sum over the samples of a batch for its loss."""
+        return value * samples if self.is_mean else value
+
 
 class Method(ABC, Generic[Signal]):
     """How a network is run so that errors come back through its layers.
