@@ -257,7 +257,7 @@ CASES: dict[str, list[Case]] = {
         Case(T, "a kernel larger than the picture", "conv1 with kernel (9, 9)",
              "does not fit an input of shape (1, 8, 8)",
              recipe('{ type = "conv", channels = 2, kernel = 9 },' + DENSE)),
-        Case(T, "a convolution behind a dense layer", "layer 2 (conv)", "cannot follow a dense",
+        Case(T, "a convolution behind a dense layer", "layer conv2", "cannot follow a dense",
              recipe(DENSE + ', { type = "conv", channels = 2, kernel = 1 }')),
         Case(T, "a pool at the end", "network", "the last layer must have neurons that learn",
              recipe('{ type = "pool", kernel = 2 }')),

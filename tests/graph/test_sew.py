@@ -110,7 +110,7 @@ def test_blocks_begin_as_the_identity(function: str, neuron: str) -> None:
          "two layers have the name a_2, one of them as a part of a block"),
         ([STEM, sew(name="a"), conv(4, 3, name="b", **{"from": ["a", "stem"]}), dense(3)],
          "stem reaches b twice"),
-        ([dense(4), sew(), dense(3)], "layer 2 (sew) cannot follow a dense layer"),
+        ([dense(4), sew(), dense(3)], "layer sew2 takes images, and cannot follow a dense layer"),
         ([STEM, sew()], "the last layer must have neurons that learn; it is a sew"),
         ([STEM, gate("iand", "stem", "input")], "the last layer must have neurons that learn"),
         ([STEM, conv(4, 3, padding=1, name="b"), dense(4, name="c"), gate("iand", "b", "c"),

@@ -318,8 +318,11 @@ def test_missing_keys(path, key):
     ("layers", "message"),
     [
         ([CONV, POOL], "network: the last layer must have neurons that learn; it is a pool"),
-        ([DENSE, CONV], r"network: layer 2 \(conv\) cannot follow a dense layer"),
-        ([DENSE, POOL, DENSE], r"network: layer 2 \(pool\) cannot follow a dense layer"),
+        ([DENSE, CONV], r"network: layer conv2 takes images, and cannot follow a dense layer"),
+        (
+            [DENSE, POOL, DENSE],
+            r"network: layer pool2 takes images, and cannot follow a dense layer",
+        ),
     ],
 )
 def test_impossible_chains(layers, message):

@@ -65,7 +65,7 @@ class NetworkSpec(Entries):
         heard: set[str] = set()
         known = {INPUT: False}
         """Whether what a layer sends has lost its shape, by name."""
-        for number, (name, sources) in enumerate(self.sources.items(), start=1):
+        for name, sources in self.sources.items():
             kind = KINDS[layers[name].type]
             for source in sources:
                 if source not in known:
@@ -74,9 +74,7 @@ class NetworkSpec(Entries):
                         f"it{did_you_mean(source, known)}; there are {', '.join(known)}"
                     )
                 if known[source] and kind.shape == "image":
-                    raise ValueError(
-                        f"layer {number} ({layers[name].type}) cannot follow a dense layer"
-                    )
+                    raise ValueError(f"layer {name} takes images, and cannot follow a dense layer")
             if len(set(sources)) < len(sources):
                 raise ValueError(f"layer {name} names one source twice: {', '.join(sources)}")
             heard |= set(sources)
