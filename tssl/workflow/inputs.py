@@ -2,7 +2,6 @@
 
 import os
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tokenize import TokenError
@@ -12,7 +11,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from tssl import datasets, netx
+from tssl import datasets
 from tssl.chip import ChipNetwork, Encoding, IntArray
 from tssl.datasets import (
     DATASETS,
@@ -27,13 +26,12 @@ from tssl.datasets import (
 )
 from tssl.errors import ConfigError, DataError
 from tssl.machine.files import pointer_hint, printable
-from tssl.recipe import GIVEN, DataSpec, data_from_table
 from tssl.results import InputSource
+from tssl.workflow.notes import Notes, notes_of
 
 DEFAULT_STEPS = 16
 _DENSITY = 0.3  # of spikes, unless one is asked for
 _MOST_STEPS = 10_000_000
-_SPIKE_LIMIT = 1 << 31
 _BIAS_RANGE = (0, 127)
 _VALUE_RANGE = (-64, 64)
 """Of what arrives at neurons of the input: a change from end to end fits a message."""
@@ -48,9 +46,9 @@ class InputChoice:
     ----------
     data
         See :data:`tssl.datasets.Given`; it needs a network that knows its encoding.
-    spec, facts
-        What an exported network knows of its own data: how they were read, and what their name,
-        frames and fingerprints were; see :func:`completed`.
+    notes
+        Of an exported network: how its own data were read, and what their name, frames and
+        fingerprints were; see :func:`completed`.
     split
         ``train`` or ``test``.
     samples
@@ -76,8 +74,7 @@ class InputChoice:
     """
 
     data: Given | None = None
-    spec: DataSpec | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    notes: Notes = field(default_factory=Notes)
     split: str = "test"
     samples: int | None = None
     file: Path | NDArray[np.generic] | None = None
@@ -222,44 +219,13 @@ def completed(choice: InputChoice, net: Path) -> InputChoice:
     Raises
     ------
     DataError
-        When what is stored of data or range with the network is none.
+        When the notes of the network are damaged.
     """
-    notes = netx.read_notes(net)
-    span = notes.get("input_range")
-    choice = replace(choice, spec=_spec(notes, net), facts=notes)
+    notes = notes_of(net)
+    choice = replace(choice, notes=notes, input_range=notes.input_range or choice.input_range)
     if choice.data is None and choice.file is None and not _asks_for_random(choice):
-        choice = replace(choice, data=_own_data(choice.spec, notes))
-    if isinstance(span, list) and len(span) == 2 and all(isinstance(end, int) for end in span):
-        low, high = span
-        if not -_SPIKE_LIMIT <= low <= high < _SPIKE_LIMIT:
-            raise DataError(
-                f"{net}: input_range = {span} is no range of 32-bit integers; export it again"
-            )
-        choice = replace(choice, input_range=(low, high))
-    bin_us = notes.get("bin_us")
-    if choice.bin_us is None and isinstance(bin_us, int):
-        choice = replace(choice, bin_us=bin_us)
-    return choice
-
-
-def _spec(notes: Mapping[str, Any], net: Path) -> DataSpec | None:
-    """Return how the data were read that a network was exported with."""
-    recipe = notes.get("recipe")
-    table = recipe.get("data") if isinstance(recipe, dict) else None
-    if not isinstance(table, dict):
-        return None
-    try:
-        return data_from_table(table, str(net))
-    except ConfigError as error:
-        raise DataError(f"{error}; export it again") from error
-
-
-def _own_data(spec: DataSpec | None, notes: Mapping[str, Any]) -> Given | None:
-    """Return the data that a network was exported with, unless a program gave them."""
-    if spec is not None and spec.path is not None:
-        return Path(spec.path)
-    name = notes.get("data")
-    return name if isinstance(name, str) and name != GIVEN else None
+        choice = replace(choice, data=notes.own_data)
+    return choice if choice.bin_us is not None else replace(choice, bin_us=notes.bin_us)
 
 
 def _from_data_set(network: ChipNetwork, choice: InputChoice, data: Given) -> Inputs:
@@ -276,7 +242,7 @@ def _from_data_set(network: ChipNetwork, choice: InputChoice, data: Given) -> In
     )
     dataset.pass_on_warnings(choice.on_warning)
     _check_targets(network, dataset)
-    other = _other_data(dataset, frames, network, choice.facts)
+    other = _other_data(dataset, frames, network, choice.notes)
     if other is not None and choice.on_warning is not None:
         choice.on_warning(other)
     train = encode(network, dataset, choice.samples, steps)
@@ -303,31 +269,29 @@ def _check_targets(network: ChipNetwork, dataset: Dataset) -> None:
 
 def _source(data: Given, choice: InputChoice) -> Source | EventSource:
     """Return the data; a name in a network's file is never taken for a path."""
-    has_path = choice.spec is not None and choice.spec.path is not None
-    if isinstance(data, str) and data == choice.facts.get("data") and not has_path:
+    spec = choice.notes.data_spec
+    has_path = spec is not None and spec.path is not None
+    if isinstance(data, str) and data == choice.notes.data and not has_path:
         return named_source(data)
-    if choice.spec is None:
-        return given_source(data)
-    return given_source(data, fitting(data, choice.spec.reading))
+    return given_source(data) if spec is None else given_source(data, fitting(data, spec.reading))
 
 
 def _other_data(
-    dataset: Dataset, frames: Frames | None, network: ChipNetwork, facts: Mapping[str, Any]
+    dataset: Dataset, frames: Frames | None, network: ChipNetwork, notes: Notes
 ) -> str | None:
     """Return a warning about data of the same name that are not those of the export."""
-    known = facts.get("fingerprints")
-    stored = known.get(dataset.split) if isinstance(known, dict) else None
+    stored = notes.fingerprints.get(dataset.split)
     is_cut_otherwise = frames is not None and (frames.time_steps, frames.bin_us) != (
         network.time_steps,
-        facts.get("bin_us"),
+        notes.bin_us,
     )
-    if stored is None or is_cut_otherwise or facts.get("data_name") != dataset.name:
+    if stored is None or is_cut_otherwise or notes.data_name != dataset.name:
         return None
     if stored == dataset.fingerprint:
         return None
     return (
         f"data set {dataset.name}, {dataset.split} split: is not the one that the network was "
-        f"exported with: SHA-256 {dataset.fingerprint:.12}..., it was {stored!s:.12}..."
+        f"exported with: SHA-256 {dataset.fingerprint:.12}..., it was {stored:.12}..."
     )
 
 

@@ -23,7 +23,6 @@ from tssl.workflow.inputs import InputChoice, Inputs, completed, load_inputs
 from tssl.workflow.origin import made_here
 from tssl.workflow.shards import Shards, run_in_shards
 from tssl.workflow.spread import run_spread
-from tssl.workflow.there import measured_elsewhere
 
 NETWORK_FILE = "network.net"
 _MOST_TRACES = 512 << 20
@@ -123,7 +122,7 @@ def run(
         result = replace(result, made=made_here())
         save_result(result, content, folder)
         shards.clear()
-    return RunOutcome(result=result, directory=folder, exported=measured_elsewhere(full.facts))
+    return RunOutcome(result=result, directory=folder, exported=full.notes.measured_elsewhere)
 
 
 def _backend(name: str, options: BackendOptions, spent: float) -> Backend:
