@@ -231,8 +231,10 @@ def run(
         when neither data nor ``input`` is given.
     input
         Integers, an array or a ``.npy`` file: ``(samples, time, *shape)`` or ``(samples, *shape)``.
+        Of a ``.npz`` file the array ``x`` is taken, or the only one.
     labels
-        Classes of the samples in ``input``, ``(samples,)``: an array or a ``.npy`` file.
+        Classes of the samples in ``input``, ``(samples,)``: an array or a ``.npy`` file. Of a
+        ``.npz`` file the array ``y`` is taken, or the only one.
     samples, steps
         Number of samples, from the first on; time steps of each.
     record

@@ -122,7 +122,7 @@ def test_file_that_does_not_fit(tmp_path: Path, values: Any, reason: str) -> Non
 def test_file_that_is_no_array(tmp_path: Path) -> None:
     text, archive, pickled = (tmp_path / name for name in ("a.npy", "b.npz", "c.npy"))
     text.write_text("1 2 3")
-    np.savez(archive, a=np.zeros(3))
+    np.savez(archive, a=np.zeros(3), b=np.zeros(3))
     np.save(pickled, np.array([{}], dtype=object), allow_pickle=True)
     for path in (text, archive, pickled, tmp_path / "absent.npy", tmp_path):
         with pytest.raises(DataError, match=path.name):
@@ -273,6 +273,17 @@ def test_labels_of_own_samples(tmp_path: Path, kept: int | None) -> None:
         assert inputs.labels is not None
         assert inputs.labels.dtype == np.int64
         assert inputs.labels.tolist() == [2, 0, 1, 1][:kept]
+
+
+def test_samples_and_labels_in_one_archive(tmp_path: Path) -> None:
+    np.savez(tmp_path / "own.npz", x=OWN, y=[2, 0, 1, 1], note=[1.5])
+    own = tmp_path / "own.npz"
+    inputs = load_inputs(network(), InputChoice(file=own, labels=own, samples=3))
+    assert inputs.labels is not None
+    assert inputs.labels.tolist() == [2, 0, 1]
+    assert np.array_equal(inputs.train, OWN[:3].reshape(1, 3, 16))
+    assert inputs.source is not None
+    assert inputs.source.file == str(own)
 
 
 @pytest.mark.parametrize(

@@ -242,7 +242,9 @@ def input_options(command: Command) -> Command:
         click.option(
             "--split", type=click.Choice(["train", "test"]), default="test", show_default=True
         ),
-        click.option("--input", "file", type=FILE, help="Whole numbers in a .npy file."),
+        click.option(
+            "--input", "file", type=FILE, help="Whole numbers in a .npy file, or x in a .npz file."
+        ),
         click.option("--samples", type=int, help="Number of samples, from the first on [all]."),
         click.option("--steps", type=int, help="Time steps per sample [the network's own, or 16]."),
         click.option("--data-dir", type=FOLDER, help="Where to look for data files first."),

@@ -38,7 +38,11 @@ from tssl.terminal import Output
     help="Keep what a layer (or all) does at every step: spikes, current, potential [all three].",
 )
 @input_options
-@click.option("--labels", type=FILE, help="Classes of the samples of --input, in a .npy file.")
+@click.option(
+    "--labels",
+    type=FILE,
+    help="Classes of the samples of --input, in a .npy file, or y in a .npz file.",
+)
 @lava_options
 @click.option(
     "--cluster",

@@ -4,9 +4,7 @@ import os
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,12 +23,12 @@ from tssl.datasets import (
     named_source,
 )
 from tssl.errors import ConfigError, DataError
-from tssl.machine.files import pointer_hint, printable
+from tssl.machine.files import printable
 from tssl.results import InputSource
+from tssl.workflow.arrays import DENSITY, INPUTS, LABELS, opened, random_spikes, trains_of
 from tssl.workflow.notes import Notes, notes_of
 
 DEFAULT_STEPS = 16
-_DENSITY = 0.3  # of spikes, unless one is asked for
 _MOST_STEPS = 10_000_000
 _BIAS_RANGE = (0, 127)
 _VALUE_RANGE = (-64, 64)
@@ -54,10 +52,12 @@ class InputChoice:
     samples
         The first so many; all when None.
     file
-        Whole numbers, an array or a ``.npy`` file of them, instead of a data set.
+        Whole numbers, an array or a file of one, instead of a data set. Of a ``.npz`` file the
+        array ``x`` is taken, or the only one.
     labels
-        Classes of the samples in ``file``, ``(samples,)``, or numbers ``(samples, outputs)``,
-        likewise; unknown when None.
+        Classes of the samples in ``file``, ``(samples,)``, or numbers ``(samples, outputs)``: an
+        array or a file of one. Of a ``.npz`` file the array ``y`` is taken, or the only one.
+        Unknown when None.
     steps
         Time steps; None for those the network was made for.
     seed
@@ -305,15 +305,12 @@ def _findable(data: Given) -> str | None:
 def _from_file(
     network: ChipNetwork, choice: InputChoice, file: Path | NDArray[np.generic]
 ) -> Inputs:
-    values, text = (_read(file), printable(file)) if isinstance(file, Path) else (file, "input")
+    values, text = opened(file, INPUTS, "input")
     try:
-        train = network.as_train(values[: choice.samples] if values.ndim else values)
+        chosen = values[: choice.samples] if values.ndim else values
+        train, own_steps = trains_of(chosen, network.input.shape)
     except DataError as error:
         raise DataError(f"{text}: {error}") from error
-    if train.size == 0:
-        raise DataError(f"{text}: is of shape {values.shape}: holds no samples or no time steps")
-    is_sequence = values.ndim > 1 and values.shape[1:] not in network.static_shapes
-    own_steps = len(train) if is_sequence else None
     if own_steps is not None and choice.steps not in (None, own_steps):
         raise ConfigError(f"--steps {choice.steps}: {text} holds {own_steps} time steps")
     steps = own_steps or _steps(network, choice)
@@ -326,9 +323,9 @@ def _from_file(
 
 def _labels(network: ChipNetwork, given: Path | NDArray[np.generic], samples: int) -> NDArray[Any]:
     """Return what is to be said of each sample."""
-    values, text = (_read(given), printable(given)) if isinstance(given, Path) else (given, "array")
+    values, text = opened(given, LABELS, "array")
     try:
-        return network.read_out.fitting(np.asarray(values), samples, network.output.neurons)
+        return network.read_out.fitting(values, samples, network.output.neurons)
     except DataError as error:
         raise DataError(f"--labels {text}: {error}") from error
 
@@ -337,20 +334,6 @@ def _absolute(path: Path | None) -> str | None:
     """Return where a path leads from anywhere; None when its name is no text."""
     text = None if path is None else os.path.abspath(path)
     return text if text is not None and text == printable(Path(text)) else None
-
-
-def _read(path: Path) -> NDArray[np.generic]:
-    try:
-        values = np.load(path, allow_pickle=False)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, TypeError, EOFError, BadZipFile, TokenError, SyntaxError) as error:
-        raise DataError(f"{path}: is not a .npy file of numbers{pointer_hint(path)}") from error
-    except MemoryError as error:
-        raise DataError(f"{path}: does not fit into memory: {error}") from error
-    if not isinstance(values, np.ndarray):
-        raise DataError(f"{path}: holds several arrays; one .npy array is expected")
-    return values
 
 
 def _asks_for_random(choice: InputChoice) -> bool:
@@ -370,8 +353,8 @@ def _random(network: ChipNetwork, choice: InputChoice) -> Inputs:
         low, high = choice.input_range or _VALUE_RANGE
         values = rng.integers(low, high + 1, (steps, samples, network.input.neurons))
     else:
-        density = _DENSITY if choice.density is None else choice.density
-        values = (rng.random((steps, samples, network.input.neurons)) < density).astype(np.int64)
+        shape = (steps, samples, network.input.neurons)
+        values = random_spikes(seed, shape, choice.density or DENSITY).astype(np.int64)
     is_graded = network.input.neuron is not None or choice.input_range is not None
     if is_graded and choice.density is not None:
         values *= rng.random(values.shape) < choice.density
