@@ -13,6 +13,7 @@ from tssl.commands.options import (
     RECIPES,
     common,
     environment_of,
+    out_option,
     settings_of,
 )
 from tssl.errors import INTERRUPTED
@@ -29,7 +30,7 @@ from tssl.terminal import Output, TrainingBar
 @click.option("--seed", type=int, help="Same as --set training.seed=N.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe.")
-@click.option("--out", type=FOLDER, help="Folder of the run [runs/NAME].")
+@out_option(FOLDER, "Folder of the run [runs/NAME].")
 @click.option("--resume", type=FOLDER, help="Go on with the run in this folder.")
 @click.option("--from", "origin", type=ANY_PATH, help="Start from the weights of this run.")
 @click.option(
