@@ -173,7 +173,7 @@ def export(
     from tssl.workflow.bundle import bundle_exported, check_folder
     from tssl.workflow.nir import NirChoice
 
-    at_least(1, samples=samples, proof_samples=proof_samples, steps=steps)
+    at_least(1, samples=samples, proof_samples=proof_samples)
     one_of("euler", "exp", rule=rule)
     bits = weight_bits if isinstance(weight_bits, Mapping) else {"": weight_bits}
     options = workflow.ExportOptions(

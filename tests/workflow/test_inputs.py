@@ -15,6 +15,7 @@ from tssl.datasets import Frames
 from tssl.errors import ConfigError, DataError
 from tssl.workflow.export import ExportOutcome
 from tssl.workflow.inputs import DEFAULT_STEPS, InputChoice, completed, encode, load_inputs
+from tssl.workflow.nir import NirChoice
 
 ENCODING = Encoding(offset=2.0, gain=0.5, quantum=1.0)
 
@@ -72,6 +73,31 @@ def test_data_set() -> None:
 
 def test_more_samples_than_there_are() -> None:
     assert load_inputs(network(), InputChoice(data="rows", samples=10**9)).samples == 60
+
+
+def test_fewer_samples_than_asked_for_are_told(tmp_path: Path) -> None:
+    told: list[str] = []
+    file = saved(tmp_path / "x.npy", np.ones((2, 1, 4, 4), np.int64))
+    load_inputs(network(), InputChoice(file=file, samples=2, on_warning=told.append))
+    assert told == []
+    load_inputs(network(), InputChoice(file=file, samples=3, on_warning=told.append))
+    load_inputs(network(), InputChoice(data="rows", samples=70, on_warning=told.append))
+    assert told == [
+        f"{file}: holds 2 of the 3 samples asked for",
+        "rows, test split: holds 60 of the 70 samples asked for",
+    ]
+
+
+@pytest.mark.parametrize(("steps", "says"), [(0, "at least 1"), (10**6 + 1, "at most 1000000")])
+def test_steps_that_no_sample_has(steps: int, says: str) -> None:
+    for ask in (
+        lambda: load_inputs(network(), InputChoice(steps=steps)),
+        lambda: NirChoice(steps=steps),
+    ):
+        with pytest.raises(ConfigError, match=f"--steps {steps}: {says}"):
+            ask()
+    with pytest.raises(ConfigError, match="network net: time_steps = 2000000: at most 1000000"):
+        load_inputs(network(time_steps=2_000_000), InputChoice())
 
 
 def test_steps_of_choice_network_or_default(tmp_path: Path) -> None:
@@ -258,7 +284,7 @@ def test_a_sequence_of_one_step_is_a_sequence(tmp_path: Path) -> None:
     path = tmp_path / "x.npy"
     np.save(path, np.ones((3, 1, 16), np.int64))
     assert load_inputs(network(), InputChoice(file=path)).time_steps == 1
-    with pytest.raises(ConfigError, match="holds 1 time steps"):
+    with pytest.raises(ConfigError, match=r"holds 1 time step$"):
         load_inputs(network(), InputChoice(file=path, steps=4))
 
 

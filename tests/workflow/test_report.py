@@ -88,7 +88,7 @@ def test_a_network_of_others_has_no_notes(folder: Path, monkeypatch: pytest.Monk
 def test_a_damaged_range_of_what_entered(folder: Path, span: object) -> None:
     document = json.loads((folder / "result.json").read_text())
     (folder / "result.json").write_text(json.dumps({**document, "input_range": span}))
-    with pytest.raises(DataError, match="cannot be read as a run result: ValueError: input_range"):
+    with pytest.raises(DataError, match="cannot be read as a run result: input_range"):
         report(folder, ["loihi2"])
 
 

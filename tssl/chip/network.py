@@ -20,6 +20,8 @@ from tssl.errors import RangeError, UnsupportedLayerError
 from tssl.geometry import Shape
 
 INPUT = "input"
+MOST_STEPS = 1_000_000
+"""Time steps of a sample, in training, export and runs. Memory ends most samples before."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ import click
 
 from tssl.commands.options import ANY_PATH, FILE, FOLDER, Command, common, out_option
 from tssl.terminal import Output, show_nir
+from tssl.wording import several
 from tssl.workflow import tables
 
 
@@ -31,7 +32,7 @@ def nir_options(command: Command) -> Command:
         ),
         click.option(
             "--steps",
-            type=click.IntRange(1, 1000),
+            type=int,
             default=100,
             show_default=True,
             help="Time steps of a sample of a .nir file, where no data give them.",
@@ -106,4 +107,4 @@ def nir_write(output: Output, source: Path, out: Path, dt: float) -> None:
         output.line(f"not carried: {loss}")
     if outcome.spikes is not None:
         output.line(f"{outcome.spikes}: spikes of {outcome.fed}")
-    output.line(f"{out}: {outcome.mode} mode, {outcome.nodes} layers, dt = {dt:g} s")
+    output.line(f"{out}: {outcome.mode} mode, {several(outcome.nodes, 'layer')}, dt = {dt:g} s")

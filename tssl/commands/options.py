@@ -55,6 +55,24 @@ class _Net(_Path):
         return super().convert(value, param, ctx)
 
 
+class _Result(_Path):
+    """The folder of a result; of a file, such as a network's, the message says what is wanted."""
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str | bytes | os.PathLike[str]:
+        """Return the path, as click does."""
+        if os.path.isfile(value):
+            self.fail(
+                f"{os.fspath(value)!r} is a file; give the folder of a result, which `tssl run` "
+                "writes.", param, ctx,
+            )  # fmt: skip
+        return super().convert(value, param, ctx)
+
+
 class _Seconds(click.FloatRange):
     """A number in a range, which ``nan`` is not."""
 
@@ -71,6 +89,7 @@ class _Seconds(click.FloatRange):
 FILE = _Path(path_type=Path, dir_okay=False)
 NET = _Net(path_type=Path, dir_okay=False)
 FOLDER = _Path(path_type=Path, file_okay=False)
+RESULT = _Result(path_type=Path, file_okay=False)
 ANY_PATH = _Path(path_type=Path)
 
 

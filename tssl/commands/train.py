@@ -18,6 +18,7 @@ from tssl.commands.options import (
 )
 from tssl.errors import INTERRUPTED
 from tssl.terminal import Output, TrainingBar
+from tssl.wording import several
 
 
 @click.command()
@@ -108,7 +109,7 @@ def _print_training(output: Output, outcome: Any) -> None:  # noqa: ANN401 - Tra
         output.document(outcome.document())
     elif outcome.best is not None:
         output.line(
-            f"{outcome.directory}: {len(outcome.metrics)} epoch(s); {outcome.choice}: "
+            f"{outcome.directory}: {several(len(outcome.metrics), 'epoch')}; {outcome.choice}: "
             f"epoch {outcome.best.epoch}, {outcome.best.told}"
         )
     if not outcome.finished:

@@ -14,6 +14,7 @@ from tssl.chip import CLASS, ReadOut, ValueReadOut
 from tssl.datasets.events import Frames, PackedFrames
 from tssl.errors import DataError
 from tssl.tables import Shown, Table, count
+from tssl.wording import several
 
 SPLITS = ("train", "test")
 _BYTE = 255
@@ -91,9 +92,10 @@ class Dataset(Shown):
     def headline(self) -> str:
         """Which split it is, and what is in it."""
         steps = f"{self.time_steps} x " if self.time_steps else ""
-        said = f"{self.classes} classes" if self.classes else f"{self.outputs} number(s)"
+        what = ("class", "classes") if self.classes else ("number",)
+        said = several(self.classes or self.outputs, *what)
         return (
-            f"{self.name}, {self.split} split: {count(len(self.labels))} samples of "
+            f"{self.name}, {self.split} split: {several(len(self.labels), 'sample')} of "
             f"{steps}{' x '.join(map(str, self.shape))}, {said}"
         )
 

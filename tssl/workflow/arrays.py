@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tssl.chip import IntArray
-from tssl.errors import DataError
+from tssl.chip import MOST_STEPS, IntArray
+from tssl.errors import ConfigError, DataError
 from tssl.geometry import Shape
 from tssl.machine.files import printable
 from tssl.machine.npy import is_archive, members, names, read_npy
@@ -18,6 +18,7 @@ __all__ = [
     "LABELS",
     "Trains",
     "array_of",
+    "check_steps",
     "opened",
     "random_spikes",
     "trains_of",
@@ -124,6 +125,20 @@ def trains_of(inputs: NDArray[Any], shape: Shape) -> Trains:
     if not integers.size:
         raise DataError(f"is of shape {inputs.shape}: holds no samples or no time steps")
     return found
+
+
+def check_steps(steps: int) -> None:
+    """Refuse a number of time steps that no sample can have.
+
+    Raises
+    ------
+    ConfigError
+        When it is below 1 or above :data:`tssl.chip.MOST_STEPS`.
+    """
+    if steps < 1:
+        raise ConfigError(f"--steps {steps}: at least 1 is needed")
+    if steps > MOST_STEPS:
+        raise ConfigError(f"--steps {steps}: at most {MOST_STEPS} are possible")
 
 
 def random_spikes(seed: int, shape: tuple[int, ...], density: float = DENSITY) -> NDArray[np.bool_]:

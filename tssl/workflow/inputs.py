@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssl import datasets
-from tssl.chip import ChipNetwork, Encoding, IntArray
+from tssl.chip import MOST_STEPS, ChipNetwork, Encoding, IntArray
 from tssl.datasets import (
     DATASETS,
     Dataset,
@@ -25,11 +25,19 @@ from tssl.datasets import (
 from tssl.errors import ConfigError, DataError
 from tssl.machine.files import printable
 from tssl.results import InputSource
-from tssl.workflow.arrays import DENSITY, INPUTS, LABELS, opened, random_spikes, trains_of
+from tssl.wording import several
+from tssl.workflow.arrays import (
+    DENSITY,
+    INPUTS,
+    LABELS,
+    check_steps,
+    opened,
+    random_spikes,
+    trains_of,
+)
 from tssl.workflow.notes import Notes, notes_of
 
 DEFAULT_STEPS = 16
-_MOST_STEPS = 10_000_000
 _BIAS_RANGE = (0, 127)
 _VALUE_RANGE = (-64, 64)
 """Of what arrives at neurons of the input: a change from end to end fits a message."""
@@ -127,6 +135,8 @@ def load_inputs(network: ChipNetwork, choice: InputChoice) -> Inputs:
         When the choice contradicts itself or does not fit the network.
     """
     _check(choice)
+    if choice.steps is not None:
+        check_steps(choice.steps)
     if choice.data is not None:
         return _from_data_set(network, choice, choice.data)
     if choice.file is not None:
@@ -148,7 +158,7 @@ def _check(choice: InputChoice) -> None:
             )
     if choice.density is not None and not 0 < choice.density <= 1:
         raise ConfigError(f"--density {choice.density}: above 0 and at most 1 is needed")
-    for name, least in (("samples", 1), ("seed", 0), ("steps", 1)):
+    for name, least in (("samples", 1), ("seed", 0)):
         value = getattr(choice, name)
         if value is not None and value < least:
             raise ConfigError(f"--{name} {value}: at least {least} is needed")
@@ -245,16 +255,24 @@ def _from_data_set(network: ChipNetwork, choice: InputChoice, data: Given) -> In
     other = _other_data(dataset, frames, network, choice.notes)
     if other is not None and choice.on_warning is not None:
         choice.on_warning(other)
+    text = f"{dataset.name}, {choice.split} split"
+    _tell_of_fewer(choice, text, len(dataset.labels))
     train = encode(network, dataset, choice.samples, steps)
     return Inputs(
         train=train,
         time_steps=steps,
         labels=dataset.labels[: choice.samples],
-        text=f"{dataset.name}, {choice.split} split",
+        text=text,
         source=InputSource(
             data=_findable(data), split=choice.split, data_dir=_absolute(choice.data_dir)
         ),
     )
+
+
+def _tell_of_fewer(choice: InputChoice, text: str, samples: int) -> None:
+    """Say that there are fewer samples than were asked for."""
+    if choice.on_warning is not None and (choice.samples or 0) > samples:
+        choice.on_warning(f"{text}: holds {samples} of the {choice.samples} samples asked for")
 
 
 def _check_targets(network: ChipNetwork, dataset: Dataset) -> None:
@@ -312,7 +330,8 @@ def _from_file(
     except DataError as error:
         raise DataError(f"{text}: {error}") from error
     if own_steps is not None and choice.steps not in (None, own_steps):
-        raise ConfigError(f"--steps {choice.steps}: {text} holds {own_steps} time steps")
+        raise ConfigError(f"--steps {choice.steps}: {text} holds {several(own_steps, 'time step')}")
+    _tell_of_fewer(choice, text, len(values))
     steps = own_steps or _steps(network, choice)
     source = InputSource(file=_absolute(file) if isinstance(file, Path) else None)
     labels = None
@@ -367,7 +386,9 @@ def _random(network: ChipNetwork, choice: InputChoice) -> Inputs:
 
 def _steps(network: ChipNetwork, choice: InputChoice) -> int:
     steps = choice.steps or network.time_steps or DEFAULT_STEPS
-    if steps > _MOST_STEPS:
-        who = "--steps" if choice.steps else f"network {network.name}: time_steps ="
-        raise ConfigError(f"{who} {steps}: at most {_MOST_STEPS} are possible; give --steps N")
+    if steps > MOST_STEPS:
+        raise ConfigError(
+            f"network {network.name}: time_steps = {steps}: at most {MOST_STEPS} are possible; "
+            "give --steps N"
+        )
     return steps

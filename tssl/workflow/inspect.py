@@ -9,6 +9,7 @@ from tssl.chip import ChipNetwork, Layer, depths, is_relay, with_relays
 from tssl.lava_runtime.plain import SHIMS, loading_lines
 from tssl.machine.files import printable
 from tssl.tables import Shown, Table
+from tssl.wording import several
 from tssl.workflow.notes import notes_of
 from tssl.workflow.tables import layers_of_network
 
@@ -30,8 +31,8 @@ class Inspection(Shown):
     @property
     def headline(self) -> str:
         """The network and its size."""
-        layers, neurons = len(self.network.layers), self.network.neurons
-        return f"{self.network.name}: {layers} layer(s), {neurons} neurons"
+        layers = several(len(self.network.layers), "layer")
+        return f"{self.network.name}: {layers}, {several(self.network.neurons, 'neuron')}"
 
     def tables(self) -> list[Table]:
         """Return the layers."""
