@@ -60,7 +60,7 @@ def check_data(recipe: Recipe, graph: Graph, dataset: Dataset) -> None:
     if outputs != dataset.outputs:
         raise ConfigError(
             f"network.layers: the last layer has {several(outputs, 'neuron')}, but data set "
-            f"{dataset.name} has {dataset.outputs} {dataset.read_out.targets}; set "
+            f"{dataset.name} has {dataset.answers}; set "
             f"network.layers.{len(recipe.network.layers) - 1}.neurons={dataset.outputs}"
         )
     if dataset.time_steps and recipe.encoding.input != "graded":

@@ -237,7 +237,7 @@ def _with_data(lowered: Lowered, choice: ModuleChoice, data: Given) -> tuple[Che
     if outputs != train.outputs or train.read_out is not CLASS:
         raise ConfigError(
             f"{choice.name}: its last layer has {several(outputs, 'neuron')}, but data set "
-            f"{train.name} has {train.outputs} {train.read_out.targets}; classes are needed"
+            f"{train.name} has {train.answers}; classes are needed"
         )
     known = replace(
         checkpoint,
