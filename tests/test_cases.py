@@ -133,7 +133,7 @@ def test_without_a_held_out_sample_the_last_epoch_is_kept_and_said_to_be(
                    "--device", "cpu", "--out", "run")  # fmt: skip
     assert trained.status == 0, trained.err
     assert "held-out" not in trained.out + trained.err
-    assert "2 epoch(s); nothing is held out, the last is kept: epoch 2" in trained.out
+    assert "2 epochs; nothing is held out, the last is kept: epoch 2" in trained.out
     document = tssl("train", "--resume", "run", "--json").document
     assert document["choice"] == "nothing is held out, the last is kept"
     assert document["best"] == document["last"]

@@ -110,8 +110,8 @@ def test_proof_shows_every_witness(capsys: pytest.CaptureFixture[str]) -> None:
     show_proof(output(), {"network": "net", "verdict": "FAIL", "stages": stages})
     shown = capsys.readouterr().out
     assert "Proof of net: FAIL" in shown
-    assert "engine against trainer, 3 sample(s), 5 steps: PASS" in shown
-    assert "engine against liar, 3 sample(s), 5 steps: FAIL" in shown
+    assert "engine against trainer, 3 samples, 5 steps: PASS" in shown
+    assert "engine against liar, 3 samples, 5 steps: FAIL" in shown
     assert "engine against Lava: SKIPPED: not installed" in shown
     layers = [line.split() for line in shown.splitlines() if line.strip().startswith("dense")]
     assert [(cells[0], cells[-1]) for cells in layers] == [

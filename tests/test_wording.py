@@ -9,7 +9,7 @@ import tssl
 from tests.command import in_this_process
 from tests.hw_profiles.networks import dense
 from tssl import netx
-from tssl.wording import count, did_you_mean, nearest
+from tssl.wording import count, did_you_mean, nearest, reason_of, several
 
 
 @pytest.mark.parametrize(
@@ -120,3 +120,15 @@ def test_a_folder_in_place_of_a_network(net: Path, capsys: pytest.CaptureFixture
     net.unlink()
     ran = in_this_process(capsys)("verify", net.parent)
     assert "is a folder; give a .net file, which `tssl export` writes." in ran.err
+
+
+def test_several() -> None:
+    assert several(1, "class", "classes") == "1 class"
+    assert several(0, "class", "classes") == "0 classes"
+    assert several(12000, "neuron") == "12\u202f000 neurons"
+
+
+def test_the_reason_of_an_error() -> None:
+    assert reason_of(ValueError("no\n  number")) == "no number"
+    assert reason_of(KeyError("labels")) == "'labels' is missing"
+    assert reason_of(EOFError()) == "it is damaged"

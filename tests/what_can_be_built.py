@@ -31,6 +31,7 @@ from tssl.neurons import NEURONS
 from tssl.recipe import EncodingSpec, Recipe, load_recipe, recipe_from_tables
 from tssl.trainer.methods import METHODS
 from tssl.trainer.network import SpikingNetwork
+from tssl.wording import several
 from tssl.workflow.recipes import shipped_recipes
 
 PAGE = Path(__file__).parents[1] / "docs" / "what-can-be-built.md"
@@ -334,7 +335,7 @@ def _data() -> Iterator[str]:
                 f"`{each.name}`",
                 each.title,
                 f"{each.train:,} + {each.test:,}",
-                str(each.classes or f"{each.numbers} number(s)"),
+                str(each.classes or several(each.numbers, "number")),
                 " x ".join(map(str, each.shape)),
             )
             for each in sets

@@ -173,7 +173,7 @@ def export(
     from tssl.workflow.bundle import bundle_exported, check_folder
     from tssl.workflow.nir import NirChoice
 
-    at_least(1, samples=samples, proof_samples=proof_samples, steps=steps)
+    at_least(1, samples=samples, proof_samples=proof_samples)
     one_of("euler", "exp", rule=rule)
     bits = weight_bits if isinstance(weight_bits, Mapping) else {"": weight_bits}
     options = workflow.ExportOptions(
@@ -231,8 +231,10 @@ def run(
         when neither data nor ``input`` is given.
     input
         Integers, an array or a ``.npy`` file: ``(samples, time, *shape)`` or ``(samples, *shape)``.
+        Of a ``.npz`` file the array ``x`` is taken, or the only one.
     labels
-        Classes of the samples in ``input``, ``(samples,)``: an array or a ``.npy`` file.
+        Classes of the samples in ``input``, ``(samples,)``: an array or a ``.npy`` file. Of a
+        ``.npz`` file the array ``y`` is taken, or the only one.
     samples, steps
         Number of samples, from the first on; time steps of each.
     record

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 
 from tssl.errors import ConfigError, TsslError
+from tssl.machine.processes import MOST_PROCESSES
 from tssl.terminal import Output
 from tssl.wording import did_you_mean
 
@@ -44,7 +45,6 @@ _NAMES = {
     "from": "origin",
     "set": "settings",
     "profile": "profiles",
-    "output": "out",
     **{
         option: f"settings['{option.replace('-', '_')}']"
         for option in ("epochs", "batch-size", "lr", "seed")
@@ -54,7 +54,6 @@ _NAMES = {
 
 _CODE = re.compile(r"(`[^`]*`)")
 _OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*[a-z])(?: (?=[A-Z]))?")
-_MOST_WORKERS = 64
 
 
 def verb(function: Callable[Given, Returned]) -> Callable[Given, Returned]:
@@ -165,8 +164,8 @@ def backend_options(
 
     if timeout is not None and not 0 < timeout <= 1e9:
         raise ConfigError(f"timeout {timeout}: seconds above 0 are needed")
-    if not 1 <= workers <= _MOST_WORKERS:
-        raise ConfigError(f"workers {workers}: 1 to {_MOST_WORKERS} are possible")
+    if not 1 <= workers <= MOST_PROCESSES:
+        raise ConfigError(f"workers {workers}: 1 to {MOST_PROCESSES} are possible")
     options = BackendOptions(timeout=timeout, workers=workers)
     return options if lava_python is None else replace(options, python=str(lava_python))
 

@@ -27,6 +27,7 @@ from tssl.errors import CheckpointError, ConfigError, RangeError
 from tssl.graph import Graph, resolve
 from tssl.machine.files import pointer_hint, written
 from tssl.recipe import EncodingSpec, Recipe, recipe_from_tables
+from tssl.wording import reason_of
 
 __all__ = [
     "Array",
@@ -159,7 +160,9 @@ class Checkpoint:
         except ConfigError as error:  # it names the file
             raise CheckpointError(str(error)) from error
         except (KeyError, TypeError, ValueError, AttributeError, RangeError) as error:
-            raise CheckpointError(f"{path}: is not a tssl checkpoint: {error!r}") from error
+            raise CheckpointError(
+                f"{path}: is not a tssl checkpoint: {reason_of(error)}"
+            ) from error
         checkpoint.check(path)
         return checkpoint
 

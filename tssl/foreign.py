@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from tssl.calls import PathLike, at_least, one_of, optional_path, path_of, verb
+from tssl.calls import PathLike, one_of, optional_path, path_of, verb
 from tssl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -50,7 +50,6 @@ def nir_read(
     """
     from tssl.workflow import nir as workflow
 
-    at_least(1, steps=steps)
     one_of("euler", "exp", rule=rule)
     choice = workflow.NirChoice(dt=dt, rule=rule, as_nir=as_nir, steps=steps)
     return workflow.read_into(Path(file), Path(out), choice)

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Iterable
 
-__all__ = ["THIN", "count", "did_you_mean", "nearest"]
+__all__ = ["THIN", "count", "did_you_mean", "nearest", "reason_of", "several"]
 
 THIN = "\N{NARROW NO-BREAK SPACE}"
 """The one separator of thousands."""
@@ -16,6 +16,23 @@ _LIKE = 0.6
 def count(value: int) -> str:
     """Return a whole number, groups of thousands apart."""
     return f"{value:,}".replace(",", THIN)
+
+
+def several(value: int, one: str, many: str = "") -> str:
+    """Return how many there are of what is called so: ``1 class``, ``2 classes``.
+
+    Parameters
+    ----------
+    many
+        What several are called; ``one`` with an s when empty.
+    """
+    return f"{count(value)} {one if value == 1 else many or f'{one}s'}"
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what an error says, in one line; a ``KeyError`` says nothing but a name."""
+    said = " ".join(str(error).split())
+    return f"{said} is missing" if isinstance(error, KeyError) else said or "it is damaged"
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:

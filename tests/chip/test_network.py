@@ -18,7 +18,7 @@ from tssl.chip import (
     conv_layer,
     dense_layer,
 )
-from tssl.errors import DataError, UnsupportedLayerError
+from tssl.errors import UnsupportedLayerError
 
 NEURON = CubaNeuron(current_decay=100, voltage_decay=200, threshold=30)
 
@@ -230,75 +230,6 @@ def test_a_row_and_a_column_of_equal_numbers_differ():
 
 
 # ------------------------------------------------------------------------- how data enter
-
-
-def test_static_inputs_become_one_step():
-    inputs = np.arange(24).reshape(2, 1, 3, 4)
-    train = network().as_train(inputs)
-    assert train.shape == (1, 2, 12)
-    assert np.array_equal(train[0], inputs.reshape(2, 12))
-    assert np.array_equal(network().as_train(inputs.reshape(2, 12)), train)
-
-
-def test_inputs_with_time_are_turned_time_first():
-    inputs = np.arange(120).reshape(2, 5, 1, 3, 4)
-    train = network().as_train(inputs)
-    assert train.shape == (5, 2, 12)
-    for time, sample in np.ndindex(5, 2):
-        assert np.array_equal(train[time, sample], inputs[sample, time].ravel())
-    assert np.array_equal(network().as_train(inputs.reshape(2, 5, 12)), train)
-    assert train.flags.c_contiguous
-
-
-@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.float32, np.bool_])
-def test_whole_numbers_of_any_type_are_taken(kind: type):
-    train = network().as_train(np.ones((1, 12), kind))
-    assert train.dtype == np.int64
-    assert train.tolist() == [[[1] * 12]]
-
-
-@pytest.mark.parametrize(
-    "inputs",
-    [
-        np.full((1, 12), 0.5),
-        np.full((1, 12), 1e300),
-        np.full((1, 12), np.nan),
-        np.full((1, 12), np.inf),
-        np.full((1, 12), 2**63, np.uint64),
-        np.full((1, 12), 2**31),
-        np.full((1, 12), -(2**31) - 1),
-        np.full((1, 12), 2**62),  # times a weight of 4 it would vanish in 64 bits
-        np.full((1, 12), 1j),
-        np.full((1, 12), "1"),
-        np.full((1, 12), None),
-    ],
-    ids=lambda inputs: str(inputs.flat[0]),
-)
-def test_inputs_must_be_whole_numbers(inputs: np.ndarray):
-    with pytest.raises(DataError, match="must be whole numbers"):
-        network().as_train(inputs)
-
-
-@pytest.mark.parametrize(
-    "shape", [(), (12,), (2, 11), (2, 5, 13), (2, 3, 4), (2, 5, 3, 4), (2, 1, 4, 3), (1,) * 6]
-)
-def test_inputs_must_fit_the_network(shape: tuple[int, ...]):
-    with pytest.raises(DataError, match=r"do not fit network net: expected \(samples, time"):
-        network().as_train(np.zeros(shape, np.int64))
-
-
-def test_the_shapes_that_fit_are_written_out():
-    with pytest.raises(DataError) as caught:
-        network().as_train(np.zeros((2, 11), np.int64))
-    assert str(caught.value) == (
-        "inputs of shape (2, 11) do not fit network net: expected (samples, time, SHAPE) or "
-        "(samples, SHAPE)"
-    ).replace("SHAPE", "1, 3, 4")
-
-
-def test_the_largest_inputs_are_taken():
-    inputs = np.array([[2**31 - 1, -(2**31)] * 6])
-    assert network().as_train(inputs)[0].tolist() == inputs.tolist()
 
 
 def test_encoding_rounds_ties_to_even():

@@ -366,3 +366,10 @@ def sweep(name: str = "", content: str = "") -> Make:
             Path("sweep", name).write_text(content, encoding="utf-8")
 
     return make
+
+
+def named_files() -> None:
+    """Write ``data``: the names of MNIST's files."""
+    for split in ("train", "t10k"):
+        for kind in ("images-idx3", "labels-idx1"):
+            file(f"data/{split}-{kind}-ubyte", b"")()

@@ -40,6 +40,7 @@ SHOWN_BY = {
     "sweeps/": {"sweep"},
     "trainer/": {"train"},
     "trainer/run_directory.py": {"train", "demo"},
+    "workflow/arrays.py": {"export", "run", "verify"},
     "workflow/bundle.py": {"export"},
     "workflow/data.py": {"train", "export"},
     "workflow/doctor.py": {"train"},

@@ -30,7 +30,6 @@ VERBS: dict[str, Callable[..., Any]] = {
 }
 OTHERWISE = {
     "train": {name: "settings" for name in ("epochs", "batch_size", "lr", "seed", "overrides")},
-    "export": {"path": "out"},
     "run": {"file": "input"},
     "verify": {"file": "input"},
     "diff": {"file": "input"},
@@ -38,9 +37,6 @@ OTHERWISE = {
     "report": {"results": "result"},
     "sweep": {"overrides": "settings"},
     "plan": {"overrides": "settings"},
-    "nir read": {"run": "out"},
-    "nir write": {"path": "out"},
-    "profiles calibrate": {"path": "out"},
 }
 """Parameters by what the command calls its options, where that differs."""
 OF_TERMINALS = {"as_json", "quiet", "debug"}

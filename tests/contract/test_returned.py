@@ -116,7 +116,7 @@ def test_html_is_tables(kind: str, returned: dict[str, Any]) -> None:
 
 def test_what_is_in_them(returned: dict[str, Any]) -> None:
     run, result = returned["TrainOutcome"], returned["RunOutcome"].result
-    assert f"2 epoch(s), epoch {run.best.epoch} kept" in repr(run).replace(str(run.directory), "")
+    assert f"2 epochs, epoch {run.best.epoch} kept" in repr(run).replace(str(run.directory), "")
     assert f"{result.accuracy:.2%}" in result._repr_html_()
     assert "PASS without Lava" in repr(returned["Proof"])
     assert "the networks differ: " in repr(returned["NetworkDifference"])

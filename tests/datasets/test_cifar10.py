@@ -292,11 +292,11 @@ def test_a_pickle_runs_no_code(tmp_path: Path, protocol: int):
         (pickled(pictures(1)[:1], [0]), r"holds an array of \(1, 3072\)"),
         (pickled(pictures(1), [0]), r"2 pictures but labels of shape \(1,\)"),
         (pickled(pictures(1), [0, 1]).replace(b"\x89T", b"\x88T"), "holds an array of"),
-        (pickled(pictures(1), [0, 1]).replace(b"labels", b"labelz"), "KeyError"),
+        (pickled(pictures(1), [0, 1]).replace(b"labels", b"labelz"), "is missing"),
         (pickled(pictures(1), [0, 1])[:-9], "cannot be read as a CIFAR-10 batch"),
-        (b"\x80\x02K\x01.", "TypeError"),
-        (b"\x80\x02}U\x04dataK\x01s.", "AttributeError"),
-        (b"", "EOFError"),
+        (b"\x80\x02K\x01.", "cannot be read as a CIFAR-10 batch"),
+        (b"\x80\x02}U\x04dataK\x01s.", "cannot be read as a CIFAR-10 batch"),
+        (b"", "Ran out of input"),
     ],
 )
 def test_pickles_of_anything_else_are_refused(content: bytes, reason: str):

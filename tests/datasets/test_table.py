@@ -173,5 +173,5 @@ def test_a_data_set_shows_itself():
     assert [int(number) for _, number in classes] == [35, 36, 35, 37, 37, 37, 37, 36, 33, 37]
     assert digits._repr_html_().startswith("<div><table>")
     angles = datasets.load("digit-angles", "test", data_dir=None)
-    assert repr(angles).endswith("1 number(s)>")
+    assert repr(angles).endswith("1 number>")
     assert len(angles.tables()) == 1

@@ -160,7 +160,7 @@ def test_wrong_arguments(trained: Path, tmp_path: Path) -> None:
         export(trained, "loihi2", tmp_path / "x.h5", QUICK, done)
     with pytest.raises(ConfigError, match="no hardware profile 'loihi9'"):
         export(trained, "loihi9", None, QUICK, done)
-    with pytest.raises(CheckpointError, match="train it first"):
+    with pytest.raises(CheckpointError, match="give the folder of a training run"):
         export(tmp_path, "loihi2", None, QUICK, done)
     (tmp_path / "recipe.toml").write_text("")
     with pytest.raises(CheckpointError, match="no epoch is finished yet"):

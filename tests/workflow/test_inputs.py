@@ -15,6 +15,7 @@ from tssl.datasets import Frames
 from tssl.errors import ConfigError, DataError
 from tssl.workflow.export import ExportOutcome
 from tssl.workflow.inputs import DEFAULT_STEPS, InputChoice, completed, encode, load_inputs
+from tssl.workflow.nir import NirChoice
 
 ENCODING = Encoding(offset=2.0, gain=0.5, quantum=1.0)
 
@@ -74,6 +75,31 @@ def test_more_samples_than_there_are() -> None:
     assert load_inputs(network(), InputChoice(data="rows", samples=10**9)).samples == 60
 
 
+def test_fewer_samples_than_asked_for_are_told(tmp_path: Path) -> None:
+    told: list[str] = []
+    file = saved(tmp_path / "x.npy", np.ones((2, 1, 4, 4), np.int64))
+    load_inputs(network(), InputChoice(file=file, samples=2, on_warning=told.append))
+    assert told == []
+    load_inputs(network(), InputChoice(file=file, samples=3, on_warning=told.append))
+    load_inputs(network(), InputChoice(data="rows", samples=70, on_warning=told.append))
+    assert told == [
+        f"{file}: holds 2 of the 3 samples asked for",
+        "rows, test split: holds 60 of the 70 samples asked for",
+    ]
+
+
+@pytest.mark.parametrize(("steps", "says"), [(0, "at least 1"), (10**6 + 1, "at most 1000000")])
+def test_steps_that_no_sample_has(steps: int, says: str) -> None:
+    for ask in (
+        lambda: load_inputs(network(), InputChoice(steps=steps)),
+        lambda: NirChoice(steps=steps),
+    ):
+        with pytest.raises(ConfigError, match=f"--steps {steps}: {says}"):
+            ask()
+    with pytest.raises(ConfigError, match="network net: time_steps = 2000000: at most 1000000"):
+        load_inputs(network(time_steps=2_000_000), InputChoice())
+
+
 def test_steps_of_choice_network_or_default(tmp_path: Path) -> None:
     file = saved(tmp_path / "x.npy", np.ones((2, 1, 4, 4), np.int64))
     assert load_inputs(network(), InputChoice(file=file, steps=9)).time_steps == 9
@@ -122,7 +148,7 @@ def test_file_that_does_not_fit(tmp_path: Path, values: Any, reason: str) -> Non
 def test_file_that_is_no_array(tmp_path: Path) -> None:
     text, archive, pickled = (tmp_path / name for name in ("a.npy", "b.npz", "c.npy"))
     text.write_text("1 2 3")
-    np.savez(archive, a=np.zeros(3))
+    np.savez(archive, a=np.zeros(3), b=np.zeros(3))
     np.save(pickled, np.array([{}], dtype=object), allow_pickle=True)
     for path in (text, archive, pickled, tmp_path / "absent.npy", tmp_path):
         with pytest.raises(DataError, match=path.name):
@@ -258,7 +284,7 @@ def test_a_sequence_of_one_step_is_a_sequence(tmp_path: Path) -> None:
     path = tmp_path / "x.npy"
     np.save(path, np.ones((3, 1, 16), np.int64))
     assert load_inputs(network(), InputChoice(file=path)).time_steps == 1
-    with pytest.raises(ConfigError, match="holds 1 time steps"):
+    with pytest.raises(ConfigError, match=r"holds 1 time step$"):
         load_inputs(network(), InputChoice(file=path, steps=4))
 
 
@@ -273,6 +299,17 @@ def test_labels_of_own_samples(tmp_path: Path, kept: int | None) -> None:
         assert inputs.labels is not None
         assert inputs.labels.dtype == np.int64
         assert inputs.labels.tolist() == [2, 0, 1, 1][:kept]
+
+
+def test_samples_and_labels_in_one_archive(tmp_path: Path) -> None:
+    np.savez(tmp_path / "own.npz", x=OWN, y=[2, 0, 1, 1], note=[1.5])
+    own = tmp_path / "own.npz"
+    inputs = load_inputs(network(), InputChoice(file=own, labels=own, samples=3))
+    assert inputs.labels is not None
+    assert inputs.labels.tolist() == [2, 0, 1]
+    assert np.array_equal(inputs.train, OWN[:3].reshape(1, 3, 16))
+    assert inputs.source is not None
+    assert inputs.source.file == str(own)
 
 
 @pytest.mark.parametrize(

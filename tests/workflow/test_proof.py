@@ -170,4 +170,4 @@ def test_silence_proves_nothing(exported: ExportOutcome) -> None:
     assert stage.verdict == "SILENT"
     proof = Proof(network="n", digest="d", stages=(stage,))
     assert proof.verdict == "SILENT"
-    assert "no neuron fired in 3 sample(s)" in str(proof.problem)
+    assert "no neuron fired in 3 samples" in str(proof.problem)

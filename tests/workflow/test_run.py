@@ -1,6 +1,7 @@
 """Running a network and keeping the result."""
 
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,14 @@ from tests.layers import reconnected
 from tssl import netx
 from tssl.engine import Engine
 from tssl.errors import DataError, NetFileError, OutputError
+from tssl.lava_runtime import BackendOptions
 from tssl.results import RunResult
 from tssl.workflow.export import ExportOutcome
 from tssl.workflow.inputs import InputChoice, load_inputs
 from tssl.workflow.run import (
     NETWORK_FILE,
     load_result,
+    run,
     run_network,
     save_result,
 )
@@ -90,3 +93,24 @@ def test_vanished_network(result: RunResult, exported: ExportOutcome, tmp_path: 
     net.unlink()
     with pytest.raises(OutputError):
         save_result(result, net, tmp_path / "result")
+
+
+def test_an_earlier_result_is_named(exported: ExportOutcome, tmp_path: Path) -> None:
+    told: list[str] = []
+
+    def again(samples: int) -> None:
+        choice = InputChoice(samples=samples, on_warning=told.append)
+        options = BackendOptions()
+        run(exported.path, "engine", choice, tmp_path, options, lambda *_: nullcontext(print))
+
+    again(3)
+    assert told == []
+    again(1)
+    (line,) = told
+    assert line.startswith(
+        f"{tmp_path}: the result replaces an earlier one: rows on rows, test split, 3 samples, of "
+    )
+    assert line.endswith(" UTC")
+    (tmp_path / "result.json").write_text("{")
+    again(2)
+    assert told[1] == f"{tmp_path}: the result replaces an earlier one, which could not be read"

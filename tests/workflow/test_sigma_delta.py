@@ -90,7 +90,7 @@ def test_a_result_holds_values_and_is_read_by_the_largest(film):
     traces = {str(name): trace for name, trace in result.traces.items()}
     assert np.array_equal(traces["a:current"], values.states["a"].current.transpose(1, 0, 2))
     assert np.array_equal(traces["a:potential"], values.states["a"].potential.transpose(1, 0, 2))
-    assert [table.title for table in result.tables()][1] == "Messages of 3 sample(s)"
+    assert [table.title for table in result.tables()][1] == "Messages of 3 samples"
 
 
 def test_what_inspect_shows(film):

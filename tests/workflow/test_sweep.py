@@ -288,3 +288,11 @@ def test_widths_are_keys_too(recipe: Path, tmp_path: Path) -> None:
     outcome = run(recipe, tmp_path / "sweep", over, samples=9)
     sizes = [netx.read(outcome.directory / each.net).layers[0].neurons for each in outcome.points]
     assert sizes == [6, 9]
+
+
+def test_arguments_are_checked_before_optuna_is_loaded(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workflow, "check_installed", lambda: pytest.fail("too soon"))
+    with pytest.raises(ConfigError, match="no number of bits"):
+        run(recipe, tmp_path / "out", {"export.weight_bits": Choices(values=(0,))})

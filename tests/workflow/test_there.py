@@ -15,8 +15,8 @@ from tests.command import in_this_process
 from tests.exchange.torch.stand_ins import IFNode, Leaky, LIFCell, LIFNode
 from tests.workflow.test_modules import PICTURE, trained
 from tssl import netx
+from tssl.workflow.notes import notes_of
 from tssl.workflow.provenance import accuracies
-from tssl.workflow.there import measured_elsewhere
 
 STEPS, KEPT = 12, {"progress": False}
 DIGITS: dict[str, Any] = {"time_steps": STEPS, "data": "digits", "encoding": {"resolution": 16}}
@@ -139,14 +139,9 @@ def test_all_that_shows_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert last[3] == ["this run: engine, digits, test split", f"{result.result.accuracy:.2%}", 40]
     assert "there: spikingjelly" in result._repr_html_()
     assert result.document()["exported"]["there"]["samples"] == 50
-    known = accuracies(netx.read_notes(net))
+    known = accuracies(notes_of(net))
     assert known is not None
     assert (known.there, known.by) == (rows[0], "spikingjelly")
     page = tmp_path / "page.html"
     assert command("report", tmp_path / "result", "--profile", "loihi2", "--html", page).status == 0
     assert "by the modules themselves: spikingjelly" in page.read_text()
-
-
-def test_an_untrained_file_says_nothing() -> None:
-    assert measured_elsewhere({"accuracy": {"float": 0.5, "chip": 0.5, "samples": 3}}) == {}
-    assert measured_elsewhere({"accuracy": {"there": {"by": 3}}}) == {}

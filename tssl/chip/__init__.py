@@ -20,7 +20,7 @@ from tssl.chip.cuba import (
 )
 from tssl.chip.layers import INTEGRATOR, Layer, Step, conv_layer, dense_layer, named, neuron_steps
 from tssl.chip.limits import ChipLimits
-from tssl.chip.network import INPUT, ChipNetwork, Encoding, InputLayer
+from tssl.chip.network import INPUT, MOST_STEPS, ChipNetwork, Encoding, InputLayer
 from tssl.chip.neuron import Neuron, Run, Seen
 from tssl.chip.numbers import (
     ACTIVATION_SHIFT,
@@ -71,6 +71,7 @@ __all__ = [
     "MESSAGE_BITS",
     "MESSAGE_SHIFT",
     "MOST_NEURONS",
+    "MOST_STEPS",
     "Neuron",
     "OneOrEach",
     "ReadOut",

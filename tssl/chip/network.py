@@ -16,10 +16,12 @@ from tssl.chip.layers import Layer
 from tssl.chip.neuron import Neuron
 from tssl.chip.numbers import INT32_LIMIT, IntArray
 from tssl.chip.readout import CLASS, ReadOut
-from tssl.errors import DataError, RangeError, UnsupportedLayerError
+from tssl.errors import RangeError, UnsupportedLayerError
 from tssl.geometry import Shape
 
 INPUT = "input"
+MOST_STEPS = 1_000_000
+"""Time steps of a sample, in training, export and runs. Memory ends most samples before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,11 +213,6 @@ class ChipNetwork:
         """Whether spikes can be under way inside a layer (delays, recurrence)."""
         return any(layer.holds_spikes for layer in self.layers)
 
-    @property
-    def static_shapes(self) -> set[Shape]:
-        """Shapes of a sample that stays the same at every step: as a map, or flat."""
-        return {self.input.shape, (self.input.neurons,)}
-
     @cached_property
     def digest(self) -> str:
         """SHA-256 over everything in the network that decides a spike.
@@ -227,41 +224,6 @@ class ChipNetwork:
         for layer in self.layers:
             state.update(_layer_bytes(layer))
         return state.hexdigest()
-
-    def as_train(self, inputs: NDArray[np.generic]) -> IntArray:
-        """Return input integers as a train ``(time or 1, samples, neurons)``.
-
-        Parameters
-        ----------
-        inputs
-            Whole numbers, ``(samples, *shape)`` for an input that stays the same, or
-            ``(samples, time, *shape)``; ``shape`` may be flattened.
-
-        Raises
-        ------
-        DataError
-            When the shape fits neither form or a value is not a whole number of 32 bits, which
-            is what a spike carries.
-        """
-        values = np.asarray(inputs)
-        with np.errstate(invalid="ignore"):  # casting NaN; noticed by the comparison below
-            messages = values.astype(np.int32) if values.dtype.kind in "iufb" else None
-        if messages is None or not np.array_equal(messages, values):
-            raise DataError(
-                f"network inputs must be whole numbers of 32 bits; these {values.dtype} are not all"
-            )
-        integers = messages.astype(np.int64)
-        shapes = self.static_shapes
-        if integers.shape[1:] in shapes:
-            return integers.reshape(1, len(integers), self.input.neurons)
-        if integers.ndim > 1 and integers.shape[2:] in shapes:
-            train = integers.reshape(*integers.shape[:2], self.input.neurons)
-            return np.ascontiguousarray(train.transpose(1, 0, 2))
-        sizes = ", ".join(map(str, self.input.shape))
-        raise DataError(
-            f"inputs of shape {values.shape} do not fit network {self.name}: expected "
-            f"(samples, time, {sizes}) or (samples, {sizes})"
-        )
 
 
 def _check_source(name: str, connection: Connection, sizes: Mapping[str, int]) -> None:

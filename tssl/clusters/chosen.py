@@ -10,10 +10,10 @@ from tssl.clusters.dask_scheduler import DaskScheduler
 from tssl.clusters.local import Lent, LocalProcesses
 from tssl.clusters.slurm import Slurm
 from tssl.errors import ConfigError
+from tssl.machine.processes import MOST_PROCESSES
 
 __all__ = ["chosen_cluster"]
 
-_MOST_PROCESSES = 64
 _LOCAL = re.compile(r"local:(\d{1,4})")
 _DASK = re.compile(r"(tcp|tls)://(\[[0-9a-fA-F:.%]+\]|[^\s:/\[\]]+):\d{1,5}")
 
@@ -47,11 +47,11 @@ def chosen_cluster(
 def _named(text: object) -> Cluster:
     if isinstance(text, str):
         local = _LOCAL.fullmatch(text)
-        if local is not None and 1 <= int(local[1]) <= _MOST_PROCESSES:
+        if local is not None and 1 <= int(local[1]) <= MOST_PROCESSES:
             return LocalProcesses(int(local[1]))
         if _DASK.fullmatch(text):
             return DaskScheduler(text)
     raise ConfigError(
         f"--cluster {text!s:.80}: expected tcp://HOST:PORT of a Dask scheduler, or local:N with 1 "
-        f"to {_MOST_PROCESSES} processes"
+        f"to {MOST_PROCESSES} processes"
     )

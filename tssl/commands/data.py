@@ -13,7 +13,7 @@ from tssl.commands.options import (
     settings_of,
 )
 from tssl.terminal import Output
-from tssl.wording import count
+from tssl.wording import count, several
 
 
 @click.group(no_args_is_help=False)
@@ -71,9 +71,9 @@ def data_show(output: Output, data: str, overrides: tuple[str, ...], data_dir: P
         ["found", found.found],
         ["samples to train on, to test on", f"{count(found.train)}, {count(found.test)}"],
         ["shape (C, H, W)", " x ".join(map(str, found.shape))],
-        [f"{found.numbers} number(s) of a sample", "to be told"]
+        [f"{several(found.numbers, 'number')} of a sample", "to be told"]
         if found.numbers
-        else [f"{found.classes} classes", classes],
+        else [several(found.classes, "class", "classes"), classes],
         ["brightest pixel", found.full_scale],
         ["licence", found.licence],
     ]
@@ -104,4 +104,5 @@ def data_fetch(output: Output, name: str, data_dir: Path | None) -> None:
         output.document({"schema_version": 1, "name": name, "samples": sizes})
         return
     for dataset in loaded:
-        output.line(f"{name}, {dataset.split}: {len(dataset.labels)} samples ({dataset.source})")
+        samples = several(len(dataset.labels), "sample")
+        output.line(f"{name}, {dataset.split}: {samples} ({dataset.source})")

@@ -1,7 +1,6 @@
 """`tssl demo`: the whole way on bundled data."""
 
 import io
-import os
 import shlex
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
@@ -10,14 +9,15 @@ import click
 
 from tssl.commands.options import (
     FOLDER,
-    LAVA_PYTHON,
     common,
+    out_option,
 )
+from tssl.machine.processes import lava_python
 from tssl.terminal import Output
 
 
 @click.command()
-@click.option("--out", type=FOLDER, default="runs/demo", show_default=True, help="Folder.")
+@out_option(FOLDER, "Folder.", default="runs/demo")
 @common
 def demo(output: Output, out: Path) -> None:
     """Go the whole way on bundled data: train, export, run, verify, report.
@@ -30,7 +30,7 @@ def demo(output: Output, out: Path) -> None:
     """
     from tssl.lava_runtime.lava_sim import check
 
-    problem = check(os.environ.get(LAVA_PYTHON))
+    problem = check(lava_python())
     if problem is not None:
         output.say(f"without Lava, on the engine (`tssl lava install` changes that): {problem}")
     tssl = click.get_current_context().find_root().command

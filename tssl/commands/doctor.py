@@ -3,14 +3,14 @@
 import click
 
 from tssl.commands.options import (
-    LAVA_PYTHON,
+    LAVA_PYTHON_OPTION,
     common,
 )
 from tssl.terminal import Output
 
 
 @click.command()
-@click.option("--lava-python", envvar=LAVA_PYTHON, help=f"Interpreter with Lava [{LAVA_PYTHON}].")
+@LAVA_PYTHON_OPTION
 @common
 def doctor(output: Output, lava_python: str | None) -> None:
     """Say what works here, what each missing part costs, and the command that brings it.

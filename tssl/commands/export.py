@@ -16,6 +16,7 @@ from tssl.commands.options import (
     bits_of,
     common,
     lava_options,
+    out_option,
 )
 from tssl.terminal import (
     Output,
@@ -37,7 +38,7 @@ from tssl.workflow import tables
     help="Name or TOML file.",
     shell_complete=PROFILES,
 )
-@click.option("-o", "--output", "path", type=FILE, help="The .net file [RUN/NAME-TARGET.net].")
+@out_option(FILE, "The .net file [RUN/NAME-TARGET.net].")
 @click.option(
     "--samples",
     type=click.IntRange(1),
@@ -65,7 +66,7 @@ from tssl.workflow import tables
 @nir_options
 @lava_options
 @common
-def export(output: Output, run: Path, target: str, path: Path | None, **options: Any) -> None:  # noqa: ANN401
+def export(output: Output, run: Path, target: str, out: Path | None, **options: Any) -> None:  # noqa: ANN401
     """Turn the network of RUN, a training folder or a .nir file, into a proven .net file.
 
     \b
@@ -85,9 +86,9 @@ def export(output: Output, run: Path, target: str, path: Path | None, **options:
     choice = NirChoice(**{key: options.pop(key) for key in ("dt", "rule", "as_nir", "steps")})
     chosen = workflow.ExportOptions(backend=backend, nir=choice, **options)
     if folder is not None:
-        check_folder(folder, path)
+        check_folder(folder, out)
     with output.bar("proof", chosen.proof_samples) as progress:
-        outcome = workflow.export(run, target, path, chosen, progress)
+        outcome = workflow.export(run, target, out, chosen, progress)
     if folder is not None:
         bundle_exported(outcome, folder, chosen)
         output.say(f"{folder}: read README.md there; python check.py runs and compares")

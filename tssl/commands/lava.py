@@ -3,7 +3,7 @@
 import click
 
 from tssl.commands.options import (
-    LAVA_PYTHON,
+    LAVA_PYTHON_OPTION,
     common,
 )
 from tssl.terminal import Output
@@ -20,7 +20,7 @@ def lava() -> None:
 
 
 @lava.command("install")
-@click.option("--lava-python", envvar=LAVA_PYTHON, help=f"Interpreter with Lava [{LAVA_PYTHON}].")
+@LAVA_PYTHON_OPTION
 @common
 def lava_install(output: Output, lava_python: str | None) -> None:
     """Install Lava beside tssl, although its metadata ask for other versions.

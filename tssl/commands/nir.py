@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from tssl.commands.options import ANY_PATH, FILE, FOLDER, Command, common
+from tssl.commands.options import ANY_PATH, FILE, FOLDER, Command, common, out_option
 from tssl.terminal import Output, show_nir
+from tssl.wording import several
 from tssl.workflow import tables
 
 
@@ -31,7 +32,7 @@ def nir_options(command: Command) -> Command:
         ),
         click.option(
             "--steps",
-            type=click.IntRange(1, 1000),
+            type=int,
             default=100,
             show_default=True,
             help="Time steps of a sample of a .nir file, where no data give them.",
@@ -55,10 +56,10 @@ def nir() -> None:
 
 @nir.command("read")
 @click.argument("file", type=FILE)
-@click.option("-o", "--output", "run", type=FOLDER, required=True, help="Folder of the run.")
+@out_option(FOLDER, "Folder of the run.", required=True)
 @nir_options
 @common
-def nir_read(output: Output, file: Path, run: Path, **options: Any) -> None:  # noqa: ANN401
+def nir_read(output: Output, file: Path, out: Path, **options: Any) -> None:  # noqa: ANN401
     """Turn FILE, a NIR graph, into a run that `tssl export` takes.
 
     \b
@@ -68,24 +69,24 @@ def nir_read(output: Output, file: Path, run: Path, **options: Any) -> None:  # 
     """
     from tssl.workflow import nir as workflow
 
-    outcome = workflow.read_into(file, run, workflow.NirChoice(**options))
+    outcome = workflow.read_into(file, out, workflow.NirChoice(**options))
     document = outcome.document()
     if output.as_json:
         output.document(document)
         return
     show_nir(output, document)
     output.tables([tables.layers_read(document["layers"])])
-    output.line(f"{run}: next, `tssl export {run} --target loihi2`")
+    output.line(f"{out}: next, `tssl export {out} --target loihi2`")
 
 
 @nir.command("write")
 @click.argument("source", type=ANY_PATH)
-@click.option("-o", "--output", "path", type=FILE, required=True, help="The .nir file.")
+@out_option(FILE, "The .nir file.", required=True)
 @click.option(
     "--dt", type=float, default=1e-4, show_default=True, help="Length of a time step in seconds."
 )
 @common
-def nir_write(output: Output, source: Path, path: Path, dt: float) -> None:
+def nir_write(output: Output, source: Path, out: Path, dt: float) -> None:
     """Write SOURCE, a run (its floats) or a .net file (its integers), as a NIR graph.
 
     Beside the graph of a .net file go the spikes that our engine fires on random input, as NIR
@@ -98,7 +99,7 @@ def nir_write(output: Output, source: Path, path: Path, dt: float) -> None:
     """
     from tssl.workflow import nir_write as workflow
 
-    outcome = workflow.write(source, path, dt)
+    outcome = workflow.write(source, out, dt)
     if output.as_json:
         output.document(outcome.document())
         return
@@ -106,4 +107,4 @@ def nir_write(output: Output, source: Path, path: Path, dt: float) -> None:
         output.line(f"not carried: {loss}")
     if outcome.spikes is not None:
         output.line(f"{outcome.spikes}: spikes of {outcome.fed}")
-    output.line(f"{path}: {outcome.mode} mode, {outcome.nodes} layers, dt = {dt:g} s")
+    output.line(f"{out}: {outcome.mode} mode, {several(outcome.nodes, 'layer')}, dt = {dt:g} s")

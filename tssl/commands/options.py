@@ -7,35 +7,20 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
+from tssl import calls
 from tssl.errors import ConfigError
 from tssl.machine.files import toml_value
+from tssl.machine.processes import LAVA_PYTHON, MOST_PROCESSES, lava_python
 from tssl.terminal import Output
 
-if TYPE_CHECKING:
-    from tssl.workflow.train import Environment
-
-LAVA_PYTHON = "TSSL_LAVA_PYTHON"
 _MOST_DIGITS = 4
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def environment_of(output: Output, options: Mapping[str, Any]) -> "Environment":
-    """Return where a training takes its data from, and whom it tells."""
-    from tssl.workflow.train import Environment
-
-    return Environment(
-        data=options["data"],
-        data_dir=options["data_dir"],
-        device=options["device"],
-        on_download=output.download,
-        on_warning=output.warn,
-    )
 
 
 class _Path(click.Path):
@@ -70,6 +55,24 @@ class _Net(_Path):
         return super().convert(value, param, ctx)
 
 
+class _Result(_Path):
+    """The folder of a result; of a file, such as a network's, the message says what is wanted."""
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str | bytes | os.PathLike[str]:
+        """Return the path, as click does."""
+        if os.path.isfile(value):
+            self.fail(
+                f"{os.fspath(value)!r} is a file; give the folder of a result, which `tssl run` "
+                "writes.", param, ctx,
+            )  # fmt: skip
+        return super().convert(value, param, ctx)
+
+
 class _Seconds(click.FloatRange):
     """A number in a range, which ``nan`` is not."""
 
@@ -86,6 +89,7 @@ class _Seconds(click.FloatRange):
 FILE = _Path(path_type=Path, dir_okay=False)
 NET = _Net(path_type=Path, dir_okay=False)
 FOLDER = _Path(path_type=Path, file_okay=False)
+RESULT = _Result(path_type=Path, file_okay=False)
 ANY_PATH = _Path(path_type=Path)
 
 
@@ -138,6 +142,16 @@ DATA_OPTION = click.option(
     shell_complete=DATA,
 )
 """Which data, in place of those that a recipe or a network names."""
+
+
+LAVA_PYTHON_OPTION = click.option(
+    "--lava-python", default=lava_python, help=f"Interpreter with Lava [{LAVA_PYTHON}]."
+)
+
+
+def out_option(kind: click.Path, text: str, **more: Any) -> Callable[..., Any]:  # noqa: ANN401
+    """Return the option that says where a command writes; ``more`` is click's."""
+    return click.option("-o", "--out", type=kind, help=text, show_default="default" in more, **more)
 
 
 def settings_of(texts: Iterable[str]) -> dict[str, Any]:
@@ -242,7 +256,9 @@ def input_options(command: Command) -> Command:
         click.option(
             "--split", type=click.Choice(["train", "test"]), default="test", show_default=True
         ),
-        click.option("--input", "file", type=FILE, help="Whole numbers in a .npy file."),
+        click.option(
+            "--input", "file", type=FILE, help="Whole numbers in a .npy file, or x in a .npz file."
+        ),
         click.option("--samples", type=int, help="Number of samples, from the first on [all]."),
         click.option("--steps", type=int, help="Time steps per sample [the network's own, or 16]."),
         click.option("--data-dir", type=FOLDER, help="Where to look for data files first."),
@@ -257,25 +273,23 @@ def lava_options(command: Command) -> Command:
         type=_Seconds(min=0, max=1e9, min_open=True),
         help="Seconds that Lava may take [no limit while it advances].",
     )
-    python = click.option(
-        "--lava-python", envvar=LAVA_PYTHON, help=f"Interpreter with Lava [{LAVA_PYTHON}]."
-    )
     workers = click.option(
         "--workers",
-        type=click.IntRange(1, 64),
+        type=click.IntRange(1, MOST_PROCESSES),
         default=1,
         show_default=True,
         help="Processes of Lava's simulator, each with its share of the samples.",
     )
-    return timeout(workers(python(command)))
+    return timeout(workers(LAVA_PYTHON_OPTION(command)))
 
 
 def backend_options(options: dict[str, Any]) -> Any:  # noqa: ANN401 - imported only when needed
     """Take the options of :func:`lava_options` out of all and return ``BackendOptions``."""
-    from tssl.lava_runtime import BackendOptions
+    names = ("timeout", "workers", "lava_python")
+    return calls.backend_options(**{name: options.pop(name) for name in names})
 
-    return BackendOptions(
-        python=options.pop("lava_python"),
-        timeout=options.pop("timeout"),
-        workers=options.pop("workers"),
-    )
+
+def environment_of(output: Output, options: Mapping[str, Any]) -> Any:  # noqa: ANN401 - likewise
+    """Return the ``Environment`` of a training, from all options of a command."""
+    names = ("data", "data_dir", "device")
+    return calls.environment_of(output, **{name: options[name] for name in names})

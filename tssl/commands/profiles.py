@@ -9,6 +9,7 @@ from tssl.commands.options import (
     FILE,
     PROFILES,
     common,
+    out_option,
 )
 from tssl.terminal import Output
 from tssl.wording import count
@@ -122,11 +123,9 @@ def profiles_check(output: Output, file: Path) -> None:
     help="Hardware profile whose prices are fitted; all else is taken from it.",
     shell_complete=PROFILES,
 )
-@click.option(
-    "-o", "--output", "path", type=FILE, required=True, help="Profile to write, a .toml file."
-)
+@out_option(FILE, "Profile to write, a .toml file.", required=True)
 @common
-def profiles_calibrate(output: Output, logs: tuple[Path, ...], base: str, path: Path) -> None:
+def profiles_calibrate(output: Output, logs: tuple[Path, ...], base: str, out: Path) -> None:
     """Fit the prices of a profile to the runs in each LOG, measured on a board.
 
     A log is a CSV file as a bundle's check.py writes it, or what a benchmark notebook of lava-dl
@@ -138,7 +137,7 @@ def profiles_calibrate(output: Output, logs: tuple[Path, ...], base: str, path: 
     """
     from tssl.workflow.calibrate import calibrate
 
-    made = calibrate(logs, base, path)
+    made = calibrate(logs, base, out)
     if output.as_json:
         output.document(made.document())
         return

@@ -10,6 +10,7 @@ from tssl.commands.options import (
     FILE,
     FOLDER,
     PROFILES_OR_ALL,
+    RESULT,
     common,
 )
 from tssl.terminal import Output
@@ -18,7 +19,7 @@ _MOST_IN_FULL = 2
 
 
 @click.command()
-@click.argument("results", type=FOLDER, nargs=-1, required=True, metavar="RESULT...")
+@click.argument("results", type=RESULT, nargs=-1, required=True, metavar="RESULT...")
 @click.option(
     "--profile",
     "profiles",

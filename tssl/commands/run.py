@@ -15,6 +15,7 @@ from tssl.commands.options import (
     input_options,
     jobs_of,
     lava_options,
+    out_option,
     recorded_of,
 )
 from tssl.terminal import Output
@@ -29,7 +30,7 @@ from tssl.terminal import Output
     shell_complete=BACKENDS,
     help="engine (ours), sim (Lava's CPU simulator) or loihi2 (a board).",
 )
-@click.option("--out", type=FOLDER, help="Folder of the result [NET-BACKEND beside NET].")
+@out_option(FOLDER, "Folder of the result [NET-BACKEND beside NET].")
 @click.option(
     "--record",
     "record",
@@ -38,7 +39,11 @@ from tssl.terminal import Output
     help="Keep what a layer (or all) does at every step: spikes, current, potential [all three].",
 )
 @input_options
-@click.option("--labels", type=FILE, help="Classes of the samples of --input, in a .npy file.")
+@click.option(
+    "--labels",
+    type=FILE,
+    help="Classes of the samples of --input, in a .npy file, or y in a .npz file.",
+)
 @lava_options
 @click.option(
     "--cluster",

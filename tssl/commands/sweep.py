@@ -12,6 +12,7 @@ from tssl.commands.options import (
     RECIPES,
     common,
     environment_of,
+    out_option,
     settings_of,
 )
 from tssl.commands.spaces import spaces_of, whole_numbers
@@ -28,7 +29,7 @@ from tssl.terminal import Output, SweepBar
     help="Values to try, or LOW..HIGH[:log]; of the recipe, `target`, `export.weight_bits`.",
 )
 @click.option("--seeds", metavar="N,N,...", help="Train each combination with these [recipe's].")
-@click.option("--out", type=FOLDER, help="Folder of the sweep [sweeps/NAME].")
+@out_option(FOLDER, "Folder of the sweep [sweeps/NAME].")
 @click.option(
     "--optimize",
     metavar="GOALS",

@@ -13,10 +13,12 @@ from tssl.commands.options import (
     RECIPES,
     common,
     environment_of,
+    out_option,
     settings_of,
 )
 from tssl.errors import INTERRUPTED
 from tssl.terminal import Output, TrainingBar
+from tssl.wording import several
 
 
 @click.command()
@@ -29,7 +31,7 @@ from tssl.terminal import Output, TrainingBar
 @click.option("--seed", type=int, help="Same as --set training.seed=N.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe.")
-@click.option("--out", type=FOLDER, help="Folder of the run [runs/NAME].")
+@out_option(FOLDER, "Folder of the run [runs/NAME].")
 @click.option("--resume", type=FOLDER, help="Go on with the run in this folder.")
 @click.option("--from", "origin", type=ANY_PATH, help="Start from the weights of this run.")
 @click.option(
@@ -107,7 +109,7 @@ def _print_training(output: Output, outcome: Any) -> None:  # noqa: ANN401 - Tra
         output.document(outcome.document())
     elif outcome.best is not None:
         output.line(
-            f"{outcome.directory}: {len(outcome.metrics)} epoch(s); {outcome.choice}: "
+            f"{outcome.directory}: {several(len(outcome.metrics), 'epoch')}; {outcome.choice}: "
             f"epoch {outcome.best.epoch}, {outcome.best.told}"
         )
     if not outcome.finished:

@@ -21,6 +21,7 @@ from tssl.datasets import packed
 from tssl.datasets.dataset import Dataset, Description, Progress
 from tssl.datasets.fetch import Wanted, cache_folder, download
 from tssl.errors import DataError
+from tssl.wording import reason_of
 
 _SHAPE = (3, 32, 32)
 _FULL_SCALE = 255
@@ -240,7 +241,7 @@ def read_batch(content: bytes, batch: Batch) -> Pictures:
             raise DataError(f"holds an array of {shape}")
         array = np.frombuffer(pixels, np.uint8).reshape(-1, *_SHAPE)
     except _UNREADABLE as error:
-        raise DataError(f"cannot be read as a CIFAR-10 batch ({error!r})") from error
+        raise DataError(f"cannot be read as a CIFAR-10 batch ({reason_of(error)})") from error
     if labels.shape != array.shape[:1]:
         raise DataError(f"holds {len(array)} pictures but labels of shape {labels.shape}")
     return Pictures(array, labels)

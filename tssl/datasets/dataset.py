@@ -14,6 +14,7 @@ from tssl.chip import CLASS, ReadOut, ValueReadOut
 from tssl.datasets.events import Frames, PackedFrames
 from tssl.errors import DataError
 from tssl.tables import Shown, Table, count
+from tssl.wording import several
 
 SPLITS = ("train", "test")
 _BYTE = 255
@@ -91,10 +92,9 @@ class Dataset(Shown):
     def headline(self) -> str:
         """Which split it is, and what is in it."""
         steps = f"{self.time_steps} x " if self.time_steps else ""
-        said = f"{self.classes} classes" if self.classes else f"{self.outputs} number(s)"
         return (
-            f"{self.name}, {self.split} split: {count(len(self.labels))} samples of "
-            f"{steps}{' x '.join(map(str, self.shape))}, {said}"
+            f"{self.name}, {self.split} split: {several(len(self.labels), 'sample')} of "
+            f"{steps}{' x '.join(map(str, self.shape))}, {self.answers}"
         )
 
     def tables(self) -> list[Table]:
@@ -124,6 +124,11 @@ class Dataset(Shown):
     def outputs(self) -> int:
         """Neurons that say it of a sample: one for each class, or for each number."""
         return self.classes if self.labels.ndim == 1 else self.labels.shape[1]
+
+    @property
+    def answers(self) -> str:
+        """How many classes there are, or how many numbers of a sample, in words."""
+        return several(self.outputs, *(("class", "classes") if self.classes else ("number",)))
 
     @property
     def read_out(self) -> ReadOut:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssl.checkpoint import Checkpoint, ChipPlan
-from tssl.chip import Encoding
+from tssl.chip import MOST_STEPS, Encoding
 from tssl.errors import ConfigError, UnsupportedLayerError
 from tssl.recipe import recipe_from_tables
 
@@ -22,7 +22,6 @@ NO_DATA = "none"
 """Name of the data set of a network that was not trained here."""
 _INTEGERS = Encoding(offset=0.0, gain=1.0, quantum=1.0)
 """Input enters as the integers that it is."""
-MOST_STEPS = 1000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,7 +53,8 @@ def checkpoint_of(
     Parameters
     ----------
     time_steps
-        Steps for which a sample is shown unless data say otherwise, 1...1000.
+        Steps for which a sample is shown unless data say otherwise, at most
+        :data:`tssl.chip.MOST_STEPS`.
     plan
         Of a network of integers, so that an export takes these.
 

@@ -1,12 +1,12 @@
 """What every backend does: take integers, give back all spikes."""
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from tssl.chip import ChipNetwork, IntArray
+from tssl.machine.processes import lava_python
 from tssl.results import Recording
 
 __all__ = ["Backend", "BackendOptions", "SampleProgress"]
@@ -34,7 +34,7 @@ class BackendOptions:
         Layers whose currents and potentials are recorded at every step, see ``Recording.states``.
     """
 
-    python: str | None = field(default_factory=lambda: os.environ.get("TSSL_LAVA_PYTHON"))
+    python: str | None = field(default_factory=lava_python)
     timeout: float | None = None
     workers: int = 1
     net_path: Path | None = None

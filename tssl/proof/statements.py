@@ -8,7 +8,7 @@ from tssl.chip import ChipNetwork, IntArray
 from tssl.proof.compare import Comparison, Difference, accumulate, compare, first_difference
 from tssl.results import Recording
 from tssl.tables import Shown, Table
-from tssl.wording import count
+from tssl.wording import count, several
 
 __all__ = ["Proof", "Statement", "compare_chunks", "statement_table"]
 
@@ -54,8 +54,9 @@ class Statement:
             return f"engine and {self.witness} differ: {self.difference}"
         if self.verdict == "SILENT":
             return (
-                f"nothing was proven: no neuron fired in {self.samples} sample(s) of "
-                f"{self.time_steps} steps; use other input, or train a network that fires"
+                f"nothing was proven: no neuron fired in {several(self.samples, 'sample')} of "
+                f"{several(self.time_steps, 'step')}; use other input, or train a network that "
+                "fires"
             )
         return None
 
@@ -124,8 +125,8 @@ def statement_table(stage: Mapping[str, Any]) -> Table:
         for row in stage["rows"]
     ]
     title = (
-        f"engine against {stage['witness']}, {stage['samples']} sample(s), "
-        f"{stage['time_steps']} steps: {stage['verdict']}"
+        f"engine against {stage['witness']}, {several(stage['samples'], 'sample')}, "
+        f"{several(stage['time_steps'], 'step')}: {stage['verdict']}"
     )
     columns = ["layer", "quantity", "compared", "engine", "witness", "differ", "verdict"]
     return Table(title, columns, rows)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field, model_validator
 
-from tssl.chip import INPUT
+from tssl.chip import INPUT, MOST_STEPS
 from tssl.graph.kinds import KINDS, LayerEntry
 from tssl.neurons import Reset
 from tssl.settings import Above0, Entries, NonNegative, Positive, TimeConstant
@@ -40,7 +40,7 @@ class NetworkSpec(Entries):
         have such, and no chip.
     """
 
-    time_steps: Annotated[Positive, Field(le=1000)] = 5
+    time_steps: Annotated[Positive, Field(le=MOST_STEPS)] = 5
     tau_m: TimeConstant = 5.0
     tau_s: TimeConstant = 3.0
     threshold: Above0 = 1.0

@@ -13,6 +13,7 @@ from tssl.reporting.sheet import Sheet
 from tssl.reporting.units import amount, band, count
 from tssl.results import RunResult
 from tssl.tables import show_table
+from tssl.wording import several
 
 
 def show_result(result: RunResult, console: Console) -> None:
@@ -127,7 +128,7 @@ def _show_layers(report: CostReport, console: Console) -> None:
         for layer in report.mapping
     ]
     columns = ["layer", "neurons", "cores", "binding", "others", "dynamic energy", "band"]
-    where = f"{report.cores} cores" + (f", {report.chips} chips" if report.chips > 1 else "")
+    where = several(report.cores, "core") + (f", {report.chips} chips" if report.chips > 1 else "")
     show_table(console, f"Layers, {where} (derived by rule)", columns, rows)
     traffic = report.traffic
     if traffic is not None:

@@ -15,6 +15,7 @@ from tssl.results._checks import DAMAGE, check, check_size
 from tssl.results.operations import OpCounts
 from tssl.results.traces import TraceName
 from tssl.tables import Shown, Table, count
+from tssl.wording import reason_of, several
 
 __all__ = ["InputSource", "RunResult"]
 
@@ -120,7 +121,8 @@ class RunResult(Shown):
     @property
     def headline(self) -> str:
         """What ran where, and how much of it was right."""
-        samples = f"{self.counts.samples} samples of {self.counts.time_steps} steps"
+        counts = self.counts
+        samples = f"{several(counts.samples, 'sample')} of {several(counts.time_steps, 'step')}"
         return f"{self.network} on {self.data}, {self.backend}: {samples}, {self.told}"
 
     def tables(self) -> list[Table]:
@@ -153,7 +155,7 @@ class RunResult(Shown):
             for layer, sent, still, operations in sums
         ]
         columns = ["layer", "messages", "no change", "sent", "graded operations"]
-        return Table(f"Messages of {self.counts.samples} sample(s)", columns, rows)
+        return Table(f"Messages of {several(self.counts.samples, 'sample')}", columns, rows)
 
     @staticmethod
     def files(directory: Path) -> tuple[Path, Path]:
@@ -232,9 +234,9 @@ class RunResult(Shown):
         except FileNotFoundError as error:
             raise DataError(f"{path}: is missing; run the network again") from error
         except DAMAGE as error:
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise DataError(
-                f"{path}: cannot be read as a run result: {reason} (by {_DOCUMENT} beside it)"
+                f"{path}: cannot be read as a run result: {reason_of(error)} "
+                f"(by {_DOCUMENT} beside it)"
             ) from error
 
 

@@ -17,6 +17,7 @@ from tssl.machine.files import make_directory
 from tssl.sweeps.outcome import Count, Point
 from tssl.sweeps.spaces import Choices, Range, Space
 from tssl.sweeps.spec import JOURNAL, LOCKS, SweepSpec
+from tssl.wording import reason_of
 
 if TYPE_CHECKING:
     import optuna
@@ -112,7 +113,7 @@ class Study:
             with _as_output_errors(folder):
                 self._storage = _storage(folder / JOURNAL)
         except (ValueError, LookupError, TypeError, AssertionError) as error:
-            raise DataError(f"{folder / JOURNAL}: is damaged: {error!r:.80}") from error
+            raise DataError(f"{folder / JOURNAL}: is damaged: {reason_of(error):.80}") from error
         self._study: optuna.Study | None = None
 
     def fill(self) -> None:

@@ -7,6 +7,7 @@ from tssl.datasets import Dataset
 from tssl.errors import ConfigError, DataError
 from tssl.graph import Graph
 from tssl.recipe import Recipe
+from tssl.wording import several
 
 __all__ = ["check_data", "check_plan", "check_precision", "choose_device"]
 
@@ -55,12 +56,13 @@ def check_data(recipe: Recipe, graph: Graph, dataset: Dataset) -> None:
     if len(shape) > 1:
         raise ConfigError(
             f"network.layers: the last layer, {graph.output.name}, gives a picture "
-            f"{' x '.join(map(str, shape))}; add a dense layer with {dataset.outputs} neurons"
+            f"{' x '.join(map(str, shape))}; add a dense layer with "
+            f"{several(dataset.outputs, 'neuron')}"
         )
     if outputs != dataset.outputs:
         raise ConfigError(
-            f"network.layers: the last layer has {outputs} neurons, but data set "
-            f"{dataset.name} has {dataset.outputs} {dataset.read_out.targets}; set "
+            f"network.layers: the last layer has {several(outputs, 'neuron')}, but data set "
+            f"{dataset.name} has {dataset.answers}; set "
             f"network.layers.{len(recipe.network.layers) - 1}.neurons={dataset.outputs}"
         )
     if dataset.time_steps and recipe.encoding.input != "graded":

@@ -2,18 +2,15 @@
 
 import os
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tssl import datasets, netx
-from tssl.chip import ChipNetwork, Encoding, IntArray
+from tssl import datasets
+from tssl.chip import MOST_STEPS, ChipNetwork, Encoding, IntArray
 from tssl.datasets import (
     DATASETS,
     Dataset,
@@ -26,14 +23,21 @@ from tssl.datasets import (
     named_source,
 )
 from tssl.errors import ConfigError, DataError
-from tssl.machine.files import pointer_hint, printable
-from tssl.recipe import GIVEN, DataSpec, data_from_table
+from tssl.machine.files import printable
 from tssl.results import InputSource
+from tssl.wording import several
+from tssl.workflow.arrays import (
+    DENSITY,
+    INPUTS,
+    LABELS,
+    check_steps,
+    opened,
+    random_spikes,
+    trains_of,
+)
+from tssl.workflow.notes import Notes, notes_of
 
 DEFAULT_STEPS = 16
-_DENSITY = 0.3  # of spikes, unless one is asked for
-_MOST_STEPS = 10_000_000
-_SPIKE_LIMIT = 1 << 31
 _BIAS_RANGE = (0, 127)
 _VALUE_RANGE = (-64, 64)
 """Of what arrives at neurons of the input: a change from end to end fits a message."""
@@ -48,18 +52,20 @@ class InputChoice:
     ----------
     data
         See :data:`tssl.datasets.Given`; it needs a network that knows its encoding.
-    spec, facts
-        What an exported network knows of its own data: how they were read, and what their name,
-        frames and fingerprints were; see :func:`completed`.
+    notes
+        Of an exported network: how its own data were read, and what their name, frames and
+        fingerprints were; see :func:`completed`.
     split
         ``train`` or ``test``.
     samples
         The first so many; all when None.
     file
-        Whole numbers, an array or a ``.npy`` file of them, instead of a data set.
+        Whole numbers, an array or a file of one, instead of a data set. Of a ``.npz`` file the
+        array ``x`` is taken, or the only one.
     labels
-        Classes of the samples in ``file``, ``(samples,)``, or numbers ``(samples, outputs)``,
-        likewise; unknown when None.
+        Classes of the samples in ``file``, ``(samples,)``, or numbers ``(samples, outputs)``: an
+        array or a file of one. Of a ``.npz`` file the array ``y`` is taken, or the only one.
+        Unknown when None.
     steps
         Time steps; None for those the network was made for.
     seed
@@ -76,8 +82,7 @@ class InputChoice:
     """
 
     data: Given | None = None
-    spec: DataSpec | None = None
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    notes: Notes = field(default_factory=Notes)
     split: str = "test"
     samples: int | None = None
     file: Path | NDArray[np.generic] | None = None
@@ -130,6 +135,8 @@ def load_inputs(network: ChipNetwork, choice: InputChoice) -> Inputs:
         When the choice contradicts itself or does not fit the network.
     """
     _check(choice)
+    if choice.steps is not None:
+        check_steps(choice.steps)
     if choice.data is not None:
         return _from_data_set(network, choice, choice.data)
     if choice.file is not None:
@@ -151,7 +158,7 @@ def _check(choice: InputChoice) -> None:
             )
     if choice.density is not None and not 0 < choice.density <= 1:
         raise ConfigError(f"--density {choice.density}: above 0 and at most 1 is needed")
-    for name, least in (("samples", 1), ("seed", 0), ("steps", 1)):
+    for name, least in (("samples", 1), ("seed", 0)):
         value = getattr(choice, name)
         if value is not None and value < least:
             raise ConfigError(f"--{name} {value}: at least {least} is needed")
@@ -222,44 +229,13 @@ def completed(choice: InputChoice, net: Path) -> InputChoice:
     Raises
     ------
     DataError
-        When what is stored of data or range with the network is none.
+        When the notes of the network are damaged.
     """
-    notes = netx.read_notes(net)
-    span = notes.get("input_range")
-    choice = replace(choice, spec=_spec(notes, net), facts=notes)
+    notes = notes_of(net)
+    choice = replace(choice, notes=notes, input_range=notes.input_range or choice.input_range)
     if choice.data is None and choice.file is None and not _asks_for_random(choice):
-        choice = replace(choice, data=_own_data(choice.spec, notes))
-    if isinstance(span, list) and len(span) == 2 and all(isinstance(end, int) for end in span):
-        low, high = span
-        if not -_SPIKE_LIMIT <= low <= high < _SPIKE_LIMIT:
-            raise DataError(
-                f"{net}: input_range = {span} is no range of 32-bit integers; export it again"
-            )
-        choice = replace(choice, input_range=(low, high))
-    bin_us = notes.get("bin_us")
-    if choice.bin_us is None and isinstance(bin_us, int):
-        choice = replace(choice, bin_us=bin_us)
-    return choice
-
-
-def _spec(notes: Mapping[str, Any], net: Path) -> DataSpec | None:
-    """Return how the data were read that a network was exported with."""
-    recipe = notes.get("recipe")
-    table = recipe.get("data") if isinstance(recipe, dict) else None
-    if not isinstance(table, dict):
-        return None
-    try:
-        return data_from_table(table, str(net))
-    except ConfigError as error:
-        raise DataError(f"{error}; export it again") from error
-
-
-def _own_data(spec: DataSpec | None, notes: Mapping[str, Any]) -> Given | None:
-    """Return the data that a network was exported with, unless a program gave them."""
-    if spec is not None and spec.path is not None:
-        return Path(spec.path)
-    name = notes.get("data")
-    return name if isinstance(name, str) and name != GIVEN else None
+        choice = replace(choice, data=notes.own_data)
+    return choice if choice.bin_us is not None else replace(choice, bin_us=notes.bin_us)
 
 
 def _from_data_set(network: ChipNetwork, choice: InputChoice, data: Given) -> Inputs:
@@ -276,19 +252,27 @@ def _from_data_set(network: ChipNetwork, choice: InputChoice, data: Given) -> In
     )
     dataset.pass_on_warnings(choice.on_warning)
     _check_targets(network, dataset)
-    other = _other_data(dataset, frames, network, choice.facts)
+    other = _other_data(dataset, frames, network, choice.notes)
     if other is not None and choice.on_warning is not None:
         choice.on_warning(other)
+    text = f"{dataset.name}, {choice.split} split"
+    _tell_of_fewer(choice, text, len(dataset.labels))
     train = encode(network, dataset, choice.samples, steps)
     return Inputs(
         train=train,
         time_steps=steps,
         labels=dataset.labels[: choice.samples],
-        text=f"{dataset.name}, {choice.split} split",
+        text=text,
         source=InputSource(
             data=_findable(data), split=choice.split, data_dir=_absolute(choice.data_dir)
         ),
     )
+
+
+def _tell_of_fewer(choice: InputChoice, text: str, samples: int) -> None:
+    """Say that there are fewer samples than were asked for."""
+    if choice.on_warning is not None and (choice.samples or 0) > samples:
+        choice.on_warning(f"{text}: holds {samples} of the {choice.samples} samples asked for")
 
 
 def _check_targets(network: ChipNetwork, dataset: Dataset) -> None:
@@ -303,31 +287,29 @@ def _check_targets(network: ChipNetwork, dataset: Dataset) -> None:
 
 def _source(data: Given, choice: InputChoice) -> Source | EventSource:
     """Return the data; a name in a network's file is never taken for a path."""
-    has_path = choice.spec is not None and choice.spec.path is not None
-    if isinstance(data, str) and data == choice.facts.get("data") and not has_path:
+    spec = choice.notes.data_spec
+    has_path = spec is not None and spec.path is not None
+    if isinstance(data, str) and data == choice.notes.data and not has_path:
         return named_source(data)
-    if choice.spec is None:
-        return given_source(data)
-    return given_source(data, fitting(data, choice.spec.reading))
+    return given_source(data) if spec is None else given_source(data, fitting(data, spec.reading))
 
 
 def _other_data(
-    dataset: Dataset, frames: Frames | None, network: ChipNetwork, facts: Mapping[str, Any]
+    dataset: Dataset, frames: Frames | None, network: ChipNetwork, notes: Notes
 ) -> str | None:
     """Return a warning about data of the same name that are not those of the export."""
-    known = facts.get("fingerprints")
-    stored = known.get(dataset.split) if isinstance(known, dict) else None
+    stored = notes.fingerprints.get(dataset.split)
     is_cut_otherwise = frames is not None and (frames.time_steps, frames.bin_us) != (
         network.time_steps,
-        facts.get("bin_us"),
+        notes.bin_us,
     )
-    if stored is None or is_cut_otherwise or facts.get("data_name") != dataset.name:
+    if stored is None or is_cut_otherwise or notes.data_name != dataset.name:
         return None
     if stored == dataset.fingerprint:
         return None
     return (
         f"data set {dataset.name}, {dataset.split} split: is not the one that the network was "
-        f"exported with: SHA-256 {dataset.fingerprint:.12}..., it was {stored!s:.12}..."
+        f"exported with: SHA-256 {dataset.fingerprint:.12}..., it was {stored:.12}..."
     )
 
 
@@ -341,17 +323,15 @@ def _findable(data: Given) -> str | None:
 def _from_file(
     network: ChipNetwork, choice: InputChoice, file: Path | NDArray[np.generic]
 ) -> Inputs:
-    values, text = (_read(file), printable(file)) if isinstance(file, Path) else (file, "input")
+    values, text = opened(file, INPUTS, "input")
     try:
-        train = network.as_train(values[: choice.samples] if values.ndim else values)
+        chosen = values[: choice.samples] if values.ndim else values
+        train, own_steps = trains_of(chosen, network.input.shape)
     except DataError as error:
         raise DataError(f"{text}: {error}") from error
-    if train.size == 0:
-        raise DataError(f"{text}: is of shape {values.shape}: holds no samples or no time steps")
-    is_sequence = values.ndim > 1 and values.shape[1:] not in network.static_shapes
-    own_steps = len(train) if is_sequence else None
     if own_steps is not None and choice.steps not in (None, own_steps):
-        raise ConfigError(f"--steps {choice.steps}: {text} holds {own_steps} time steps")
+        raise ConfigError(f"--steps {choice.steps}: {text} holds {several(own_steps, 'time step')}")
+    _tell_of_fewer(choice, text, len(values))
     steps = own_steps or _steps(network, choice)
     source = InputSource(file=_absolute(file) if isinstance(file, Path) else None)
     labels = None
@@ -362,9 +342,9 @@ def _from_file(
 
 def _labels(network: ChipNetwork, given: Path | NDArray[np.generic], samples: int) -> NDArray[Any]:
     """Return what is to be said of each sample."""
-    values, text = (_read(given), printable(given)) if isinstance(given, Path) else (given, "array")
+    values, text = opened(given, LABELS, "array")
     try:
-        return network.read_out.fitting(np.asarray(values), samples, network.output.neurons)
+        return network.read_out.fitting(values, samples, network.output.neurons)
     except DataError as error:
         raise DataError(f"--labels {text}: {error}") from error
 
@@ -373,20 +353,6 @@ def _absolute(path: Path | None) -> str | None:
     """Return where a path leads from anywhere; None when its name is no text."""
     text = None if path is None else os.path.abspath(path)
     return text if text is not None and text == printable(Path(text)) else None
-
-
-def _read(path: Path) -> NDArray[np.generic]:
-    try:
-        values = np.load(path, allow_pickle=False)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (ValueError, TypeError, EOFError, BadZipFile, TokenError, SyntaxError) as error:
-        raise DataError(f"{path}: is not a .npy file of numbers{pointer_hint(path)}") from error
-    except MemoryError as error:
-        raise DataError(f"{path}: does not fit into memory: {error}") from error
-    if not isinstance(values, np.ndarray):
-        raise DataError(f"{path}: holds several arrays; one .npy array is expected")
-    return values
 
 
 def _asks_for_random(choice: InputChoice) -> bool:
@@ -406,8 +372,8 @@ def _random(network: ChipNetwork, choice: InputChoice) -> Inputs:
         low, high = choice.input_range or _VALUE_RANGE
         values = rng.integers(low, high + 1, (steps, samples, network.input.neurons))
     else:
-        density = _DENSITY if choice.density is None else choice.density
-        values = (rng.random((steps, samples, network.input.neurons)) < density).astype(np.int64)
+        shape = (steps, samples, network.input.neurons)
+        values = random_spikes(seed, shape, choice.density or DENSITY).astype(np.int64)
     is_graded = network.input.neuron is not None or choice.input_range is not None
     if is_graded and choice.density is not None:
         values *= rng.random(values.shape) < choice.density
@@ -420,7 +386,9 @@ def _random(network: ChipNetwork, choice: InputChoice) -> Inputs:
 
 def _steps(network: ChipNetwork, choice: InputChoice) -> int:
     steps = choice.steps or network.time_steps or DEFAULT_STEPS
-    if steps > _MOST_STEPS:
-        who = "--steps" if choice.steps else f"network {network.name}: time_steps ="
-        raise ConfigError(f"{who} {steps}: at most {_MOST_STEPS} are possible; give --steps N")
+    if steps > MOST_STEPS:
+        raise ConfigError(
+            f"network {network.name}: time_steps = {steps}: at most {MOST_STEPS} are possible; "
+            "give --steps N"
+        )
     return steps

@@ -9,7 +9,8 @@ from tssl.chip import ChipNetwork, Layer, depths, is_relay, with_relays
 from tssl.lava_runtime.plain import SHIMS, loading_lines
 from tssl.machine.files import printable
 from tssl.tables import Shown, Table
-from tssl.workflow.inputs import InputChoice, completed
+from tssl.wording import several
+from tssl.workflow.notes import notes_of
 from tssl.workflow.tables import layers_of_network
 
 
@@ -30,8 +31,8 @@ class Inspection(Shown):
     @property
     def headline(self) -> str:
         """The network and its size."""
-        layers, neurons = len(self.network.layers), self.network.neurons
-        return f"{self.network.name}: {layers} layer(s), {neurons} neurons"
+        layers = several(len(self.network.layers), "layer")
+        return f"{self.network.name}: {layers}, {several(self.network.neurons, 'neuron')}"
 
     def tables(self) -> list[Table]:
         """Return the layers."""
@@ -63,10 +64,12 @@ def inspect(net: Path) -> Inspection:
     ------
     NetFileError, UnsupportedLayerError
         See :func:`tssl.netx.read`.
+    DataError
+        When the notes are damaged.
     """
     network = netx.read(net)
     lines = lava_dl_lines(net, network)
-    return Inspection(network=network, notes=netx.read_notes(net), lines=lines)
+    return Inspection(network=network, notes=notes_of(net).document, lines=lines)
 
 
 def lava_dl_lines(net: Path, network: ChipNetwork, name: str | None = None) -> tuple[str, ...]:
@@ -80,11 +83,11 @@ def lava_dl_lines(net: Path, network: ChipNetwork, name: str | None = None) -> t
     Raises
     ------
     DataError
-        When the range of inputs stored with the network is none.
+        When the notes of the network are damaged.
     """
     if netx.is_graph(network):
         return ()
-    span = completed(InputChoice(), net).input_range
+    span = notes_of(net).input_range
     return loading_lines(network, name or printable(net), span, netx.loadable_layers(net))
 
 

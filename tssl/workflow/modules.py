@@ -23,6 +23,7 @@ from tssl.trainer.layers import Sequential
 from tssl.trainer.run_directory import RunDirectory
 from tssl.trainer.samples import chip_encoding
 from tssl.version import __version__
+from tssl.wording import several
 from tssl.workflow.data import load_splits, source_of, with_data
 from tssl.workflow.nir import SOURCE, ReadOutcome
 from tssl.workflow.nir_write import float_layers
@@ -235,8 +236,8 @@ def _with_data(lowered: Lowered, choice: ModuleChoice, data: Given) -> tuple[Che
     outputs = checkpoint.graph.output.outputs
     if outputs != train.outputs or train.read_out is not CLASS:
         raise ConfigError(
-            f"{choice.name}: its last layer has {outputs} neurons, but data set {train.name} has "
-            f"{train.outputs} {train.read_out.targets}; classes are needed"
+            f"{choice.name}: its last layer has {several(outputs, 'neuron')}, but data set "
+            f"{train.name} has {train.answers}; classes are needed"
         )
     known = replace(
         checkpoint,

@@ -18,6 +18,7 @@ from tssl.machine.files import make_directory, printable, write_text, written_to
 from tssl.tables import Shown, Table
 from tssl.trainer.run_directory import RunDirectory
 from tssl.version import __version__
+from tssl.workflow.arrays import check_steps
 from tssl.workflow.tables import decays, layers_read
 
 __all__ = [
@@ -51,12 +52,20 @@ class NirChoice:
         Read the file as NIR defines it where its maker's neurons do otherwise.
     steps
         Time steps of a sample, where no data give them.
+
+    Raises
+    ------
+    ConfigError
+        When there are no steps, or too many.
     """
 
     dt: float | None = None
     rule: Rule | None = None
     as_nir: bool = False
     steps: int = NIR_STEPS
+
+    def __post_init__(self) -> None:
+        check_steps(self.steps)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

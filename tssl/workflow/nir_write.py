@@ -19,6 +19,7 @@ from tssl.geometry import Shape
 from tssl.machine.files import written_together
 from tssl.tables import Shown, Table
 from tssl.version import __version__
+from tssl.wording import several
 from tssl.workflow.inputs import InputChoice, completed, load_inputs
 from tssl.workflow.nir import is_foreign
 from tssl.workflow.sources import checkpoint_file
@@ -55,7 +56,7 @@ class WriteOutcome(Shown):
     @property
     def headline(self) -> str:
         """What was written."""
-        return f"{self.path}: {self.mode} mode, {self.nodes} layers, dt = {self.dt:g} s"
+        return f"{self.path}: {self.mode} mode, {several(self.nodes, 'layer')}, dt = {self.dt:g} s"
 
     def tables(self) -> list[Table]:
         """Return what was not."""
@@ -250,7 +251,10 @@ def _spikes(network: ChipNetwork, source: Path) -> tuple[Mapping[str, Any], str]
     recorded = Compiled(network).run(inputs.train, inputs.time_steps).trains
     steps = inputs.time_steps
     fed = np.broadcast_to(inputs.train, (steps, *inputs.train.shape[1:]))
-    return {INPUT: fed, **recorded}, f"{SPIKE_SAMPLES} samples of {steps} steps, {inputs.text}"
+    return {
+        INPUT: fed,
+        **recorded,
+    }, f"{SPIKE_SAMPLES} samples of {several(steps, 'step')}, {inputs.text}"
 
 
 def _other(layers: list[OutLayer]) -> Iterator[str]:

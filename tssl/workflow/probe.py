@@ -84,7 +84,9 @@ def _choice(result: RunResult, data_dir: Path | None, data: Path | None) -> Inpu
             data_dir=data_dir,
             offline=True,
         )
-    files = [path for path in (source.file, result.data) if path and path.endswith(".npy")]
+    files = [
+        path for path in (source.file, result.data) if path and path.endswith((".npy", ".npz"))
+    ]
     for path in filter(os.path.isfile, files):
         return InputChoice(file=Path(path), samples=1)
     files += [source.data] if source.data else []

@@ -9,6 +9,7 @@ from tssl.machine.files import make_directory
 from tssl.machine.pictures import save_figure
 from tssl.results import SPIKES, RunResult, TraceName
 from tssl.tables import Shown, Table
+from tssl.wording import several
 from tssl.workflow.inspect import Inspection, inspect
 from tssl.workflow.run import load_result
 
@@ -47,7 +48,7 @@ class ResultInspection(Shown):
         where = f"{result.network} on {result.backend}: {result.data}"
         rows = [[name, spikes, recorded or "-"] for name, spikes, recorded in self.rows]
         columns = ["layer", "spikes", "recorded at every step"]
-        return [Table(f"{where}, {result.counts.samples} samples", columns, rows)]
+        return [Table(f"{where}, {several(result.counts.samples, 'sample')}", columns, rows)]
 
     def document(self) -> dict[str, Any]:
         """Return everything but the arrays as JSON data."""

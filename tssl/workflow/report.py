@@ -7,10 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tssl import netx
 from tssl.chip import ChipNetwork, with_relays
 from tssl.costs import CostReport, QuotedFigure, Refusal
-from tssl.errors import ConfigError, DataError, TargetError
+from tssl.errors import ConfigError, TargetError
 from tssl.hw_profiles import (
     CostOptions,
     Profile,
@@ -27,11 +26,11 @@ from tssl.reporting import Sheet, amounts, comparison_table, quoted_table, rende
 from tssl.results import OpCounts, RunResult
 from tssl.tables import Shown, Table
 from tssl.version import __version__
+from tssl.workflow.notes import Notes, notes_of
 from tssl.workflow.origin import now
 from tssl.workflow.probe import recorded_of, traces_of
 from tssl.workflow.provenance import (
     accuracies,
-    class_names,
     learning_curve,
     provenance,
     recipe_text,
@@ -194,15 +193,18 @@ def report(directory: Path, profiles: Sequence[str], options: CostOptions | None
     """
     loaded = [load_profile(name) for name in profiles]
     result, network, net = load_result(directory)
-    notes = netx.read_notes(net)
-    proof = notes.get("proof")
-    proof_table(proof)  # a damaged one is noticed before anything is computed
+    notes = notes_of(net)
     try:
         costs = _costs(loaded, network, result, _input_range(result, notes), options)
     except TargetError as error:
         raise type(error)(f"{directory}: {error}") from error
     return Report(
-        directory=directory, result=result, costs=costs, proof=proof, network=network, net=net
+        directory=directory,
+        result=result,
+        costs=costs,
+        proof=notes.document.get("proof"),
+        network=network,
+        net=net,
     )
 
 
@@ -257,7 +259,7 @@ def _whole_sheet(
 ) -> tuple[Sheet, Path | None]:
     """Return all that the page shows of a result, and the folder that its learning curve is of."""
     network, result = report.network, report.result
-    notes = netx.read_notes(report.net)
+    notes = notes_of(report.net)
     traces, note = traces_of(network, result, report.net, data_dir, data)
     learning, run = learning_curve(notes, runs)
     sheet = replace(
@@ -267,7 +269,7 @@ def _whole_sheet(
         recipe=recipe_text(notes),
         accuracies=accuracies(notes),
         learning=learning,
-        class_names=class_names(notes),
+        class_names=notes.class_names,
         weights={layer.name: layer.weights for layer in network.layers},
         traces=traces,
         traces_note=note,
@@ -285,28 +287,16 @@ def joined(found: Sequence[Report]) -> dict[str, Any]:
 
 
 def proof_table(proof: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return a stored proof as the table that the page shows.
-
-    Raises
-    ------
-    DataError
-        When it is not what an export stores.
-    """
+    """Return a stored proof, which :func:`notes_of` checked, as the table that the page shows."""
     if proof is None:
         return None
-    try:
-        statement = (
-            "At export the engine was compared with independent implementations of the same "
-            f"integers: {proof['verdict']}."
-        )
-        rows = _proof_rows(proof["stages"])
-        statement = " ".join([statement, *_left_out(proof["stages"])])
-    except (KeyError, TypeError) as error:
-        raise DataError(
-            f"the proof stored with the network is damaged: {error!r}; export the network again"
-        ) from error
+    statement = (
+        "At export the engine was compared with independent implementations of the same "
+        f"integers: {proof['verdict']}."
+    )
+    statement = " ".join([statement, *_left_out(proof["stages"])])
     columns = ["witness", "layer", "quantity", "compared", "sum", "differences", "verdict"]
-    return {"statement": statement, "columns": columns, "rows": rows}
+    return {"statement": statement, "columns": columns, "rows": _proof_rows(proof["stages"])}
 
 
 def _costs(
@@ -353,19 +343,9 @@ def _cost(
     return estimate(profile, network, result.counts, mapping, options)
 
 
-def _input_range(result: RunResult, notes: dict[str, Any]) -> tuple[int, int] | None:
+def _input_range(result: RunResult, notes: Notes) -> tuple[int, int] | None:
     """Return the span of what entered and of what the network's encoding makes, where known."""
-    ends = [*(result.input_range or ())]
-    match notes.get("input_range"):
-        case None:
-            pass
-        case [int(low), int(high)]:
-            ends += [low, high]
-        case stored:
-            raise DataError(
-                f"the input range stored with the network is damaged: {stored!r}; export the "
-                "network again"
-            )
+    ends = [*(result.input_range or ()), *(notes.input_range or ())]
     return (min(ends), max(ends)) if ends else None
 
 

@@ -13,17 +13,16 @@ from tssl.clusters import Cluster
 from tssl.engine import collect
 from tssl.errors import ConfigError, DataError
 from tssl.lava_runtime import Backend, BackendOptions, SampleProgress, create_backend
-from tssl.machine.files import locked, make_directory, written_together
+from tssl.machine.files import locked, make_directory, read_json, written_together
 from tssl.proof import graded_layers
 from tssl.results import QUANTITIES, SPIKES, RunResult, TraceName
 from tssl.tables import Shown, Table, count
-from tssl.wording import did_you_mean
+from tssl.wording import did_you_mean, several
 from tssl.workflow import tables
 from tssl.workflow.inputs import InputChoice, Inputs, completed, load_inputs
 from tssl.workflow.origin import made_here
 from tssl.workflow.shards import Shards, run_in_shards
 from tssl.workflow.spread import run_spread
-from tssl.workflow.there import measured_elsewhere
 
 NETWORK_FILE = "network.net"
 _MOST_TRACES = 512 << 20
@@ -110,6 +109,7 @@ def run(
     folder = out or net.with_name(f"{net.stem}-{backend}")
     content = content_of(net, network)  # now: an export may replace it while the network runs
     with result_folder(folder):
+        earlier = _earlier(folder)
         shards = Shards(
             directory=folder, network=network, inputs=inputs, backend=backend, record=traces
         )
@@ -123,7 +123,22 @@ def run(
         result = replace(result, made=made_here())
         save_result(result, content, folder)
         shards.clear()
-    return RunOutcome(result=result, directory=folder, exported=measured_elsewhere(full.facts))
+    if earlier is not None and choice.on_warning is not None:
+        choice.on_warning(f"{folder}: the result replaces an earlier one{earlier}")
+    return RunOutcome(result=result, directory=folder, exported=full.notes.measured_elsewhere)
+
+
+def _earlier(folder: Path) -> str | None:
+    """Return what the result in a folder is of, for a message; None where there is none."""
+    _, document = RunResult.files(folder)
+    if not document.exists():
+        return None
+    try:
+        kept = read_json(document, DataError)
+        samples, made = several(kept["samples"], "sample"), kept["made"]["date"]
+        return f": {kept['network']} on {kept['data']}, {samples}, of {made}"
+    except (DataError, KeyError, TypeError, ValueError):
+        return ", which could not be read"
 
 
 def _backend(name: str, options: BackendOptions, spent: float) -> Backend:

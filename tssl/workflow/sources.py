@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tssl.checkpoint import Checkpoint
 from tssl.errors import CheckpointError, ConfigError
+from tssl.results import RunResult
 from tssl.trainer.run_directory import RunDirectory
 
 if TYPE_CHECKING:
@@ -49,10 +50,13 @@ def checkpoint_file(run: Path) -> Path:
     if not run.exists():
         raise CheckpointError(f"{run}: does not exist; give the folder of a training run")
     directory = RunDirectory(run)
-    if not directory.best.exists():
-        hint = "train it first" if not directory.recipe.exists() else "no epoch is finished yet"
-        raise CheckpointError(f"{run}: holds no {directory.best.name}; {hint}")
-    return directory.best
+    if directory.best.exists():
+        return directory.best
+    _, result = RunResult.files(run)
+    if directory.recipe.exists():
+        raise CheckpointError(f"{run}: holds no {directory.best.name}; no epoch is finished yet")
+    what = "is a result of `tssl run`" if result.exists() else f"holds no {directory.best.name}"
+    raise CheckpointError(f"{run}: {what}; give the folder of a training run")
 
 
 def bits_of_layers(checkpoint: Checkpoint, given: Mapping[str, int]) -> dict[str, int]:

@@ -97,7 +97,6 @@ def prepare(
     BackendUnavailableError
         When Optuna is not installed.
     """
-    check_installed()
     base = recipe_with(recipe_path(recipe), settings, environment.data)
     data = environment.data
     try:
@@ -118,6 +117,7 @@ def prepare(
     prepared = Prepared(folder=out or Path("sweeps") / base.name, spec=spec, recipe=base)
     _check_values(prepared, recipe, data)
     check_folder(prepared)
+    check_installed()  # last: importing it takes longer than all the rest
     return prepared
 
 

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from tssl.trainer.elsewhere import Answers
 
-__all__ = ["There", "measured_elsewhere", "stored_answers", "there_of"]
+__all__ = ["There", "stored_answers", "there_of"]
 
 MOST_SAMPLES = 1000
 """As many as an export takes for its accuracies unless it is told otherwise."""
@@ -75,25 +75,6 @@ def there_of(provenance: Mapping[str, Any], fingerprint: str, samples: int) -> T
         samples=len(right),
         ties=int(tied.sum()),
     )
-
-
-def measured_elsewhere(notes: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what an export measured that knew the network elsewhere; nothing of another."""
-    match notes.get("accuracy"):
-        case {
-            "float": float(),
-            "chip": float(),
-            "samples": int(),
-            "there": {
-                "by": str(),
-                "read": str(),
-                "accuracy": float(),
-                "samples": int(),
-                "ties": int(),
-            },
-        }:
-            return dict(notes["accuracy"])
-    return {}
 
 
 def _bits(text: str, number: int) -> np.ndarray[Any, np.dtype[np.uint8]]:

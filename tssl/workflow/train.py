@@ -21,6 +21,7 @@ from tssl.trainer.parallel import is_first_process
 from tssl.trainer.progress import EpochMetrics, LayerMetrics, Watcher
 from tssl.trainer.run_directory import RunDirectory, identity
 from tssl.trainer.tensorboard import TensorBoard
+from tssl.wording import several
 from tssl.workflow.data import load_splits, recipe_with, seen_before
 from tssl.workflow.recipes import recipe_path
 from tssl.workflow.sources import checkpoint_file
@@ -61,7 +62,7 @@ class TrainOutcome(Shown):
     @property
     def headline(self) -> str:
         """Where the run is and how good it became."""
-        text = f"{self.directory}: {len(self.metrics)} epoch(s)"
+        text = f"{self.directory}: {several(len(self.metrics), 'epoch')}"
         if self.best is not None:
             text += f", epoch {self.best.epoch} kept: {self.best.told}"
         return text if self.finished else f"{text}, not finished"

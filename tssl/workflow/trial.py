@@ -22,6 +22,7 @@ from tssl.trainer.samples import split
 from tssl.workflow.data import load_splits
 from tssl.workflow.export import ExportOptions, export
 from tssl.workflow.inputs import InputChoice, Inputs, encode
+from tssl.workflow.notes import notes_of
 from tssl.workflow.report import report
 from tssl.workflow.run import run, run_network
 from tssl.workflow.sweep_tables import BACKEND
@@ -149,12 +150,12 @@ class Place:
         found = report(result, [target])
         (cost,) = found.priced
         total, all_layers = cost.total, amounts(found.result.counts)["all"]
-        accuracy = netx.read_notes(net).get("accuracy")
-        if not isinstance(accuracy, dict):
+        accuracy = notes_of(net).accuracy
+        if accuracy is None:
             raise DataError(f"{net}: lacks the accuracies of its export; delete it")
         return {
             "samples": found.result.counts.samples,
-            "float_accuracy": accuracy["float"],
+            "float_accuracy": accuracy.floating,
             "chip_accuracy": found.result.score,
             "held_out_accuracy": self._held_out(net) if self.spec.optimize else None,
             "energy": None if total is None else total.value,

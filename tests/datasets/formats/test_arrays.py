@@ -230,5 +230,5 @@ def test_what_is_not_there(tmp_path: Path):
     with pytest.raises(DataError, match="holds nothing that is recognised; what can be read: arr"):
         load(tmp_path)
     (tmp_path / "bad.npz").write_bytes(b"PK nothing")
-    with pytest.raises(DataError, match=r"bad\.npz: is no file of numpy's arrays"):
+    with pytest.raises(DataError, match=r"bad\.npz: is not a \.npy or \.npz file of numbers"):
         load(tmp_path / "bad.npz")

@@ -46,6 +46,7 @@ FORMATS: dict[str, Format] = {
     ),
 }
 """Name -> format; strings, so that listing imports none."""
+_PACKED = (".zip", ".tar", ".tgz", ".gz", ".xz", ".bz2", ".7z", ".rar")
 
 
 def opened(path: Path, reading: Reading) -> Source | EventSource:
@@ -68,5 +69,26 @@ def opened(path: Path, reading: Reading) -> Source | EventSource:
         source = opener(path, reading)
         if source is not None:
             return source
+    raise DataError(f"{path}: {_advice(path)}")
+
+
+def _advice(path: Path) -> str:
+    """Return why nothing is recognised at a path, and what to do."""
+    if path.is_file() and path.suffix.lower() in _PACKED:
+        return "is packed; unpack it, and name the file or folder that was in it"
+    names = _named_there(path) if path.is_dir() else []
+    if names:
+        return (
+            f"holds the files of data set {' or '.join(names)}; name that set in place of the "
+            "folder, and the folder with --data-dir"
+        )
     can = "; ".join(entry.reads for entry in FORMATS.values())
-    raise DataError(f"{path}: holds nothing that is recognised; what can be read: {can}")
+    return f"holds nothing that is recognised; what can be read: {can}"
+
+
+def _named_there(folder: Path) -> list[str]:
+    """Return the named data sets of which the files, as they are published, lie in a folder."""
+    from tssl.datasets import DATASETS, describe  # which imports this module where it needs it
+
+    found = {name: describe(name, data_dir=folder, cache=folder) for name in DATASETS}
+    return [name for name, each in found.items() if each.ready and str(folder) in each.found]

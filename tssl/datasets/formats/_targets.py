@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tssl.datasets.formats._npy import Array
 from tssl.errors import DataError
+from tssl.machine.npy import Array
 
 __all__ = ["Targets", "targets_of"]
 

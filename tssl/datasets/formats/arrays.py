@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from tssl.datasets.dataset import Dataset, Description, Progress
 from tssl.datasets.events import Frames, PackedFrames, pack
-from tssl.datasets.formats._npy import Array, members, read_npy
 from tssl.datasets.formats._splits import SPLIT_KEYS, check_unused, held_out
 from tssl.datasets.formats._targets import Targets, targets_of
 from tssl.datasets.reading import Reading
 from tssl.errors import ConfigError, DataError
+from tssl.machine.npy import Array, members, read_npy
 
 __all__ = ["ArraySource", "SequenceSource", "given", "opened"]
 

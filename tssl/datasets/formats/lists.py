@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssl.datasets.events import Events
-from tssl.datasets.formats._npy import read_content
 from tssl.datasets.formats.cameras import content_of
 from tssl.datasets.formats.recordings import Recording
 from tssl.datasets.reading import Reading
 from tssl.datasets.tactile import RECORDED_US
 from tssl.errors import DataError
+from tssl.machine.npy import read_content
 
 __all__ = ["read_csv", "read_npy"]
 

@@ -14,6 +14,7 @@ from tssl.datasets.formats._extras import imported
 from tssl.datasets.formats._labelled import Labelled
 from tssl.datasets.reading import Reading
 from tssl.errors import DataError
+from tssl.wording import reason_of
 
 __all__ = ["PictureSource", "read"]
 
@@ -40,8 +41,7 @@ def read(path: Path, reading: Reading) -> NDArray[np.uint8]:
                     eight = eight.resize((width, height), pillow.Resampling.BILINEAR)
                 pixels = np.array(eight, np.uint8)
     except (*_DAMAGED, pillow.DecompressionBombError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"cannot be read as a picture: {reason}") from error
+        raise DataError(f"cannot be read as a picture: {reason_of(error)}") from error
     return pixels[None] if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 

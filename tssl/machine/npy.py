@@ -21,11 +21,13 @@ from numpy.typing import NDArray
 from tssl.errors import DataError
 from tssl.machine.files import pointer_hint
 
-__all__ = ["Array", "members", "read_content", "read_npy", "read_stream"]
+__all__ = ["Array", "is_archive", "members", "names", "read_content", "read_npy", "read_stream"]
 
 Array = NDArray[Any]
 
 _HEADER_BYTES = 1 << 14
+_ARCHIVE = b"PK"  # the first bytes of any .zip file
+_SUFFIX = ".npy"
 _DAMAGED = (
     AttributeError,
     EOFError,
@@ -43,6 +45,31 @@ _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
 )
+
+
+def is_archive(path: Path) -> bool:
+    """Return whether a file is a ``.npz``, whatever it is called.
+
+    Raises
+    ------
+    DataError
+        When it cannot be read.
+    """
+    with _faults(path), path.open("rb") as file:
+        return file.read(len(_ARCHIVE)) == _ARCHIVE
+
+
+def names(path: Path) -> list[str]:
+    """Return the names of the arrays in a ``.npz`` file.
+
+    Raises
+    ------
+    DataError
+        As of :func:`read_npy`.
+    """
+    with _faults(path), zipfile.ZipFile(path) as archive:
+        held = archive.namelist()
+    return [name.removesuffix(_SUFFIX) for name in held if name.endswith(_SUFFIX)]
 
 
 def read_npy(path: Path) -> Array:
@@ -71,7 +98,7 @@ def read_content(content: bytes) -> Array:
         raise DataError("is no .npy file, or its header is damaged") from error
 
 
-def members(path: Path, names: tuple[str, ...]) -> dict[str, Array]:
+def members(path: Path, wanted: tuple[str, ...]) -> dict[str, Array]:
     """Return those of the named arrays that a ``.npz`` file has.
 
     Raises
@@ -81,9 +108,9 @@ def members(path: Path, names: tuple[str, ...]) -> dict[str, Array]:
     """
     found = {}
     with _faults(path), zipfile.ZipFile(path) as archive:
-        for name in names:
-            if f"{name}.npy" in archive.namelist():
-                info = archive.getinfo(f"{name}.npy")
+        for name in wanted:
+            if name + _SUFFIX in archive.namelist():
+                info = archive.getinfo(name + _SUFFIX)
                 with archive.open(info) as file:
                     found[name] = read_stream(file, info.file_size)
     return found
@@ -117,5 +144,8 @@ def _faults(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: {error}") from error
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except MemoryError as error:
+        raise DataError(f"{path}: does not fit into memory: {error}") from error
     except _DAMAGED as error:
-        raise DataError(f"{path}: is no file of numpy's arrays{pointer_hint(path)}") from error
+        hint = pointer_hint(path)
+        raise DataError(f"{path}: is not a .npy or .npz file of numbers{hint}") from error
