@@ -316,7 +316,7 @@ def _found(place: str) -> object:
 
 
 def _is_target(profile: Profile) -> bool:
-    if profile.is_conventional:
+    if not profile.has_cores:
         return False
     try:
         return profile.limits is not None

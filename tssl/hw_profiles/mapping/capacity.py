@@ -101,7 +101,7 @@ def map_to_cores(profile: Profile, network: ChipNetwork) -> list[LayerMapping]:
     CapacityError
         When a layer fits no number of cores, or the network needs more cores than there are.
     """
-    if profile.is_conventional:
+    if not profile.has_cores:
         return []
     shared = profile.chip.cores == "shared"
     network = placed(profile, network)
@@ -122,7 +122,7 @@ def map_to_cores(profile: Profile, network: ChipNetwork) -> list[LayerMapping]:
 
 def relies_on_shared_lists(profile: Profile, network: ChipNetwork) -> bool:
     """Return whether the mapping would differ if every input had a synapse list of its own."""
-    if profile.is_conventional:
+    if not profile.has_cores:
         return False
     limits = _limits(profile)
     for layer in network.layers:

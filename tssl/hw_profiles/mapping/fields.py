@@ -43,7 +43,7 @@ def check_limits(
     RangeError
         When a threshold, weight, delay or graded input spike leaves its field.
     """
-    if profile.is_conventional:
+    if not profile.has_cores:
         return
     neuron = next(_neuron_problems(profile, network), None)
     if neuron is not None:
