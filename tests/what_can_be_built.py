@@ -20,7 +20,7 @@ from tssl.datasets import DATASETS, describe
 from tssl.datasets.formats import FORMATS
 from tssl.datasets.formats.trees import KINDS as FILES
 from tssl.errors import TsslError
-from tssl.exchange.nir.description import FIRING
+from tssl.exchange.nir.description import KINDS as NODE_KINDS
 from tssl.exchange.torch.linear import IGNORED, LAYERS, NORMS
 from tssl.exchange.torch.neurons import NEURONS as LIBRARY_NEURONS
 from tssl.graph.kinds import KINDS
@@ -317,7 +317,7 @@ def _found(place: str) -> object:
 
 
 def _is_target(profile: Profile) -> bool:
-    if profile.is_conventional:
+    if not profile.has_cores:
         return False
     try:
         return profile.limits is not None
@@ -363,7 +363,7 @@ def _foreign() -> Iterator[str]:
         ("layers of PyTorch", LAYERS),
         ("norms, behind a layer", NORMS),
         ("ignored", IGNORED),
-        ("neurons of NIR", FIRING),
+        ("neurons of NIR", [name for name, of in NODE_KINDS.items() if of.fires]),
     ):
         rows.append((what, ", ".join(f"`{name}`" for name in names)))
     yield from _table(["what", "names"], iter(rows))

@@ -196,3 +196,10 @@ def test_decays_out_of_range_are_refused(name: str, value: int):
     fields = {"current_decay": 0, "voltage_decay": 0, "threshold": 1, name: value}
     with pytest.raises(RangeError, match=rf"{name} = {value} is outside 0\.\.4096"):
         CubaNeuron(**fields)
+
+
+def test_the_firing_level_is_there_where_all_neurons_share_a_threshold():
+    shared = CubaNeuron(current_decay=(1, 2), voltage_decay=3, threshold=5)
+    assert shared.firing_level == 5 << 6
+    each = CubaNeuron(current_decay=1, voltage_decay=3, threshold=(5, 6))
+    assert each.firing_level is None

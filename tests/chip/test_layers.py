@@ -15,8 +15,8 @@ from tssl.chip import (
     CubaNeuron,
     DenseSynapses,
     Layer,
-    connections,
     conv_layer,
+    convolution,
     dense_layer,
 )
 from tssl.errors import RangeError, UnsupportedLayerError
@@ -310,7 +310,7 @@ def test_conv_gives_the_same_in_small_slices(
     layer = conv(3, **GEOMETRY)
     train = sparse_train(rng, (5, 3, layer.synapses.inputs), 9)
     whole = layer.run({layer.source: train}, 5)
-    monkeypatch.setattr(connections, "_UNFOLD_BYTES", 1)
+    monkeypatch.setattr(convolution, "_UNFOLD_BYTES", 1)
     sliced = layer.run({layer.source: train}, 5)
     assert whole.spikes.any()
     assert np.array_equal(whole.spikes, sliced.spikes)

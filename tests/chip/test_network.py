@@ -9,12 +9,15 @@ import pytest
 
 from tests.layers import reconnected
 from tssl.chip import (
+    INTEGRATOR,
     ChipLimits,
     ChipNetwork,
     CubaNeuron,
+    DeltaNeuron,
     Encoding,
     InputLayer,
     Layer,
+    SigmaNeuron,
     conv_layer,
     dense_layer,
 )
@@ -254,3 +257,13 @@ def test_limits_by_hand():
     assert limits.largest_threshold == 131071
     assert limits.largest_graded_spike == 32767
     assert replace(limits, graded_spike_bits=0).largest_graded_spike == 0
+
+
+def test_groups_are_the_neurons_of_input_and_layers_by_name():
+    delta, sigma = DeltaNeuron(threshold=1), SigmaNeuron()
+    layer = dense_layer(name="d", source="input", weight=[[1]], neuron=sigma)
+    fed = ChipNetwork(name="n", input=InputLayer(shape=(1,), neuron=delta), layers=(layer,))
+    assert fed.groups == {"input": delta, "d": sigma}
+    assert fed.graded == {"input", "d"}
+    plain = replace(fed, input=InputLayer(shape=(1,)), layers=(replace(layer, neuron=INTEGRATOR),))
+    assert (plain.groups, plain.graded) == ({"d": INTEGRATOR}, frozenset())

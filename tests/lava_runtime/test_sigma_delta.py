@@ -29,7 +29,7 @@ from tssl.lava_runtime.process import WorkerSettings
 from tssl.lava_runtime.worker.failures import HardwareError
 from tssl.lava_runtime.worker.neurons import kind_of
 from tssl.lava_runtime.worker.simulation import check_resets
-from tssl.proof import compare, first_difference, graded_layers
+from tssl.proof import compare, first_difference
 
 pytestmark = pytest.mark.lava
 
@@ -131,7 +131,7 @@ def test_engine_and_lava_agree(rng: np.random.Generator, make, tmp_path: Path):
     netx.write(path, network)
     assert netx.read(path).digest == network.digest
     train = video(rng, network, 3, 7)
-    names = graded_layers(network)
+    names = network.graded
     ours = Compiled(network, names).run(train, 7)
     theirs = run_all(LavaSim(net_path=path, states=names), network, train, 7)
     assert first_difference(network, ours, theirs) is None
@@ -147,7 +147,7 @@ def test_pilotnet(name: str):
     _, height, width = network.input.shape
     image = frame[:width, :height].transpose().reshape(1, 1, -1).astype(np.int64)
     train = np.concatenate([image, image // 2, -image, image, image, image - 1], axis=0)
-    names = graded_layers(network)
+    names = network.graded
     ours = Compiled(network, names).run(train, len(train))
     theirs = run_all(LavaSim(net_path=path, states=names), network, train, len(train))
     assert first_difference(network, ours, theirs) is None
@@ -161,7 +161,7 @@ def test_spikes_into_a_recurrence_of_messages(rng: np.random.Generator, tmp_path
     """Lava's recurrent synapses have the message bits of the input."""
     network = recurrent_from_outside(rng)
     train = rng.integers(0, 2, (7, 2, 5))
-    names = graded_layers(network)
+    names = network.graded
     ours = Compiled(network, names).run(train, 7)
     theirs = run_all(LavaSim(states=names), network, train, 7)
     assert first_difference(network, ours, theirs) is None
@@ -210,7 +210,7 @@ def test_what_has_arrived_wraps_at_32_bits(rng: np.random.Generator):
 @pytest.mark.parametrize("layers", [(trained.DENSE, trained.LAST), (trained.CONV, trained.LAST)])
 def test_trained_networks(layers):
     _, quantized, calibration = trained.exported(trained.recipe(*layers))
-    network, names = quantized.network, graded_layers(quantized.network)
+    network, names = quantized.network, quantized.network.graded
     train = calibration[:, :5]
     ours = Compiled(network, names).run(train, trained.STEPS)
     theirs = run_all(LavaSim(states=names), network, train, trained.STEPS)

@@ -28,7 +28,7 @@ from tssl.engine import Compiled
 from tssl.errors import UnsupportedLayerError
 from tssl.geometry import Geometry
 from tssl.lava_runtime.lava_sim import LavaSim
-from tssl.proof import compare, first_difference, graded_layers
+from tssl.proof import compare, first_difference
 
 STEPS, SAMPLES = 7, 3
 SHAPE = (2, 5, 4)
@@ -121,7 +121,7 @@ def test_engine_and_lava_agree(make, seed: int, tmp_path: Path):
     network, path = make(seed), tmp_path / "n.net"
     netx.write(path, network)
     assert netx.read(path).digest == network.digest
-    train, names = some_data(network), graded_layers(network)
+    train, names = some_data(network), network.graded
     ours = Compiled(network, names).run(train, STEPS)
     theirs = run_all(LavaSim(net_path=path, states=names), network, train, STEPS)
     assert first_difference(network, ours, theirs) is None

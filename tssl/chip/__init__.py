@@ -4,11 +4,10 @@ from tssl.chip.connections import (
     MAX_DELAY,
     MOST_NEURONS,
     Connection,
-    ConvSynapses,
-    DenseSynapses,
     Synapses,
     Train,
 )
+from tssl.chip.convolution import ConvSynapses
 from tssl.chip.cuba import (
     CubaNeuron,
     CubaState,
@@ -18,6 +17,7 @@ from tssl.chip.cuba import (
     driven_current,
     driven_potential,
 )
+from tssl.chip.dense import DenseSynapses
 from tssl.chip.layers import INTEGRATOR, Layer, Step, conv_layer, dense_layer, named, neuron_steps
 from tssl.chip.limits import ChipLimits
 from tssl.chip.network import INPUT, MOST_STEPS, ChipNetwork, Encoding, InputLayer

@@ -102,7 +102,8 @@ class CubaNeuron(Neuron):
     @property
     def firing_level(self) -> int | None:
         """Their threshold, where it is one for all."""
-        return None if self.sizes else int(self.arrays[2]) << THRESHOLD_SHIFT
+        threshold = self.arrays[2]
+        return None if threshold.ndim else int(threshold) << THRESHOLD_SHIFT
 
     def as_cuba(self, who: str) -> "CubaNeuron":
         """Return them as they are."""

@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tssl.chip.connections import Connection, ConvSynapses, DenseSynapses, Synapses, Train
+from tssl.chip.connections import Connection, Synapses, Train, check_sum
+from tssl.chip.convolution import ConvSynapses
 from tssl.chip.cuba import CubaNeuron
+from tssl.chip.dense import DenseSynapses
 from tssl.chip.neuron import Neuron, Run
 from tssl.chip.numbers import INT32_LIMIT, IntArray, frozen_integers
 from tssl.errors import RangeError, UnsupportedLayerError
@@ -130,7 +132,12 @@ class Layer:
     @property
     def holds_spikes(self) -> bool:
         """Whether spikes can be under way inside it (delays, recurrence)."""
-        return bool(self.own) or any(each.synapses.longest_delay for each in self.connections)
+        return bool(self.own) or self.longest_delay > 0
+
+    @property
+    def longest_delay(self) -> int:
+        """Most steps that a spike spends in a synapse."""
+        return max(each.synapses.longest_delay for each in self.connections)
 
     def activation(self, trains: Mapping[str, Train], time_steps: int) -> IntArray:
         """Return what arrives from other layers, ``(time or 1, batch, neurons)``.
@@ -237,12 +244,7 @@ def _added(sums: Sequence[IntArray], shift: int) -> IntArray:
     """Return the sum of what several synapses weigh, of which ``shift`` bits more have room."""
     total = sum(sums[1:], start=sums[0])
     for part in sums:
-        largest = int(np.abs(part).max(initial=0))
-        if largest << shift >= INT32_LIMIT:
-            raise RangeError(
-                f"a weighted input sum of {largest} overflows 32 bits; "
-                "use smaller inputs or weights"
-            )
+        check_sum(part, shift)
     largest = int(np.abs(total).max(initial=0)) if len(sums) > 1 else 0
     if largest << shift >= INT32_LIMIT:
         raise RangeError(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tssl.chip.connections import MOST_NEURONS, Connection, ConvSynapses, DenseSynapses, Train
+from tssl.chip.connections import MOST_NEURONS, Connection, Train
 from tssl.chip.layers import Layer
 from tssl.chip.neuron import Neuron
 from tssl.chip.numbers import INT32_LIMIT, IntArray
@@ -203,6 +203,17 @@ class ChipNetwork:
         return sum(layer.neurons for layer in self.layers)
 
     @property
+    def groups(self) -> dict[str, Neuron]:
+        """The neurons of the input, where it has any, and of all layers, by name."""
+        groups = {} if self.input.neuron is None else {INPUT: self.input.neuron}
+        return groups | {layer.name: layer.neuron for layer in self.layers}
+
+    @property
+    def graded(self) -> frozenset[str]:
+        """Names of the groups of neurons that send values, where others send spikes."""
+        return frozenset(name for name, neuron in self.groups.items() if neuron.graded)
+
+    @property
     def is_chain(self) -> bool:
         """Whether every layer listens to the one before it, and perhaps to itself."""
         sources = [[each.source for each in layer.arriving] for layer in self.layers]
@@ -245,7 +256,7 @@ def _layer_bytes(layer: Layer) -> bytes:
     """
     identities = [each.synapses.identity for each in layer.connections]
     if len(layer.arriving) == 1 and len(layer.own) <= 1:
-        kind = "RecurrentLayer" if layer.own else _FIRST_NAMES[type(layer.synapses)]
+        kind = "RecurrentLayer" if layer.own else f"{layer.synapses.form.capitalize()}Layer"
         parts: list[object] = [kind, layer.name, layer.source, layer.neuron]
         weight, *others = (array for identity in identities for array in identity.arrays)
         arrays = [weight, layer.bias, *others]
@@ -256,6 +267,3 @@ def _layer_bytes(layer: Layer) -> bytes:
     parts += [fact for identity in identities for fact in identity.facts]
     parts += [array.shape for array in arrays]
     return repr(parts).encode() + b"".join(array.astype("<i8").tobytes() for array in arrays)
-
-
-_FIRST_NAMES = {DenseSynapses: "DenseLayer", ConvSynapses: "ConvLayer"}

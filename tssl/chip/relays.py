@@ -85,10 +85,7 @@ class _Relays:
         self._shapes = {INPUT: network.input.shape}
         self._shapes |= {layer.name: layer.output_shape for layer in network.layers}
         self._taken = set(self._shapes)
-        neurons = {INPUT: network.input.neuron} | {
-            each.name: each.neuron for each in network.layers
-        }
-        self._graded = {name for name, each in neurons.items() if each is not None and each.graded}
+        self._graded = network.graded
         self._made: dict[tuple[str, int], str] = {}
 
     def led(self, reader: str, connection: Connection, steps: int) -> Connection:

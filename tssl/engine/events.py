@@ -24,8 +24,10 @@ from tssl.chip import (
     Layer,
     Synapses,
 )
-from tssl.engine import kernels
-from tssl.engine.kernels import TOGETHER, Dynamics, Geometry
+from tssl.engine import kernels, neuron_kernels
+from tssl.engine.event_kernels import Windows
+from tssl.engine.kernels import TOGETHER
+from tssl.engine.neuron_kernels import Dynamics
 
 __all__ = [
     "Fired",
@@ -94,7 +96,7 @@ class SynapseRows:
     """
 
     weight: Array
-    shape: Geometry
+    shape: Windows
     bias: Array
     fits: bool
 
@@ -145,21 +147,21 @@ def rows_of(layer: Layer) -> tuple[SynapseRows, ...]:
 
 def _rows_of(synapses: Synapses, layer: Layer) -> SynapseRows:
     if not isinstance(synapses, ConvSynapses):
-        shape = Geometry(1, synapses.inputs, layer.neurons, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1)
+        shape = Windows(1, synapses.inputs, layer.neurons, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 1)
         return _rows(synapses.weight.T, shape, layer.bias)
     of = synapses.geometry
     kernels = synapses.weight.reshape(of.groups, -1, *synapses.weight.shape[1:])
     rows = kernels.transpose(0, 3, 4, 2, 1)  # group, height, width, in, out
     (_, height, width), (_, out_height, out_width) = synapses.map_shape, synapses.output_shape
     (inputs, outputs) = rows.shape[3:]
-    shape = Geometry(
+    shape = Windows(
         of.groups, inputs, outputs, height, width, out_height, out_width,
         *of.kernel, *of.stride, *of.padding, *of.dilation,
     )  # fmt: skip
     return _rows(rows.reshape(-1, kernels.shape[1]), shape, layer.bias)
 
 
-def _rows(weight: IntArray, shape: Geometry, bias: IntArray) -> SynapseRows:
+def _rows(weight: IntArray, shape: Windows, bias: IntArray) -> SynapseRows:
     fits = largest(weight) <= _LARGEST_WEIGHT and largest(bias) <= _LARGEST_ACTIVATION
     maps = bias.reshape(-1, shape.rows, shape.columns).transpose(1, 2, 0)
     return SynapseRows(
@@ -233,7 +235,7 @@ def run_events(neuron: CubaNeuron, synapses: SynapseRows, train: Array, fired: F
         sums = np.empty((*train.shape[:2], synapses.weight.shape[1]), np.int32)
         rows = train.astype(np.int16).reshape(-1, train.shape[2])
         kernels.products(rows, synapses.by_neuron, sums.reshape(len(rows), -1))
-        peak = kernels.run_sums(sums, synapses.bias, _dynamics(neuron), *fired)
+        peak = neuron_kernels.run_sums(sums, synapses.bias, _dynamics(neuron), *fired)
     else:
         peak = kernels.run_spikes(
             train, graded, synapses.flat, synapses.shape, synapses.bias, _dynamics(neuron), *fired
@@ -247,7 +249,7 @@ def run_biases(neuron: CubaNeuron, bias: IntArray, fired: Fired) -> bool:
         return False
     silence = np.zeros((1, 1, bias.shape[1]), np.int32)
     scaled = (bias << BIAS_SHIFT).astype(np.int32)
-    kernels.run_sums(silence, scaled, _dynamics(neuron), *fired)
+    neuron_kernels.run_sums(silence, scaled, _dynamics(neuron), *fired)
     return True
 
 
@@ -265,7 +267,7 @@ def run_sums(neuron: CubaNeuron, bias: IntArray, sums: IntArray, fired: Fired) -
         return False
     arriving = np.ascontiguousarray(sums, np.int32)
     scaled = (bias[None] << BIAS_SHIFT).astype(np.int32)
-    kernels.run_sums(arriving, scaled, _dynamics(neuron), *fired)
+    neuron_kernels.run_sums(arriving, scaled, _dynamics(neuron), *fired)
     return True
 
 

@@ -137,8 +137,8 @@ def check_messages_heard(network: ChipNetwork) -> None:
 
     lava-dl gives recurrent synapses the message bits of what arrives from outside.
     """
-    graded = {layer.name for layer in network.layers if layer.neuron.graded}
-    if network.input.neuron is None or network.input.neuron.graded:
+    graded = set(network.graded)
+    if network.input.neuron is None:
         graded.add(INPUT)  # without neurons, whoever runs it says how many bits the input has
     for layer in network.layers:
         if layer.own and layer.neuron.graded and layer.arriving[0].source not in graded:

@@ -225,7 +225,7 @@ def _write_synapses(entry: h5py.Group, name: str, synapses: Synapses) -> None:
     entry["weight"] = _compact(synapses.weight)
     if synapses.geometry is not None:
         _write_geometry(entry, name, synapses.geometry)
-    elif isinstance(synapses, DenseSynapses) and synapses.delay is not None:
+    elif synapses.delay is not None:
         entry["delay"] = synapses.delay
 
 

@@ -6,7 +6,6 @@ from tssl.proof.compare import (
     accumulate,
     compare,
     first_difference,
-    graded_layers,
 )
 from tssl.proof.statements import Proof, Statement, compare_chunks, statement_table
 
@@ -19,6 +18,5 @@ __all__ = [
     "compare",
     "compare_chunks",
     "first_difference",
-    "graded_layers",
     "statement_table",
 ]

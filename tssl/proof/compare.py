@@ -18,7 +18,6 @@ __all__ = [
     "accumulate",
     "compare",
     "first_difference",
-    "graded_layers",
 ]
 
 SPIKES, MESSAGES = "spikes", "messages"
@@ -167,22 +166,12 @@ def accumulate(
     return tuple(row + more for row, more in zip(total, chunk, strict=True))
 
 
-def graded_layers(network: ChipNetwork) -> frozenset[str]:
-    """Return the layers, and the input, whose neurons send values.
-
-    A change below the threshold leaves no trace in what they send, so that their states are worth
-    comparing too.
-    """
-    names = {each.name for each in network.layers if each.neuron.graded}
-    block = network.input.neuron
-    return frozenset(names | {INPUT} if block is not None and block.graded else names)
-
-
 def _pairs(network: ChipNetwork, left: Recording, right: Recording) -> list[_Pair]:
     names = [layer.name for layer in network.layers]
     if network.input.neuron is not None:
         names.insert(0, INPUT)
-    graded = graded_layers(network)
+    # of these the states too: a change below the threshold leaves no trace in what they send
+    graded = network.graded
     pairs = []
     for name in names:
         if name not in left.trains or name not in right.trains:

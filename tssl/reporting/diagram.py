@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tssl.chip import DECAY_ONE, INPUT, ChipNetwork, ConvSynapses, CubaNeuron, Layer
+from tssl.chip import DECAY_ONE, INPUT, ChipNetwork, Layer
 from tssl.reporting.units import count, number
 from tssl.tables import Table
 
@@ -94,7 +94,6 @@ def _arrow(start: int, end: int, lane: int) -> tuple[str, str]:
 
 def _row(layer: Layer) -> list[str]:
     facts = layer.neuron.facts
-    is_cuba = isinstance(layer.neuron, CubaNeuron)
     sources = [each.source for each in layer.arriving] + (["itself"] if layer.own else [])
     synapses = sum(int(each.synapses.fan_out().sum()) for each in layer.connections)
     return [
@@ -106,19 +105,19 @@ def _row(layer: Layer) -> list[str]:
         count(synapses),
         str(layer.weight_bits),
         layer.neuron.kind,
-        _constant(facts.get("current_decay")) if is_cuba else _NOTHING,
-        _constant(facts.get("voltage_decay")) if is_cuba else _NOTHING,
+        _constant(facts.get("current_decay")),
+        _constant(facts.get("voltage_decay")),
         threshold_of(facts),
         "yes" if layer.bias.any() else "no",
-        str(max(each.synapses.longest_delay for each in layer.connections)),
+        str(layer.longest_delay),
     ]
 
 
 def _kind(layer: Layer) -> str:
     synapses = layer.connections[0].synapses
-    if not isinstance(synapses, ConvSynapses) or synapses.geometry is None:
-        return "dense"
-    return f"conv {_shape(synapses.geometry.kernel)}"
+    if synapses.geometry is None:
+        return synapses.form
+    return f"{synapses.form} {_shape(synapses.geometry.kernel)}"
 
 
 def _shape(shape: Sequence[int]) -> str:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from tssl.chip import INPUT, ChipNetwork, Neuron
+from tssl.chip import ChipNetwork, Neuron
 from tssl.results import QUANTITIES, SPIKES, RunResult, TraceName
 
 __all__ = ["as_svg", "trace_figure", "trace_figures"]
@@ -24,10 +24,11 @@ Traces = Mapping[TraceName, NDArray[np.integer]]
 
 def trace_figures(network: ChipNetwork, result: RunResult, *, sample: int = 0) -> dict[str, Figure]:
     """Return a figure for each layer of which a run recorded something, by name."""
-    neurons = {INPUT: network.input.neuron, **{each.name: each.neuron for each in network.layers}}
+    neurons = network.groups
     layers = dict.fromkeys(name.layer for name in result.traces)
     return {
-        layer: trace_figure(layer, result.traces, neurons[layer], sample=sample) for layer in layers
+        layer: trace_figure(layer, result.traces, neurons.get(layer), sample=sample)
+        for layer in layers
     }
 
 

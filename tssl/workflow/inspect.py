@@ -116,5 +116,5 @@ def layer_facts(layer: Layer) -> dict[str, Any]:
         "voltage_decay": None,
         **layer.neuron.facts,
         "bias": bool(layer.bias.any()),
-        "largest_delay": max(each.synapses.longest_delay for each in layer.connections),
+        "largest_delay": layer.longest_delay,
     }

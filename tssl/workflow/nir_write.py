@@ -9,7 +9,7 @@ import numpy as np
 
 from tssl import netx
 from tssl.checkpoint import Checkpoint
-from tssl.chip import DECAY_ONE, INPUT, ChipNetwork, DenseSynapses, Layer
+from tssl.chip import DECAY_ONE, INPUT, ChipNetwork, Layer
 from tssl.engine import Compiled
 from tssl.errors import ConfigError, UnsupportedLayerError
 from tssl.exchange.nir.writing import Incoming, OutLayer, data_bytes, graph_bytes
@@ -231,7 +231,7 @@ def _of_layer(layer: Layer) -> OutLayer:
                 input_shape=synapses.input_shape,
                 weight=synapses.weight.astype(np.float64),
                 geometry=synapses.geometry,
-                delays=synapses.delay if isinstance(synapses, DenseSynapses) else None,
+                delays=synapses.delay,
             )
         )
     return OutLayer(

@@ -12,9 +12,7 @@ import numpy as np
 from tssl import datasets
 from tssl.chip import (
     INPUT,
-    THRESHOLD_SHIFT,
     ChipNetwork,
-    CubaNeuron,
     IntArray,
     Neuron,
     Step,
@@ -133,17 +131,17 @@ def _trace(name: str, neuron: Neuron, steps: Sequence[Step]) -> LayerTrace:
         spikes=np.array([sent[0] for sent, _ in kept]),
         current=np.array([state.current[0] for _, state in kept]),
         voltage=np.array([state.potential[0] for _, state in kept]),
-        threshold=level_of(neuron),
+        threshold=neuron.firing_level,
     )
 
 
 def recorded_of(network: ChipNetwork, result: RunResult) -> tuple[LayerTrace, ...]:
     """Return what the run itself recorded of its first sample, by layer."""
-    neurons = {INPUT: network.input.neuron, **{each.name: each.neuron for each in network.layers}}
+    levels = {name: neuron.firing_level for name, neuron in network.groups.items()}
     return tuple(
         LayerTrace(
             layer=layer,
-            threshold=level_of(neurons[layer]),
+            threshold=levels.get(layer),
             **{
                 _FIELDS[name.quantity]: values[0]
                 for name, values in result.traces.items()
@@ -152,10 +150,3 @@ def recorded_of(network: ChipNetwork, result: RunResult) -> tuple[LayerTrace, ..
         )
         for layer in dict.fromkeys(name.layer for name in result.traces)
     )
-
-
-def level_of(neuron: Neuron | None) -> int | None:
-    """Return the potential above which all neurons of a group fire, where they share one."""
-    if not isinstance(neuron, CubaNeuron) or isinstance(neuron.threshold, tuple):
-        return None
-    return neuron.threshold << THRESHOLD_SHIFT

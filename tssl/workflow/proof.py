@@ -7,7 +7,7 @@ from tssl import netx
 from tssl.chip import ChipNetwork
 from tssl.engine import Compiled
 from tssl.lava_runtime import Backend, BackendOptions, SampleProgress, create_backend
-from tssl.proof import Proof, Statement, compare_chunks, graded_layers
+from tssl.proof import Proof, Statement, compare_chunks
 from tssl.workflow.inputs import InputChoice, Inputs, completed, load_inputs
 
 
@@ -18,7 +18,7 @@ def lava_statement(
     chunks = backend.run(network, inputs.train, inputs.time_steps, progress)
     return compare_chunks(
         network,
-        Compiled(network, graded_layers(network)).run,
+        Compiled(network, network.graded).run,
         "Lava CPU simulator",
         chunks,
         inputs.time_steps,
@@ -42,6 +42,6 @@ def verify(
     """
     network = netx.read(net)
     inputs = load_inputs(network, completed(choice, net))
-    lava = create_backend("sim", replace(options, net_path=net, states=graded_layers(network)))
+    lava = create_backend("sim", replace(options, net_path=net, states=network.graded))
     statement = lava_statement(network, inputs, lava, progress)
     return Proof(network=network.name, digest=network.digest, stages=(statement,))

@@ -14,7 +14,6 @@ from tssl.engine import collect
 from tssl.errors import ConfigError, DataError
 from tssl.lava_runtime import Backend, BackendOptions, SampleProgress, create_backend
 from tssl.machine.files import locked, make_directory, read_json, written_together
-from tssl.proof import graded_layers
 from tssl.results import QUANTITIES, SPIKES, RunResult, TraceName
 from tssl.tables import Shown, Table, count
 from tssl.wording import did_you_mean, several
@@ -207,7 +206,7 @@ def traces_of(network: ChipNetwork, record: Mapping[str, Collection[str]]) -> li
 def _check_room(network: ChipNetwork, traces: Sequence[TraceName], inputs: Inputs) -> None:
     """Refuse traces that no result could be read back from."""
     sizes = {INPUT: network.input.neurons, **{each.name: each.neurons for each in network.layers}}
-    graded = graded_layers(network)
+    graded = network.graded
     values = sum(
         sizes[trace.layer] * (1 if trace.quantity == SPIKES and trace.layer not in graded else 4)
         for trace in traces

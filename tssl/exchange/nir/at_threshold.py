@@ -35,7 +35,7 @@ def firing_at(nir: Nir, names: Iterable[str]) -> Nir:
 
 def sums_up(node: NirNode) -> bool:
     """Return whether a node's potentials are sums of weights."""
-    return node.kind == "IF"
+    return node.of.fires and node.is_integrator
 
 
 def lowered_to(layer: NirLayer, pools: Mapping[str, Pool]) -> tuple[NirLayer, str]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import networkx
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tssl.errors import NirFileError, UnsupportedLayerError
 
-__all__ = ["AT_THRESHOLD", "FIRING", "INPUT", "NEURONS", "Nir", "NirNode", "OUTPUT"]
+__all__ = ["AT_THRESHOLD", "INPUT", "KINDS", "Nir", "NirNode", "NodeKind", "OUTPUT"]
 
 Floats = NDArray[np.float64]
 Edge = tuple[str, str]
@@ -20,10 +20,52 @@ INPUT, OUTPUT = "Input", "Output"
 AT_THRESHOLD = "tssl_at_threshold"
 """Key of the metadata under which tssl names nodes that fire at their threshold, a line each."""
 _MOST_NODES = 800
-FIRING = ("IF", "LIF", "CubaLIF", "Threshold")
-"""Kinds of nodes that send spikes."""
-NEURONS = (*FIRING, "I", "LI", "CubaLI")
-"""Kinds of nodes that keep a state, or fire."""
+_CONV = ("weight", "bias", "stride", "padding", "dilation", "groups")
+_POOL = ("kernel_size", "stride", "padding")
+_LEAKY = ("tau", "r", "v_leak")
+_CUBA = ("tau_syn", "tau_mem", "r", "v_leak", "w_in")
+
+
+class NodeKind(NamedTuple):
+    """What nodes of one kind have and do."""
+
+    fields: tuple[str, ...]
+    """Those that every node of the kind has."""
+    optional: tuple[str, ...] = ()
+    """Those that nodes of older files lack."""
+    is_linear: bool = False
+    """Whether it is a linear map of what arrives, between layers of neurons."""
+    is_pool: bool = False
+    """Whether tssl has it as a layer of its own where its windows do not overlap."""
+    keeps_state: bool = False
+    """Whether it has a potential, from step to step or to compare with a threshold."""
+    fires: bool = False
+    """Whether it sends spikes."""
+    shape_field: tuple[str, int] | None = None
+    """Field that repeats the shape of the input, and the axis from which on it does."""
+
+
+KINDS: dict[str, NodeKind] = {
+    INPUT: NodeKind(("shape",)),
+    OUTPUT: NodeKind(("shape",)),
+    "Affine": NodeKind(("weight", "bias"), is_linear=True),
+    "Linear": NodeKind(("weight",), is_linear=True),
+    "Scale": NodeKind(("scale",), is_linear=True),
+    "Conv1d": NodeKind(_CONV, is_linear=True),
+    "Conv2d": NodeKind(_CONV, is_linear=True, shape_field=("input_shape", 1)),
+    "SumPool2d": NodeKind(_POOL, is_linear=True, is_pool=True),
+    "AvgPool2d": NodeKind(_POOL, is_linear=True, is_pool=True),
+    "Flatten": NodeKind(("start_dim", "end_dim"), is_linear=True, shape_field=("input_type", 0)),
+    "I": NodeKind(("r",), keeps_state=True),
+    "IF": NodeKind(("r", "v_threshold"), ("v_reset",), keeps_state=True, fires=True),
+    "LI": NodeKind(_LEAKY, keeps_state=True),
+    "LIF": NodeKind((*_LEAKY, "v_threshold"), ("v_reset",), keeps_state=True, fires=True),
+    "CubaLI": NodeKind(_CUBA, keeps_state=True),
+    "CubaLIF": NodeKind((*_CUBA, "v_threshold"), ("v_reset",), keeps_state=True, fires=True),
+    "Delay": NodeKind(("delay",), is_linear=True),
+    "Threshold": NodeKind(("threshold",), keeps_state=True, fires=True),
+}
+"""The kinds that tssl knows, by NIR's name; what linear ones compute is in ``maps``."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,6 +96,21 @@ class NirNode:
         return f"node {self.name} ({self.kind})"
 
     @property
+    def of(self) -> NodeKind:
+        """What its kind has and does."""
+        return KINDS[self.kind]
+
+    @property
+    def is_source(self) -> bool:
+        """Whether layers of neurons can receive from it: it fires, or data enter there."""
+        return self.of.fires or self.kind == INPUT
+
+    @property
+    def is_integrator(self) -> bool:
+        """Whether its potential adds up what arrives, without a time constant."""
+        return "r" in self.numbers and not {"tau", "tau_mem"} & self.numbers.keys()
+
+    @property
     def v_reset(self) -> Floats:
         """Where the potential begins again; 0 where an older file does not say."""
         return self["v_reset"] if "v_reset" in self.numbers else np.zeros(1)
@@ -61,7 +118,7 @@ class NirNode:
     @property
     def threshold(self) -> Floats:
         """Of a node that fires."""
-        return self["threshold" if self.kind == "Threshold" else "v_threshold"]
+        return self["v_threshold" if "v_threshold" in self.numbers else "threshold"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -131,13 +188,13 @@ class Nir:
     @property
     def firing(self) -> list[NirNode]:
         """The nodes that send spikes, each behind those that it hears."""
-        return [node for node in self.order if node.kind in FIRING]
+        return [node for node in self.order if node.of.fires]
 
     @cached_property
     def at_threshold(self) -> frozenset[str]:
         """Names of the firing nodes that fire where the potential equals the threshold, too."""
         named = self.metadata.get(AT_THRESHOLD, "").split("\n")
-        return frozenset(named) & {node.name for node in self if node.kind in FIRING}
+        return frozenset(named) & {node.name for node in self if node.of.fires}
 
     @cached_property
     def sources(self) -> dict[str, list[str]]:
@@ -171,7 +228,7 @@ class Nir:
             inner = [edge for edge in self.edges if names.issuperset(edge)]
             if not inner:
                 continue
-            firing = [name for name in sorted(names) if self.nodes[name].kind in FIRING]
+            firing = [name for name in sorted(names) if self.nodes[name].of.fires]
             self._check_loop(sorted(names), firing)
             found |= {edge for edge in inner if edge[0] == firing[0]}
         return frozenset(found)

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from tssl.errors import UnsupportedLayerError
-from tssl.exchange.nir.description import FIRING, INPUT, Nir, NirNode
+from tssl.exchange.nir.description import Nir, NirNode
 from tssl.exchange.nir.maps import Floats, applied, geometry, padding_of
 from tssl.exchange.nir.timing import Timing
 from tssl.geometry import Geometry, Shape
@@ -18,8 +18,6 @@ __all__ = ["Arriving", "Way", "ungrouped"]
 _MOST_ENTRIES = 1 << 24
 """Of a matrix, beyond which no layer is made all-to-all."""
 _BATCH = 256
-_POOLS = ("SumPool2d", "AvgPool2d")
-_LINEAR = ("Affine", "Linear", "Scale", "Conv1d", "Conv2d", "Flatten", "Delay", *_POOLS)
 
 
 @dataclass(frozen=True)
@@ -138,7 +136,7 @@ class Arriving:
 
     def _check(self, timing: Timing) -> None:
         for node in self.between:
-            if node.kind not in _LINEAR:
+            if not node.of.is_linear:
                 raise UnsupportedLayerError(
                     f"{self.nir.origin}: {node.title}: keeps a state and sends no spikes, which "
                     "neurons of the chip cannot; make it a LIF or CubaLIF, or read the spikes "
@@ -158,7 +156,7 @@ class Arriving:
         return self.nir.sources[name]
 
     def _is_source(self, name: str) -> bool:
-        return self.nir.nodes[name].kind in (INPUT, *FIRING)
+        return self.nir.nodes[name].is_source
 
     def _value(self, given: Mapping[str, Floats], batch: int) -> Floats:
         """Return what arrives for values of some sources, ``(batch, *shape)``; others send 0."""
@@ -222,7 +220,7 @@ class Arriving:
         if self._is_source(name):
             return len(self.sizes[name]) == 3 and name not in self.flat
         node = self.nir.nodes[name]
-        if node.kind not in _POOLS or len(self._now(name)) != 1 or self._heard(name)[1:]:
+        if not node.of.is_pool or len(self._now(name)) != 1 or self._heard(name)[1:]:
             return False
         before = self._now(name)[0]
         kernel = geometry(node, "kernel_size", 1)

@@ -13,7 +13,7 @@ from tssl.errors import UnsupportedLayerError
 from tssl.exchange.assembly import checkpoint_of, layer_names
 from tssl.exchange.nir.always_on import with_always_on
 from tssl.exchange.nir.at_threshold import lowered_to
-from tssl.exchange.nir.description import FIRING, INPUT, Nir, NirNode
+from tssl.exchange.nir.description import INPUT, Nir, NirNode
 from tssl.exchange.nir.layers import NirLayer, Pool
 from tssl.exchange.nir.linear import Arriving
 from tssl.exchange.nir.maps import Floats, geometry, shapes
@@ -338,7 +338,7 @@ def _check_output(nir: Nir) -> None:
                 "output of a network must be the spikes of one layer of neurons"
             )
         node = nir.nodes[heard[0]]
-        if node.kind in FIRING:
+        if node.of.fires:
             return
         if node.kind != "Flatten":
             raise UnsupportedLayerError(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssl.errors import NirFileError, UnsupportedLayerError
-from tssl.exchange.nir.description import INPUT, OUTPUT, Edge, Nir, NirNode
+from tssl.exchange.nir.description import INPUT, KINDS, OUTPUT, Edge, Nir, NirNode
 from tssl.machine.files import pointer_hint, printable
 from tssl.netx import hdf5
 from tssl.wording import did_you_mean
@@ -23,32 +23,8 @@ __all__ = ["read"]
 _GRAPH, _WIRE = "NIRGraph", "wire"
 _DEEPEST = 16
 """Graphs within each other."""
-_WEIGHTED = ("weight", "bias", "stride", "padding", "dilation", "groups")
-_POOL = ("kernel_size", "stride", "padding")
-_FIELDS: dict[str, tuple[str, ...]] = {
-    INPUT: ("shape",),
-    OUTPUT: ("shape",),
-    "Affine": ("weight", "bias"),
-    "Linear": ("weight",),
-    "Scale": ("scale",),
-    "Conv1d": _WEIGHTED,
-    "Conv2d": _WEIGHTED,
-    "SumPool2d": _POOL,
-    "AvgPool2d": _POOL,
-    "Flatten": ("start_dim", "end_dim"),
-    "I": ("r",),
-    "IF": ("r", "v_threshold"),
-    "LI": ("tau", "r", "v_leak"),
-    "LIF": ("tau", "r", "v_leak", "v_threshold"),
-    "CubaLI": ("tau_syn", "tau_mem", "r", "v_leak", "w_in"),
-    "CubaLIF": ("tau_syn", "tau_mem", "r", "v_leak", "v_threshold", "w_in"),
-    "Delay": ("delay",),
-    "Threshold": ("threshold",),
-}
-"""The fields that a node of each kind must have."""
 _WORDS = ("padding",)
 """Fields that may be a text."""
-_OPTIONAL = {"IF": ("v_reset",), "LIF": ("v_reset",), "CubaLIF": ("v_reset",)}
 
 
 @dataclass
@@ -197,16 +173,16 @@ class _Reader:
         return edges
 
     def _node(self, group: h5py.Group, name: str, kind: str) -> NirNode:
-        if kind not in _FIELDS:
+        if kind not in KINDS:
             raise UnsupportedLayerError(
                 f"{self.origin}: node {name} is of the kind {kind!r}, which NIR 1.0 has not; known "
-                f"are {', '.join(_FIELDS)}"
+                f"are {', '.join(KINDS)}"
             )
         numbers: dict[str, NDArray[Any]] = {}
         words: dict[str, str] = {}
-        for key in (*_FIELDS[kind], *_OPTIONAL.get(kind, ())):
+        for key in (*KINDS[kind].fields, *KINDS[kind].optional):
             dataset = hdf5.member(group, key)
-            if dataset is None and key in _OPTIONAL.get(kind, ()):
+            if dataset is None and key in KINDS[kind].optional:
                 continue
             if not isinstance(dataset, h5py.Dataset):
                 raise NirFileError(f"{self.origin}: node {name} ({kind}) has no {key}")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tssl.exchange.nir.description import FIRING, INPUT, NEURONS, Nir, NirNode
+from tssl.exchange.nir.description import INPUT, Nir, NirNode
 from tssl.exchange.nir.maps import Floats, applied, shapes
 from tssl.exchange.nir.timing import Timing
 
@@ -37,7 +37,7 @@ def simulate(nir: Nir, timing: Timing, train: Floats) -> dict[str, Trace]:
     parts = {node.name: _part(nir, node, timing, (batch, *sizes[node.name])) for node in nir}
     sent = {name: np.zeros((batch, *shape)) for name, shape in sizes.items()}
     recorded: dict[str, list[tuple[Floats, Floats]]] = {
-        node.name: [] for node in nir if node.kind in NEURONS
+        node.name: [] for node in nir if node.of.keeps_state
     }
     for values in train.astype(np.float64):
         late = {name: sent[name] for name in recorded}  # before any of them is replaced
@@ -47,7 +47,7 @@ def simulate(nir: Nir, timing: Timing, train: Floats) -> dict[str, Trace]:
             arriving = values if node.kind == INPUT else sum(heard[1:], start=heard[0])
             sent[node.name] = parts[node.name].step(arriving)
             if node.name in recorded:
-                spikes = sent[node.name] if node.kind in FIRING else 0 * arriving
+                spikes = sent[node.name] if node.of.fires else 0 * arriving
                 recorded[node.name].append((spikes, parts[node.name].potential))
     return {
         name: Trace(np.stack([s for s, _ in steps]) > 0, np.stack([v for _, v in steps]))
@@ -92,14 +92,14 @@ class _Neurons(_Stateless):
         self.steps = timing.steps(node)
         self.potential = np.zeros(shape) + node.v_reset
         self.current = np.zeros(shape)
-        self.threshold = node.threshold if node.kind in FIRING else np.full(1, np.inf)
+        self.threshold = node.threshold if node.of.fires else np.full(1, np.inf)
 
     def step(self, arriving: Floats) -> Floats:
         of = self.steps
         self.current = (1 - of.alpha) * self.current + of.into * arriving
         drive = of.beta * of.v_leak + of.through * self.current
         self.potential = (1 - of.beta) * self.potential + drive
-        if self.node.kind not in FIRING:
+        if not self.node.of.fires:
             return self.potential
         spikes = self.reaches(self.potential, self.threshold)
         self.potential = np.where(spikes, self.node.v_reset, self.potential)
@@ -107,6 +107,6 @@ class _Neurons(_Stateless):
 
 
 def _part(nir: Nir, node: NirNode, timing: Timing, shape: tuple[int, ...]) -> _Stateless:
-    if node.kind in NEURONS:
+    if node.of.keeps_state:
         return _Neurons(node, timing, shape, at_threshold=node.name in nir.at_threshold)
     return _Line(node, timing, shape) if node.kind == "Delay" else _Stateless(node)

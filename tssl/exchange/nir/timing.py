@@ -63,12 +63,12 @@ class Timing:
     def steps(self, node: NirNode) -> "Steps":
         """Return the numbers of a node's step."""
         one = np.ones(1)
-        if node.kind == "Threshold":
+        if "r" not in node.numbers:  # a threshold alone
             return Steps(one, one, one, one, 0 * one)
-        if node.kind in ("I", "IF"):
+        if node.is_integrator:
             gain = one if self.unit_gain else node["r"] * self.dt
             return Steps(one, one, 0 * one, gain, 0 * one)
-        is_cuba = node.kind in ("CubaLI", "CubaLIF")
+        is_cuba = "tau_syn" in node.numbers
         beta = self.loss(node["tau_mem" if is_cuba else "tau"])
         alpha = self.loss(node["tau_syn"]) if is_cuba else one
         into = node["w_in"] * alpha if is_cuba else one
@@ -208,7 +208,7 @@ def _claim(nir: Nir) -> _Claim | None:
 
 def _of_integrators(nir: Nir) -> _Claim | None:
     """Without a time constant, only how much a spike counts depends on the step."""
-    gains = [node["r"].reshape(-1) for node in nir if node.kind in ("I", "IF")]
+    gains = [node["r"].reshape(-1) for node in nir if node.is_integrator]
     values = np.concatenate(gains) if gains else np.ones(1)
     if values.min() <= 0 or values.max() > values.min() * (1 + _EQUAL):
         return None

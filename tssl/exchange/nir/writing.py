@@ -26,8 +26,6 @@ Floats = NDArray[np.float64]
 _VERSION = "1.0.4"
 """Of the format, which has no number of its own: all fields are those that this version has."""
 _INPUT, _OUTPUT = "input", "output"
-_SHAPED = {"Conv2d": ("input_shape", 1), "Flatten": ("input_type", 0)}
-"""Kinds of nodes that also say the shape of their input, under which name, from which axis on."""
 _SLOW = float(1 << 40)
 """Steps that stand for a membrane without a leak, where NIR's neuron must have one."""
 
@@ -116,9 +114,9 @@ def description_bytes(nir: Nir, metadata: Mapping[str, str | float]) -> bytes:
     }
     sizes = shapes(nir)
     for node in nir:
-        if node.kind in _SHAPED:
+        if node.of.shape_field is not None:
             (source,) = nir.sources[node.name]
-            key, behind = _SHAPED[node.kind]
+            key, behind = node.of.shape_field
             nodes[node.name][key] = np.array(sizes[source][behind:])
     return _file_bytes(_Graph(nodes, list(nir.edges)), metadata)
 

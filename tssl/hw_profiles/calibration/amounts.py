@@ -8,7 +8,7 @@ import numpy as np
 from tssl.chip import ChipNetwork
 from tssl.errors import ConfigError
 from tssl.hw_profiles.cost.energy import PRICES, dynamic_terms
-from tssl.hw_profiles.cost.work import FloatArray, LayerWork, layout_of, with_messages, work_of
+from tssl.hw_profiles.cost.work import FloatArray, LayerWork, inference_of
 from tssl.hw_profiles.mapping.capacity import map_to_cores
 from tssl.hw_profiles.mapping.relays import placed, relayed_counts
 from tssl.hw_profiles.profile.tables import Profile, Time
@@ -76,19 +76,17 @@ def amounts_of(profile: Profile, network: ChipNetwork, counts: OpCounts) -> Amou
     mapping = map_to_cores(profile, network)
     on_chip = placed(profile, network)
     counted = relayed_counts(network, on_chip, counts)
-    work = work_of(on_chip, counted, mapping)
-    layout = layout_of(profile, on_chip, mapping, work, search=False)
-    work = with_messages(work, layout)
+    inference = inference_of(profile, on_chip, counted, mapping)
     energy: dict[str, float] = {}
-    for term in dynamic_terms(profile, work, layout):
+    for term in dynamic_terms(profile, inference):
         key = PRICES[term.name]
         energy[key] = energy.get(key, 0.0) + term.operations
     interval = profile.chip.steps_between_resets(counts.time_steps)
     return Amounts(
         energy=energy,
         interval=interval,
-        chips=len(set(layout.slots.chip.tolist())) if layout else 1,
-        sides=[side for layer in work for side in _sides(profile.time, layer, interval)],
+        chips=inference.chips,
+        sides=[side for layer in inference.work for side in _sides(profile.time, layer, interval)],
     )
 
 

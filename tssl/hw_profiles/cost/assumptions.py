@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from tssl.chip import ChipNetwork, with_relays
 from tssl.costs import Assumption, Kind
 from tssl.hw_profiles.cost.energy import unpaid
+from tssl.hw_profiles.cost.executions import rule_of
 from tssl.hw_profiles.mapping.arithmetic import differences
 from tssl.hw_profiles.mapping.capacity import relies_on_shared_lists
 from tssl.hw_profiles.profile.figure import Figure
@@ -61,6 +62,7 @@ _CONVENTIONAL: tuple[_Sentence, ...] = (
         "batch 1 costs over 1000 times the vendor's peak on a Jetson Orin Nano",
     ),
 )
+_OPERATION = {"mac": "multiply-accumulate", "synaptic_operation": "synaptic operation"}
 _RATES = (
     "synaptic_operation",
     "neuron_update_active",
@@ -81,13 +83,13 @@ def assumptions(
     profile: Profile, network: ChipNetwork, time_steps: int, *, io: bool
 ) -> Iterator[Assumption]:
     """Yield everything that the reader of an estimate must believe."""
-    sentences = [*(_CONVENTIONAL if profile.is_conventional else _ON_CORES)]
+    sentences = [*(_ON_CORES if profile.has_cores else _CONVENTIONAL)]
     sentences += [_energy_model(profile), *_execution(profile), _left_out(profile, io=io), _BAND]
-    if not profile.is_conventional:
+    if profile.has_cores:
         sentences += [*_arithmetic(profile, network), *_untimed(profile)]
     for statement, kind, source in sentences:
         yield Assumption(statement=statement, kind=kind, source=source)
-    if not profile.is_conventional:
+    if profile.has_cores:
         yield from _of_network(profile, network)
         yield from _reset(profile, time_steps)
     yield from _figures(profile, network, io=io)
@@ -116,9 +118,9 @@ def _arithmetic(profile: Profile, network: ChipNetwork) -> Iterator[_Sentence]:
 def _energy_model(profile: Profile) -> _Sentence:
     if profile.chip.energy_model == "marginal":
         return _STATIC
-    main = "multiply-accumulate" if profile.is_conventional else "synaptic operation"
+    operation = _OPERATION[profile.execution.main_price]
     return (
-        f"The price of a {main} is all-in: static power, memory and everything else of the "
+        f"The price of a {operation} is all-in: static power, memory and everything else of the "
         "device are in it, and nothing is added.",
         "estimate",
         "chip.energy_model = all_in; never mixed with marginal prices",
@@ -126,20 +128,16 @@ def _energy_model(profile: Profile) -> _Sentence:
 
 
 def _execution(profile: Profile) -> Iterator[_Sentence]:
-    rules: dict[str, str] = {
-        "tick": "A time step is a fixed tick; the report says when the work does not fit it.",
-        "asynchronous": "There are no time steps: events are served as fast as the busiest core "
-        "can, and leave after one transit time per layer.",
-    }
-    if profile.chip.execution in rules:
-        yield rules[profile.chip.execution], "architectural", profile.chip.description
+    assumed = rule_of(profile).assumed
+    if assumed is not None:
+        yield assumed, "architectural", profile.chip.description
     not_checked = [
         name.replace("_", " ")
         for name in ("neurons_per_core", "synapse_words_per_core", "input_axons_per_core",
                      "output_axons_per_core", "threshold_bits", "graded_spike_bits", "max_delay")
         if getattr(profile.figures, name) is None
     ]  # fmt: skip
-    if not_checked and not profile.is_conventional:
+    if not_checked and profile.has_cores:
         yield (
             f"Not checked, since no source gives it: {', '.join(not_checked)}.",
             "estimate",
@@ -156,18 +154,14 @@ def _untimed(profile: Profile) -> Iterator[_Sentence]:
             "estimate",
             "figures that are missing stay missing",
         )
-    if profile.chip.execution == "tick" and time.synaptic_operation is None:
-        yield (
-            "Whether the work fits a tick is not checked.",
-            "estimate",
-            "no source gives time.synaptic_operation",
-        )
+    untimed = rule_of(profile).untimed
+    if untimed is not None and time.synaptic_operation is None:
+        yield untimed, "estimate", "no source gives time.synaptic_operation"
 
 
 def _left_out(profile: Profile, *, io: bool) -> _Sentence:
     items = [] if io else ["input and output", "host and board", "managing processors"]
-    if not profile.is_conventional:
-        items += [f"{name} (no price)" for name in unpaid(profile)]
+    items += [f"{name} (no price)" for name in unpaid(profile)]
     items += ["loading the network", "resetting it"]
     return f"Not included: {', '.join(items)}.", "estimate", "the model ends at the chip"
 

@@ -1,9 +1,9 @@
 """What an inference is paid for: amounts times prices, one term each."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from tssl.costs import EnergyTerm, Gap, Part, Quantity
-from tssl.hw_profiles.cost.work import LayerWork, Layout
+from tssl.hw_profiles.cost.work import Inference, LayerWork
 from tssl.hw_profiles.profile.figure import Figure
 from tssl.hw_profiles.profile.tables import Energy, Profile
 
@@ -26,7 +26,13 @@ PRICES = {
 """Term and key of everything that a chip with neurons pays dynamically."""
 
 
-def dynamic_gap(profile: Profile) -> Gap | None:
+def core_terms(profile: Profile, inference: Inference) -> tuple[list[EnergyTerm], Gap | None]:
+    """Return what the operations of a chip with neurons pay, or why nobody can say."""
+    gap = _dynamic_gap(profile)
+    return ([], gap) if gap else (list(dynamic_terms(profile, inference)), None)
+
+
+def _dynamic_gap(profile: Profile) -> Gap | None:
     """Return why the operations of a chip with neurons cannot be priced, or None."""
     needed = ["synaptic_operation"]
     if profile.chip.energy_model == "marginal":
@@ -40,11 +46,10 @@ def dynamic_gap(profile: Profile) -> Gap | None:
     )
 
 
-def dynamic_terms(
-    profile: Profile, work: Sequence[LayerWork], layout: Layout | None
-) -> Iterator[EnergyTerm]:
+def dynamic_terms(profile: Profile, inference: Inference) -> Iterator[EnergyTerm]:
     """Yield the terms of every layer; those of spikes on their way belong to the sender."""
-    for layer in work:
+    layout = inference.layout
+    for layer in inference.work:
         yield from layer_terms(profile.energy, layer)
         if layout is None or profile.chip.energy_model == "all_in":
             continue
@@ -69,7 +74,7 @@ def layer_terms(energy: Energy, layer: LayerWork) -> Iterator[EnergyTerm]:
 
 def unpaid(profile: Profile) -> list[str]:
     """Return what spikes do on their way that has no price in the profile."""
-    if profile.chip.energy_model == "all_in":
+    if not profile.has_cores or profile.chip.energy_model == "all_in":
         return []
     names = [name for name, key in _TRAVEL.items() if getattr(profile.energy, key) is None]
     if profile.mesh is None:

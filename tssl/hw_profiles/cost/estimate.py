@@ -19,18 +19,11 @@ from tssl.costs import (
     weakest,
 )
 from tssl.hw_profiles.cost.assumptions import assumptions
-from tssl.hw_profiles.cost.energy import dynamic_gap, dynamic_terms, io_terms, static_terms
+from tssl.hw_profiles.cost.energy import io_terms, static_terms
+from tssl.hw_profiles.cost.executions import rule_of, timing_of
 from tssl.hw_profiles.cost.reference import carries_activations, frames_of, network_macs, passes
-from tssl.hw_profiles.cost.steps import conventional_terms, conventional_timing
-from tssl.hw_profiles.cost.timing import Timing, bounds, core_time, timing_of
-from tssl.hw_profiles.cost.work import (
-    FloatArray,
-    LayerWork,
-    Layout,
-    layout_of,
-    with_messages,
-    work_of,
-)
+from tssl.hw_profiles.cost.timing import Timing, bounds, core_time
+from tssl.hw_profiles.cost.work import FloatArray, Inference, inference_of
 from tssl.hw_profiles.mapping.relays import placed, relayed_counts
 from tssl.hw_profiles.profile.figure import Figure
 from tssl.hw_profiles.profile.library import load_profile
@@ -57,13 +50,11 @@ class CostOptions:
 class _Priced(NamedTuple):
     """Energy and time of some counts, before they are put into words."""
 
-    work: list[LayerWork]
-    layout: Layout | None
+    inference: Inference
     energy: list[EnergyTerm]
     gaps: list[Gap]
     timing: Timing | None
     latency: Quantity | None
-    chips: int
 
 
 def estimate(
@@ -81,7 +72,7 @@ def estimate(
         E_{stat} &= P_{static} \, chips \, T_{occupied} \\
         E_{io} &= P_{io} \, chips \, T_{occupied}
 
-    with the times of :func:`tssl.hw_profiles.cost.timing.timing_of`. :math:`T_{occupied}` is the
+    with the times of :mod:`tssl.hw_profiles.cost.timing`. :math:`T_{occupied}` is the
     latency of a sample alone on the chip.
 
     Parameters
@@ -110,6 +101,7 @@ def estimate(
     counts = relayed_counts(network, on_chip, counts)
     priced = _priced(profile, on_chip, counts, mapping, options)
     stream = _Stream.of(profile, counts.time_steps, priced)
+    layout = priced.inference.layout
     frames = frames_of(network, counts)
     return CostReport(
         profile=profile.name,
@@ -128,7 +120,7 @@ def estimate(
         energy_model=profile.chip.energy_model,
         loads=_loads(profile, priced),
         mesh=None if profile.mesh is None else profile.mesh.sizes,
-        traffic=priced.layout.traffic if priced.layout else None,
+        traffic=layout.traffic if layout else None,
         gaps=tuple(priced.gaps),
         warnings=priced.timing.warnings if priced.timing else (),
         ann=tuple(_without_spikes(profile, network, mapping, options, frames)),
@@ -142,19 +134,11 @@ def _priced(
     mapping: Sequence[LayerMapping],
     options: CostOptions,
 ) -> _Priced:
-    work = work_of(network, counts, mapping)
-    layout = layout_of(profile, network, mapping, work, search=options.search)
-    work = with_messages(work, layout)
-    chips = len(set(layout.slots.chip.tolist())) if layout else 1
-    if profile.is_conventional:
-        timed = conventional_timing(profile, network, work)
-        energy, gap = conventional_terms(profile, network, work)
-    else:
-        from_outside = options.io and network.input.neuron is None
-        inputs = counts.input_spikes / counts.samples if from_outside else None
-        timed = timing_of(profile, work, chips=chips, input_spikes=inputs)
-        gap = dynamic_gap(profile)
-        energy = [] if gap else list(dynamic_terms(profile, work, layout))
+    inference = inference_of(profile, network, counts, mapping, search=options.search)
+    if options.io and network.input.neuron is None:
+        inference = inference._replace(input_spikes=counts.input_spikes / counts.samples)
+    timed = timing_of(profile, inference)
+    energy, gap = rule_of(profile).terms(profile, inference)
     gaps = [gap] if gap else []
     timing = latency = None
     if isinstance(timed, str):
@@ -163,12 +147,12 @@ def _priced(
         timing = timed
         source = "a sample alone, first input to last output"
         latency = _quantity(timing.latency, "s", _time_kind(profile), source)
-    parts = [static_terms(profile, latency, chips)]
-    parts += [io_terms(profile, latency, chips)] if options.io else []
+    parts = [static_terms(profile, latency, inference.chips)]
+    parts += [io_terms(profile, latency, inference.chips)] if options.io else []
     for terms, problem in parts:
         energy += terms
         gaps += [problem] if problem else []
-    return _Priced(work, layout, energy, gaps, timing, latency, chips)
+    return _Priced(inference, energy, gaps, timing, latency)
 
 
 class _Stream(NamedTuple):
@@ -183,12 +167,12 @@ class _Stream(NamedTuple):
         timing = priced.timing
         if timing is None:
             return _Stream()
-        kind, source = _time_kind(profile), _stream_source(profile, time_steps)
+        kind, source = _time_kind(profile), rule_of(profile).period(profile, time_steps)
         power = profile.energy.static_power_per_chip
         static = None
         if power is not None and profile.chip.energy_model == "marginal":
             static = _quantity(
-                priced.chips * timing.period * bounds(power),
+                priced.inference.chips * timing.period * bounds(power),
                 "J",
                 weakest([kind, power.kind]),
                 f"static power times the {source}",
@@ -203,35 +187,19 @@ class _Stream(NamedTuple):
         )
 
 
-def _stream_source(profile: Profile, time_steps: int) -> str:
-    if profile.chip.execution == "asynchronous":
-        return "time that the busiest core works on a sample"
-    if profile.is_conventional:
-        return "time of a sample, one after another"
-    interval = profile.chip.steps_between_resets(time_steps)
-    source = f"sum of the {interval} steps of a sample in a stream, all layers at work"
-    if interval != time_steps:
-        source += f", {interval - time_steps} of them idle until the reset"
-    return source
-
-
 def _time_kind(profile: Profile) -> Kind:
-    time = profile.time
-    if profile.is_conventional:
-        used: list[Figure | None] = [time.mac]
-    elif profile.chip.execution == "tick":
-        used = [time.tick]
-    else:
-        used = [figure for _, figure in time if isinstance(figure, Figure)]
-    return weakest(figure.kind for figure in used if figure is not None)
+    only = rule_of(profile).only_time
+    used = [figure for name, figure in profile.time if only in (None, name)]
+    return weakest(figure.kind for figure in used if isinstance(figure, Figure))
 
 
 def _loads(profile: Profile, priced: _Priced) -> tuple[CoreLoad, ...]:
     """Return what each core carries; a layer's work is spread evenly over its neurons."""
-    if priced.layout is None:
+    layout = priced.inference.layout
+    if layout is None:
         return ()
-    layout, slots = priced.layout, priced.layout.slots
-    work = {layer.layer: layer for layer in priced.work}
+    slots = layout.slots
+    work = {layer.layer: layer for layer in priced.inference.work}
     joules: dict[str, float] = {}
     for term in priced.energy:
         if term.part == "dynamic" and term.layer is not None:
@@ -265,7 +233,7 @@ def _without_spikes(
     frames: int,
 ) -> list[AnnCost]:
     """Return the network without spikes, on this chip if it can and where it is compared."""
-    if profile.is_conventional:
+    if not profile.has_cores:
         return [_conventional_ann(profile, network, frames)]
     found = []
     graded = profile.figures.graded_spike_bits

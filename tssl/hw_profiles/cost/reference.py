@@ -6,13 +6,10 @@ membrane potential. The same network without spikes (8-bit weights and activatio
 threshold instead of a neuron) is one pass of them.
 """
 
-from math import prod
-
 import numpy as np
 
-from tssl.chip import ChipNetwork, ConvSynapses, Layer, Synapses
+from tssl.chip import ChipNetwork, Layer
 from tssl.hw_profiles.cost.work import LayerWork
-from tssl.hw_profiles.mapping.capacity import distinct_inputs, merged_pool
 from tssl.results import OpCounts
 
 _PER_UPDATE = 2
@@ -28,13 +25,9 @@ def macs(layer: Layer) -> int:
     additions, on a conventional device: those additions are not counted.
     """
     own = len(layer.own) * layer.neurons**2
-    return own + sum(_macs_of(each.synapses) for each in layer.arriving)
-
-
-def _macs_of(synapses: Synapses) -> int:
-    if isinstance(synapses, ConvSynapses):
-        return synapses.outputs * synapses.weight[0].size // prod(merged_pool(synapses))
-    return synapses.outputs * distinct_inputs(synapses)
+    return own + sum(
+        each.synapses.outputs * each.synapses.distinct_weights() for each in layer.arriving
+    )
 
 
 def network_macs(network: ChipNetwork) -> int:

@@ -5,22 +5,19 @@ with only ``energy.mac`` computes every multiply-accumulate at every time step, 
 that knows nothing of spikes does.
 """
 
-from collections.abc import Sequence
-
-from tssl.chip import ChipNetwork
 from tssl.costs import EnergyTerm, Gap
 from tssl.hw_profiles.cost.energy import layer_terms, term
 from tssl.hw_profiles.cost.reference import step_by_step
 from tssl.hw_profiles.cost.timing import Timing, bounds
-from tssl.hw_profiles.cost.work import LayerWork
+from tssl.hw_profiles.cost.work import Inference
 from tssl.hw_profiles.profile.tables import Profile
 
 
 def conventional_terms(
-    profile: Profile, network: ChipNetwork, work: Sequence[LayerWork]
+    profile: Profile, inference: Inference
 ) -> tuple[list[EnergyTerm], Gap | None]:
     """Return what the layers pay, or why nobody can say."""
-    energy = profile.energy
+    energy, work = profile.energy, inference.work
     if energy.synaptic_operation is not None:
         return [each for layer in work for each in layer_terms(energy, layer)], None
     if energy.mac is None:
@@ -28,18 +25,21 @@ def conventional_terms(
         return [], Gap(what="dynamic energy", reason=reason)
     price = energy.mac.quantity
     terms = [
-        term("multiply-accumulates", layer.layer, "dynamic", step_by_step(network, layer), price)
+        term(
+            "multiply-accumulates",
+            layer.layer,
+            "dynamic",
+            step_by_step(inference.network, layer),
+            price,
+        )
         for layer in work
     ]
     return terms, None
 
 
-def conventional_timing(
-    profile: Profile, network: ChipNetwork, work: Sequence[LayerWork]
-) -> Timing | str:
-    """Return the times of an inference, or why they cannot be given."""
-    if profile.time.mac is None:
-        return "the profile gives no time.mac"
-    total = sum(step_by_step(network, layer) for layer in work)
+def conventional_timing(profile: Profile, inference: Inference) -> Timing:
+    """Return the times of a device that computes one layer after the other."""
+    work = inference.work
+    total = sum(step_by_step(inference.network, layer) for layer in work)
     latency = total * bounds(profile.time.mac)
     return Timing(latency, latency, latency / len(work[0].operations))

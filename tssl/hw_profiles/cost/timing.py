@@ -1,4 +1,11 @@
-"""How long a time step and an inference take, by the rule of the chip's kind.
+r"""How long a time step and an inference take, by the rule of the chip's kind.
+
+.. math::
+    T_{core} &= \max(S t_{syn} + M_{in} t_{in},\;
+                U_{act} t_{act} + U_{inact} t_{inact} + K t_{out} + M_{out} t_{mout}) \\
+    T_{barrier} &= \max(\max_{core} T_{core}, T_{min}, [T_{sync}]) [+ T_{sync}] \\
+    T_{tick} &= \max(t_{tick}, \max_{core} T_{core}) \\
+    T_{async} &= \max_{core} \sum_t T_{core} + depth \cdot t_{layer}
 
 Every array of times has three rows: value, low and high end of the band.
 """
@@ -8,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tssl.hw_profiles.cost.work import FloatArray, LayerWork
+from tssl.hw_profiles.cost.work import FloatArray, Inference, LayerWork
 from tssl.hw_profiles.profile.figure import Figure
 from tssl.hw_profiles.profile.tables import Profile, Time
 
@@ -23,44 +30,6 @@ class Timing(NamedTuple):
     step: FloatArray | None
     """Mean time step in a stream; None where there are no steps."""
     warnings: tuple[str, ...] = ()
-
-
-def timing_of(
-    profile: Profile, work: Sequence[LayerWork], *, chips: int, input_spikes: FloatArray | None
-) -> Timing | str:
-    r"""Return the times of an inference, or why they cannot be given.
-
-    .. math::
-        T_{core} &= \max(S t_{syn} + M_{in} t_{in},\;
-                    U_{act} t_{act} + U_{inact} t_{inact} + K t_{out} + M_{out} t_{mout}) \\
-        T_{barrier} &= \max(\max_{core} T_{core}, T_{min}, [T_{sync}]) [+ T_{sync}] \\
-        T_{tick} &= \max(t_{tick}, \max_{core} T_{core}) \\
-        T_{async} &= \max_{core} \sum_t T_{core} + depth \cdot t_{layer}
-
-    Parameters
-    ----------
-    input_spikes
-        That the host delivers in each step, ``(time,)``; None to leave the host out.
-
-    Notes
-    -----
-    What has no rate in the profile takes no time; the assumptions list it.
-    """
-    problem = _missing(profile)
-    if problem is not None:
-        return problem
-    if profile.chip.execution == "asynchronous":
-        return _asynchronous(profile.time, work)
-    interval = profile.chip.steps_between_resets(len(work[0].operations))
-    host = _host(profile.time, input_spikes)
-    alone = _steps_alone(profile.time, work, host)
-    stream = _steps_in_stream(profile.time, work, host, interval)
-    if profile.chip.execution == "tick":
-        return _ticks(profile, alone, stream)
-    barrier = _barrier(profile.time, chips)
-    latency = _barrier_steps(profile.time, barrier, alone).sum(axis=1)
-    period = _barrier_steps(profile.time, barrier, stream).sum(axis=1)
-    return Timing(latency, period, period / interval)
 
 
 def bounds(figure: Figure | None) -> FloatArray:
@@ -83,24 +52,26 @@ def core_time(time: Time, layer: LayerWork, share: float | None = None) -> Float
     return np.maximum(receive, send)
 
 
-def _missing(profile: Profile) -> str | None:
-    time, execution = profile.time, profile.chip.execution
-    if execution == "tick" and time.tick is None:
-        return "the profile gives no time.tick"
-    if execution in ("barrier", "asynchronous") and time.synaptic_operation is None:
-        return "the profile gives no time.synaptic_operation"
-    if execution == "barrier" and time.neuron_update_inactive is None:
-        return "the profile gives no time.neuron_update_inactive"
-    return None
+def barrier_timing(profile: Profile, inference: Inference) -> Timing:
+    """Return the times of a chip whose steps end when all cores are done."""
+    alone, stream = _steps(profile, inference)
+    barrier = _barrier(profile.time, inference.chips)
+    latency = _barrier_steps(profile.time, barrier, alone).sum(axis=1)
+    period = _barrier_steps(profile.time, barrier, stream).sum(axis=1)
+    return Timing(latency, period, period / stream.shape[1])
 
 
-def _asynchronous(time: Time, work: Sequence[LayerWork]) -> Timing:
+def asynchronous_timing(profile: Profile, inference: Inference) -> Timing:
+    """Return the times of a chip without steps, which serves events as they come."""
+    time, work = profile.time, inference.work
     busiest = np.max([core_time(time, layer).sum(axis=1) for layer in work], axis=0)
     depth = max(layer.depth for layer in work)
     return Timing(busiest + depth * bounds(time.layer), busiest, None)
 
 
-def _ticks(profile: Profile, alone: FloatArray, stream: FloatArray) -> Timing:
+def tick_timing(profile: Profile, inference: Inference) -> Timing:
+    """Return the times of a chip whose steps are as long as a tick, or as the work."""
+    alone, stream = _steps(profile, inference)
     tick = bounds(profile.time.tick)[:, None]
     warnings: tuple[str, ...] = ()
     late = int((alone[0] > tick[0]).sum())
@@ -112,6 +83,14 @@ def _ticks(profile: Profile, alone: FloatArray, stream: FloatArray) -> Timing:
     steps = np.maximum(stream, tick)
     period = steps.sum(axis=1)
     return Timing(np.maximum(alone, tick).sum(axis=1), period, period / steps.shape[1], warnings)
+
+
+def _steps(profile: Profile, inference: Inference) -> tuple[FloatArray, FloatArray]:
+    """Return the busiest core's time in each step, of a sample alone and of a stream."""
+    time, work = profile.time, inference.work
+    interval = profile.chip.steps_between_resets(len(work[0].operations))
+    host = _host(time, inference.input_spikes)
+    return _steps_alone(time, work, host), _steps_in_stream(time, work, host, interval)
 
 
 def _steps_alone(time: Time, work: Sequence[LayerWork], host: FloatArray | float) -> FloatArray:

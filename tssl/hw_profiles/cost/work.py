@@ -99,6 +99,37 @@ class Layout:
         }
 
 
+class Inference(NamedTuple):
+    """What one inference does on a chip."""
+
+    network: ChipNetwork
+    """What lies there, relays included."""
+    work: list[LayerWork]
+    layout: Layout | None
+    """Where its cores lie; None on a device without cores for neurons."""
+    input_spikes: FloatArray | None = None
+    """That the host delivers in each step, ``(time,)``; None where the host is left out."""
+
+    @property
+    def chips(self) -> int:
+        """Chips in use."""
+        return len(set(self.layout.slots.chip.tolist())) if self.layout else 1
+
+
+def inference_of(
+    profile: Profile,
+    network: ChipNetwork,
+    counts: OpCounts,
+    mapping: Sequence[LayerMapping],
+    *,
+    search: bool = False,
+) -> Inference:
+    """Return what an inference does, without the host; the parameters are those of ``work_of``."""
+    work = work_of(network, counts, mapping)
+    layout = layout_of(profile, network, mapping, work, search=search)
+    return Inference(network, with_messages(work, layout), layout)
+
+
 def work_of(
     network: ChipNetwork, counts: OpCounts, mapping: Sequence[LayerMapping]
 ) -> list[LayerWork]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tssl.chip import DECAY_ONE, INPUT, INTEGRATOR, ChipNetwork, Neuron
+from tssl.chip import DECAY_ONE, INTEGRATOR, ChipNetwork, Neuron
 from tssl.hw_profiles.profile.tables import Profile
 
 __all__ = ["Difference", "differences"]
@@ -41,14 +41,12 @@ def differences(profile: Profile, network: ChipNetwork) -> tuple[Difference, ...
     """
     if profile.chip.arithmetic == "loihi":
         return ()
-    neurons = [(layer.name, layer.neuron) for layer in network.layers]
-    if network.input.neuron is not None:
-        neurons.insert(0, (INPUT, network.input.neuron))
+    neurons = list(network.groups.items())
     found = [
         *_decays(profile, [pair for pair in neurons if pair[1] != INTEGRATOR]),
         *_states(profile, neurons),
         *_delays(profile, network),
-        *_programs(neurons),
+        _programs(network),
     ]
     return tuple(each for each in found if each.layers)
 
@@ -92,17 +90,13 @@ def _states(profile: Profile, neurons: Sequence[tuple[str, Neuron]]) -> Iterator
 
 def _delays(profile: Profile, network: ChipNetwork) -> Iterator[Difference]:
     if profile.figures.max_delay is None:
-        late = [
-            layer.name
-            for layer in network.layers
-            if any(each.synapses.longest_delay for each in layer.connections)
-        ]
+        late = [layer.name for layer in network.layers if layer.longest_delay]
         yield Difference(tuple(late), "whether its synapses have delays is not stated")
 
 
-def _programs(neurons: Sequence[tuple[str, Neuron]]) -> Iterator[Difference]:
-    yield Difference(
-        tuple(name for name, neuron in neurons if neuron.graded),
+def _programs(network: ChipNetwork) -> Difference:
+    return Difference(
+        tuple(name for name in network.groups if name in network.graded),
         "sigma-delta neurons would be software of its own; the bits that a message loses, and how "
         "sums wrap, follow from that software",
     )

@@ -21,33 +21,26 @@ of 12 to 13 for PilotNet's 2560 x 100 layer, whose compiler stops at half-full c
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from math import ceil, prod
-
-import numpy as np
 
 from tssl.chip import (
     INPUT,
     ChipNetwork,
     ConvSynapses,
-    DenseSynapses,
-    IntArray,
     Layer,
     Synapses,
     is_relay,
 )
 from tssl.costs import LayerMapping, Resource
 from tssl.errors import CapacityError
-from tssl.geometry import Geometry, Shape
+from tssl.geometry import Shape
 from tssl.hw_profiles.mapping.relays import placed
 from tssl.hw_profiles.profile.figure import Figure
 from tssl.hw_profiles.profile.tables import Profile
 
 __all__ = [
     "cores_per_chip",
-    "distinct_inputs",
     "map_to_cores",
-    "merged_pool",
     "relies_on_shared_lists",
 ]
 
@@ -101,7 +94,7 @@ def map_to_cores(profile: Profile, network: ChipNetwork) -> list[LayerMapping]:
     CapacityError
         When a layer fits no number of cores, or the network needs more cores than there are.
     """
-    if profile.is_conventional:
+    if not profile.has_cores:
         return []
     shared = profile.chip.cores == "shared"
     network = placed(profile, network)
@@ -122,7 +115,7 @@ def map_to_cores(profile: Profile, network: ChipNetwork) -> list[LayerMapping]:
 
 def relies_on_shared_lists(profile: Profile, network: ChipNetwork) -> bool:
     """Return whether the mapping would differ if every input had a synapse list of its own."""
-    if profile.is_conventional:
+    if not profile.has_cores:
         return False
     limits = _limits(profile)
     for layer in network.layers:
@@ -175,7 +168,7 @@ def _layer_need(profile: Profile, layer: Layer, targets: int, *, share: bool = T
     kernels = [
         each.synapses
         for each in layer.connections
-        if each.source != layer.name or not _is_private(each.synapses)
+        if each.source != layer.name or not each.synapses.has_one_weight
     ]
     convolutions = [each for each in kernels if isinstance(each, ConvSynapses)]
     if len(convolutions) == len(kernels):
@@ -191,11 +184,6 @@ def _layer_need(profile: Profile, layer: Layer, targets: int, *, share: bool = T
     return _even_split(profile, layer.neurons, (axons, targets), bits, private)
 
 
-def _is_private(synapses: Synapses) -> bool:
-    """Return whether a single weight leads from each neuron to one other, or to itself."""
-    return synapses.geometry == Geometry(kernel=(1, 1)) and synapses.weight.size == 1
-
-
 def _weight_bits(profile: Profile, layer: Layer) -> int:
     """Return the bits of a stored weight: as few as the layer needs, as Intel's compiler does."""
     if profile.figures.weight_bits is None:
@@ -203,44 +191,8 @@ def _weight_bits(profile: Profile, layer: Layer) -> int:
     return min(layer.weight_bits, int(profile.figures.weight_bits.value))
 
 
-def merged_pool(synapses: ConvSynapses) -> tuple[int, int]:
-    """Return the size of the pool that was merged into a kernel, (1, 1) when there is none.
-
-    Such a kernel repeats each of its weights as often as the pool adds inputs, and its stride is
-    a multiple of the pool.
-    """
-    of = synapses.geometry
-    for size in range(min(of.kernel), 1, -1):
-        if of.dilation != (1, 1) or any(n % size for n in (*of.kernel, *of.stride)):
-            continue
-        small = synapses.weight[:, :, ::size, ::size]
-        repeated = small.repeat(size, axis=2).repeat(size, axis=3)
-        if np.array_equal(repeated, synapses.weight):
-            return size, size
-    return 1, 1
-
-
-def distinct_inputs(synapses: Synapses) -> int:
-    """Return how many inputs differ in what they have stored on the cores of a layer."""
-    return _distinct_lists([synapses])
-
-
-def _distinct_lists(of_connections: Sequence[Synapses]) -> int:
-    return len({
-        blake2b(row.data, digest_size=16).digest()
-        for synapses in of_connections
-        for row in _synapse_lists(synapses)
-    })  # fmt: skip
-
-
-def _synapse_lists(synapses: Synapses) -> IntArray:
-    """Return what each input has stored where every input may reach every neuron, one per row."""
-    if not isinstance(synapses, DenseSynapses):
-        return np.arange(synapses.inputs)[:, None]  # every one of a convolution has its own
-    stored = synapses.weight
-    if synapses.delay is not None:
-        stored = np.vstack([stored, synapses.delay])
-    return np.ascontiguousarray(stored.T)
+def _distinct_lists(kernels: Sequence[Synapses]) -> int:
+    return len(set().union(*(each.lists() for each in kernels)))
 
 
 def _even_split(
@@ -283,7 +235,7 @@ def _conv_need(
 ) -> _Need:
     """Return the need with as few groups of output channels as fit, or one channel per core."""
     channels, height, width = layer.output_shape
-    pools = [merged_pool(each) if share else (1, 1) for each in kernels]
+    pools = [each.merged_pool if share else (1, 1) for each in kernels]
     taps = sum(each.weight[0].size // prod(pool) for each, pool in zip(kernels, pools, strict=True))
     private = len(layer.connections) - len(kernels)
     limits = _limits(profile)

@@ -43,7 +43,7 @@ def check_limits(
     RangeError
         When a threshold, weight, delay or graded input spike leaves its field.
     """
-    if profile.is_conventional:
+    if not profile.has_cores:
         return
     neuron = next(_neuron_problems(profile, network), None)
     if neuron is not None:
@@ -85,11 +85,9 @@ def _neuron_problems(profile: Profile, network: ChipNetwork) -> Iterator[str]:
 
 def _neurons(network: ChipNetwork) -> Iterator[tuple[str, Neuron]]:
     """Yield the neurons of all layers and of the input that can fire."""
-    if network.input.neuron is not None:
-        yield INPUT, network.input.neuron
-    for layer in network.layers:
-        if layer.neuron != INTEGRATOR:  # Lava's way to say "never fires"
-            yield layer.name, layer.neuron
+    for name, neuron in network.groups.items():
+        if neuron != INTEGRATOR:  # Lava's way to say "never fires"
+            yield name, neuron
 
 
 def _problems(limits: Limits, network: ChipNetwork) -> Iterator[str]:
@@ -152,8 +150,9 @@ def _synapse_problems(limits: Limits, layer: Layer) -> Iterator[str]:
     for each in layer.connections:
         what = "recurrent weight" if each.source == layer.name else "weight"
         yield from _weight_problem(limits, layer.name, what, each.synapses)
-    delay = max(each.synapses.longest_delay for each in layer.connections)
-    yield from _above(limits.max_delay, f"layer {layer.name}", "steps of delay", delay)
+    yield from _above(
+        limits.max_delay, f"layer {layer.name}", "steps of delay", layer.longest_delay
+    )
 
 
 def _weight_problem(limits: Limits, layer: str, what: str, synapses: Synapses) -> Iterator[str]:
@@ -177,8 +176,7 @@ def _exponent(limits: Limits, synapses: Synapses) -> int:
 
     Lava has none for dense weights of whole numbers: it clips them.
     """
-    is_single = synapses.geometry is not None and synapses.weight.size == 1
-    if limits.weight_exponent is None or not is_single:
+    if limits.weight_exponent is None or not synapses.has_one_weight:
         return 0
     shared = int(np.gcd.reduce(synapses.weight.reshape(-1)))
     zeros = (shared & -shared).bit_length() - 1

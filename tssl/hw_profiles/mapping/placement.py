@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tssl.chip import INPUT, ChipNetwork, ConvSynapses, IntArray, Layer, Synapses, is_relay
+from tssl.chip import INPUT, ChipNetwork, IntArray, Layer, is_relay
 from tssl.costs import LayerMapping
 from tssl.geometry import Shape
 from tssl.hw_profiles.mapping.capacity import cores_per_chip
@@ -110,9 +110,11 @@ def _needed_of(layer: Layer, held: IntArray) -> dict[str, NDArray[np.bool_]]:
     """Return which neurons of each source have a synapse on a core that holds these neurons."""
     found: dict[str, NDArray[np.bool_]] = {}
     for each in layer.arriving:
-        needed = np.isin(np.arange(layer.neurons), held) if is_relay(layer) else _needed(
-            each.synapses, held
-        )  # fmt: skip
+        needed = (
+            np.isin(np.arange(layer.neurons), held)
+            if is_relay(layer)
+            else each.synapses.inputs_of(held)
+        )
         found[each.source] = found[each.source] | needed if each.source in found else needed
     return found
 
@@ -204,21 +206,3 @@ def _partition(shape: Shape, entry: LayerMapping) -> list[IntArray]:
         for channels in np.array_split(maps, entry.channel_groups, axis=0)
         for part in np.split(channels, list(starts), axis=2)
     ]
-
-
-def _needed(synapses: Synapses, held: IntArray) -> NDArray[np.bool_]:
-    """Return which inputs have a synapse on a core, ``(inputs,)``; all have in a dense layer."""
-    if not isinstance(synapses, ConvSynapses):
-        return np.ones(synapses.inputs, np.bool_)
-    (channels, height, width), of = synapses.map_shape, synapses.geometry
-    shape = synapses.output_shape
-    outputs = np.unique(held % shape[2])
-    taps = np.arange(of.kernel[1]) * of.dilation[1] - of.padding[1]
-    columns = (outputs[:, None] * of.stride[1] + taps).reshape(-1)
-    seen = np.zeros(width, np.bool_)
-    seen[columns[(columns >= 0) & (columns < width)]] = True
-    per_group = shape[0] // of.groups
-    groups = np.unique(held // (shape[1] * shape[2]) // per_group)
-    rows = np.zeros((of.groups, channels // of.groups, height, width), np.bool_)
-    rows[groups] = seen
-    return rows.reshape(-1)

@@ -13,7 +13,7 @@ from tssl.results import OpCounts
 
 def placed(profile: Profile, network: ChipNetwork) -> ChipNetwork:
     """Return what lies on the chip: the network with its relays, and none on other devices."""
-    return network if profile.is_conventional else with_relays(network)
+    return with_relays(network) if profile.has_cores else network
 
 
 def relayed_counts(network: ChipNetwork, relayed: ChipNetwork, counts: OpCounts) -> OpCounts:

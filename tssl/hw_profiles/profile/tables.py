@@ -7,13 +7,12 @@ from pydantic import Field, PrivateAttr, model_validator
 from tssl.chip import ChipLimits
 from tssl.errors import TargetError
 from tssl.hw_profiles.profile import figure as units
+from tssl.hw_profiles.profile.executions import EXECUTIONS, Execution, ExecutionName
 from tssl.hw_profiles.profile.figure import Figure, Section
 
-__all__ = ["Chip", "Energy", "Execution", "Limits", "Mesh", "Profile", "Time"]
+__all__ = ["Chip", "Energy", "Limits", "Mesh", "Profile", "Time"]
 
 _ONE_LINE = r"^[^\x00-\x1f\x7f]+$"
-
-Execution = Literal["barrier", "tick", "asynchronous", "conventional"]
 
 
 class Chip(Section):
@@ -55,7 +54,7 @@ class Chip(Section):
     description: str
     operating_point: str
     energy_model: Literal["marginal", "all_in"]
-    execution: Execution
+    execution: ExecutionName
     neuron: Literal["programmable", "cuba", "leaky", "non-leaky", "stateless", "any"] = "cuba"
     reset: Literal["zero", "subtract", "any"] = "zero"
     reset_interval: Literal["any", "power of two"] = "any"
@@ -208,30 +207,6 @@ class Time(Section):
     barrier_rule: Literal["added", "folded"] | None = None
 
 
-_NEEDED: dict[Execution, tuple[str, ...]] = {
-    "barrier": (
-        "limits.weight_bits",
-        "limits.cores_per_chip",
-        "limits.neurons_per_core",
-        "time.barrier",
-        "time.minimum_step",
-        "time.barrier_rule",
-    ),
-    "tick": ("limits.weight_bits", "limits.cores_per_chip", "limits.neurons_per_core"),
-    "asynchronous": ("limits.weight_bits", "limits.cores_per_chip", "limits.neurons_per_core"),
-    "conventional": (),
-}
-"""Without these a chip of that kind cannot be mapped; all else may be missing."""
-
-
-_MAIN_TIME: dict[Execution, str] = {
-    "tick": "tick",
-    "asynchronous": "synaptic_operation",
-    "conventional": "mac",
-}
-"""What every sample takes, so that no throughput is without limit."""
-
-
 class Profile(Section):
     """A chip as the cost model sees it; ``name`` is the name of its file.
 
@@ -255,9 +230,14 @@ class Profile(Section):
         return self._name
 
     @property
-    def is_conventional(self) -> bool:
-        """Whether it is a processor without cores for neurons."""
-        return self.chip.execution == "conventional"
+    def execution(self) -> Execution:
+        """What its kind of execution asks of a profile."""
+        return EXECUTIONS[self.chip.execution]
+
+    @property
+    def has_cores(self) -> bool:
+        """Whether layers are mapped to cores of neurons; a conventional processor has none."""
+        return self.execution.has_cores
 
     @property
     def chips(self) -> int:
@@ -295,7 +275,7 @@ class Profile(Section):
     def _check_energy_model(self) -> "Profile":
         if self.chip.energy_model == "marginal":
             return self
-        main = "mac" if self.is_conventional else "synaptic_operation"
+        main = self.execution.main_price
         for name, figure in self.energy:
             if name != main and isinstance(figure, Figure) and figure.value:
                 raise ValueError(
@@ -306,19 +286,20 @@ class Profile(Section):
 
     @model_validator(mode="after")
     def _check_execution(self) -> "Profile":
-        for path in _NEEDED[self.chip.execution]:
+        for path in self.execution.needed:
             table, key = path.split(".")
             section = self.figures if table == "limits" else self.time
             if getattr(section, key) is None:
                 raise ValueError(f"{path} is missing; chip.execution = {self.chip.execution!r} "
                                  "needs it")  # fmt: skip
-        time = self.time
-        if self.chip.execution == "barrier" and not any(
-            figure and figure.quantity.low for figure in (time.barrier, time.minimum_step)
-        ):
-            raise ValueError("time: barrier and minimum_step cannot both be 0: a step takes time")
-        main = _MAIN_TIME.get(self.chip.execution)
-        figure = None if main is None else getattr(time, main)
-        if figure is not None and not figure.quantity.low:
-            raise ValueError(f"time.{main} cannot be 0, nor its low end: a sample takes time")
+        lasting = self.execution.lasting
+        figures = [getattr(self.time, key) for key in lasting]
+        if all(figure is not None and not figure.quantity.low for figure in figures):
+            raise ValueError(_cannot_be_zero(lasting))
         return self
+
+
+def _cannot_be_zero(times: tuple[str, ...]) -> str:
+    if len(times) > 1:
+        return f"time: {' and '.join(times)} cannot both be 0: a step takes time"
+    return f"time.{times[0]} cannot be 0, nor its low end: a sample takes time"

@@ -11,7 +11,9 @@ from tests.hw_profiles.networks import counts, dense, distinct
 from tssl.chip import ChipNetwork, CubaNeuron, InputLayer, conv_layer, dense_layer
 from tssl.errors import CapacityError, RangeError, UnsupportedLayerError
 from tssl.hw_profiles import CostOptions, check_limits, estimate, load_profile, map_to_cores
+from tssl.hw_profiles.cost.executions import RULES
 from tssl.hw_profiles.cost.reference import macs, network_macs
+from tssl.hw_profiles.profile.executions import EXECUTIONS
 
 FOLDER = Path(tssl.hw_profiles.__file__).parent
 LEAKY = CubaNeuron(current_decay=4096, voltage_decay=1024, threshold=64)
@@ -33,6 +35,10 @@ def price(name, network, done=None, **options):
         done = counts(network, operations=[6], active=[2], spikes=[1], time_steps=2)
     mapping = map_to_cores(profile, network)
     return estimate(profile, network, done, mapping, CostOptions(**options))
+
+
+def test_every_kind_of_execution_has_a_rule():
+    assert RULES.keys() == EXECUTIONS.keys()
 
 
 def test_a_tick_lasts_as_long_as_it_lasts():
