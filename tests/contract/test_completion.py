@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tssl.datasets import DATASETS
-from tssl.hw_profiles import profile_names
 from tssl.workflow.recipes import shipped_recipes
 
 pytestmark = pytest.mark.slow
@@ -47,7 +46,7 @@ def completions(line: str) -> list[str]:
         ("tssl train ", [PATHS, *shipped_recipes()]),
         ("tssl train fashion-mnist-m", [PATHS, "fashion-mnist-mlp"]),
         ("tssl recipes digi", [PATHS, "digit-angles-sdnn", "digits"]),
-        ("tssl train digits --target ", [PATHS, *profile_names()]),
+        ("tssl train digits --target ", [PATHS, "hala-point", "kapoho-point", "loihi1", "loihi2"]),
         ("tssl export runs/x --target loi", [PATHS, "loihi1", "loihi2"]),
         ("tssl report result --profile a", [PATHS, "all", "akida"]),
         ("tssl profiles show xy", [PATHS, "xylo"]),

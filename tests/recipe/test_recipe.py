@@ -332,7 +332,10 @@ def test_impossible_chains(layers, message):
 
 @pytest.mark.parametrize("name", ["a.b", "_a", "1st", "", "a b", "a\n"])
 def test_names_that_no_layer_may_have(name):
-    message = "network.layers.0.name: must be letters, digits, '_' and '-', and begin with a letter"
+    message = (
+        "network.layers.0.name: must be letters from A to Z, digits, '_' and '-', and begin with "
+        "a letter"
+    )
     with pytest.raises(ConfigError, match=message):
         recipe_from_tables(tables(layers=[{**CONV, "name": name}, DENSE]), "my.toml")
 

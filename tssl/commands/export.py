@@ -11,7 +11,7 @@ from tssl.commands.options import (
     DATA_OPTION,
     FILE,
     FOLDER,
-    PROFILES,
+    TARGETS,
     backend_options,
     bits_of,
     common,
@@ -36,7 +36,7 @@ from tssl.workflow import tables
     required=True,
     metavar="PROFILE",
     help="Name or TOML file.",
-    shell_complete=PROFILES,
+    shell_complete=TARGETS,
 )
 @out_option(FILE, "The .net file [RUN/NAME-TARGET.net].")
 @click.option(

@@ -115,6 +115,12 @@ def _profile_names() -> Iterable[str]:
     return profile_names()
 
 
+def _target_names() -> Iterable[str]:
+    from tssl.hw_profiles import target_names
+
+    return target_names()
+
+
 def _backend_names() -> Iterable[str]:
     from tssl.lava_runtime import BACKENDS
 
@@ -129,6 +135,7 @@ def _data_names() -> Iterable[str]:
 
 RECIPES = _completed(_recipe_names)
 PROFILES = _completed(_profile_names)
+TARGETS = _completed(_target_names)
 PROFILES_OR_ALL = _completed(lambda: ["all", *_profile_names()])
 DATA_SETS = _completed(_data_names, paths=False)
 DATA = _completed(_data_names)

@@ -9,8 +9,8 @@ from tssl.commands.options import (
     ANY_PATH,
     DATA_OPTION,
     FOLDER,
-    PROFILES,
     RECIPES,
+    TARGETS,
     common,
     environment_of,
     out_option,
@@ -38,7 +38,7 @@ from tssl.wording import several
     "--target",
     metavar="PROFILE",
     help="Chip whose integers forward=chip uses, beside --from [loihi2].",
-    shell_complete=PROFILES,
+    shell_complete=TARGETS,
 )
 @click.option("--tensorboard", is_flag=True, help="Write RUN/tensorboard too.")
 @common

@@ -5,7 +5,7 @@ from tssl.hw_profiles.mapping.capacity import map_to_cores
 from tssl.hw_profiles.mapping.fields import check_limits
 from tssl.hw_profiles.mapping.relays import relayed_counts
 from tssl.hw_profiles.profile.figure import Figure
-from tssl.hw_profiles.profile.library import load_profile, profile_names
+from tssl.hw_profiles.profile.library import load_profile, profile_names, target_names
 from tssl.hw_profiles.profile.tables import Profile
 from tssl.hw_profiles.quoted import quoted_for
 
@@ -20,4 +20,5 @@ __all__ = [
     "profile_names",
     "quoted_for",
     "relayed_counts",
+    "target_names",
 ]

@@ -29,8 +29,8 @@ _PLAIN = {
     "tuple_type": _LIST,
     "too_short": "at least one layer is needed",
     "too_long": "a pair (height, width) is expected",
-    "string_pattern_mismatch": "must be letters, digits, '.', '_' and '-', and not begin with "
-    "one of the signs",
+    "string_pattern_mismatch": "must be letters from A to Z, digits, '.', '_' and '-', and not "
+    "begin with one of the signs",
 }
 """What pydantic says of a table or list in Python's words, in those of a TOML file."""
 

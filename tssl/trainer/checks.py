@@ -1,8 +1,10 @@
 """What a training refuses before it begins."""
 
+import numpy as np
 import torch
 
 from tssl.checkpoint import ChipPlan
+from tssl.chip import CLASS
 from tssl.datasets import Dataset
 from tssl.errors import ConfigError, DataError
 from tssl.graph import Graph
@@ -72,6 +74,11 @@ def check_data(recipe: Recipe, graph: Graph, dataset: Dataset) -> None:
         )
     if len(dataset.labels) < 2:
         raise DataError(f"data set {dataset.name}: too few samples to train on")
+    if dataset.read_out is CLASS and len(found := np.unique(dataset.labels)) < 2:
+        raise DataError(
+            f"data set {dataset.name}: all {len(dataset.labels)} training samples are of class "
+            f"{found[0]}, so there is nothing to tell apart; add samples of other classes"
+        )
 
 
 def choose_device(name: str) -> str:

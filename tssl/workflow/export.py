@@ -196,6 +196,7 @@ def export(
         When the proof fails.
     """
     profile = load_profile(target)
+    _ = profile.limits  # refuses what is no target before data are read
     checkpoint, file = network_of(run, options.nir)
     path = output or file.parent / f"{checkpoint.recipe.name}-{profile.name}.net"
     if path.suffix != ".net":

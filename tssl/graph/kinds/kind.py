@@ -39,7 +39,9 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 def _checked_name(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise ValueError("must be letters, digits, '_' and '-', and begin with a letter")
+        raise ValueError(
+            "must be letters from A to Z, digits, '_' and '-', and begin with a letter"
+        )
     return name
 
 

@@ -11,7 +11,7 @@ from tssl.hw_profiles.profile.tables import Profile
 from tssl.machine.files import read_toml
 from tssl.wording import did_you_mean
 
-__all__ = ["load_profile", "profile_names"]
+__all__ = ["load_profile", "profile_names", "target_names"]
 
 _FOLDER = Path(__file__).parents[1]
 _PLAIN = {"string_too_short": "must not be empty"}
@@ -21,6 +21,11 @@ _PLAIN = {"string_too_short": "must not be empty"}
 def profile_names() -> tuple[str, ...]:
     """Return the names of the shipped profiles, sorted."""
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
+
+
+def target_names() -> tuple[str, ...]:
+    """Return the names of those that a network can be exported for, sorted."""
+    return tuple(name for name in profile_names() if load_profile(name).is_target)
 
 
 def load_profile(name_or_path: str | Path) -> Profile:

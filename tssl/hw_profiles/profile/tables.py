@@ -271,6 +271,14 @@ class Profile(Section):
             values["weight_exponent"] = int(self.figures.weight_exponent.value)
         return ChipLimits(**values)
 
+    @property
+    def is_target(self) -> bool:
+        """Whether networks can be exported for it."""
+        try:
+            return bool(self.limits)
+        except TargetError:
+            return False
+
     @model_validator(mode="after")
     def _check_energy_model(self) -> "Profile":
         if self.chip.energy_model == "marginal":
