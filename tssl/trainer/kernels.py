@@ -8,7 +8,8 @@ with the same roundings. Single precision; the definition in any precision is
 
 A layer's neurons lie in memory as ``(time, groups * rows * width)``. Without a pool a group is
 any block. With one it holds the image rows of one row of windows, channels innermost, so that
-each window's partners are whole runs of memory.
+each window's partners are whole runs of memory. Backward, a block is any ``BLOCK`` neurons: errors
+of windows are spread over them.
 """
 
 import threading

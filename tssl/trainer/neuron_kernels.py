@@ -1,7 +1,7 @@
 """What neurons do in one step, forward and back, and the pool behind them, as compiled loops.
 
-Each is one loop over the neurons of a block, or few: the compiler then sees that its arrays do not
-overlap. Those of :mod:`tssl.trainer.kernels` go through time.
+Each loop goes over the neurons of a block, and has few arrays, or rows of one of them: the compiler
+then sees that they do not overlap. Those of :mod:`tssl.trainer.kernels` go through time.
 """
 
 from typing import NamedTuple
