@@ -258,11 +258,11 @@ def _plainly(job: Job, work: Callable[[], Any]) -> Callable[[], Any]:
         return work
 
     def run() -> Any:
-        before, chip_plain.is_needed = chip_plain.is_needed, lambda _: True
+        before, chip_plain.lacks_loops = chip_plain.lacks_loops, lambda _: True
         try:
             return work()
         finally:
-            chip_plain.is_needed = before
+            chip_plain.lacks_loops = before
 
     return run
 
