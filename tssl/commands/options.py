@@ -33,44 +33,38 @@ class _Path(click.Path):
         ctx: click.Context | None,
     ) -> str | bytes | os.PathLike[str]:
         """Return the path, as click does."""
-        if not os.fspath(value):
-            self.fail("The path is empty.", param, ctx)
+        problem = self.problem(value) if os.fspath(value) else "The path is empty."
+        if problem is not None:
+            self.fail(problem, param, ctx)
         return super().convert(value, param, ctx)
+
+    def problem(self, _: str | os.PathLike[str]) -> str | None:
+        """Return why it cannot be what is meant; click looks for what is not there."""
+        return None
 
 
 class _Net(_Path):
     """The file of a network; of a folder, such as a run's, the message says which it holds."""
 
-    def convert(
-        self,
-        value: str | os.PathLike[str],
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> str | bytes | os.PathLike[str]:
-        """Return the path, as click does."""
-        if os.path.isdir(value):
-            nets = sorted(Path(value).glob("*.net"))
-            named = f"such as {nets[0]}" if nets else "which `tssl export` writes"
-            self.fail(f"{os.fspath(value)!r} is a folder; give a .net file, {named}.", param, ctx)
-        return super().convert(value, param, ctx)
+    def problem(self, value: str | os.PathLike[str]) -> str | None:
+        """See :class:`_Path`."""
+        if not os.path.isdir(value):
+            return None
+        nets = sorted(Path(value).glob("*.net"))
+        named = f"such as {nets[0]}" if nets else "which `tssl export` writes"
+        return f"{os.fspath(value)!r} is a folder; give a .net file, {named}."
 
 
 class _Result(_Path):
     """The folder of a result; of a file, such as a network's, the message says what is wanted."""
 
-    def convert(
-        self,
-        value: str | os.PathLike[str],
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> str | bytes | os.PathLike[str]:
-        """Return the path, as click does."""
-        if os.path.isfile(value):
-            self.fail(
-                f"{os.fspath(value)!r} is a file; give the folder of a result, which `tssl run` "
-                "writes.", param, ctx,
-            )  # fmt: skip
-        return super().convert(value, param, ctx)
+    def problem(self, value: str | os.PathLike[str]) -> str | None:
+        """See :class:`_Path`."""
+        if not os.path.isfile(value):
+            return None
+        return (
+            f"{os.fspath(value)!r} is a file; give the folder of a result, which `tssl run` writes."
+        )
 
 
 class _Seconds(click.FloatRange):
