@@ -112,7 +112,9 @@ def _write_input(entry: h5py.Group, layer: InputLayer) -> None:
 def kind_of(layer: Layer) -> str:
     """Return what netx calls a layer, or the kinds of its connections, joined by ``+``."""
     kinds = _kinds(layer)
-    return _KINDS.get(kinds) or " + ".join(_KINDS[kind,] for kind in kinds)
+    if kinds in _KINDS and len(layer.arriving) == 1:  # two that arrive are no recurrence
+        return _KINDS[kinds]
+    return " + ".join(_KINDS[kind,] for kind in kinds)
 
 
 def is_graph(network: ChipNetwork) -> bool:
