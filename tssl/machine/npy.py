@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from lzma import LZMAError
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO, Any
@@ -32,6 +33,7 @@ _DAMAGED = (
     AttributeError,
     EOFError,
     KeyError,
+    LZMAError,
     MemoryError,
     NotImplementedError,
     OverflowError,
