@@ -1,6 +1,7 @@
 """Files of arrays: which names an archive has, and files that are damaged or promise too much."""
 
 import io
+import os
 import zipfile
 from pathlib import Path
 
@@ -43,6 +44,15 @@ def test_what_cannot_be_read(archive: Path, tmp_path: Path) -> None:
             read(tmp_path / "none")
     with pytest.raises(DataError, match=r"cut\.npz: is not a \.npy or \.npz file of numbers"):
         names(tmp_path / "cut.npz")
+
+
+def test_a_pipe_is_refused_before_it_is_opened(tmp_path: Path) -> None:
+    """Nobody writes into it: opening it would wait for ever."""
+    path = tmp_path / "pipe.npy"
+    os.mkfifo(path)
+    for read in (is_archive, names, read_npy, lambda path: members(path, ("x",))):
+        with pytest.raises(DataError, match=r"pipe\.npy: is a pipe or a device; save it to a file"):
+            read(path)
 
 
 @pytest.mark.parametrize("packing", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])

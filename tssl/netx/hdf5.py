@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssl.errors import TsslError
-from tssl.machine.files import pointer_hint, printable
+from tssl.machine.files import is_stream, pointer_hint, printable
 
 DAMAGE = (  # what h5py and numpy raise on damaged files, and what is raised here
     TypeError,
@@ -163,7 +163,7 @@ def opened(
         Kind of the error when the file is a pipe or a device, cannot be read, or is not HDF5.
     """
     origin = printable(path)
-    if path.exists() and not (path.is_file() or path.is_dir()):
+    if is_stream(path):
         raise refusal(
             f"{origin}: is a pipe or a device, and a network is read more than once; save it to a "
             "file first"
