@@ -267,6 +267,15 @@ def holder(place: Path) -> "subprocess.Popen[str]":
     return process
 
 
+def test_streams_are_told_from_files_and_folders(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("pipe")
+    kinds = {"pipe": True, "link": True, "file": False, ".": False, "none": False}
+    assert {name: files.is_stream(tmp_path / name) for name in kinds} == kinds
+    assert files.is_stream(Path(os.devnull))
+
+
 def test_a_scratch_folder_goes_with_its_block(temporary_place: Path):
     with files.scratch_folder("tssl-lava-") as folder:
         assert folder.parent == temporary_place

@@ -1,6 +1,8 @@
 """Files of arrays: which names an archive has, and files that are damaged or promise too much."""
 
 import io
+import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +44,29 @@ def test_what_cannot_be_read(archive: Path, tmp_path: Path) -> None:
             read(tmp_path / "none")
     with pytest.raises(DataError, match=r"cut\.npz: is not a \.npy or \.npz file of numbers"):
         names(tmp_path / "cut.npz")
+
+
+def test_a_pipe_is_refused_before_it_is_opened(tmp_path: Path) -> None:
+    """Nobody writes into it: opening it would wait for ever."""
+    path = tmp_path / "pipe.npy"
+    os.mkfifo(path)
+    for read in (is_archive, names, read_npy, lambda path: members(path, ("x",))):
+        with pytest.raises(DataError, match=r"pipe\.npy: is a pipe or a device; save it to a file"):
+            read(path)
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_packed_bytes_that_are_damaged(tmp_path: Path, packing: int) -> None:
+    path, content = tmp_path / "a.npz", io.BytesIO()
+    np.save(content, VALUES)
+    with zipfile.ZipFile(path, "w", packing) as archive:
+        archive.writestr("one.npy", content.getvalue())
+    assert np.array_equal(members(path, ("one",))["one"], VALUES)
+    damaged = bytearray(path.read_bytes())
+    damaged[60:90] = bytes(30)  # behind the header of the member
+    path.write_bytes(damaged)
+    with pytest.raises(DataError, match=r"a\.npz: "):
+        members(path, ("one",))
 
 
 def test_nothing_is_larger_than_its_file(tmp_path: Path) -> None:

@@ -72,6 +72,15 @@ def test_a_chain_without_a_word_for_it(tmp_path):
     assert netx.read(tmp_path / "n.net").digest == network.digest
 
 
+def test_two_dense_connections_are_recurrent_only_where_one_is_its_own(dense):
+    recurrent = dense(3, 3, name="b", source="a")
+    synapses = recurrent.synapses
+    for source, kind in {"b": "dense_rec", "input": "dense + dense"}.items():
+        second = Connection(source=source, synapses=synapses)
+        layer = replace(recurrent, connections=(*recurrent.connections, second))
+        assert netx.kind_of(layer) == kind
+
+
 def test_layout(rng, tmp_path):
     network = sew_net(rng)
     netx.write(tmp_path / "n.net", network)

@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +31,6 @@ from tssl.chip import (
 from tssl.engine import run_chunk
 from tssl.errors import NetFileError, OutputError, UnsupportedLayerError
 from tssl.lava_runtime.lava_sim import LavaSim
-from tssl.netx import hdf5
 
 # --- random networks -----------------------------------------------------------------
 
@@ -374,34 +372,6 @@ def test_digests_stay_what_they_were():
     assert MAKERS[5](np.random.default_rng(0)).digest == (
         "3b6a8d828e447fffeb0b8c9e2f7a5967264c2f70cd2024190925e2d4eed91928"
     )
-
-
-def test_a_pipe_is_refused_before_it_is_opened(tmp_path):
-    """Nobody writes into it: opening it would wait for ever."""
-    os.mkfifo(tmp_path / "pipe.net")
-    for read in (netx.read, netx.read_notes):
-        with pytest.raises(NetFileError, match=r"pipe\.net: is a pipe or a device"):
-            read(tmp_path / "pipe.net")
-
-
-@pytest.mark.parametrize("shuffle", [True, False])
-def test_the_size_of_packed_lzf_is_known_before_it_is_unpacked(rng, shuffle):
-    """Beside what h5py itself packed: noise, long runs, short repeats."""
-    repeats = np.repeat(rng.integers(0, 99, 300), 30)
-    kinds = [rng.integers(0, 256, 9000), np.zeros(9000), np.arange(9000) % 7, repeats]
-    with h5py.File(io.BytesIO(), "w") as file:
-        for number, values in enumerate(kinds):
-            data = file.create_dataset(
-                str(number), data=values.astype("u1"), chunks=(3000,), compression="lzf",
-                shuffle=shuffle,
-            )  # fmt: skip
-            packed_chunks = 0
-            for index in range(data.id.get_num_chunks()):
-                mask, packed = data.id.read_direct_chunk(data.id.get_chunk_info(index).chunk_offset)
-                if not mask:
-                    assert hdf5._unpacked_lzf(packed) == 3000
-                    packed_chunks += 1
-            assert packed_chunks == 3 * (number > 0)  # noise does not shrink and stays as it is
 
 
 def test_a_file_without_our_attributes(tmp_path):

@@ -28,6 +28,13 @@ def test_round_ticks(low, high, shown):
     assert axis.high >= high
 
 
+@pytest.mark.parametrize("value", [0.0, -3.5, 1e16, -1e30])
+def test_one_value_has_an_axis_at_any_magnitude(value):
+    axis = linear_axis("value", value, value)
+    assert axis.low < value < axis.high
+    assert len(axis.ticks) > 2
+
+
 def test_units():
     axis = linear_axis("energy", 0, 33.2e-6, "J")
     assert axis.title == "energy [µJ]"

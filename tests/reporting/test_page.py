@@ -5,6 +5,7 @@ import hashlib
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from tests.reporting.samples import PROOF, costs, result, sheet, traces
 from tssl.costs import Refusal
 from tssl.hw_profiles import quoted_for
-from tssl.reporting import render_page
+from tssl.reporting import LearningCurve, render_page
 from tssl.reporting.page import firing_rates
 
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\" ' & {{ 7*7 }}"
@@ -237,6 +238,12 @@ def test_parts_of_the_energy_fill_the_whole_width():
     widths = re.findall(r'class="part (?:dynamic|static)" x="[^"]*" y="0" width="([^"]*)"', text)
     assert len(widths) == 2 * 2
     assert float(widths[0]) + float(widths[1]) == pytest.approx(100, abs=0.01)
+
+
+@pytest.mark.parametrize(("epoch", "loss"), [(1, -1.0), (10**30, 0.0), (1, 1e30)])
+def test_a_curve_of_any_values_is_drawn(epoch, loss):
+    curve = LearningCurve([epoch], [loss], [-9.5], [], [1e30])
+    assert "Accuracy" in render_page([replace(sheet(), learning=curve)])
 
 
 def test_a_silent_network_has_a_page():

@@ -20,6 +20,7 @@ CURVE = {"epoch": [1.0, 2.0], "loss": [0.5, 0.25]}
 ACCURACY = {"float": 0.5, "chip": 0.25, "samples": 8}
 THERE = {"by": "snntorch", "read": "spikes counted", "accuracy": 0.75, "samples": 8, "ties": 1}
 STAGE = {"witness": "w", "skipped": "", "rows": []}
+ROW = {"layer": "l", "quantity": "spikes", "compared": 1, "left": 1, "differences": 0}
 
 
 @pytest.fixture
@@ -82,13 +83,27 @@ DAMAGED: list[tuple[str, object]] = [
     ("learning.epoch", {"learning": {"epoch": 3}}),
     ("learning", {**CURVE, "loss": [1]}),
     ("learning", {**CURVE, "loss": [1, float("nan")]}),
+    ("learning", {**CURVE, "loss": [1, 1e308]}),
+    ("learning.loss", {"learning": {**CURVE, "loss": [1, "2"]}}),
     ("accuracy", 3),
+    ("accuracy.float", {"accuracy": {**ACCURACY, "float": "0.5"}}),
+    ("accuracy.chip", {"accuracy": {**ACCURACY, "chip": True}}),
+    ("accuracy.samples", {"accuracy": {**ACCURACY, "samples": "8"}}),
+    ("accuracy.there.accuracy", {"accuracy": {**ACCURACY, "there": {**THERE, "accuracy": "1"}}}),
+    ("accuracy.there.samples", {"accuracy": {**ACCURACY, "there": {**THERE, "samples": "8"}}}),
     ("accuracy.there", {"accuracy": {**ACCURACY, "there": {"by": 3}}}),
     ("accuracy.samples", {"accuracy": {"float": 0.5, "chip": 0.5}}),
     ("proof.stages", {"proof": {"verdict": "PASS", "digest": None}}),
     ("proof.stages", {"proof": {"verdict": "PASS", "stages": 3}}),
     ("proof.stages", {"proof": {"verdict": "PASS", "stages": [3]}}),
     ("proof.stages", {"proof": {"verdict": "PASS", "stages": [{**STAGE, "rows": [{}]}]}}),
+    *(
+        (
+            "proof.stages",
+            {"proof": {"verdict": "", "stages": [{**STAGE, "rows": [{**ROW, key: "1"}]}]}},
+        )
+        for key in ("compared", "left", "differences")
+    ),
     ("proof.stages", {"proof": {"verdict": "PASS", "stages": [{"witness": "w", "rows": []}]}}),
 ]
 

@@ -1,7 +1,8 @@
 """Running a network and keeping the result."""
 
 import shutil
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -114,3 +115,23 @@ def test_an_earlier_result_is_named(exported: ExportOutcome, tmp_path: Path) -> 
     (tmp_path / "result.json").write_text("{")
     again(2)
     assert told[1] == f"{tmp_path}: the result replaces an earlier one, which could not be read"
+
+
+def test_a_result_that_came_during_the_run_is_named(
+    exported: ExportOutcome, tmp_path: Path
+) -> None:
+    told: list[str] = []
+
+    def again(samples: int, *, rival: bool = False) -> None:
+        @contextmanager
+        def bar(*_: object) -> Iterator[Callable[[int], None]]:
+            if rival:
+                again(3)
+            yield lambda _: None
+
+        choice = InputChoice(samples=samples, on_warning=told.append)
+        run(exported.path, "engine", choice, tmp_path, BackendOptions(), bar)
+
+    again(1, rival=True)
+    (line,) = told
+    assert "replaces an earlier one: rows on rows, test split, 3 samples, of " in line

@@ -33,6 +33,7 @@ _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 __all__ = [
     "held",
+    "is_stream",
     "locked",
     "make_directory",
     "pointer_hint",
@@ -210,6 +211,11 @@ def printable(path: Path | str) -> str:
     return os.fsencode(path).decode("utf-8", "replace")
 
 
+def is_stream(path: Path) -> bool:
+    """Return whether a path is a pipe or a device, from which nothing can be read twice."""
+    return path.exists() and not (path.is_file() or path.is_dir())
+
+
 def pointer_hint(path: Path) -> str:
     """Return what to add to an error about a file that is a pointer of Git LFS, or nothing."""
     with suppress(OSError), path.open("rb") as file:
@@ -351,7 +357,7 @@ def _discard(part: Path) -> None:
 
 def _check_ordinary(path: Path) -> None:
     """Refuse to replace a device or a pipe."""
-    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
+    if is_stream(path):
         raise OutputError(f"{path}: cannot be written: it is no ordinary file")
 
 

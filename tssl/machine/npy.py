@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from lzma import LZMAError
 from pathlib import Path
 from tokenize import TokenError
 from typing import IO, Any
@@ -19,7 +20,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from tssl.errors import DataError
-from tssl.machine.files import pointer_hint
+from tssl.machine.files import is_stream, pointer_hint
 
 __all__ = ["Array", "is_archive", "members", "names", "read_content", "read_npy", "read_stream"]
 
@@ -32,6 +33,7 @@ _DAMAGED = (
     AttributeError,
     EOFError,
     KeyError,
+    LZMAError,
     MemoryError,
     NotImplementedError,
     OverflowError,
@@ -139,6 +141,8 @@ def read_stream(file: IO[bytes], size: int) -> Array:
 @contextmanager
 def _faults(path: Path) -> Iterator[None]:
     try:
+        if is_stream(path):
+            raise DataError("is a pipe or a device; save it to a file first")
         yield
     except DataError as error:
         raise DataError(f"{path}: {error}") from error

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssl.chip import (
+    ConvSynapses,
     CubaNeuron,
     DeltaNeuron,
     IntArray,
@@ -17,11 +18,20 @@ from tssl.chip import (
     OneOrEach,
     SigmaDeltaNeuron,
     SigmaNeuron,
+    named,
 )
 from tssl.errors import NetFileError, UnsupportedLayerError
-from tssl.geometry import Pair, Shape
+from tssl.geometry import Geometry, Pair, Shape
 from tssl.netx import hdf5
-from tssl.netx.rules import NAME, NEURON_KEYS, check_bias, delta_problem, neuron_problem
+from tssl.netx.rules import (
+    NAME,
+    NEURON_KEYS,
+    check_bias,
+    check_geometry,
+    delta_problem,
+    kernels,
+    neuron_problem,
+)
 
 _INT64 = float(1 << 63)
 _WEIGHT_LIMIT = 1 << 31  # Lava keeps weights in int32
@@ -113,7 +123,23 @@ class EntryReader:
         check_bias(f"key '{entry.name}/bias'", bias, neuron)
         return bias
 
-    def pair(self, entry: h5py.Group, key: str) -> Pair:
+    def convolution(
+        self, entry: h5py.Group, name: str, weight: IntArray, maps: tuple[int, int, int]
+    ) -> ConvSynapses:
+        """Return how layer ``name`` convolves maps of shape (C, H, W) with such weights."""
+        weight = kernels(name, weight)
+        geometry = Geometry(
+            kernel=(weight.shape[2], weight.shape[3]),
+            stride=self._pair(entry, "stride"),
+            padding=self._pair(entry, "padding"),
+            dilation=self._pair(entry, "dilation"),
+            groups=int(self.array(entry, "groups").item()),
+        )
+        check_geometry(name, geometry)
+        with named(name):
+            return ConvSynapses(weight=weight, map_shape=maps, geometry=geometry)
+
+    def _pair(self, entry: h5py.Group, key: str) -> Pair:
         """Return one number, or two, as (height, width)."""
         values = self.array(entry, key)
         if values.size not in (1, 2):

@@ -7,7 +7,6 @@ import numpy as np
 
 from tssl.chip import (
     Connection,
-    ConvSynapses,
     DenseSynapses,
     IntArray,
     Layer,
@@ -16,17 +15,15 @@ from tssl.chip import (
     named,
 )
 from tssl.errors import NetFileError, UnsupportedLayerError
-from tssl.geometry import Geometry, Shape
+from tssl.geometry import Shape
 from tssl.netx import hdf5
 from tssl.netx.entries import EntryReader, name_of
 from tssl.netx.rules import (
     CONNECTION,
     MAP_SHAPE,
     SOURCE,
-    check_geometry,
     check_storage,
     full_delay,
-    kernels,
 )
 
 
@@ -100,17 +97,7 @@ def _conv(reader: EntryReader, entry: h5py.Group, name: str, weight: IntArray) -
             f"{reader.path}: key '{entry.name}/{MAP_SHAPE}' is no shape (C, H, W) of maps"
         )
     channels, height, width = sizes.tolist()
-    weight = kernels(name, weight)
-    geometry = Geometry(
-        kernel=(weight.shape[2], weight.shape[3]),
-        stride=reader.pair(entry, "stride"),
-        padding=reader.pair(entry, "padding"),
-        dilation=reader.pair(entry, "dilation"),
-        groups=int(reader.array(entry, "groups").item()),
-    )
-    check_geometry(name, geometry)
-    with named(name):
-        return ConvSynapses(weight=weight, map_shape=(channels, height, width), geometry=geometry)
+    return reader.convolution(entry, name, weight, (channels, height, width))
 
 
 def _bias(reader: EntryReader, entry: h5py.Group, shape: Shape, neuron: Neuron) -> IntArray:

@@ -1,17 +1,23 @@
 """HDF5 files of unknown origin: nothing beside the file is opened, nothing endless is read.
 
-Errors say what is wrong, not where: that is the caller's to add.
+Errors of what is in a file say what is wrong, not where: that is the caller's to add.
 """
 
 import io
 import math
 import struct
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
+
+from tssl.errors import TsslError
+from tssl.machine.files import is_stream, pointer_hint, printable
 
 DAMAGE = (  # what h5py and numpy raise on damaged files, and what is raised here
     TypeError,
@@ -141,6 +147,38 @@ class Content:
                 return self._bytes[place : place + length]
             place += -(-size // 8) * 8
         raise ValueError(f"{name} is not where it should be")
+
+
+@contextmanager
+def opened(
+    path: Path, suffix: str, refusal: type[TsslError]
+) -> Iterator[tuple[Content, h5py.File]]:
+    """Open a file, and close it behind the ``with``.
+
+    Parameters
+    ----------
+    suffix
+        Of such files, for the messages: ``".net"``.
+    refusal
+        Kind of the error when the file is a pipe or a device, cannot be read, or is not HDF5.
+    """
+    origin = printable(path)
+    if is_stream(path):
+        raise refusal(
+            f"{origin}: is a pipe or a device, and a network is read more than once; save it to a "
+            "file first"
+        )
+    unreadable = f"{origin}: cannot be read as a {suffix} file"
+    try:
+        content = Content(path.read_bytes())
+    except OSError as error:
+        raise refusal(f"{unreadable}: {error.strerror or error}") from error
+    try:
+        file = content.opened()
+    except DAMAGE as error:
+        raise refusal(f"{unreadable}: is not an HDF5 file{pointer_hint(path)}") from error
+    with file:
+        yield content, file
 
 
 def member(group: h5py.Group, key: str) -> h5py.Group | h5py.Dataset | None:

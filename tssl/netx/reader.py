@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,19 @@ from tssl.chip import (
     INPUT,
     INTEGRATOR,
     ChipNetwork,
+    Connection,
     Encoding,
     InputLayer,
     IntArray,
     Layer,
     Neuron,
     ReadOut,
-    conv_layer,
     dense_layer,
     read_out_of,
 )
 from tssl.errors import NetFileError, RangeError, UnsupportedLayerError
 from tssl.geometry import Shape
-from tssl.machine.files import pointer_hint, printable
+from tssl.machine.files import printable
 from tssl.netx import hdf5
 from tssl.netx.entries import EntryReader, name_of
 from tssl.netx.graphs import graph_layer
@@ -36,12 +37,10 @@ from tssl.netx.rules import (
     GRAPH,
     SEAL,
     UNREADABLE,
-    check_geometry,
     check_messages_heard,
     check_recurrent_storage,
     check_storage,
     full_delay,
-    kernels,
     seal,
 )
 from tssl.netx.writer import is_graph
@@ -61,8 +60,7 @@ def read(path: Path) -> ChipNetwork:
     UnsupportedLayerError
         When a layer is of a kind that Lava cannot load, or would load with other weights.
     """
-    content = _content(path)
-    with _opened(path, content) as file:
+    with _opened(path) as (content, file):
         document = _own_attribute(path, file)
         network = _network(path, content, file, document)
         _check_unaltered(path, file, document, network)
@@ -71,7 +69,7 @@ def read(path: Path) -> ChipNetwork:
 
 def read_notes(path: Path) -> dict[str, Any]:
     """Return the notes stored with a network, empty for files of others."""
-    with _opened(path, _content(path)) as file:
+    with _opened(path) as (_, file):
         notes = _own_attribute(path, file).get("notes", {})
     return notes if isinstance(notes, dict) else {}
 
@@ -84,34 +82,14 @@ def loadable_layers(path: Path) -> int | None:
     NetFileError
         When the file cannot be read.
     """
-    content = _content(path)
-    with _opened(path, content) as file:
+    with _opened(path) as (content, file):
         entries = _entries(path, file)
         kind = content.text(hdf5.member(entries[-1], "type"))
     return len(entries) - 1 if kind == _READ_OUT else None
 
 
-def _content(path: Path) -> hdf5.Content:
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        raise NetFileError(
-            f"{path}: is a pipe or a device, and a network is read more than once; save it to a "
-            "file first"
-        )
-    try:
-        return hdf5.Content(path.read_bytes())
-    except OSError as error:
-        raise NetFileError(
-            f"{path}: cannot be read as a .net file: {error.strerror or error}"
-        ) from error
-
-
-def _opened(path: Path, content: hdf5.Content) -> h5py.File:
-    try:
-        return content.opened()
-    except hdf5.DAMAGE as error:
-        raise NetFileError(
-            f"{path}: cannot be read as a .net file: is not an HDF5 file{pointer_hint(path)}"
-        ) from error
+def _opened(path: Path) -> AbstractContextManager[tuple[hdf5.Content, h5py.File]]:
+    return hdf5.opened(path, ".net", NetFileError)
 
 
 def _own_attribute(path: Path, file: h5py.File) -> dict[str, Any]:
@@ -315,20 +293,15 @@ class _LayerReader(EntryReader):
                 f"layer {fields['name']}: a convolution needs an input of shape (C, H, W), "
                 f"not {self._shape}"
             )
-        weight = fields.pop("weight")
-        layer = conv_layer(
-            weight=kernels(fields["name"], weight),
-            map_shape=(self._shape[0], self._shape[1], self._shape[2]),
-            stride=self.pair(entry, "stride"),
-            padding=self.pair(entry, "padding"),
-            dilation=self.pair(entry, "dilation"),
-            groups=int(self.array(entry, "groups").item()),
-            bias=self._conv_bias(entry, len(weight), fields["neuron"]),
+        channels, height, width = self._shape
+        synapses = self.convolution(
+            entry, fields["name"], fields.pop("weight"), (channels, height, width)
+        )
+        return Layer(
+            connections=(Connection(source=fields.pop("source"), synapses=synapses),),
+            bias=self._conv_bias(entry, len(synapses.weight), fields["neuron"]),
             **fields,
         )
-        if layer.synapses.geometry is not None:
-            check_geometry(layer.name, layer.synapses.geometry)
-        return layer
 
     def _check_flat(self, name: str) -> None:
         """Refuse what Lava cannot connect; what only names the input's shape, it ignores."""

@@ -27,7 +27,7 @@ from tssl.chip import (
     Synapses,
 )
 from tssl.errors import UnsupportedLayerError
-from tssl.geometry import Geometry, Shape
+from tssl.geometry import Shape
 from tssl.machine.files import written
 from tssl.netx.rules import (
     ATTRIBUTE,
@@ -112,7 +112,9 @@ def _write_input(entry: h5py.Group, layer: InputLayer) -> None:
 def kind_of(layer: Layer) -> str:
     """Return what netx calls a layer, or the kinds of its connections, joined by ``+``."""
     kinds = _kinds(layer)
-    return _KINDS.get(kinds) or " + ".join(_KINDS[kind,] for kind in kinds)
+    if kinds in _KINDS and len(layer.arriving) == 1:  # two that arrive are no recurrence
+        return _KINDS[kinds]
+    return " + ".join(_KINDS[kind,] for kind in kinds)
 
 
 def is_graph(network: ChipNetwork) -> bool:
@@ -149,11 +151,10 @@ def _write_layer(entries: h5py.Group, layer: Layer) -> None:
     kind = kind_of(layer)
     entry = _next_entry(entries, kind)
     _write_neurons(entry, layer, always=kind == "conv")
-    _write_synapses(entry, layer.name, layer.synapses)
-    if kind == "dense":
-        check_storage(layer.name, layer.synapses.weight)
-    elif kind == "dense_rec":
-        _write_recurrence(entry, layer)
+    if layer.own:
+        _write_recurrent(entry, layer)
+    else:
+        _write_synapses(entry, layer.name, layer.synapses)
 
 
 def _write_graph(entries: h5py.Group, network: ChipNetwork) -> None:
@@ -168,12 +169,10 @@ def _write_graph(entries: h5py.Group, network: ChipNetwork) -> None:
 
 def _write_connection(entry: h5py.Group, name: str, connection: Connection) -> None:
     entry.attrs[SOURCE] = np.bytes_(connection.source.encode())
-    synapses = connection.synapses
-    _write_synapses(entry, name, synapses)
-    if synapses.geometry is None:
-        check_storage(name, synapses.weight)
-    else:
-        entry[MAP_SHAPE] = np.array(synapses.input_shape, np.int64)
+    shape = connection.synapses.input_shape
+    _write_synapses(entry, name, connection.synapses)
+    if len(shape) > 1:  # in a chain, the maps are those of the layer before
+        entry[MAP_SHAPE] = np.array(shape, np.int64)
 
 
 def _write_neurons(entry: h5py.Group, layer: Layer, *, always: bool) -> None:
@@ -223,28 +222,41 @@ def _in_lavas_order(values: IntArray, shape: Shape) -> IntArray:
 
 def _write_synapses(entry: h5py.Group, name: str, synapses: Synapses) -> None:
     entry["weight"] = _compact(synapses.weight)
-    if synapses.geometry is not None:
-        _write_geometry(entry, name, synapses.geometry)
-    elif synapses.delay is not None:
-        entry["delay"] = synapses.delay
+    _SYNAPSES[type(synapses)](entry, name, synapses)
 
 
-def _write_recurrence(entry: h5py.Group, layer: Layer) -> None:
-    (own,) = layer.own
-    if "delay" in entry:
-        raise UnsupportedLayerError(
-            f"layer {layer.name}: delays in dense_rec, with which Lava fails or computes "
-            "other weights"
-        )
-    check_recurrent_storage(layer.name, layer.synapses.weight, own.synapses.weight)
-    entry["weight_rec"] = _compact(own.synapses.weight)
-
-
-def _write_geometry(entry: h5py.Group, name: str, geometry: Geometry) -> None:
+def _write_conv(entry: h5py.Group, name: str, synapses: ConvSynapses) -> None:
+    geometry = synapses.geometry
     check_geometry(name, geometry)
     for key in ("stride", "padding", "dilation"):
         entry[key] = np.array(getattr(geometry, key), np.int64)
     entry["groups"] = np.int64(geometry.groups)
+
+
+def _write_dense(entry: h5py.Group, name: str, synapses: DenseSynapses) -> None:
+    check_storage(name, synapses.weight)
+    if synapses.delay is not None:
+        entry["delay"] = synapses.delay
+
+
+_SYNAPSES: dict[type[Synapses], Callable[[h5py.Group, str, Any], None]] = {
+    ConvSynapses: _write_conv,
+    DenseSynapses: _write_dense,
+}
+
+
+def _write_recurrent(entry: h5py.Group, layer: Layer) -> None:
+    """Write dense synapses from outside and among the neurons."""
+    synapses = layer.synapses
+    (own,) = layer.own
+    if synapses.longest_delay:
+        raise UnsupportedLayerError(
+            f"layer {layer.name}: delays in dense_rec, with which Lava fails or computes "
+            "other weights"
+        )
+    check_recurrent_storage(layer.name, synapses.weight, own.synapses.weight)
+    entry["weight"] = _compact(synapses.weight)
+    entry["weight_rec"] = _compact(own.synapses.weight)
 
 
 def _compact(values: IntArray) -> NDArray[np.signedinteger[Any]]:

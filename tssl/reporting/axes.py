@@ -11,6 +11,8 @@ __all__ = ["Axis", "counted_axis", "linear_axis", "log_axis", "share_axis", "ste
 _STEPS = (1.0, 2.0, 5.0, 10.0)
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _LARGE = 1e5
+_LEAST_SPAN = 1e-9
+"""Of an axis, as a share of the number that it shows."""
 _MINUS = "\N{MINUS SIGN}"
 
 
@@ -56,7 +58,8 @@ def linear_axis(title: str, low: float, high: float, unit: str = "", most: int =
         Ticks, about.
     """
     if not low < high:
-        low, high = low - 0.5, high + 0.5
+        room = max(0.5, _LEAST_SPAN * abs(low))  # a half is lost beside large numbers
+        low, high = low - room, high + room
     step = _step(high - low, most)
     first, last = floor(low / step + 1e-9), ceil(high / step - 1e-9)
     scale, shown = _scale(max(abs(first), abs(last)) * step, unit)

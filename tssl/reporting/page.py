@@ -164,7 +164,7 @@ def _learning(curve: LearningCurve | None) -> list[charts.Chart]:
     if curve is None or not curve.epochs:
         return []
     epochs = linear_axis("epoch", min(curve.epochs), max(curve.epochs))
-    loss = linear_axis("loss per training sample", 0, max(curve.loss))
+    loss = linear_axis("loss per training sample", min(0, *curve.loss), max(curve.loss))
     shares = {
         name: [100 * share for share in values]
         for name, values in (

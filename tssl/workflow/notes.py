@@ -6,12 +6,11 @@ none and older versions stored fewer. A note in another form than an export writ
 stand beside those named here.
 """
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, ConfigDict, Field, StrictInt
+from pydantic import AfterValidator, ConfigDict, Field, StrictFloat, StrictInt
 
 from tssl import netx
 from tssl.chip.numbers import INT32_LIMIT
@@ -23,6 +22,9 @@ from tssl.workflow.there import There
 
 __all__ = ["AccuracyNote", "Notes", "ProofNote", "RecipeNote", "notes_of"]
 
+_LARGEST = 1e30
+"""Of what stands in a learning curve."""
+
 
 def _is_range(span: tuple[int, int]) -> tuple[int, int]:
     """Refuse what is no range of the integers that a spike carries."""
@@ -32,12 +34,12 @@ def _is_range(span: tuple[int, int]) -> tuple[int, int]:
 
 
 def _are_columns(columns: dict[str, list[float]]) -> dict[str, list[float]]:
-    """Refuse columns of different lengths, and values that are no finite numbers."""
+    """Refuse columns of different lengths, and values that no axis can show."""
     values = list(columns.values())
     if len({len(column) for column in values}) > 1:
         raise ValueError("its columns have different lengths")
-    if not all(math.isfinite(value) for column in values for value in column):
-        raise ValueError("must be finite numbers")
+    if not all(abs(value) <= _LARGEST for column in values for value in column):
+        raise ValueError(f"must be numbers of magnitude {_LARGEST:g} at most")
     return columns
 
 
@@ -58,9 +60,9 @@ class AccuracyNote(_Note):
         How good the PyTorch modules are that the network was made of.
     """
 
-    floating: float = Field(alias="float")
-    chip: float
-    samples: int
+    floating: StrictFloat = Field(alias="float")
+    chip: StrictFloat
+    samples: StrictInt
     there: There | None = None
 
 
@@ -69,9 +71,9 @@ class _Comparison(_Note):
 
     layer: str
     quantity: str
-    compared: int
-    left: int
-    differences: int
+    compared: StrictInt
+    left: StrictInt
+    differences: StrictInt
 
 
 class _Stage(_Note):
@@ -140,7 +142,7 @@ class Notes(_Note):
     input_range: Annotated[tuple[StrictInt, StrictInt], AfterValidator(_is_range)] | None = None
     recipe: RecipeNote | None = None
     training: dict[str, Any] = Field(default_factory=dict)
-    learning: Annotated[dict[str, list[float]], AfterValidator(_are_columns)] = Field(
+    learning: Annotated[dict[str, list[StrictFloat]], AfterValidator(_are_columns)] = Field(
         default_factory=dict
     )
     accuracy: AccuracyNote | None = None

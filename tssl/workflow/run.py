@@ -108,7 +108,6 @@ def run(
     folder = out or net.with_name(f"{net.stem}-{backend}")
     content = content_of(net, network)  # now: an export may replace it while the network runs
     with result_folder(folder):
-        earlier = _earlier(folder)
         shards = Shards(
             directory=folder, network=network, inputs=inputs, backend=backend, record=traces
         )
@@ -120,6 +119,7 @@ def run(
                     shards, lambda spent: _backend(backend, options, spent), progress
                 )
         result = replace(result, made=made_here())
+        earlier = _earlier(folder)  # now: another run may have ended here in the meantime
         save_result(result, content, folder)
         shards.clear()
     if earlier is not None and choice.on_warning is not None:

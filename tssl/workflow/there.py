@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import StrictFloat, StrictInt
 
 if TYPE_CHECKING:
     from tssl.trainer.elsewhere import Answers
@@ -34,9 +35,9 @@ class There:
 
     by: str
     read: str
-    accuracy: float
-    samples: int
-    ties: int
+    accuracy: StrictFloat  # notes of a file are checked by these types
+    samples: StrictInt
+    ties: StrictInt
 
     def document(self) -> dict[str, Any]:
         """Return it as JSON data."""

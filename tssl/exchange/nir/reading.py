@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tssl.errors import NirFileError, UnsupportedLayerError
 from tssl.exchange.nir.description import INPUT, KINDS, OUTPUT, Edge, Nir, NirNode
-from tssl.machine.files import pointer_hint, printable
+from tssl.machine.files import printable
 from tssl.netx import hdf5
 from tssl.wording import did_you_mean
 
@@ -54,21 +54,7 @@ def read(path: Path) -> Nir:
         When a node is of an unknown kind, or a loop is one that no chip has.
     """
     origin = printable(path)
-    if path.exists() and not (path.is_file() or path.is_dir()):
-        raise NirFileError(f"{origin}: is a pipe or a device; save it to a file first")
-    try:
-        content = hdf5.Content(path.read_bytes())
-    except OSError as error:
-        raise NirFileError(
-            f"{origin}: cannot be read as a .nir file: {error.strerror or error}"
-        ) from error
-    try:
-        file = content.opened()
-    except hdf5.DAMAGE as error:
-        raise NirFileError(
-            f"{origin}: cannot be read as a .nir file: is not an HDF5 file{pointer_hint(path)}"
-        ) from error
-    with file:
+    with hdf5.opened(path, ".nir", NirFileError) as (content, file):
         try:
             return _Reader(origin, content).whole(file)
         except hdf5.DAMAGE as error:
