@@ -252,7 +252,7 @@ def _layer_bytes(layer: Layer) -> bytes:
     """Return bytes that differ whenever two layers could compute different spikes.
 
     Those of a layer with one source have the form of the first version, in which layers were of
-    three classes, so that proofs in older files hold.
+    three classes named after :attr:`Synapses.form`, so that proofs in older files hold.
     """
     identities = [each.synapses.identity for each in layer.connections]
     if len(layer.arriving) == 1 and len(layer.own) <= 1:
