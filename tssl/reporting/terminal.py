@@ -42,8 +42,8 @@ def show_comparison(sheets: Sequence[Sheet], console: Console, *, reasons: bool 
         for refusal in sheet.refused:
             show_costs(refusal, console)
         for cost in sheet.costs:
-            several = len(sheets) > 1
-            _show_gaps(cost, console, f"{cost.network} on {cost.title}" if several else cost.title)
+            who = f"{cost.network} on {cost.title}" if len(sheets) > 1 else cost.title
+            _show_gaps(cost, console, who)
 
 
 def show_quoted(sheets: Sequence[Sheet], console: Console) -> None:
