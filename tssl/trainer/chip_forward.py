@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from tssl.chip.numbers import FLOAT32_EXACT
-from tssl.trainer import chip_kernels, chip_plain, layout
+from tssl.trainer import chip_kernels, chip_plain, kernels, layout
 from tssl.trainer.chip_layer import (
     Arrays,
     ChipLayer,
@@ -173,7 +173,7 @@ class _Neurons(torch.autograd.Function):
         made = kept(ctx, partial(_made, activation, course, chip))
         seen, mantissas = flat(activation), chip.mantissas(bias).numpy()
         count = chip_kernels.chip_forward(
-            seen, mantissas, course.steps, chip.constants, course.window, *made.results.arrays
+            seen, mantissas, course.steps, made.constants, course.window, *made.results.arrays
         )
         activity.spikes += count
         ctx.save_for_backward(activation)  # everything else follows from it
@@ -189,21 +189,25 @@ class _Neurons(torch.autograd.Function):
         (activation,) = ctx.saved_tensors
         course, chip, mantissas, gradient, activity = ctx.settings
         made = kept(ctx, partial(_made, activation, course, chip))
+        back = made.back if gradient is chip.gradient else gradient.constants(chip.neurons)
         activity.fallbacks += chip_kernels.chip_backward(
-            flat(activation), mantissas, chip.constants, chip.unit, course.response,
-            flat(grads[0]), gradient.constants(chip.neurons), course.window, *made.error.arrays,
+            flat(activation), mantissas, made.constants, chip.unit, course.response,
+            flat(grads[0]), back, course.window, *made.error.arrays,
         )  # fmt: skip
         (error,) = made.error.tensors
         return error, to_bias(error, ctx), None, None
 
 
 class _Made(NamedTuple):
-    """The memory of what neurons give."""
+    """The memory of what neurons give, and what the loops are told of them."""
 
     results: Memory
     """Potentials, counts, and if recorded spikes and voltage."""
     error: Memory
     """That at the weighted sums."""
+    constants: chip_kernels.ChipConstants
+    back: kernels.Constants
+    """Of the backward pass, unless a pass has settled on another gradient."""
 
 
 def _made(activation: Tensor, course: Course, chip: ChipLayer) -> _Made:
@@ -212,7 +216,8 @@ def _made(activation: Tensor, course: Course, chip: ChipLayer) -> _Made:
     pooled = course.steps, course.pooled
     recorded = (course.steps, shape) if chip.neurons.record else (0, (0,))
     results = Memory(activation, pooled, pooled, recorded, recorded)
-    return _Made(results, Memory(activation, (len(activation), shape)))
+    error = Memory(activation, (len(activation), shape))
+    return _Made(results, error, chip.constants, chip.gradient.constants(chip.neurons))
 
 
 class _Recurrent(torch.autograd.Function):

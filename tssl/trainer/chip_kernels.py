@@ -27,6 +27,7 @@ from tssl.trainer.neuron_kernels import (
     Constants,
     Window,
     count_spikes,
+    filter_spikes,
     pool_spikes,
 )
 
@@ -352,7 +353,6 @@ def _replay(
     steps: int, state: NDArray[np.int32], history: Array,
 ) -> None:  # fmt: skip
     """Fill ``history`` as :mod:`tssl.trainer.kernels` does, with what the chip's neurons did."""
-    keep, add = np.float32(1 - 1 / constants.tau_s), np.float32(1 / constants.tau_s)
     size = min(BLOCK, activation.shape[1] - first)
     u, v = state[0, :size], state[1, :size]
     u[:] = 0
@@ -363,8 +363,7 @@ def _replay(
         rows = history[3 * t * BLOCK :]
         potentials, spikes = rows[3 * BLOCK :][:size], rows[4 * BLOCK :][:size]
         _chip_step(arriving, bias, first, constants, unit, u, v, spikes, potentials)
-        for j in range(size):
-            rows[j + 5 * BLOCK] = keep * rows[j + 2 * BLOCK] + add * rows[j + 4 * BLOCK]
+        filter_spikes(rows, size, constants.tau_s)
 
 
 @compiled_parallel

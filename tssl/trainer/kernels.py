@@ -21,13 +21,13 @@ import torch
 from tssl.machine.compiling import compiled, compiled_parallel
 from tssl.trainer.neuron_kernels import (
     BLOCK,
-    ONE,
     ZERO,
     Array,
     Constants,
     Window,
     count_spikes,
     errors_of_step,
+    filter_spikes,
     membrane,
     pool_spikes,
     spread_over_windows,
@@ -239,28 +239,15 @@ def _replay(
 ) -> None:
     """Fill ``history`` with u, s and a of one block."""
     leak, threshold = np.float32(1 - 1 / constants.tau_m), np.float32(constants.threshold)
-    keep, add = np.float32(1 - 1 / constants.tau_s), np.float32(1 / constants.tau_s)
     size = min(BLOCK, current.shape[1] - first)
     v[:] = ZERO
     history[: 3 * BLOCK] = ZERO
     for t in range(response.size):
         arriving = current[min(t, current.shape[0] - 1), first : first + size]
-        _replay_step(arriving, response[t], leak, threshold, keep, add, v, history[3 * t * BLOCK :])
-
-
-@compiled
-def _replay_step(
-    arriving: Array, response: np.float32, leak: np.float32, threshold: np.float32,
-    keep: np.float32, add: np.float32, v: Array, history: Array,
-) -> None:  # fmt: skip
-    """Advance membrane and synapse by one step, from the rows of a step to those of the next."""
-    for j in range(arriving.size):
-        u = leak * v[j] + arriving[j] * response
-        fired = ONE if u > threshold else ZERO
-        v[j] = ZERO if u > threshold else u
-        history[j + 3 * BLOCK] = u
-        history[j + 4 * BLOCK] = fired
-        history[j + 5 * BLOCK] = keep * history[j + 2 * BLOCK] + add * fired
+        rows = history[3 * t * BLOCK :]
+        u, fired = rows[3 * BLOCK :][:size], rows[4 * BLOCK :][:size]
+        membrane(arriving, response[t], leak, threshold, v[:size], fired, u)
+        filter_spikes(rows, size, constants.tau_s)
 
 
 @compiled

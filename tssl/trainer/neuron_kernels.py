@@ -13,7 +13,7 @@ from tssl.machine.compiling import compiled, compiled_fused
 
 __all__ = [
     "ARCTAN", "BLOCK", "ONE", "RECTANGULAR", "ZERO", "Array", "Constants", "Window", "count_spikes",
-    "errors_of_step", "membrane", "pool_spikes", "spread_over_windows",
+    "errors_of_step", "filter_spikes", "membrane", "pool_spikes", "spread_over_windows",
 ]  # fmt: skip
 
 Array = NDArray[np.float32]
@@ -179,6 +179,17 @@ def count_spikes(fired: Array) -> int:
     for j in range(fired.size):
         count += np.int32(fired[j])
     return count
+
+
+@compiled
+def filter_spikes(history: Array, size: int, tau_s: float) -> None:
+    """Fill the row a of a step from that of the step before and its spikes.
+
+    Rows as of :func:`errors_of_step`.
+    """
+    keep, add = np.float32(1 - 1 / tau_s), np.float32(1 / tau_s)
+    for j in range(size):
+        history[j + 5 * BLOCK] = keep * history[j + 2 * BLOCK] + add * history[j + 4 * BLOCK]
 
 
 @compiled
