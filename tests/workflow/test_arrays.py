@@ -131,6 +131,6 @@ def test_the_time_of_samples() -> None:
 
 
 def test_random_spikes() -> None:
-    drawn = random_spikes(7, (5, 2, 400))
+    drawn = random_spikes(np.random.default_rng(7), (5, 2, 400))
     assert np.array_equal(drawn, np.random.default_rng(7).random((5, 2, 400)) < DENSITY)
     assert drawn.mean() == pytest.approx(DENSITY, abs=0.05)

@@ -141,6 +141,8 @@ def check_steps(steps: int) -> None:
         raise ConfigError(f"--steps {steps}: at most {MOST_STEPS} are possible")
 
 
-def random_spikes(seed: int, shape: tuple[int, ...], density: float = DENSITY) -> NDArray[np.bool_]:
+def random_spikes(
+    rng: np.random.Generator, shape: tuple[int, ...], density: float = DENSITY
+) -> NDArray[np.bool_]:
     """Return where random spikes are in an array of such a shape."""
-    return np.random.default_rng(seed).random(shape) < density
+    return rng.random(shape) < density

@@ -373,7 +373,7 @@ def _random(network: ChipNetwork, choice: InputChoice) -> Inputs:
         values = rng.integers(low, high + 1, (steps, samples, network.input.neurons))
     else:
         shape = (steps, samples, network.input.neurons)
-        values = random_spikes(seed, shape, choice.density or DENSITY).astype(np.int64)
+        values = random_spikes(rng, shape, choice.density or DENSITY).astype(np.int64)
     is_graded = network.input.neuron is not None or choice.input_range is not None
     if is_graded and choice.density is not None:
         values *= rng.random(values.shape) < choice.density

@@ -81,7 +81,7 @@ def _random(checkpoint: Checkpoint, calibration: int, proof: int) -> Samples:
     """Return random spikes, as `tssl verify` draws them, other ones for the proof."""
     inputs, steps = int(np.prod(checkpoint.input_shape)), checkpoint.graph.time_steps
     trains: list[Any] = [  # in bytes, because they are many
-        random_spikes(seed, (steps, samples, inputs)).astype(np.uint8)
+        random_spikes(np.random.default_rng(seed), (steps, samples, inputs)).astype(np.uint8)
         for seed, samples in enumerate((calibration, proof))
     ]
     own = inputs - facts_of(checkpoint)["always_on"]
