@@ -18,7 +18,7 @@ from torch import Tensor
 from tssl.recipe import Recipe
 from tssl.trainer import layout, linear, recurrence
 from tssl.trainer.device_steps import CudaGraphs, DeviceSteps, Graphs
-from tssl.trainer.network import Forward, SpikingNetwork
+from tssl.trainer.network import Forward
 from tssl.trainer.optimization import make_optimizer
 from tssl.trainer.progress import TrainingProgress
 
@@ -108,7 +108,7 @@ def form_step(measured: Measured, device: torch.device, precision: str, form: st
         When the step cannot be captured and should be.
     """
     recipe = _without_dropout(measured.recipe, precision)
-    network = SpikingNetwork(recipe, measured.shape, torch.Generator().manual_seed(0)).to(device)
+    network = measured._replace(recipe=recipe).network().to(device)
     network.noise = torch.Generator(device)
     network.train()  # evaluation does not round
     graphs = graphs_of(device, network.noise) if form == "captured" else None

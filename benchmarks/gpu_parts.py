@@ -212,10 +212,7 @@ def chip(job: Job) -> Found:
 def _chip_figures(job: Job, name: str) -> dict[str, Any]:
     measured = case(name, 4, side=8) if job.is_dry else case(name, CASES[name])
     plan, rounds = chip_plan(measured), 2 if job.is_dry else 20
-    there, here = (
-        SpikingNetwork(measured.recipe, measured.shape, torch.Generator().manual_seed(0), plan)
-        for _ in range(2)
-    )
+    there, here = (measured.network(plan) for _ in range(2))
     there.to(job.device)
     x, labels = measured.x.to(job.device), measured.labels.to(job.device)
     step = _plainly(job, our_step(there, measured.recipe, x, labels))

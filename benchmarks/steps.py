@@ -3,20 +3,24 @@
 import statistics
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import patch
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from tssl.checkpoint import ChipPlan
+from tssl.checkpoint import Checkpoint, ChipPlan
 from tssl.geometry import Geometry
 from tssl.machine.heap import keep_freed_memory
 from tssl.recipe import Recipe, load_recipe
-from tssl.trainer import layout, linear, recurrence
+from tssl.trainer import events, layout, linear, recurrence
 from tssl.trainer.linear import weighted
 from tssl.trainer.network import SpikingNetwork
 from tssl.trainer.optimization import make_optimizer, optimizer_step
+from tssl.trainer.samples import Samples
+from tssl.workflow.data import load_splits
 from tssl.workflow.recipes import recipe_path
 
 SHAPE = (1, 28, 28)
@@ -26,6 +30,7 @@ ROUNDS, QUICK_ROUNDS = 15, 3
 TURN = 0.05
 """Seconds for which a step is repeated before it is another one's turn, as in training."""
 CPU = torch.device("cpu")
+_STILL = 1e-12
 Step = Callable[[], Any]
 
 
@@ -35,12 +40,21 @@ class Measured(NamedTuple):
     recipe: Recipe
     x: Tensor
     labels: Tensor
+    weights: Mapping[str, Tensor] | None = None
+    """Of a trained network; as at the start of a training when None."""
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """Of a picture."""
         channels, height, width = self.x.shape[1:]
         return channels, height, width
+
+    def network(self, plan: ChipPlan | None = None) -> SpikingNetwork:
+        """Return a network with these weights, for the chip's integers with a plan."""
+        made = SpikingNetwork(self.recipe, self.shape, torch.Generator().manual_seed(0), plan)
+        if self.weights is not None:
+            made.load_weights({name: each.numpy() for name, each in self.weights.items()})
+        return made
 
 
 def case(name: str, batch: int, time_steps: int | None = None, side: int = SHAPE[1]) -> Measured:
@@ -61,6 +75,25 @@ def case(name: str, batch: int, time_steps: int | None = None, side: int = SHAPE
     return Measured(recipe, x, torch.randint(10, (batch,), generator=generator))
 
 
+def trained_case(run: Path, data_dir: Path | None) -> Measured:
+    """Return a trained network, and the first batch of its data."""
+    kept = Checkpoint.load(run / "best.safetensors")
+    train, _ = load_splits(kept.recipe, data_dir, None, None, None)
+    recipe = kept.recipe
+    samples = Samples.encoded(train, np.arange(recipe.training.batch_size), kept.encoding, "cpu")
+    weights = {name: torch.from_numpy(each) for name, each in kept.weights.items()}
+    return Measured(recipe, *samples.batch(np.arange(len(samples))), weights)
+
+
+def still(measured: Measured) -> Measured:
+    """Return the same with a rate at which weights stay.
+
+    A network that learns a batch by heart fires ever more, and how long a step takes depends on it.
+    """
+    training = measured.recipe.training.model_copy(update={"lr": _STILL})
+    return measured._replace(recipe=measured.recipe.model_copy(update={"training": training}))
+
+
 def our_step(network: SpikingNetwork, recipe: Recipe, x: Tensor, labels: Tensor) -> Step:
     """Return a step as `tssl train` does it."""
     keep_freed_memory()
@@ -75,13 +108,14 @@ def our_step(network: SpikingNetwork, recipe: Recipe, x: Tensor, labels: Tensor)
 
 
 def eager(step: Step) -> Step:
-    """Return the step without compiled loops and without the choice of products."""
+    """Return the step without compiled loops, events and the choice of products."""
 
     def run() -> None:
         with (
             patch.object(layout, "is_compiled_input", lambda *_: False),
             patch.object(recurrence, "_is_fused", lambda _: False),
             patch.object(linear, "prefers_onednn", lambda _: False),
+            patch.object(events, "gradient", lambda *_: None),
         ):
             step()
 
@@ -91,7 +125,7 @@ def eager(step: Step) -> Step:
 def product_shapes(measured: Measured) -> list[tuple[Geometry | None, Tensor, Tensor]]:
     """Return geometry, input and weight of every product; a constant input is weighted once."""
     recipe, batch = measured.recipe, len(measured.x)
-    network = SpikingNetwork(recipe, measured.shape, torch.Generator().manual_seed(0))
+    network = measured.network()
     found, steps = [], 1
     for node in network.graph.spiking:
         signal = torch.rand(steps, batch, *node.input_shape)
@@ -129,8 +163,7 @@ def operations(measured: Measured) -> float:
 
 def chip_plan(measured: Measured) -> ChipPlan:
     """Return a grid on which the largest initial weight of each layer is 254."""
-    recipe = measured.recipe
-    network = SpikingNetwork(recipe, measured.shape, torch.Generator().manual_seed(0))
+    recipe, network = measured.recipe, measured.network()
     scales, unit = {}, 1 / recipe.encoding.resolution
     for name, weight in network.weights.items():
         scales[name] = 254 / (float(weight.detach().abs().max()) * unit / recipe.network.tau_s)

@@ -30,12 +30,14 @@ TITLES = {
     "official": "the official code",
     "plain": "surrogate gradients in plain PyTorch",
     "plain-compiled": "the same under `torch.compile`",
+    "plain-cells-compiled": "the same, one step of the neurons under `torch.compile`",
     "spikingjelly-lif": "SpikingJelly, `LIFNode`",
     "spikingjelly-synapse": "SpikingJelly, `LIFNode` and `SynapseFilter`",
     "spikingjelly-compiled": "SpikingJelly, `LIFNode`, under `torch.compile`",
     "snntorch-leaky": "snnTorch, `Leaky`",
     "snntorch-synaptic": "snnTorch, `Synaptic`",
     "snntorch-compiled": "snnTorch, `Synaptic`, under `torch.compile`",
+    "snntorch-cells-compiled": "snnTorch, `Synaptic`, one step under `torch.compile`",
     "norse-box": "Norse, `LIFBoxCell`",
     "norse-lif": "Norse, `LIFCell`",
 }
@@ -64,7 +66,7 @@ def steps(document: Mapping[str, Any]) -> list[str]:
     lines = []
     for recipe in dict.fromkeys(each["recipe"] for each in document["tables"]):
         tables = [each for each in document["tables"] if each["recipe"] == recipe]
-        name = NETWORKS.get(recipe, recipe)
+        name = NETWORKS.get(recipe, recipe) + (", trained" if "trained" in tables[0] else "")
         lines += _one(name, tables[0]) if len(tables) == 1 else _several(name, tables)
     return lines
 

@@ -45,9 +45,10 @@ from steps import (
     operations,
     our_step,
     products_step,
+    still,
+    trained_case,
 )
 
-from tssl.trainer.network import SpikingNetwork
 from tssl.trainer.neuron import Activity, Neurons
 from tssl.trainer.recurrence import Gradient, spiking
 
@@ -58,7 +59,7 @@ GRADIENT = Gradient(spike_time=True, reset=0.2, fallback_below=1 / 12)
 
 def step_of(variant: str, measured: Measured, checkout: Path | None) -> Step:
     """Return a variant's step, on weights of its own."""
-    recipe, x, labels = measured
+    recipe, x, labels, _ = measured
     if variant == "products":
         return products_step(measured)
     if variant in rivals.RIVALS:
@@ -66,7 +67,7 @@ def step_of(variant: str, measured: Measured, checkout: Path | None) -> Step:
     if variant == "official" and checkout is not None:
         return OfficialStep(checkout, recipe, x, labels)
     plan = chip_plan(measured) if variant == "chip" else None
-    network = SpikingNetwork(recipe, measured.shape, torch.Generator().manual_seed(0), plan)
+    network = measured.network(plan)
     if variant == "published":
         return PublishedStep(network, recipe, x, labels)
     step = our_step(network, recipe, x, labels)
@@ -78,7 +79,7 @@ def peak_megabytes(arguments: tuple[str, int, str, Path | None]) -> float:
     name, batch, variant, checkout = arguments
     measured = case(name, batch)
     # compiled code and libraries are not counted
-    one = Measured(measured.recipe, measured.x[:1], measured.labels[:1])
+    one = measured._replace(x=measured.x[:1], labels=measured.labels[:1])
     step_of(variant, one, checkout)()
     step = step_of(variant, measured, checkout)
     Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
@@ -101,20 +102,29 @@ def cpu_table(
     name: str, batch: int, time_steps: int | None, chosen: argparse.Namespace
 ) -> dict[str, Any]:
     """Measure the steps of a network on the CPU."""
-    measured = case(name, batch, time_steps, chosen.side)
-    variants = [*chosen.variants, *(["official"] if chosen.official else []), *chosen.rivals]
-    steps = {variant: step_of(variant, measured, chosen.official) for variant in variants}
-    seconds = medians(steps, chosen.rounds)
-    table = _table(name, measured, seconds, "cpu", chosen.rounds)
+    measured = still(case(name, batch, time_steps, chosen.side))
+    table = _cpu_table(name, measured, chosen)
     if chosen.memory:
-        found = peaks(name, batch, variants, chosen.official)
+        found = peaks(name, batch, [row["variant"] for row in table["rows"]], chosen.official)
         for row in table["rows"]:
             row["peak_megabytes"] = found.get(row["variant"])
-        network = SpikingNetwork(measured.recipe, measured.shape, torch.Generator().manual_seed(0))
-        kept = kept_bytes(network.eval(), measured.x)
+        kept = kept_bytes(measured.network().eval(), measured.x)
         table["kept_bytes_per_sample"] = kept / batch
         table["kept_share_of_needed"] = kept / needed_bytes(measured)
     return table
+
+
+def trained_table(run: Path, chosen: argparse.Namespace) -> dict[str, Any]:
+    """Measure the steps of a trained network, on its own data, on the CPU."""
+    measured = still(trained_case(run, chosen.data_dir))
+    return _cpu_table(measured.recipe.name, measured, chosen) | {"trained": True}
+
+
+def _cpu_table(name: str, measured: Measured, chosen: argparse.Namespace) -> dict[str, Any]:
+    variants = [*chosen.variants, *(["official"] if chosen.official else []), *chosen.rivals]
+    steps = {variant: step_of(variant, measured, chosen.official) for variant in variants}
+    seconds = medians(steps, chosen.rounds)
+    return _table(name, measured, seconds, "cpu", chosen.rounds)
 
 
 def device_table(
@@ -125,7 +135,7 @@ def device_table(
     device: torch.device = chosen.device
     steps, failures = forms.steps(measured, device, chosen.precisions, chosen.forms)
     if chosen.official:
-        official = OfficialStep(chosen.official, *measured, device)
+        official = OfficialStep(chosen.official, *measured[:3], device)
         steps["official"] = forms.repeated(official, device)
     repeats = forms.repeats(device)
     seconds = {name: value / repeats for name, value in medians(steps, chosen.rounds).items()}
@@ -162,6 +172,7 @@ def _table(
 def show(table: Mapping[str, Any]) -> None:
     """Print a table; x is the speed relative to its first row."""
     where = "" if table["device"] == "cpu" else f", on {table['device']}"
+    where += ", trained" if "trained" in table else ""
     print(f"\n{table['recipe']}, batch {table['batch']}, {table['time_steps']} steps{where}")
     first = table["rows"][0]["milliseconds"]
     for row in table["rows"]:
@@ -209,8 +220,10 @@ def recurrence_table(rounds: int) -> None:
 
 def measured_tables(chosen: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Yield the tables that were asked for, one after another."""
+    for run in chosen.trained:
+        yield trained_table(run, chosen)
     measure = device_table if chosen.forms else cpu_table
-    for name in chosen.only:
+    for name in [] if chosen.trained else chosen.only:
         for time_steps in chosen.time_steps or [None]:
             for batch in chosen.batch or [CASES[name]]:
                 yield measure(name, batch, time_steps, chosen)
@@ -222,6 +235,11 @@ def options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="fewer rounds")
     parser.add_argument("--rounds", type=int, help="how often each step is measured")
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES), metavar="RECIPE")
+    parser.add_argument(
+        "--trained", nargs="+", type=Path, default=[], metavar="RUN",
+        help="measure these trained networks on their own data instead, on the CPU",
+    )  # fmt: skip
+    parser.add_argument("--data-dir", type=Path, help="folder with data sets, for --trained")
     parser.add_argument("--time-steps", nargs="+", type=int, help="5, or multiples of 10")
     parser.add_argument("--side", type=int, default=SHAPE[1], help="rows and columns of a picture")
     parser.add_argument("--batch", nargs="+", type=int, help="samples of a step")
@@ -247,13 +265,15 @@ def options() -> argparse.Namespace:
     if chosen.device.type != "cpu":
         chosen.forms = chosen.forms or list(forms.FORMS)
     chosen.rivals = rivals.chosen(chosen.rivals)
-    chosen.memory = not (chosen.time_steps or chosen.batch or chosen.rivals)
+    special = chosen.time_steps or chosen.batch or chosen.rivals or chosen.trained
+    chosen.memory = not special
     return chosen
 
 
 def command(chosen: argparse.Namespace) -> str:
     """Return the command without what only this machine has."""
-    given = ["DIR" if each == str(chosen.official) else each for each in sys.argv[1:]]
+    own = {str(chosen.official), str(chosen.data_dir)}
+    given = ["DIR" if each in own else each for each in sys.argv[1:]]
     return shlex.join(["python", "benchmarks/train.py", *given])
 
 

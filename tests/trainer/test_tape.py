@@ -14,7 +14,7 @@ from torch import Tensor
 from tssl.checkpoint import ChipPlan
 from tssl.errors import TrainingError
 from tssl.recipe import Recipe, recipe_from_tables
-from tssl.trainer import linear
+from tssl.trainer import events, linear
 from tssl.trainer.network import SpikingNetwork
 from tssl.trainer.tape import Tape, apply
 
@@ -112,6 +112,16 @@ def test_random_graphs_by_onednn(seed: int, monkeypatch: pytest.MonkeyPatch) -> 
     """As on AMD's processors, where large products go another way than small ones."""
     monkeypatch.setattr(linear, "_is_amd_with_avx512", torch.backends.mkldnn.is_available)
     monkeypatch.setattr(linear, "_FEW", 1)
+    assert_same_gradients(seed, on_chip=bool(seed % 2))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_graphs_by_events(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of layers that are large enough, however many events there are."""
+    monkeypatch.setattr(events, "_FEW", 1)
+    monkeypatch.setattr(events, "_FEWEST_CHANNELS", 1)
+    monkeypatch.setattr(events, "_DENSE", 100.0)
+    monkeypatch.setattr(events, "_CONVOLUTION", 100.0)
     assert_same_gradients(seed, on_chip=bool(seed % 2))
 
 

@@ -9,8 +9,10 @@ import llvmlite.binding
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from tssl.geometry import Geometry
+from tssl.trainer import events
 
 _FEW = 1 << 20
 """Below so many multiplications, PyTorch's own product takes the least time."""
@@ -38,7 +40,9 @@ def weighted(
     folded = signal.flatten(0, 1)
     if factors is not None:
         folded, weight = folded.to(factors), weight.to(factors)
-    result = MAPS[type(geometry)](folded, weight, geometry)
+    is_ours = weight.is_cpu and type(geometry) in _WITH_GRADIENTS
+    apply = _Map.apply if is_ours else MAPS[type(geometry)]
+    result: Tensor = apply(folded, weight, geometry)
     if factors is not None:
         result = result.to(signal.dtype)
     return result.view(*signal.shape[:2], *result.shape[1:])
@@ -64,10 +68,7 @@ def tf32(allowed: bool) -> Iterator[None]:
 
 def _dense(signal: Tensor, weight: Tensor, _: None) -> Tensor:
     rows = signal.flatten(1)
-    if is_by_onednn(rows, weight):
-        product: Tensor = _OneDnnProduct.apply(rows, weight)
-        return product
-    return F.linear(rows, weight)
+    return _product(rows, weight) if is_by_onednn(rows, weight) else F.linear(rows, weight)
 
 
 def _convolution(images: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
@@ -100,6 +101,8 @@ MAPS: dict[type[Any], Callable[[Tensor, Tensor, Any], Tensor]] = {
     Geometry: _convolution,
 }
 """By the type of the geometry: the map of ``(samples, ...)`` by weights."""
+_WITH_GRADIENTS = (type(None), Geometry)
+"""Those whose gradients :func:`gradients` writes out."""
 
 
 def is_by_onednn(rows: Tensor, weight: Tensor) -> bool:
@@ -144,48 +147,63 @@ def gradients(
     error: Tensor, signal: Tensor, weight: Tensor, geometry: Geometry | None, *, to_signal: bool
 ) -> tuple[Tensor | None, Tensor]:
     """Return the errors at ``signal`` (if wanted) and ``weight`` of :func:`weighted`."""
-    if type(geometry) not in (type(None), Geometry):
+    if type(geometry) not in _WITH_GRADIENTS:
         back = torch.func.vjp(lambda s, w: weighted(s, w, geometry), signal, weight)[1]
         arriving, to_weight = back(error)
         return arriving if to_signal else None, to_weight
-    folded, rows = error.flatten(0, 1), signal.flatten(0, 1)
-    if geometry is None:
-        rows = rows.flatten(1)
-        product = _product if is_by_onednn(rows, weight) else _plain_product
-        arriving = product(folded, weight.t()) if to_signal else None
-        to_weight = product(folded.t(), rows.t())
-    else:
-        transposed, output_padding = False, [0, 0]
-        arriving, to_weight, _ = torch.ops.aten.convolution_backward(
-            _channels_last(folded),
-            _channels_last(rows),
-            weight, None, geometry.stride, geometry.padding, geometry.dilation, transposed,
-            output_padding, geometry.groups, [to_signal, True, False],
-        )  # fmt: skip
+    wanted = to_signal, True
+    arriving, to_weight = _gradients(
+        error.flatten(0, 1), signal.flatten(0, 1), weight, geometry, wanted
+    )
     return None if arriving is None else arriving.view_as(signal), to_weight
+
+
+def _gradients(
+    error: Tensor, signal: Tensor, weight: Tensor, geometry: Geometry | None,
+    wanted: tuple[bool, bool],
+) -> tuple[Any, Any]:  # fmt: skip
+    """Return those of ``(samples, ...)``, as far as they are wanted."""
+    to_signal, to_weight = wanted
+    by_events = events.gradient(error, signal, weight, geometry) if to_weight else None
+    by_product = to_weight and by_events is None
+    if geometry is None:
+        rows = signal.flatten(1)
+        product = _product if is_by_onednn(rows, weight) else _plain_product
+        arriving = product(error, weight.t()).view_as(signal) if to_signal else None
+        found = product(error.t(), rows.t()) if by_product else by_events
+        return arriving, found
+    if not (to_signal or by_product):
+        return None, by_events
+    transposed, output_padding = False, [0, 0]
+    arriving, found, _ = torch.ops.aten.convolution_backward(
+        _channels_last(error),
+        _channels_last(signal),
+        weight, None, geometry.stride, geometry.padding, geometry.dilation, transposed,
+        output_padding, geometry.groups, [to_signal, by_product, False],
+    )  # fmt: skip
+    return arriving, found if by_product else by_events
 
 
 def _plain_product(rows: Tensor, weight: Tensor) -> Tensor:
     return rows @ weight.t()
 
 
-class _OneDnnProduct(torch.autograd.Function):
-    """``rows @ weight.T`` and its gradients through oneDNN."""
+class _Map(torch.autograd.Function):
+    """A map by weights whose gradients are :func:`gradients`, so that autograd gives their bits."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, weight: Tensor) -> Tensor:  # noqa: ANN401
-        ctx.save_for_backward(rows, weight)
-        return _product(rows, weight)
+    def forward(ctx: Any, signal: Tensor, weight: Tensor, geometry: Geometry | None) -> Tensor:  # noqa: ANN401
+        ctx.save_for_backward(signal, weight)
+        ctx.geometry = geometry
+        return MAPS[type(geometry)](signal, weight, geometry)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None]:  # noqa: ANN401
-        rows, weight = ctx.saved_tensors
-        to_rows, to_weight = ctx.needs_input_grad
-        error = gradients[0]
-        return (
-            _product(error, weight.t()) if to_rows else None,
-            _product(error.t(), rows.t()) if to_weight else None,
-        )
+    @once_differentiable
+    def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # noqa: ANN401
+        signal, weight = ctx.saved_tensors
+        wanted = ctx.needs_input_grad[0], ctx.needs_input_grad[1]
+        arriving, to_weight = _gradients(errors[0], signal, weight, ctx.geometry, wanted)
+        return arriving, to_weight, None
 
 
 def _product(rows: Tensor, weight: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from tssl.geometry import Geometry
+from tssl.trainer import events
 from tssl.trainer.linear import gradients, is_by_onednn, weighted
 
 __all__ = ["Products"]
@@ -77,8 +78,10 @@ class _DenseProducts:
         folded = error.flatten(0, 1)
         if self._flat_arriving is not None:
             torch.mm(folded, weight, out=self._flat_arriving)
-        torch.mm(folded.t(), self._seen, out=self._to_weight)
-        return self._arriving, self._to_weight
+        by_events = events.gradient(folded, self._seen, weight, None)
+        if by_events is None:
+            torch.mm(folded.t(), self._seen, out=self._to_weight)
+        return self._arriving, self._to_weight if by_events is None else by_events
 
     def _look_at(self, signal: Tensor) -> None:
         """Take a signal as rows."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
 
 from tssl.datasets.dataset import Description
 from tssl.errors import DataError
@@ -12,14 +12,21 @@ __all__ = ["Labelled", "Sample"]
 T = TypeVar("T", covariant=True)
 
 
-class Sample(NamedTuple, Generic[T]):
-    """One sample."""
+@dataclass(frozen=True)
+class Sample(Generic[T]):
+    """One sample.
+
+    Parameters
+    ----------
+    name
+        As its file is called, for people.
+    read
+        Returns what is in it; raises ``DataError`` that says what is wrong, not with which file.
+    """
 
     name: str
-    """As its file is called, for people."""
     label: int
     read: Callable[[], T]
-    """Returns what is in it; raises ``DataError`` that says what is wrong, not with which file."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
