@@ -215,6 +215,20 @@ class TestByHand:
         assert own.grad is None
         assert not own.requires_grad
 
+    def test_a_winner_lowers_by_a_part_of_the_threshold(self) -> None:
+        """The same spikes, whether a layer has one threshold or each of its neurons has it."""
+        found = []
+        for own in (True, False):
+            network = lee(9, 6, 4, steps=30, recurrent=True, own_thresholds=own, threshold=0.5)
+            with torch.no_grad():
+                network.weights["dense1"].copy_(1.4 * drawn(0, 6, 9) - 0.4)
+            spikes = run(network, self.inputs, self.labels).traces["dense1"].spikes
+            found.append((spikes, network.weights["dense1_recurrent"]))
+        (spikes, parts), (others, stored) = found
+        assert 0 < spikes.mean() < 1
+        assert torch.equal(spikes, others)
+        assert torch.allclose(stored, 0.5 * parts)  # beside weights that are not in thresholds
+
     def test_regularisers(self) -> None:
         plain, given_too = (
             self.network(),

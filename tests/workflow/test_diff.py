@@ -9,9 +9,9 @@ import pytest
 from tests.lava_runtime.networks import conv_net, dense_net
 from tests.layers import reconnected
 from tssl import netx
-from tssl.chip import ChipNetwork
+from tssl.chip import ChipNetwork, CubaNeuron, InputLayer
 from tssl.errors import ConfigError
-from tssl.workflow.diff import diff
+from tssl.workflow.diff import LayerDifference, diff
 from tssl.workflow.inputs import InputChoice
 
 
@@ -73,10 +73,25 @@ def test_layers_of_one_network_alone(
     other = saved(tmp_path / "b.net", conv_net(rng))
     found = diff(path, other)
     assert (found.only_left, found.only_right) == (("a", "b", "c"), ("c1", "c2", "out"))
-    assert not found.layers
+    assert [each.layer for each in found.layers] == ["input"]
     with pytest.raises(ConfigError, match="cannot run on the same input"):
         diff(path, other, InputChoice(density=0.5))
     shorter = saved(tmp_path / "c.net", replace(network, layers=network.layers[:2]))
     found = diff(path, shorter, InputChoice(density=0.5))
     assert found.only_left == ("c",)
     assert all(layer.differences == 0 for layer in found.spikes)
+
+
+def test_other_inputs_are_told(nets: tuple[Path, ChipNetwork], tmp_path: Path) -> None:
+    path, network = nets
+    neuron = CubaNeuron(current_decay=4096, voltage_decay=0, threshold=10)
+    driven = replace(network, input=InputLayer(shape=(1, 1, network.input.neurons), neuron=neuron))
+    slower = replace(network, input=replace(driven.input, neuron=replace(neuron, threshold=11)))
+    others = saved(tmp_path / "b.net", driven), saved(tmp_path / "c.net", slower)
+    found = diff(path, others[0])
+    told = f"shape {network.input.shape} and {driven.input.shape}", "neurons none and CUBA"
+    assert [layer for layer in found.layers if not layer.equal] == [
+        LayerDifference(layer="input", what=told)
+    ]
+    (only,) = [layer for layer in diff(*others).layers if not layer.equal]
+    assert only == LayerDifference(layer="input", what=("threshold 10 and 11",))

@@ -49,9 +49,9 @@ from tssl.netx.rules import (
 
 
 def write(path: Path, network: ChipNetwork, notes: dict[str, Any] | None = None) -> None:
-    """Write a network so that lava-dl's ``netx.hdf5.Network`` reads it, or refuses it.
+    """Write a network, a chain so that lava-dl's ``netx.hdf5.Network`` reads it.
 
-    It refuses networks that are no chains; tssl runs them on Lava.
+    lava-dl refuses files of networks that are no chains; tssl runs these on Lava.
 
     Parameters
     ----------

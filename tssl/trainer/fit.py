@@ -42,7 +42,7 @@ from tssl.version import __version__
 
 _WAKING_SAMPLES = 100
 _INTEGER_PART = 4
-"""Of the epochs of a run that begins in floating point, every fourth is in integers."""
+"""One in so many epochs of a run that begins in floating point is in integers: the last ones."""
 
 Planner = Callable[[Checkpoint], ChipPlan]
 """Chooses the grid of the chip's integers for a trained network."""

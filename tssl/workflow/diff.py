@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssl import netx
-from tssl.chip import ChipNetwork, Layer, Neuron
+from tssl.chip import INPUT, ChipNetwork, InputLayer, Layer, Neuron
 from tssl.engine import run_chunk
 from tssl.errors import ConfigError
 from tssl.proof import first_difference
@@ -160,9 +160,28 @@ def diff(left: Path, right: Path, choice: InputChoice | None = None) -> NetworkD
         right=theirs,
         only_left=tuple(name for name in names[0] if name not in names[1]),
         only_right=tuple(name for name in names[1] if name not in names[0]),
-        layers=tuple(_layer(names[0][name], names[1][name]) for name in both),
+        layers=(
+            *_inputs(ours.input, theirs.input),
+            *(_layer(names[0][name], names[1][name]) for name in both),
+        ),
     )
     return found if choice is None else _with_spikes(found, left, right, choice, both)
+
+
+def _inputs(left: InputLayer, right: InputLayer) -> Iterator[LayerDifference]:
+    """Yield what differs between the inputs; nothing where they are equal."""
+    neurons = left.neuron, right.neuron
+    kinds = ["none" if neuron is None else neuron.kind for neuron in neurons]
+    pairs = [("shape", left.shape, right.shape), ("neurons", *kinds)]
+    if left.neuron is not None and right.neuron is not None:
+        pairs += _parameters(left.neuron, right.neuron)
+    what = [
+        f"{text} {_short(ours)} and {_short(theirs)}"
+        for text, ours, theirs in pairs
+        if ours != theirs
+    ]
+    if what:
+        yield LayerDifference(layer=INPUT, what=tuple(what))
 
 
 def _layer(left: Layer, right: Layer) -> LayerDifference:

@@ -205,12 +205,15 @@ def with_messages(work: Sequence[LayerWork], layout: Layout | None) -> list[Laye
     if layout is None:
         return list(work)
     spikes = {layer.layer: layer.spikes for layer in work}
-    arriving = {layer.layer: np.zeros(len(layer.spikes)) for layer in work}
+    reaching: dict[int, FloatArray] = {}
     for (target, source), weight in _received(layout).items():
         total = spikes[source].sum()
         here = spikes[source] * (weight / total if total else 0.0)
+        reaching[target] = reaching.get(target, 0.0) + here
+    arriving = {layer.layer: np.zeros(len(layer.spikes)) for layer in work}
+    for target, messages in reaching.items():
         layer = layout.cores[target].layer
-        arriving[layer] = np.maximum(arriving[layer], here)
+        arriving[layer] = np.maximum(arriving[layer], messages)
     done = []
     for each in work:
         fired = float(each.spikes.sum())

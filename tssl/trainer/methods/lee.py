@@ -112,7 +112,8 @@ class Lee(Method[Sent]):
         for node in self._graph:
             if "recurrent" in node.parameters:
                 name, (neurons, _) = node.parameters["recurrent"]
-                strength = self._settings.inhibition * _kept(_neuron(node))
+                neuron = _neuron(node)
+                strength = self._settings.inhibition * _kept(neuron) * _own_unit(node, neuron)
                 found[name] = strength * (torch.eye(neurons) - 1)
         return found
 
@@ -142,7 +143,7 @@ class Lee(Method[Sent]):
                 tau_s=1.0,
                 threshold=1.0,
                 constant_steps=arriving.constant,
-                feedback=None if own is None else self._weights[own.name],
+                feedback=None if own is None else self._weights[own.name] / _own_unit(node, neuron),
                 record=run.record_all or is_last,
             )
             factors = self._factors if run.training else None
@@ -292,6 +293,14 @@ def _neuron(node: Node) -> Lif:
     if node.neuron is None:
         raise TypeError(f"layer {node.name}: a {node.kind} has no neurons")
     return node.neuron
+
+
+def _own_unit(node: Node, neuron: Lif) -> float:
+    """Return by what weights within a layer are divided to be parts of a threshold.
+
+    They are stored as the layer's other weights; those of own thresholds are such parts already.
+    """
+    return 1.0 if "threshold" in node.parameters else neuron.threshold
 
 
 def _kept(neuron: Lif) -> float:
