@@ -46,7 +46,7 @@ class Measured(NamedTuple):
     @property
     def shape(self) -> tuple[int, int, int]:
         """Of a picture."""
-        channels, height, width = self.x.shape[1:]
+        channels, height, width = self.x.shape[-3:]
         return channels, height, width
 
     def network(self, plan: ChipPlan | None = None) -> SpikingNetwork:
@@ -124,9 +124,10 @@ def eager(step: Step) -> Step:
 
 def product_shapes(measured: Measured) -> list[tuple[Geometry | None, Tensor, Tensor]]:
     """Return geometry, input and weight of every product; a constant input is weighted once."""
-    recipe, batch = measured.recipe, len(measured.x)
+    recipe, batch = measured.recipe, len(measured.labels)
     network = measured.network()
-    found, steps = [], 1
+    found = []
+    steps = 1 if measured.x.dim() == 4 else len(measured.x)  # pictures have no axis of time
     for node in network.graph.spiking:
         signal = torch.rand(steps, batch, *node.input_shape)
         found.append((node.geometry, signal, network.weights[node.name].detach().clone()))

@@ -147,7 +147,7 @@ def _table(
     name: str, measured: Measured, seconds: Mapping[str, float], device: str, rounds: int
 ) -> dict[str, Any]:
     """Return what was measured, as JSON data."""
-    recipe, batch = measured.recipe, len(measured.x)
+    recipe, batch = measured.recipe, len(measured.labels)
     flop, products = operations(measured), seconds.get("products")
     rows = [
         {

@@ -68,7 +68,8 @@ def test_numbers_that_are_not_zero() -> None:
 @pytest.mark.skipif(LANES == 8, reason="this processor has no other registers")
 def test_registers_of_eight_numbers() -> None:
     """As of processors without AVX-512, with the loops that use them."""
-    names = [__file__, __file__.replace("machine/test_vector", "trainer/test_event")]
+    others = ("trainer/test_event", "trainer/test_event_window")
+    names = [__file__, *(__file__.replace("machine/test_vector", each) for each in others)]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow"]
     surroundings = {"NUMBA_CPU_NAME": "x86-64-v3", "NUMBA_CPU_FEATURES": "+avx2,+fma"}
     done = subprocess.run(

@@ -62,7 +62,8 @@ def test_layers_that_are_small_or_narrow_are_multiplied() -> None:
     error, signal, weight = dense(0.1)
     assert events.gradient(error[:100], signal[:100], weight, None) is None
     assert events.gradient(*dense(0.1, outputs=6), None) is None  # most lanes would be empty
-    assert events.gradient(*convolution(0.1, channels=4, outputs=256), AROUND) is None
+    assert events.gradient(*convolution(0.25, channels=4, outputs=256), AROUND) is None
+    assert events.gradient(*convolution(0.02, channels=4, outputs=256), AROUND) is not None
 
 
 def test_images_that_no_cache_holds_are_multiplied() -> None:

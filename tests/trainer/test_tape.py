@@ -119,7 +119,6 @@ def test_random_graphs_by_onednn(seed: int, monkeypatch: pytest.MonkeyPatch) -> 
 def test_random_graphs_by_events(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """As of layers that are large enough, however many events there are."""
     monkeypatch.setattr(events, "_FEW", 1)
-    monkeypatch.setattr(events, "_FEWEST_CHANNELS", 1)
     monkeypatch.setattr(events, "_DENSE", 100.0)
     monkeypatch.setattr(events, "_CONVOLUTION", 100.0)
     assert_same_gradients(seed, on_chip=bool(seed % 2))

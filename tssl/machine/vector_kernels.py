@@ -68,6 +68,13 @@ class _Code:
             self.builder.insert_element(_NOTHING, number, _WORD(0)), _NOTHING, [0] * LANES
         )
 
+    def multiply_add(self, first: Any, second: Any, third: Any) -> Any:
+        """Return a product and a sum, in one operation where the processor has one."""
+        kind = ir.FunctionType(_VECTOR, [_VECTOR] * 3)
+        name = f"llvm.fmuladd.v{LANES}f32"
+        function = cgutils.get_or_insert_function(self.builder.module, kind, name)  # type: ignore[no-untyped-call]
+        return self.builder.call(function, [first, second, third])
+
     def phi(self, kind: Any, incoming: Sequence[tuple[Any, Any]]) -> Any:
         """Return a value by the block that one comes from."""
         found = self.builder.phi(kind)
@@ -100,11 +107,8 @@ def _adding(registers: int) -> Callable[..., None]:
         place = builder.sext(builder.load(builder.gep(places, [event])), _LONG)
         row = code.vectors(2, builder.add(builder.mul(place, stride), shift))
         value = code.everywhere(builder.load(builder.gep(values, [event])))
-        fused = cgutils.get_or_insert_function(  # type: ignore[no-untyped-call]
-            builder.module, ir.FunctionType(_VECTOR, [_VECTOR] * 3), f"llvm.fmuladd.v{LANES}f32"
-        )
         after = [
-            builder.call(fused, [value, code.load(row, number), each])
+            code.multiply_add(value, code.load(row, number), each)
             for number, each in enumerate(sums)
         ]
         following = builder.add(event, _LONG(1))

@@ -3,7 +3,7 @@
 A layer's signal is mostly zero: in a trained network, three of four pooled potentials and more. The
 gradient of the weights is the sum of the errors at a layer's outputs, each times the signal at the
 input that it belongs to, so that every number of the signal that is not zero adds one row of errors
-to one row of the gradient.
+to one row of the gradient. Convolutions are in :mod:`tssl.trainer.event_window_kernels`.
 """
 
 import numba
@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 from tssl.machine.compiling import compiled, compiled_parallel
 from tssl.machine.vector_kernels import LANES, UNIT, add_rows, lowest, nonzero, turn
 
-__all__ = ["BLOCK", "convolution_gradient", "dense_gradient", "share_of_events"]
+__all__ = ["aligned", "dense_gradient", "lanes_used", "list_events", "share_of_events"]
 
 Array = NDArray[np.float32]
 
-BLOCK = 32
-"""Outputs of a convolution whose errors lie side by side; a multiple of every unit."""
 _WIDTH = 160
 """Outputs of a dense layer whose errors lie side by side, ten registers of 16 lanes."""
 _ROWS = 128
@@ -29,15 +27,23 @@ _SAMPLED = 7
 """Every so manieth row tells how many events there are."""
 
 
+def lanes_used(outputs: int) -> float:
+    """Return which share of the work is for outputs that are there; registers are filled up."""
+    return outputs / (-(-outputs // UNIT) * UNIT)
+
+
 def share_of_events(rows: Array) -> float:
-    """Return which share of the numbers is not zero, by every seventh of ``(rows, numbers)``."""
+    """Return which share of the numbers is not zero, by every seventh of ``(rows, numbers)``.
+
+    Few rows are those of a few time steps, of which the first ones have the fewest events.
+    """
     return float(_share_of_events(rows))
 
 
 @compiled
 def _share_of_events(rows: Array) -> float:
     found, looked = 0, 0
-    for r in range(0, rows.shape[0], _SAMPLED):
+    for r in range(min(_SAMPLED // 2, rows.shape[0] - 1), rows.shape[0], _SAMPLED):
         row = rows[r]
         for j in range(row.size):
             found += np.int32(row[j] != 0)
@@ -74,9 +80,9 @@ def _dense_part(signal: Array, error: Array, first: int, last: int, gradient: Ar
     (rows, outputs), columns = error.shape, last - first
     places, values = np.empty((columns, rows), np.int32), np.empty((columns, rows), np.float32)
     counts = np.empty(columns, np.int64)
-    _list_events(signal, first, np.arange(rows).astype(np.int32), places, values, counts)
-    packed = _aligned(min(rows, _ROWS) * _WIDTH)
-    turned = _aligned((columns + LANES) * _WIDTH)
+    list_events(signal, first, np.arange(rows).astype(np.int32), places, values, counts)
+    packed = aligned(min(rows, _ROWS) * _WIDTH)
+    turned = aligned((columns + LANES) * _WIDTH)
     begins = np.empty(columns, np.int64)
     for start in range(0, outputs, _WIDTH):
         wanted = min(_WIDTH, outputs - start)
@@ -101,7 +107,7 @@ def _dense_part(signal: Array, error: Array, first: int, last: int, gradient: Ar
 
 
 @compiled
-def _list_events(
+def list_events(
     signal: Array, first: int, named: NDArray[np.int32], places: NDArray[np.int32], values: Array,
     counts: NDArray[np.int64],
 ) -> None:  # fmt: skip
@@ -162,97 +168,8 @@ def _turn_all(
                     gradient[start + y, first + x] = turned[x * width + y]
 
 
-def convolution_gradient(
-    images: Array, errors: Array, padding: tuple[int, int], gradient: Array
-) -> None:
-    """Do the same for the weights of a convolution of stride 1.
-
-    Parameters
-    ----------
-    images
-        Signal ``(images, height, width, channels)``, mostly zeros.
-    errors
-        ``(images, height, width, outputs)``.
-    padding
-        Rows and columns, less than those of a window.
-    gradient
-        Filled: ``(outputs, channels, rows, columns)``.
-    """
-    _convolution(images, errors, *padding, gradient, numba.get_num_threads())
-
-
-@compiled_parallel
-def _convolution(
-    images: Array, errors: Array, above: int, beside: int, gradient: Array, parts: int
-) -> None:
-    outputs, channels, rows, columns = gradient.shape
-    blocks = (outputs + BLOCK - 1) // BLOCK
-    sums = np.zeros((parts, blocks * channels * rows * columns * BLOCK), np.float32)
-    count = images.shape[0]
-    for part in numba.prange(parts):
-        first, last = part * count // parts, (part + 1) * count // parts
-        _convolution_part(
-            images[first:last], errors[first:last], above, beside, rows, columns, sums[part]
-        )
-    for o in range(outputs):
-        for channel in range(channels):
-            for row in range(rows):
-                for column in range(columns):
-                    of_row = ((o // BLOCK * channels + channel) * rows + row) * columns
-                    at = (of_row + columns - 1 - column) * BLOCK + o % BLOCK
-                    total = np.float32(0)
-                    for part in range(parts):
-                        total += sums[part, at]
-                    gradient[o, channel, row, column] = total
-
-
 @compiled
-def _convolution_part(
-    images: Array, errors: Array, above: int, beside: int, rows: int, columns: int, sums: Array
-) -> None:
-    """Add images up: errors of a block lie with zeros around them, so that no window is cut."""
-    count, height, width, channels = images.shape
-    across, outputs = width + columns - 1, errors.shape[3]
-    pixels = height * width
-    places, values = (
-        np.empty((channels, pixels), np.int32),
-        np.empty((channels, pixels), np.float32),
-    )
-    counts = np.empty(channels, np.int64)
-    named = np.arange(pixels)
-    named = (named + named // width * (columns - 1)).astype(np.int32)
-    padded = _aligned((height + rows - 1) * across * BLOCK)
-    for image in range(count):
-        pixel_rows = images[image].reshape(pixels, channels)
-        _list_events(pixel_rows, 0, named, places, values, counts)
-        for start in range(0, outputs, BLOCK):
-            _pad(errors[image], start, rows - 1 - above, columns - 1 - beside, across, padded)
-            for channel in range(channels):
-                for row in range(rows):
-                    at = ((start // BLOCK * channels + channel) * rows + row) * columns * BLOCK
-                    add_rows(
-                        sums, at, columns * BLOCK, padded, places[channel], values[channel],
-                        0, counts[channel], BLOCK, (rows - 1 - row) * across * BLOCK,
-                    )  # fmt: skip
-
-
-@compiled
-def _pad(error: Array, start: int, above: int, beside: int, across: int, padded: Array) -> None:
-    """Copy a block of outputs to where it lies among zeros."""
-    height, width, outputs = error.shape
-    wanted = min(BLOCK, outputs - start)
-    for y in range(height):
-        for x in range(width):
-            row, place = error[y, x, start : start + wanted], (y + above) * across + x + beside
-            target = padded[place * BLOCK : (place + 1) * BLOCK]
-            for o in range(wanted):
-                target[o] = row[o]
-            for o in range(wanted, BLOCK):
-                target[o] = 0
-
-
-@compiled
-def _aligned(size: int) -> Array:
+def aligned(size: int) -> Array:
     """Return zeros that begin where a line of the cache does, so that rows cross no lines."""
     room = np.zeros(size + 16, np.float32)
     skipped = -(room.ctypes.data // 4) % 16

@@ -6,26 +6,20 @@ its signal. The choice follows from numbers and not from a stop-watch, so that a
 computes the same bits.
 """
 
-import math
-from collections.abc import Sequence
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from tssl.geometry import Geometry
-from tssl.machine.vector_kernels import UNIT
-from tssl.trainer import event_kernels, kernels
-from tssl.trainer.event_kernels import BLOCK
+from tssl.trainer import event_kernels, event_window_kernels, kernels
 
 __all__ = ["gradient"]
 
 _FEW = 1 << 20
 """Below so many multiplications of the product, nothing is gained."""
-_DENSE, _CONVOLUTION = 0.25, 0.35
-"""Shares of events up to which they take less time (decision 34)."""
-_FEWEST_CHANNELS = 8
+_DENSE, _CONVOLUTION = 0.2, 0.35
+"""Shares of events up to which they take less time, where registers are full (decision 34)."""
 _CACHE = 1 << 19
 """Bytes of errors with zeros around them that the second cache holds beside other things."""
 
@@ -51,7 +45,7 @@ def _dense(error: Tensor, rows: Tensor, weight: Tensor) -> Tensor | None:
     if rows.numel() * len(weight) < _FEW:
         return None
     array = rows.detach().contiguous().numpy()
-    if event_kernels.share_of_events(array) > _DENSE * _lanes_used(len(weight), UNIT):
+    if event_kernels.share_of_events(array) > _DENSE * event_kernels.lanes_used(len(weight)):
         return None
     kernels.threads()
     found = torch.empty_like(weight, memory_format=torch.contiguous_format)
@@ -60,34 +54,28 @@ def _dense(error: Tensor, rows: Tensor, weight: Tensor) -> Tensor | None:
 
 
 def _convolution(error: Tensor, signal: Tensor, weight: Tensor, of: Geometry) -> Tensor | None:
-    outputs, channels = weight.shape[:2]
-    if signal.numel() * weight[:, 0].numel() < _FEW or channels < _FEWEST_CHANNELS:
-        return None
-    if not _is_within_reach(of, signal.shape[2:]):
+    if signal.numel() * weight[:, 0].numel() < _FEW or not _is_within_reach(of, signal, weight):
         return None
     images = _channels_inside(signal)
     share = event_kernels.share_of_events(images.reshape(len(images), -1))
-    if share > _CONVOLUTION * _lanes_used(outputs, BLOCK):
+    if share > _CONVOLUTION * event_window_kernels.lanes_used(weight.shape):
         return None
     kernels.threads()
     found = torch.empty_like(weight, memory_format=torch.contiguous_format)
-    event_kernels.convolution_gradient(images, _channels_inside(error), of.padding, found.numpy())
+    event_window_kernels.convolution_gradient(
+        images, _channels_inside(error), of.padding, found.numpy()
+    )
     return found
 
 
-def _lanes_used(outputs: int, block: int) -> float:
-    """Return which share of the registers' lanes have an output in them."""
-    return outputs / (-(-outputs // block) * block)
-
-
-def _is_within_reach(of: Geometry, image: Sequence[int]) -> bool:
+def _is_within_reach(of: Geometry, signal: Tensor, weight: Tensor) -> bool:
     """Return whether the loops do windows like these, with errors that the cache holds."""
-    reach = [size + kernel - 1 for size, kernel in zip(image, of.kernel, strict=True)]
+    around = event_window_kernels.numbers_around(len(weight), signal.shape[2:], of.kernel)
     return (
         of.stride == of.dilation == (1, 1)
         and of.groups == 1
         and all(pad < kernel for pad, kernel in zip(of.padding, of.kernel, strict=True))
-        and 4 * BLOCK * math.prod(reach) <= _CACHE
+        and 4 * around <= _CACHE
     )
 
 
