@@ -119,6 +119,9 @@ class Notes(_Note):
         Name or path of the data set as the recipe has it; None for a network without one.
     data_name, class_names, fingerprints
         The data set's own name, its classes, and the SHA-256 of each split.
+    data_folders
+        The folder in which the data set was looked for first, by its name; empty when none was
+        named.
     bin_us
         Microseconds of a time step of events.
     input_range
@@ -138,6 +141,7 @@ class Notes(_Note):
     data_name: str | None = None
     class_names: tuple[str, ...] = ()
     fingerprints: dict[str, str] = Field(default_factory=dict)
+    data_folders: dict[str, str] = Field(default_factory=dict)
     bin_us: StrictInt | None = None
     input_range: Annotated[tuple[StrictInt, StrictInt], AfterValidator(_is_range)] | None = None
     recipe: RecipeNote | None = None
