@@ -4,7 +4,18 @@ import difflib
 import re
 from collections.abc import Iterable
 
-__all__ = ["THIN", "count", "did_you_mean", "nearest", "reason_of", "several", "visible"]
+from tssl.version import __version__
+
+__all__ = [
+    "THIN",
+    "count",
+    "did_you_mean",
+    "nearest",
+    "of_version",
+    "reason_of",
+    "several",
+    "visible",
+]
 
 THIN = "\N{NARROW NO-BREAK SPACE}"
 """The one separator of thousands."""
@@ -37,6 +48,13 @@ def reason_of(error: BaseException) -> str:
     """Return what an error says, in one line; a ``KeyError`` says nothing but a name."""
     said = " ".join(str(error).split())
     return f"{said} is missing" if isinstance(error, KeyError) else said or "it is damaged"
+
+
+def of_version(version: object) -> str:
+    """Return the end of a message about a file that another version wrote; nothing for this one."""
+    if version in (None, __version__):
+        return ""
+    return f"; tssl {version!s:.40} wrote it, and this is tssl {__version__}"
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:
