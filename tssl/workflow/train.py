@@ -13,9 +13,10 @@ from tssl.datasets import Dataset, Given
 from tssl.errors import BackendUnavailableError, CheckpointError, ConfigError, TrainingError
 from tssl.machine.pictures import save_figure
 from tssl.recipe import Recipe, load_recipe
+from tssl.results import confusion_of
 from tssl.tables import Shown, Table
 from tssl.trainer.checks import choose_device
-from tssl.trainer.evaluation import confusion, values
+from tssl.trainer.evaluation import said_and_wanted
 from tssl.trainer.fit import Fit
 from tssl.trainer.memory import explained_lack
 from tssl.trainer.parallel import is_first_process
@@ -283,15 +284,15 @@ def _draw(fit: Fit) -> None:
     save_figure(figures.learning_curve(fit.progress.metrics), fit.run.learning_curve)
     best = fit.progress.best
     kept = Checkpoint.load(fit.run.best)
-    title = f"epoch {best.epoch}: {best.test_accuracy:.2%} of the test set"
+    said, wanted = said_and_wanted(kept, fit.test)
     if isinstance(kept.read_out, ValueReadOut):
         title = f"epoch {best.epoch}: {best.told}"
-        save_figure(figures.said_and_wanted(*values(kept, fit.test), title), fit.run.answers)
+        save_figure(figures.said_and_wanted(said, wanted, title), fit.run.answers)
         return
-    counts = confusion(kept, fit.test)
-    save_figure(
-        figures.confusion_matrix(counts, title, fit.test.dataset.class_names), fit.run.confusion
-    )
+    title = f"epoch {best.epoch}: {best.test_accuracy:.2%} of the test set"
+    data = fit.test.dataset
+    found = confusion_of(said, wanted, names=data.class_names, classes=data.classes)
+    save_figure(figures.confusion_matrix(found, title), fit.run.confusion)
 
 
 def _recipe_file(recipe: str | None, origin: Origin | None) -> Path:
