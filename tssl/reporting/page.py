@@ -18,6 +18,7 @@ from tssl.reporting.operations import operations
 from tssl.reporting.sheet import LayerTrace, LearningCurve, Sheet
 from tssl.reporting.units import amount, band, count
 from tssl.results import RunResult
+from tssl.wording import several
 
 _FOLDER = Path(__file__).parent
 _TEMPLATE, _SCRIPT = "page.html", "page.js.html"
@@ -91,7 +92,13 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(
-        amount=_amount, band=_band, kind=_kind, count=count, joules=_joules, seconds=_seconds
+        amount=_amount,
+        band=_band,
+        kind=_kind,
+        count=count,
+        several=several,
+        joules=_joules,
+        seconds=_seconds,
     )
     return made
 
