@@ -257,3 +257,15 @@ def test_a_page_of_very_many_classes_shows_those_with_most_mistakes():
     text = render_page([replace(sheet(), class_names=names)])
     assert "Only the 100 of 100\u202f000 classes with most mistakes are shown." in text
     assert len(text) < len(page()) + 100_000
+
+
+def test_the_slider_ends_where_the_pictures_do():
+    whole = sheet()
+    steps = whole.result.counts.time_steps
+    last = re.compile(r'type="range"[^>]* max="(\d+)"')
+    assert last.findall(render_page([whole])) == [str(steps - 1)]
+    cut = tuple(
+        replace(each, spikes=each.spikes[:3], current=each.current[:3], voltage=each.voltage[:3])
+        for each in whole.traces
+    )
+    assert last.findall(render_page([replace(whole, traces=cut)])) == ["2"]

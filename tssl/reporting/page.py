@@ -132,6 +132,7 @@ def _sheet(sheet: Sheet, *, brief: bool) -> dict[str, Any]:
         "traces": [_trace(trace) for trace in sheet.traces],
         "recorded": [_trace(trace) for trace in sheet.recorded],
         "shown_layers": _shown_layers(sheet),
+        "last_step": _last_step(sheet),
         "weights": [
             charts.histogram(name, f"{name}: weights", of, "weight, integer of the chip")
             for name, of in sheet.weights.items()
@@ -145,6 +146,12 @@ def _shown_layers(sheet: Sheet) -> list[str]:
     """Return the layers that the page draws something of, in their order."""
     drawn = [each.layer for each in (*sheet.traces, *sheet.recorded)]
     return list(dict.fromkeys([*drawn, *sheet.result.counts.layers]))
+
+
+def _last_step(sheet: Sheet) -> int:
+    """Return the last time step that the page draws something of."""
+    drawn = [each.time_steps for each in (*sheet.traces, *sheet.recorded)]
+    return max(drawn, default=1) - 1
 
 
 def _trace(trace: LayerTrace) -> list[charts.Chart]:
