@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from tssl.checkpoint import FORMAT_VERSION, Checkpoint, load_tensors, save_tenso
 from tssl.chip import Encoding
 from tssl.errors import CheckpointError
 from tssl.recipe import Recipe, recipe_from_tables
+from tssl.version import __version__
 
 RECIPE = recipe_from_tables(
     {
@@ -212,6 +214,17 @@ def test_recipes_that_are_not_valid(path):
     recipe = {**document(path)["recipe"], "name": "../x"}
     save_tensors(path, checkpoint().weights, {**document(path), "recipe": recipe})
     assert_refused(path, "name: must be letters")
+
+
+def test_recipes_of_another_version(path):
+    own = document(path)
+    recipe = {**own["recipe"], "data": {"name": "digits", "denoise_us": 5}}
+    save_tensors(path, checkpoint().weights, {**own, "recipe": recipe})
+    assert_refused(path, r"unknown key 'data\.denoise_us'; known keys: .*time_unit$")
+    written = {**own, "recipe": recipe, "provenance": {"tssl": "7.0.0"}}
+    save_tensors(path, checkpoint().weights, written)
+    by = f"; tssl 7.0.0 wrote it, and this is tssl {__version__}"
+    assert_refused(path, rf"unknown key 'data\.denoise_us'.*{re.escape(by)}$")
 
 
 @pytest.mark.parametrize(

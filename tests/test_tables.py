@@ -7,7 +7,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from tssl.tables import Table, show_table
+from tssl.tables import Shown, Table, show_table
 
 WIDE = [f"column {n}" for n in range(12)]
 
@@ -67,3 +67,20 @@ def test_units_stand_below_each_other() -> None:
     ends = [len(line.rstrip()) for line in lines if line.strip() and "title" not in line]
     assert len(set(ends[2:])) == 1
     assert any("1\u202f234\u202f567" in line for line in lines)
+
+
+def test_control_characters_take_the_room_that_they_show() -> None:
+    lines = shown(["name", "n"], [["\x1b[31mred", 1], ["plain", 1]])
+    rows = [line.rstrip() for line in lines if line.rstrip().endswith("1")]
+    assert rows[0].split() == [r"\x1b[31mred", "1"]
+    assert len({len(row) for row in rows}) == 1
+
+
+def test_a_repr_writes_control_characters_out() -> None:
+    class Named(Shown):
+        headline = "net\x1b[2J"
+
+        def tables(self) -> list[Table]:
+            return []
+
+    assert repr(Named()) == r"<Named net\x1b[2J>"

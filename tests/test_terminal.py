@@ -39,6 +39,28 @@ def test_progress_goes_to_stderr_and_results_to_stdout(capsys: pytest.CaptureFix
     assert captured.out == "result [of] it\n"
 
 
+def test_control_characters_are_written_out(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = output()
+    shown.say("going\x1b[2J on")
+    shown.line("result\r \x9b31m")
+    shown.table("title\x1b", ["column\x1b"], [["cell\x1b [b]x[/]"]])
+    captured = capsys.readouterr()
+    assert captured.err == "going\\x1b[2J on\n"
+    assert captured.out.startswith("result\\r \\x9b31m\ntitle\\x1b\n")
+    assert "column\\x1b" in captured.out
+    assert "cell\\x1b [b]x[/]" in captured.out
+
+
+def test_colours_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = output()
+    shown.results = type(shown.results)(file=io.StringIO(), force_terminal=True, width=80)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    shown.table("title", ["verdict"], [["FAIL"]])
+    text = shown.results.file.getvalue()  # type: ignore[attr-defined]
+    assert "\x1b[1m" in text
+    assert "\\x1b" not in text
+
+
 def test_quiet_silences_progress_only(capsys: pytest.CaptureFixture[str]) -> None:
     shown = output(quiet=True)
     shown.say("going on")

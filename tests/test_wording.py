@@ -9,7 +9,7 @@ import tssl
 from tests.command import in_this_process
 from tests.hw_profiles.networks import dense
 from tssl import netx
-from tssl.wording import count, did_you_mean, nearest, reason_of, several
+from tssl.wording import count, did_you_mean, nearest, reason_of, several, visible
 
 
 @pytest.mark.parametrize(
@@ -132,3 +132,31 @@ def test_the_reason_of_an_error() -> None:
     assert reason_of(ValueError("no\n  number")) == "no number"
     assert reason_of(KeyError("labels")) == "'labels' is missing"
     assert reason_of(EOFError()) == "it is damaged"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("\x1b[31mred\x1b[0m", r"\x1b[31mred\x1b[0m"),
+        ("\x1b]0;title\x07", r"\x1b]0;title\x07"),
+        ("back\b\rover\x7f\x9b2J\0", r"back\x08\rover\x7f\x9b2J\x00"),
+        ("exe\u202etxt\u2066", r"exe\u202etxt\u2066"),
+        ("two\nlines\tand [tags] \\ 1\u202f000 µJ, 手, a\u200cb", None),
+    ],
+)
+def test_control_characters_are_written_out(text: str, shown: str | None) -> None:
+    assert visible(text) == (text if shown is None else shown)
+
+
+def test_texts_of_files_do_not_steer_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    net, missing = tmp_path / "a.net", tmp_path / "\x1b[2J.net"
+    netx.write(net, dense(4, 3, name="net\x1b[31m"))
+    ran = in_this_process(capsys)("inspect", net)
+    assert ran.status == 0
+    assert r"net\x1b[31m" in ran.out
+    assert "\x1b" not in ran.out
+    ran = in_this_process(capsys)("inspect", missing)
+    assert r"\x1b[2J.net" in ran.err
+    assert "\x1b" not in ran.err

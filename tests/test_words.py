@@ -44,6 +44,7 @@ IN_MESSAGES = BANNED | {
     r"\b(?:hears?|listens?)\b": "receives spikes from, has the source",
     r"\bso many\b": "the number",
     r"\b(?:is|are) of such\b": "belongs to",
+    r"\w\w\(s\)": "tssl.wording.several",
 }
 
 
@@ -116,10 +117,20 @@ def test_page(path: Path) -> None:
     assert faults(path.read_text(encoding="utf-8")) == []
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "tssl").rglob("*.html")), ids=name_of)
+def test_templates(path: Path) -> None:
+    assert banned(path.read_text(encoding="utf-8"), IN_MESSAGES) == []
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "tssl").rglob("*.py")), ids=name_of)
 def test_messages(path: Path) -> None:
     found = messages(path.read_text(encoding="utf-8"))
     assert [fault for each in found for fault in banned(each, IN_MESSAGES)] == []
+
+
+@pytest.mark.parametrize("text", ["1 sample(s) are left out", " row(s)", "box(es) or chip(s)"])
+def test_one_or_several_is_said(text: str) -> None:
+    assert banned(text, IN_MESSAGES)
 
 
 def test_messages_are_found() -> None:

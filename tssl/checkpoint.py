@@ -27,7 +27,7 @@ from tssl.errors import CheckpointError, ConfigError, RangeError
 from tssl.graph import Graph, resolve
 from tssl.machine.files import pointer_hint, written
 from tssl.recipe import EncodingSpec, Recipe, recipe_from_tables
-from tssl.wording import reason_of
+from tssl.wording import of_version, reason_of
 
 __all__ = [
     "Array",
@@ -158,7 +158,9 @@ class Checkpoint:
                 read_out=read_out_of(document.get("read_out")),
             )
         except ConfigError as error:  # it names the file
-            raise CheckpointError(str(error)) from error
+            known = document.get("provenance")
+            version = known.get("tssl") if isinstance(known, dict) else None
+            raise CheckpointError(f"{error}{of_version(version)}") from error
         except (KeyError, TypeError, ValueError, AttributeError, RangeError) as error:
             raise CheckpointError(
                 f"{path}: is not a tssl checkpoint: {reason_of(error)}"

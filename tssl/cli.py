@@ -27,7 +27,7 @@ from tssl.commands.train import train
 from tssl.commands.verify import verify
 from tssl.errors import INTERRUPTED, BackendError, TsslError
 from tssl.version import __version__
-from tssl.wording import nearest
+from tssl.wording import nearest, visible
 
 _REFUSED_PATHS = {
     errno.EACCES, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EROFS,
@@ -122,9 +122,9 @@ def _silence_stdout() -> None:
 
 def _fail(message: str, status: int, arguments: list[str]) -> int:
     if "--debug" in arguments:
-        click.echo(traceback.format_exc(), err=True)
+        click.echo(visible(traceback.format_exc()), err=True)
     one_line = " ".join(line.strip() for line in message.splitlines())
-    click.echo(f"tssl: error: {one_line}", err=True)
+    click.echo(f"tssl: error: {visible(one_line)}", err=True)
     return status
 
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
 
-from tssl.wording import THIN, count
+from tssl.wording import THIN, count, visible
 
 __all__ = ["THIN", "Shown", "Table", "count", "show_table"]
 
@@ -75,7 +75,7 @@ class Shown(ABC):
         """Return what there is to show, one table or more."""
 
     def __repr__(self) -> str:
-        text = f"<{type(self).__name__} {self.headline}>"
+        text = visible(f"<{type(self).__name__} {self.headline}>")
         return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 2]}…>"
 
     def _repr_html_(self) -> str:
@@ -133,8 +133,10 @@ def _needed(texts: Sequence[str]) -> int:
 
 
 def _text(value: object) -> str:
-    """Return a cell as text; whole numbers get the separator of thousands."""
-    return count(value) if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    """Return a cell as text that can be measured; whole numbers get the separator of thousands."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return count(value)
+    return visible(str(value))
 
 
 def _cell(value: object) -> str:

@@ -24,8 +24,10 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from tssl.tables import Table, count, show_table
+from tssl.wording import visible
 from tssl.workflow import tables
 
 if TYPE_CHECKING:
@@ -47,6 +49,14 @@ _WIDE = 10_000
 """Columns where nobody watches: a file or pipe gets every row of a table in one line."""
 
 
+class _Console(Console):
+    """A console to which every text comes with its control characters written out."""
+
+    def render_str(self, text: str, **how: Any) -> Text:  # noqa: ANN401 - rich's own options
+        """Return a text as rich does, before anything is measured or coloured."""
+        return super().render_str(visible(text), **how)
+
+
 class Output:
     """Results on stdout, progress on stderr.
 
@@ -61,8 +71,8 @@ class Output:
     def __init__(self, *, as_json: bool, quiet: bool) -> None:
         self.as_json = as_json
         self.quiet = quiet
-        self.results = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
-        self.progress = Console(stderr=True, quiet=quiet, highlight=False)
+        self.results = _Console(highlight=False, width=None if sys.stdout.isatty() else _WIDE)
+        self.progress = _Console(stderr=True, quiet=quiet, highlight=False)
 
     def say(self, text: str) -> None:
         """Write a line about what is going on."""

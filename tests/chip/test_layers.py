@@ -441,7 +441,7 @@ def test_recurrent_weights_must_be_square(neuron: CubaNeuron, recurrent: np.ndar
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"map_shape": (3, 7, 6)}, "2 group.s. do not fit an input of 3 channel"),
+        ({"map_shape": (3, 7, 6)}, "2 groups do not fit an input of 3 channels"),
         ({"out_channels": 3}, "do not fit an input"),
         ({"map_shape": (2, 7, 2)}, r"kernel \(3, 2\) is larger than its input \(2, 7, 2\)"),
         ({"map_shape": (2, 0, 6), "padding": (0, 0)}, "is larger than its input"),

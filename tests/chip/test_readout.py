@@ -59,7 +59,7 @@ def test_other_numbers_are_none(gain: tuple[float, ...], offset: tuple[float, ..
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        (np.zeros((3, 1)), "shape (3, 1); 2 number(s) for each sample, (3, 2)"),
+        (np.zeros((3, 1)), "shape (3, 1); 2 numbers for each sample, (3, 2)"),
         (np.array([[0, 1], [np.inf, 0], [0, 0]]), "holds [inf, 0.0] for sample 1"),
         (np.array(["a"] * 3), "is <U1"),
     ],

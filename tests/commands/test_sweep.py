@@ -81,7 +81,7 @@ def test_it_works_and_shows(command: Any) -> None:
     shown: Ran = command("sweep", "x")
     assert "mean ± standard deviation of 2" in shown.out
     assert "Pareto front" in shown.out
-    assert "x: 2 of 2 trials, 2 combination(s)" in shown.out
+    assert "x: 2 of 2 trials, 2 combinations" in shown.out
 
 
 @pytest.mark.parametrize("package", ["optuna", "filelock"])

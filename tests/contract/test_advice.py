@@ -48,6 +48,7 @@ SHOWN_BY = {
     "workflow/inputs.py": {"run", "verify"},
     "workflow/nir.py": {"export", "nir read"},
     "workflow/nir_write.py": {"nir write"},
+    "workflow/notes.py": {"run", "verify"},
     "workflow/plan.py": {"plan"},
     "workflow/probe.py": {"report"},
     "workflow/provenance.py": {"report"},

@@ -177,7 +177,7 @@ FAULTS = {
     "cut header": (idx(IMAGES)[:11], "ends in its header, after 11 of 16 bytes"),
     "web page": (b"<!DOCTYPE html>", "starts with 3c 21 44 4f; an IDX file starts with 00 00"),
     "wrong type": (b"\0\0\x0d" + idx(IMAGES)[3:], "has IDX type 0x0d; expected 0x08"),
-    "labels as images": (idx(LABELS), r"has 1 dimension\(s\), expected 3 .*exchanged"),
+    "labels as images": (idx(LABELS), r"has 1 dimension, expected 3 .*exchanged"),
     "other count": (idx(IMAGES[:3]), r"declares an array of \(3, 2, 3\), expected \(4, 2, 3\)"),
     "transposed": (idx(IMAGES.transpose(0, 2, 1)), r"declares an array of \(4, 3, 2\)"),
     "huge sizes": (b"\0\0\x08\x03" + b"\xff" * 12, r"declares an array of \(4294967295,"),

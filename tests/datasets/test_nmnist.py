@@ -358,7 +358,7 @@ def test_an_empty_recording_is_a_sample_without_events(tmp_path: Path):
 
 def test_no_event_at_all_is_a_fault(tmp_path: Path):
     put(tmp_path, {**FILES, **dict.fromkeys(only("Test"), b"")})
-    with pytest.raises(DataError, match=r"Test/ holds no event in any of its 2 recording\(s\)"):
+    with pytest.raises(DataError, match=r"Test/ holds no event in its 2 recordings"):
         load(tmp_path, "test")
 
 
@@ -380,6 +380,6 @@ def test_no_event_inside_the_frames_is_a_fault(tmp_path: Path):
         load(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path}: Train/ holds no event inside time_steps x bin_us = 4 x 1000 us = 4 ms; its "
-        "1 recording(s) have theirs from 4 to 65 ms; raise network.time_steps or data.bin_us"
+        "1 recording has its events from 4 to 65 ms; raise network.time_steps or data.bin_us"
     )
     assert load(tmp_path, frames=Frames(time_steps=5, bin_us=1000)).inputs[:].sum() == 1

@@ -138,7 +138,7 @@ def test_single_digits_of_the_published_layout(kind: type, tmp_path: Path) -> No
     train = load(NTIDIGITS, tmp_path / "cache", data=tmp_path)
     assert train.labels.tolist() == [1, 0, 10, 0]
     assert train.class_names == ("z", "1", "2", "3", "4", "5", "6", "7", "8", "9", "o")
-    assert any("2 sample(s) of several digits are left out" in text for text in train.warnings)
+    assert any("2 samples of several digits are left out" in text for text in train.warnings)
     wanted = np.zeros((4, 5, 64), np.uint8)
     for row, number in enumerate((0, 1, 2, 4)):
         for second, channel in zip(*spikes(number), strict=True):

@@ -211,7 +211,7 @@ def test_what_the_frames_leave_out_is_said(tmp_path: Path):
         load(source, tmp_path, tmp_path, frames=Frames(time_steps=2, bin_us=40_000))
     assert str(raised.value) == (
         f"{tmp_path / 'Ev-Small.zip'}: train/ holds no event inside time_steps x bin_us = "
-        "2 x 40000 us = 80 ms; its 1 recording(s) have theirs from 80 to 120 ms; raise "
+        "2 x 40000 us = 80 ms; its 1 recording has its events from 80 to 120 ms; raise "
         "network.time_steps or data.bin_us"
     )
 

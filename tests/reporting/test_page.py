@@ -250,3 +250,22 @@ def test_a_silent_network_has_a_page():
     _, run = result()
     run.counts.spikes[:] = 0
     assert "0.00%" in render_page([sheet(result=run)])
+
+
+def test_a_page_of_very_many_classes_shows_those_with_most_mistakes():
+    names = tuple(f"class {index}" for index in range(100_000))
+    text = render_page([replace(sheet(), class_names=names)])
+    assert "Only the 100 of 100\u202f000 classes with most mistakes are shown." in text
+    assert len(text) < len(page()) + 100_000
+
+
+def test_the_slider_ends_where_the_pictures_do():
+    whole = sheet()
+    steps = whole.result.counts.time_steps
+    last = re.compile(r'type="range"[^>]* max="(\d+)"')
+    assert last.findall(render_page([whole])) == [str(steps - 1)]
+    cut = tuple(
+        replace(each, spikes=each.spikes[:3], current=each.current[:3], voltage=each.voltage[:3])
+        for each in whole.traces
+    )
+    assert last.findall(render_page([replace(whole, traces=cut)])) == ["2"]

@@ -55,7 +55,8 @@ def test_confusion_by_hand():
     matrix = pictures.confusion(np.array([1, 1, 0, 2]), np.array([1, 0, 0, 2]))
     found = {(cell.row, cell.column): (cell.samples, cell.strength) for cell in matrix.cells}
     assert found == {(0, 0): (1, 0.5), (0, 1): (1, 0.5), (1, 1): (1, 1.0), (2, 2): (1, 1.0)}
-    assert matrix.names == ["0", "1", "2"]
+    assert matrix.names == ("0", "1", "2")
     assert pictures.confusion(np.array([1]), None) is None
     named = pictures.confusion(np.array([1]), np.array([0]), ("zero", "one", "two"))
-    assert named.names == ["zero", "one", "two"]
+    assert named.names == ("zero", "one", "two")
+    assert named.note == ""

@@ -1,3 +1,4 @@
+import json
 import multiprocessing
 from pathlib import Path
 from typing import Any
@@ -123,8 +124,33 @@ def test_a_report_of_the_process_before_is_not_given_again(tmp_path: Path) -> No
             assert not claim.report(0.5, step=1)  # a second report would be a warning
 
 
+CURE = "; delete it and give the command of the sweep again: finished trainings are kept"
+
+
 @pytest.mark.parametrize("text", ["{}\n", "x\n{}\n", '{"op_code": 99, "worker_id": ""}\n'])
 def test_a_damaged_journal_is_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "journal.log").write_text(text)
-    with pytest.raises(DataError, match=r"journal\.log"):
+    with pytest.raises(DataError, match=rf"journal\.log: is damaged: .*{CURE}$"):
         opened(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"params": 7}, "'int' object has no attribute 'items'"),
+        ({"op_code": 8, "trial_id": 0, "user_attr": {}}, "its lines contradict each other"),
+    ],
+)
+def test_a_journal_with_a_damaged_trial(
+    tmp_path: Path, changed: dict[str, Any], reason: str
+) -> None:
+    """Optuna's errors of such lines are of any kind, and some have no text."""
+    opened(tmp_path)
+    journal = tmp_path / "journal.log"
+    first, second, *others = journal.read_text().splitlines(keepends=True)
+    damaged = json.dumps({**json.loads(second), **changed}) + "\n"
+    journal.write_text("".join([first, second, damaged, *others]))
+    with pytest.raises(DataError, match=f": is damaged: {reason}{CURE}$"):
+        opened(tmp_path)
+    journal.unlink()
+    assert opened(tmp_path).count().total == 4

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.command import in_this_process
 from tests.lava_runtime.networks import dense_net
 from tssl import netx
 from tssl.errors import DataError
 from tssl.recipe import GIVEN
+from tssl.version import __version__
 from tssl.workflow.export import ExportOutcome
-from tssl.workflow.inputs import InputChoice, completed
+from tssl.workflow.inputs import InputChoice, completed, load_inputs
 from tssl.workflow.inspect import inspect
 from tssl.workflow.notes import Notes, notes_of
 
@@ -66,6 +68,40 @@ def test_accuracies_elsewhere(noted: Any) -> None:
 def test_a_path_counts_more_than_a_name(noted: Any) -> None:
     assert notes_of(noted(data="x", recipe={"data": {"path": "/x"}})).own_data == Path("/x")
     assert notes_of(noted(data=GIVEN, recipe={"data": {"name": GIVEN}})).own_data is None
+
+
+NEWER = {"data": {"name": "rows", "denoise_us": 5}}
+
+
+def test_a_recipe_of_a_newer_version_is_refused_only_where_its_data_are_read(noted: Any) -> None:
+    path = noted(data="rows", recipe=NEWER, tssl="7.0.0")
+    notes = notes_of(path)
+    assert notes.own_data == "rows"
+    assert notes.document["recipe"] == NEWER
+    network = netx.read(path)
+    assert load_inputs(network, completed(InputChoice(seed=0), path)).samples == 1
+    with pytest.raises(DataError) as caught:
+        load_inputs(network, completed(InputChoice(), path))
+    assert str(caught.value) == (
+        "the recipe stored with the network: key 'data.denoise_us' is unknown; tssl 7.0.0 wrote "
+        f"it, and this is tssl {__version__}; give its input with --input, or use the tssl that "
+        "exported it"
+    )
+
+
+def test_a_recipe_of_a_newer_version_is_shown(
+    noted: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tssl = in_this_process(capsys)
+    path = noted(data="rows", recipe=NEWER, tssl="7.0.0")
+    assert tssl("inspect", path).status == 0
+    result, page = path.parent / "result", path.parent / "page.html"
+    assert tssl("run", path, "--backend", "engine", "--out", result).status == 2
+    np.save(path.parent / "x.npy", np.zeros((2, *netx.read(path).input.shape), np.int64))
+    fed = ("--input", path.parent / "x.npy", "--steps", 4)
+    assert tssl("run", path, "--backend", "engine", *fed, "--out", result).status == 0
+    assert tssl("report", result, "--profile", "loihi2", "--html", page).status == 0
+    assert "denoise_us = 5" in page.read_text()
 
 
 DAMAGED: list[tuple[str, object]] = [

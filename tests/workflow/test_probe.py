@@ -13,10 +13,11 @@ from tssl import datasets, netx
 from tssl.chip import ChipNetwork, InputLayer, dense_layer
 from tssl.datasets import Dataset, Description
 from tssl.engine import Engine
-from tssl.results import RunResult
+from tssl.results import RunResult, TraceName
+from tssl.workflow import probe
 from tssl.workflow.export import ExportOutcome
 from tssl.workflow.inputs import InputChoice, load_inputs
-from tssl.workflow.probe import traces_of
+from tssl.workflow.probe import recorded_of, traces_of
 from tssl.workflow.run import run_network, save_result
 
 
@@ -32,6 +33,41 @@ def test_the_first_sample_runs_again(exported: ExportOutcome) -> None:
     assert [int(trace.spikes.sum()) for trace in traces] == result.spike_counts[0].tolist()
     assert traces[0].voltage.shape == traces[0].spikes.shape
     assert "first sample of rows, test split" in note
+
+
+def test_of_a_long_sample_the_beginning_is_shown(
+    exported: ExportOutcome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = exported.network
+    choice = InputChoice(data="rows", samples=1, steps=12)
+    result = ran(network, choice)
+    whole, _ = traces_of(network, result, exported.path)
+    kept = {TraceName(each.layer, "spikes"): each.spikes[np.newaxis] for each in whole}
+    result = replace(result, traces=kept)
+    recorded, note = recorded_of(network, result)
+    assert note == "The first sample, as the run on engine recorded it."
+    monkeypatch.setattr(probe, "_MOST_STEPS", 8)
+    traces, note = traces_of(network, result, exported.path)
+    assert note == (
+        "The first 8 of 12 time steps of the first sample of rows, test split, run again: same "
+        "output spikes."
+    )
+    assert all(trace.time_steps == 8 for trace in traces)
+    assert all(
+        np.array_equal(short.voltage, long.voltage[:8])
+        for short, long in zip(traces, whole, strict=True)
+    )
+    beginning, note = recorded_of(network, result)
+    assert note == (
+        "The first 8 of 12 time steps of the first sample, as the run on engine recorded it."
+    )
+    assert all(
+        np.array_equal(short.spikes, long.spikes[:8])
+        for short, long in zip(beginning, recorded, strict=True)
+    )
+    other = np.array(result.output_spikes)
+    other[0, 7] = 1 - other[0, 7]
+    assert traces_of(network, replace(result, output_spikes=other), exported.path)[0] == ()
 
 
 def test_other_spikes_are_not_shown(exported: ExportOutcome) -> None:

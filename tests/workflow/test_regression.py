@@ -12,7 +12,7 @@ from tssl.checkpoint import Checkpoint
 from tssl.chip import ValueReadOut
 from tssl.engine import Compiled
 from tssl.results import RunResult
-from tssl.trainer.evaluation import values
+from tssl.trainer.evaluation import said_and_wanted
 from tssl.trainer.samples import Samples
 from tssl.workflow.data import load_splits
 from tssl.workflow.inputs import encode
@@ -82,7 +82,7 @@ def test_it_learns_and_says_so(trained: Path):
     samples = Samples.encoded(
         test, np.arange(100), kept.encoding, "cpu", kept.input_neuron, 2, kept.read_out
     )
-    said, wanted = values(kept, samples)
+    said, wanted = said_and_wanted(kept, samples)
     assert r2_score(wanted, said) == pytest.approx(kept.provenance["test_accuracy"], abs=1e-6)
     assert r2_score(wanted, said) > 0.9
     assert (trained / "answers.png").exists()

@@ -10,6 +10,7 @@ from tssl.chip.connections import MOST_NEURONS, Identity, Synapses, Train, prese
 from tssl.chip.numbers import BoolArray, IntArray, exact_product, wrapped_convolution
 from tssl.errors import UnsupportedLayerError
 from tssl.geometry import Geometry, Shape
+from tssl.wording import several
 
 __all__ = ["ConvSynapses"]
 
@@ -43,8 +44,8 @@ class ConvSynapses(Synapses):
         channels, groups = self.map_shape[0], self.geometry.groups
         if channels != self.weight.shape[1] * groups or self.weight.shape[0] % groups:
             raise UnsupportedLayerError(
-                f"weights {self.weight.shape} with {groups} group(s) "
-                f"do not fit an input of {channels} channel(s)"
+                f"weights {self.weight.shape} with {several(groups, 'group')} "
+                f"do not fit an input of {several(channels, 'channel')}"
             )
         if min(self.output_shape) < 1:
             raise UnsupportedLayerError(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tssl.chip.connections import Train
 from tssl.chip.numbers import IntArray
 from tssl.errors import DataError, RangeError
+from tssl.wording import several
 
 __all__ = ["CLASS", "ClassReadOut", "ReadOut", "ValueReadOut", "read_out_of"]
 
@@ -226,8 +227,8 @@ class ValueReadOut(ReadOut):
             values = values[:, None]
         if values.dtype.kind not in "iuf" or values.shape != (samples, outputs):
             raise DataError(
-                f"is {values.dtype} of shape {values.shape}; {outputs} number(s) for each sample, "
-                f"({samples}, {outputs}), are needed"
+                f"is {values.dtype} of shape {values.shape}; "
+                f"{several(outputs, 'number')} for each sample, ({samples}, {outputs}), are needed"
             )
         if not np.isfinite(values).all():
             row = int(np.argwhere(~np.isfinite(values))[0][0])

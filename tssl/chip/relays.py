@@ -16,6 +16,7 @@ from tssl.chip.network import INPUT, ChipNetwork
 from tssl.chip.numbers import DECAY_ONE
 from tssl.errors import UnsupportedLayerError
 from tssl.geometry import Geometry
+from tssl.wording import several
 
 _WITHOUT_MEMORY = CubaNeuron(current_decay=DECAY_ONE, voltage_decay=DECAY_ONE, threshold=1)
 _WEIGHT = 2
@@ -97,9 +98,9 @@ class _Relays:
         if synapses.geometry is not None or longest > MAX_DELAY:
             why = "a convolution has no delays" if synapses.geometry else f"of {longest} steps"
             raise UnsupportedLayerError(
-                f"layer {reader}: its source {source} sends values, {steps} step(s) before a "
-                f"deeper source; no relay repeats values, and no synapses can hold them back: "
-                f"{why}; lead {source} to layers of one depth only"
+                f"layer {reader}: its source {source} sends values, {several(steps, 'step')} "
+                "before a deeper source; no relay repeats values, and no synapses can hold them "
+                f"back: {why}; lead {source} to layers of one depth only"
             )
         return connection
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssl.errors import ConfigError, DataError
+from tssl.wording import several
 
 Integers = NDArray[np.integer[Any]]
 
@@ -97,11 +98,12 @@ class Tally:
     def check(self) -> None:
         """Raise DataError when the frames of all recordings are empty."""
         if not self._events:
-            raise DataError(f"holds no event in any of its {self._recordings} recording(s)")
+            raise DataError(f"holds no event in its {several(self._recordings, 'recording')}")
         if not self._inside:
             raise DataError(
-                f"holds no event inside {self._window}; its {self._recordings} recording(s) have "
-                f"theirs from {self._first / 1000:g} to {self._last / 1000:g} ms; raise "
+                f"holds no event inside {self._window}; its "
+                f"{several(self._recordings, 'recording has its', 'recordings have their')} events "
+                f"from {self._first / 1000:g} to {self._last / 1000:g} ms; raise "
                 "network.time_steps or data.bin_us"
             )
 

@@ -15,6 +15,7 @@ from tssl.datasets import packed
 from tssl.datasets.dataset import Dataset, Description, Progress
 from tssl.datasets.fetch import Wanted, cache_folder, download
 from tssl.errors import DataError
+from tssl.wording import several
 
 SYSTEM_FOLDER = Path("/usr/share/datasets")
 """Where Debian's ``dataset-*`` packages put their files."""
@@ -212,7 +213,7 @@ def _array(content: bytes, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         raise DataError(f"has IDX type 0x{content[2]:02x}; expected 0x08, unsigned bytes")
     if content[3] != len(shape):
         raise DataError(
-            f"has {content[3]} dimension(s), expected {len(shape)} "
+            f"has {several(content[3], 'dimension')}, expected {len(shape)} "
             "(are the files of images and labels exchanged?)"
         )
     if len(content) < header:

@@ -13,6 +13,7 @@ from tssl.lava_runtime.process import job, period, worker_copy
 from tssl.machine.files import make_directory, write_json, write_text
 from tssl.results import Recording
 from tssl.version import __version__
+from tssl.wording import several
 
 __all__ = ["FACTS", "NETWORK", "check_folder", "write_bundle"]
 
@@ -21,7 +22,7 @@ NETWORK = "network.net"
 _PROGRAMS = {"check.py": "_bundle_check.py", "measure.py": "_bundle_measure.py"}
 _README = """# {name}
 
-A spiking network for Loihi 2, {samples} input sample(s) of {steps} steps, and every spike that is
+A spiking network for Loihi 2, {samples} of {steps}, and every spike that is
 expected of it. Made by tssl {version}; tssl is not needed here.
 
     python check.py                      # Lava's CPU simulator: must say PASS
@@ -147,7 +148,8 @@ def write_bundle(
     except OSError as error:
         raise OutputError(f"{directory}: cannot be written: {error.strerror}") from error
     readme = _README.format(
-        name=network.name, samples=train.shape[1], steps=steps, version=__version__,
+        name=network.name, samples=several(train.shape[1], "input sample"),
+        steps=several(steps, "step"), version=__version__,
         digest=network.digest, layers=", ".join(names),
         loading=_CHAIN.format(lines="\n".join(SHIMS + lines)) if lines else _GRAPH,
         form=", as lava-dl's netx reads it" if lines else "",

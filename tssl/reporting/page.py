@@ -18,6 +18,7 @@ from tssl.reporting.operations import operations
 from tssl.reporting.sheet import LayerTrace, LearningCurve, Sheet
 from tssl.reporting.units import amount, band, count
 from tssl.results import RunResult
+from tssl.wording import several
 
 _FOLDER = Path(__file__).parent
 _TEMPLATE, _SCRIPT = "page.html", "page.js.html"
@@ -91,7 +92,13 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters.update(
-        amount=_amount, band=_band, kind=_kind, count=count, joules=_joules, seconds=_seconds
+        amount=_amount,
+        band=_band,
+        kind=_kind,
+        count=count,
+        several=several,
+        joules=_joules,
+        seconds=_seconds,
     )
     return made
 
@@ -125,6 +132,7 @@ def _sheet(sheet: Sheet, *, brief: bool) -> dict[str, Any]:
         "traces": [_trace(trace) for trace in sheet.traces],
         "recorded": [_trace(trace) for trace in sheet.recorded],
         "shown_layers": _shown_layers(sheet),
+        "last_step": _last_step(sheet),
         "weights": [
             charts.histogram(name, f"{name}: weights", of, "weight, integer of the chip")
             for name, of in sheet.weights.items()
@@ -138,6 +146,12 @@ def _shown_layers(sheet: Sheet) -> list[str]:
     """Return the layers that the page draws something of, in their order."""
     drawn = [each.layer for each in (*sheet.traces, *sheet.recorded)]
     return list(dict.fromkeys([*drawn, *sheet.result.counts.layers]))
+
+
+def _last_step(sheet: Sheet) -> int:
+    """Return the last time step that the page draws something of."""
+    drawn = [each.time_steps for each in (*sheet.traces, *sheet.recorded)]
+    return max(drawn, default=1) - 1
 
 
 def _trace(trace: LayerTrace) -> list[charts.Chart]:

@@ -12,6 +12,7 @@ import numpy as np
 from tssl.chip import ChipNetwork, IntArray, with_relays
 from tssl.costs import CoreLoad, CostReport
 from tssl.reporting.units import amount, count, number
+from tssl.results import confusion_of
 from tssl.tables import Table
 
 __all__ = [
@@ -100,12 +101,15 @@ class Matrix(NamedTuple):
         Of the classes, whole; ``short`` are those that are drawn.
     margin
         Units that the names take.
+    note
+        Which classes are shown, where not all are.
     """
 
     cells: list[MatrixCell]
-    names: list[str]
+    names: Sequence[str]
     short: list[str]
     margin: float
+    note: str
 
     @property
     def size(self) -> int:
@@ -167,18 +171,14 @@ def confusion(
     """Return the confusion matrix, shaded within its rows; None without labels."""
     if labels is None or len(labels) == 0:
         return None
-    classes = 1 + int(max(predictions.max(), labels.max()))
-    classes = max(classes, len(names))
-    matrix = np.zeros((classes, classes), np.int64)
-    np.add.at(matrix, (labels, predictions), 1)
-    rows = np.maximum(matrix.sum(axis=1), 1)
+    found = confusion_of(predictions, labels, names=names)
+    counts, shares = found.counts, found.shares
     cells = [
-        MatrixCell(row, column, int(matrix[row, column]), float(matrix[row, column] / rows[row]))
-        for row, column in np.argwhere(matrix).tolist()
+        MatrixCell(row, column, int(counts[row, column]), float(shares[row, column]))
+        for row, column in np.argwhere(counts).tolist()
     ]
-    whole = [names[index] if index < len(names) else str(index) for index in range(classes)]
-    short = [n if len(n) <= _MOST_NAME else n[: _MOST_NAME - 1] + "…" for n in whole]
-    return Matrix(cells, whole, short, 12 + 2.4 * max(map(len, short)))
+    short = [n if len(n) <= _MOST_NAME else n[: _MOST_NAME - 1] + "…" for n in found.names]
+    return Matrix(cells, found.names, short, 12 + 2.4 * max(map(len, short)), found.note)
 
 
 def _map(report: CostReport, chip: int, busiest: float, network: ChipNetwork | None) -> CoreMap:

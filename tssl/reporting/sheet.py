@@ -63,6 +63,12 @@ class LayerTrace:
     voltage: IntArray | None = None
     threshold: int | None = None
 
+    @property
+    def time_steps(self) -> int:
+        """Steps that are shown."""
+        kept = (self.spikes, self.current, self.voltage)
+        return max((len(values) for values in kept if values is not None), default=0)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sheet:
@@ -97,6 +103,8 @@ class Sheet:
         Which sample it was, or why there is none.
     recorded
         What the run itself recorded of its first sample, by layer.
+    recorded_note
+        Which part of the sample that is.
     """
 
     result: RunResult
@@ -115,3 +123,4 @@ class Sheet:
     traces: tuple[LayerTrace, ...] = ()
     traces_note: str = ""
     recorded: tuple[LayerTrace, ...] = ()
+    recorded_note: str = ""

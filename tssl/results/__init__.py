@@ -1,5 +1,6 @@
 """What running a network yields: spikes, the one read-out, and counted operations."""
 
+from tssl.results.confusion import Confusion, confusion_of
 from tssl.results.merging import merged
 from tssl.results.operations import OpCounts
 from tssl.results.recording import Recording
@@ -7,6 +8,7 @@ from tssl.results.result import InputSource, RunResult
 from tssl.results.traces import QUANTITIES, SPIKES, States, TraceName
 
 __all__ = [
+    "Confusion",
     "InputSource",
     "OpCounts",
     "QUANTITIES",
@@ -15,5 +17,6 @@ __all__ = [
     "SPIKES",
     "States",
     "TraceName",
+    "confusion_of",
     "merged",
 ]

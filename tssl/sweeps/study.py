@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Claim", "Study", "check_installed"]
 
+_DAMAGE = (ValueError, LookupError, TypeError, AttributeError, AssertionError)
+"""What Optuna raises where a line of the journal is not what it wrote; some without a text."""
 _NAME = "sweep"
 _STARTUP_TRIALS = 5
 _POINTS, _PROBLEM = "points", "problem"
@@ -112,8 +114,12 @@ class Study:
         try:
             with _as_output_errors(folder):
                 self._storage = _storage(folder / JOURNAL)
-        except (ValueError, LookupError, TypeError, AssertionError) as error:
-            raise DataError(f"{folder / JOURNAL}: is damaged: {reason_of(error):.80}") from error
+        except _DAMAGE as error:
+            reason = reason_of(error) if str(error) else "its lines contradict each other"
+            raise DataError(
+                f"{folder / JOURNAL}: is damaged: {reason:.80}; delete it and give the command of "
+                "the sweep again: finished trainings are kept"
+            ) from error
         self._study: optuna.Study | None = None
 
     def fill(self) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tssl.checkpoint import Checkpoint, ChipPlan
-from tssl.chip import CLASS, IntArray, ReadOut
+from tssl.chip import CLASS, ReadOut
 from tssl.datasets import Dataset
 from tssl.trainer.answer_kernels import right_classes
 from tssl.trainer.linear import tf32
@@ -46,20 +46,11 @@ def _right_by_psp(forward: Forward, labels: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def confusion(checkpoint: Checkpoint, samples: Samples) -> IntArray:
-    """Return how often each class (row) was taken for each class (column)."""
-    network = trained_network(checkpoint, checkpoint.plan).to(samples.levels.device).eval()
-    classes = samples.dataset.classes
-    counts = np.zeros((classes, classes), np.int64)
-    with tf32(allowed=False):
-        for inputs, labels in samples.batches(np.arange(len(samples)), network.evaluation_batch):
-            np.add.at(counts, (labels.cpu().numpy(), answers(network(inputs), CLASS)), 1)
-    return counts
+def said_and_wanted(checkpoint: Checkpoint, samples: Samples) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return what a network says of samples, and what is wanted.
 
-
-@torch.no_grad()
-def values(checkpoint: Checkpoint, samples: Samples) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return the numbers that a network says of samples, and those wanted."""
+    Both are classes ``(samples,)``, or numbers ``(samples, outputs)``.
+    """
     network = trained_network(checkpoint, checkpoint.plan).to(samples.levels.device).eval()
     order = np.arange(len(samples))
     with tf32(allowed=False):

@@ -7,8 +7,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from tssl.chip import IntArray
+from tssl.results import Confusion
 from tssl.trainer.progress import EpochMetrics
+
+_UPRIGHT = 2
+"""Characters of a class name that fit below a column of the confusion matrix."""
 
 
 def learning_curve(metrics: Sequence[EpochMetrics]) -> Figure:
@@ -45,18 +48,11 @@ def said_and_wanted(said: NDArray[Any], wanted: NDArray[Any], title: str) -> Fig
     return figure
 
 
-def confusion_matrix(counts: IntArray, title: str, names: Sequence[str] = ()) -> Figure:
-    """Draw how often each class (row) was taken for each class (column).
-
-    Parameters
-    ----------
-    names
-        Of the classes, where they have some.
-    """
-    classes = len(counts)
+def confusion_matrix(found: Confusion, title: str) -> Figure:
+    """Draw how often each class (row) was taken for each class (column)."""
+    counts, shares, classes = found.counts, found.shares, len(found.names)
     figure = Figure(figsize=(1.5 + 0.45 * classes,) * 2, layout="constrained")
     axes = figure.subplots()
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Greys", vmin=0, vmax=1)
     for row, column in np.ndindex(classes, classes):
         if counts[row, column]:
@@ -66,7 +62,9 @@ def confusion_matrix(counts: IntArray, title: str, names: Sequence[str] = ()) ->
     axes.set(
         xlabel="predicted", ylabel="true", title=title, xticks=range(classes), yticks=range(classes)
     )
-    if names:
-        axes.set_xticklabels(names, rotation=90)
-        axes.set_yticklabels(names)
+    if found.note:
+        axes.set_title(f"{title}\n{found.note}")
+    is_short = max(map(len, found.names)) <= _UPRIGHT
+    axes.set_xticklabels(found.names, rotation=0 if is_short else 90)
+    axes.set_yticklabels(found.names)
     return figure

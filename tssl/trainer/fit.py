@@ -3,7 +3,7 @@
 import math
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -66,6 +66,9 @@ class Fit:
     planner
         Needed where ``training.forward = 'chip'`` and there is no plan: the run begins in floating
         point, and asks for one when its last quarter begins, or when its patience is over.
+    data_folders
+        Folders in which the data were looked for first, by the data set's name: noted for those
+        who read them again.
     """
 
     def __init__(
@@ -77,8 +80,10 @@ class Fit:
         device: str,
         origin: Checkpoint | None = None,
         planner: Planner | None = None,
+        data_folders: Mapping[str, str] | None = None,
     ) -> None:
         self.recipe, self.run, self._planner = recipe, run, planner
+        self._data_folders = dict(data_folders or {})
         check_precision(recipe, device)
         plan = run.load_plan() if origin is None else origin.plan
         self.input_shape = _sample_shape(train)
@@ -312,7 +317,14 @@ class Fit:
 
     def save_start(self) -> None:
         """Likewise before the first batch, for the first of several processes alone."""
-        self.run.save_state(self.recipe, self.network, self.optimizer, self.progress, self.plan)
+        self.run.save_state(
+            self.recipe,
+            self.network,
+            self.optimizer,
+            self.progress,
+            self.plan,
+            self._data_folders,
+        )
 
     def _checkpoint(self, metrics: EpochMetrics) -> Checkpoint:
         provenance: dict[str, Any] = {
@@ -328,6 +340,8 @@ class Fit:
         }
         if metrics.validation_accuracy is not None:
             provenance["validation_accuracy"] = metrics.validation_accuracy
+        if self._data_folders:
+            provenance["data_folders"] = self._data_folders
         return Checkpoint(
             recipe=self.recipe,
             input_shape=self.input_shape,

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -215,8 +215,9 @@ class RunDirectory:
         optimizer: AdamW,
         progress: TrainingProgress,
         plan: ChipPlan | None,
+        data_folders: Mapping[str, str],
     ) -> None:
-        """Write everything needed to go on bit for bit."""
+        """Write everything needed to go on bit for bit, and where the data are."""
         tensors: dict[str, Any] = {}
         steps = 0
         for name, parameter in network.named_parameters():
@@ -233,6 +234,8 @@ class RunDirectory:
             "plan": None if plan is None else asdict(plan),
             **asdict(progress),
         }
+        if data_folders:
+            document["data_folders"] = dict(data_folders)
         save_tensors(self.state, tensors, document)
 
     def load_plan(self) -> ChipPlan | None:
@@ -251,6 +254,16 @@ class RunDirectory:
         except (TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(f"{self.state}: holds no valid plan: {error}") from error
 
+    def data_folders(self) -> Any:  # noqa: ANN401 - unvalidated JSON
+        """Return the folders in which the run in this folder looked for its data first, or None.
+
+        Raises
+        ------
+        CheckpointError
+            When the state is damaged.
+        """
+        return load_tensors(self.state)[1].get("data_folders") if self.has_state else None
+
     def load_state(self, recipe: Recipe, network: nn.Module, optimizer: AdamW) -> TrainingProgress:
         """Restore weights and optimiser; a run that never got to save starts anew.
 
@@ -263,7 +276,8 @@ class RunDirectory:
             return TrainingProgress()
         tensors, document = load_tensors(self.state)
         del document["format_version"]
-        document.pop("plan", None)
+        for key in ("plan", "data_folders"):
+            document.pop(key, None)
         if self._stored_identity(document.pop("recipe", None)) != identity(recipe):
             raise CheckpointError(f"{self.state}: belongs to another recipe than {self.recipe}")
         steps = document.pop("steps", 0)

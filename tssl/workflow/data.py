@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from tssl import datasets
 from tssl.datasets import DATASETS, Dataset, EventSource, Frames, Given, Source, given_source
 from tssl.errors import ConfigError, DataError
+from tssl.machine.files import printable
 from tssl.recipe import GIVEN, DataSpec, Recipe, data_from_table, full_key, load_recipe
 
 Opened: TypeAlias = Source | EventSource
@@ -144,6 +145,57 @@ def load_splits(
     train.pass_on_warnings(warn)
     test.pass_on_warnings(warn)
     return train, test
+
+
+def known_folder(data: Given | None, given: Path | None, kept: object) -> Path | None:
+    """Return the folder in which files of a data set are looked for first; None for the usual ones.
+
+    Parameters
+    ----------
+    data
+        Only named data sets have such a folder.
+    given
+        The folder that a user names; it counts before the other.
+    kept
+        What :func:`folders_of` returned when the data were read before, after its way through a
+        file.
+
+    Raises
+    ------
+    DataError
+        When the folder of before is gone, and the data set is not in the usual ones either.
+    """
+    name = _data_set(data)
+    folder = kept.get(name) if isinstance(kept, dict) else None
+    if given is not None or name is None or not isinstance(folder, str):
+        return given
+    if os.path.isdir(folder):
+        return Path(folder)
+    there = datasets.describe(name)
+    if there.ready:
+        return None
+    or_fetch = f", or run `tssl data fetch {name}`" if there.downloadable else ""
+    raise DataError(
+        f"data set {name}: was read from {folder}, which is no folder any more; name the folder "
+        f"that holds its files with --data-dir{or_fetch}"
+    )
+
+
+def folders_of(data: Given | None, folder: Path | None) -> dict[str, str]:
+    """Return the folder to look in first by the data set's name, to be kept; nothing if none is."""
+    name, where = _data_set(data), absolute(folder)
+    return {} if name is None or where is None else {name: where}
+
+
+def _data_set(data: Given | None) -> str | None:
+    """Return the name of a data set; None for data of other kinds."""
+    return data if isinstance(data, str) and data in DATASETS else None
+
+
+def absolute(path: Path | None) -> str | None:
+    """Return where a path leads from anywhere; None when its name is no text."""
+    text = None if path is None else os.path.abspath(path)
+    return text if text is not None and text == printable(Path(text)) else None
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from tssl.proof import first_difference
 from tssl.proof.distances import van_rossum, victor_purpura
 from tssl.results import Recording
 from tssl.tables import Shown, Table
+from tssl.wording import several
 from tssl.workflow.inputs import InputChoice, completed, load_inputs
 from tssl.workflow.tables import spikes_apart, what_differs
 
@@ -111,7 +112,7 @@ class NetworkDifference(Shown):
             return "the networks are equal"
         layers = sum(not layer.equal for layer in self.layers)
         alone = len(self.only_left) + len(self.only_right)
-        return f"the networks differ: {layers} layer(s), {alone} in one of them alone"
+        return f"the networks differ: {several(layers, 'layer')}, {alone} in one of them alone"
 
     def tables(self) -> list[Table]:
         """Return what differs, and the spikes where there was input."""

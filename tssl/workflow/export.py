@@ -30,7 +30,15 @@ from tssl.proof.quantized import run_quantized
 from tssl.tables import Shown, Table
 from tssl.trainer.evaluation import float_accuracy
 from tssl.workflow import nir, tables
-from tssl.workflow.data import frames_of, load_splits, seen_before, source_of, with_data
+from tssl.workflow.data import (
+    folders_of,
+    frames_of,
+    known_folder,
+    load_splits,
+    seen_before,
+    source_of,
+    with_data,
+)
 from tssl.workflow.export_files import data_facts, write_exported
 from tssl.workflow.inputs import Inputs, encode, encoded
 from tssl.workflow.nir import NirChoice, NirReport, is_foreign
@@ -212,8 +220,10 @@ def export(
         )
     checkpoint = replace(checkpoint, recipe=with_data(checkpoint.recipe, options.data))
     source = source_of(checkpoint.recipe.data, options.data)
+    name, kept = checkpoint.recipe.data.name, checkpoint.provenance.get("data_folders")
+    folder = known_folder(name, options.data_dir, kept)
     with seen_before(checkpoint.provenance):
-        train, test = load_splits(checkpoint.recipe, options.data_dir, data=source)
+        train, test = load_splits(checkpoint.recipe, folder, data=source)
     bits = bits_of_layers(checkpoint, options.weight_bits)
     quantized = calibrated(checkpoint, profile, train, bits)
     mapping = map_to_cores(profile, quantized.network)
@@ -235,7 +245,7 @@ def export(
     facts = {
         "bin_us": None if frames is None else frames.bin_us,
         "learning": metrics_of(file.parent),
-        **data_facts(train, test),
+        **data_facts(train, test, folders_of(name, folder)),
     }
     write_exported(outcome, checkpoint, facts)
     return outcome

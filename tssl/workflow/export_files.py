@@ -17,9 +17,16 @@ if TYPE_CHECKING:
 __all__ = ["data_facts", "write_exported"]
 
 
-def data_facts(train: Dataset, test: Dataset) -> dict[str, Any]:
-    """Return what shows, later, whether other data are the same, as JSON data."""
+def data_facts(train: Dataset, test: Dataset, folders: Mapping[str, str]) -> dict[str, Any]:
+    """Return where data were, and what shows, later, whether others are the same, as JSON data.
+
+    Parameters
+    ----------
+    folders
+        See :func:`tssl.workflow.data.folders_of`.
+    """
     return {
+        **({"data_folders": dict(folders)} if folders else {}),
         "data_name": train.name,
         "class_names": list(train.class_names),
         "fingerprints": {part.split: part.fingerprint for part in (train, test)},

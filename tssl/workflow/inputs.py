@@ -1,6 +1,5 @@
 """Choosing what to feed a network: a data set, a file, or random integers."""
 
-import os
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,7 +22,6 @@ from tssl.datasets import (
     named_source,
 )
 from tssl.errors import ConfigError, DataError
-from tssl.machine.files import printable
 from tssl.results import InputSource
 from tssl.wording import several
 from tssl.workflow.arrays import (
@@ -35,6 +33,7 @@ from tssl.workflow.arrays import (
     random_spikes,
     trains_of,
 )
+from tssl.workflow.data import absolute, known_folder
 from tssl.workflow.notes import Notes, notes_of
 
 DEFAULT_STEPS = 16
@@ -224,17 +223,21 @@ def encoded(
 def completed(choice: InputChoice, net: Path) -> InputChoice:
     """Fill in what an exported network knows itself: its data set, its range of integers, its time.
 
+    The folder of the data set is filled in, too, if one was named at the export or in training.
+
     A data set is filled in unless the choice asks for random input by naming a seed or density.
 
     Raises
     ------
     DataError
-        When the notes of the network are damaged.
+        When the notes of the network are damaged, or the folder of its data is gone.
     """
     notes = notes_of(net)
     choice = replace(choice, notes=notes, input_range=notes.input_range or choice.input_range)
     if choice.data is None and choice.file is None and not _asks_for_random(choice):
         choice = replace(choice, data=notes.own_data)
+    folder = known_folder(choice.data, choice.data_dir, notes.data_folders)
+    choice = replace(choice, data_dir=folder)
     return choice if choice.bin_us is not None else replace(choice, bin_us=notes.bin_us)
 
 
@@ -264,7 +267,7 @@ def _from_data_set(network: ChipNetwork, choice: InputChoice, data: Given) -> In
         labels=dataset.labels[: choice.samples],
         text=text,
         source=InputSource(
-            data=_findable(data), split=choice.split, data_dir=_absolute(choice.data_dir)
+            data=_findable(data), split=choice.split, data_dir=absolute(choice.data_dir)
         ),
     )
 
@@ -317,7 +320,7 @@ def _findable(data: Given) -> str | None:
     """Return a name or an absolute path; None for what only a program has."""
     if isinstance(data, str) and data in DATASETS:
         return data
-    return _absolute(Path(data)) if isinstance(data, str | Path) else None
+    return absolute(Path(data)) if isinstance(data, str | Path) else None
 
 
 def _from_file(
@@ -333,7 +336,7 @@ def _from_file(
         raise ConfigError(f"--steps {choice.steps}: {text} holds {several(own_steps, 'time step')}")
     _tell_of_fewer(choice, text, len(values))
     steps = own_steps or _steps(network, choice)
-    source = InputSource(file=_absolute(file) if isinstance(file, Path) else None)
+    source = InputSource(file=absolute(file) if isinstance(file, Path) else None)
     labels = None
     if choice.labels is not None:
         labels = _labels(network, choice.labels, len(values))[: choice.samples]
@@ -347,12 +350,6 @@ def _labels(network: ChipNetwork, given: Path | NDArray[np.generic], samples: in
         return network.read_out.fitting(values, samples, network.output.neurons)
     except DataError as error:
         raise DataError(f"--labels {text}: {error}") from error
-
-
-def _absolute(path: Path | None) -> str | None:
-    """Return where a path leads from anywhere; None when its name is no text."""
-    text = None if path is None else os.path.abspath(path)
-    return text if text is not None and text == printable(Path(text)) else None
 
 
 def _asks_for_random(choice: InputChoice) -> bool:

@@ -24,7 +24,7 @@ from tssl.trainer.run_directory import RunDirectory
 from tssl.trainer.samples import chip_encoding
 from tssl.version import __version__
 from tssl.wording import several
-from tssl.workflow.data import load_splits, source_of, with_data
+from tssl.workflow.data import folders_of, load_splits, source_of, with_data
 from tssl.workflow.nir import SOURCE, ReadOutcome
 from tssl.workflow.nir_write import float_layers
 from tssl.workflow.there import MOST_SAMPLES, stored_answers
@@ -245,6 +245,9 @@ def _with_data(lowered: Lowered, choice: ModuleChoice, data: Given) -> tuple[Che
         input_shape=_shape_of_data(checkpoint, train.shape, train.name),
         encoding=chip_encoding(recipe.encoding, train.unit or train.full_scale, train.zero),
     )
+    folders = folders_of(recipe.data.name, choice.data_dir)
+    if folders:
+        known.provenance["data_folders"] = folders
     return known, test
 
 

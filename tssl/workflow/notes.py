@@ -10,7 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, ConfigDict, Field, StrictFloat, StrictInt
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictFloat,
+    StrictInt,
+)
 
 from tssl import netx
 from tssl.chip.numbers import INT32_LIMIT
@@ -18,6 +25,7 @@ from tssl.datasets import Given
 from tssl.errors import ConfigError, DataError
 from tssl.recipe import GIVEN, DataSpec, entries_of
 from tssl.settings import Entries
+from tssl.wording import of_version
 from tssl.workflow.there import There
 
 __all__ = ["AccuracyNote", "Notes", "ProofNote", "RecipeNote", "notes_of"]
@@ -41,6 +49,13 @@ def _are_columns(columns: dict[str, list[float]]) -> dict[str, list[float]]:
     if not all(abs(value) <= _LARGEST for column in values for value in column):
         raise ValueError(f"must be numbers of magnitude {_LARGEST:g} at most")
     return columns
+
+
+def _without_newer(table: object) -> object:
+    """Return a recipe's table of data without the keys of a newer version."""
+    if not isinstance(table, dict):
+        return table
+    return {key: value for key, value in table.items() if key in DataSpec.model_fields}
 
 
 class _Note(Entries):
@@ -92,10 +107,10 @@ class ProofNote(_Note):
 
 
 class RecipeNote(_Note):
-    """The recipe of the training. A recipe of an older version lacks some keys."""
+    """The recipe of the training. That of another version lacks some keys, or has more."""
 
     name: str = ""
-    data: DataSpec | None = None
+    data: Annotated[DataSpec | None, BeforeValidator(_without_newer)] = None
     training: dict[str, Any] = Field(default_factory=dict)
 
     @property
@@ -119,6 +134,9 @@ class Notes(_Note):
         Name or path of the data set as the recipe has it; None for a network without one.
     data_name, class_names, fingerprints
         The data set's own name, its classes, and the SHA-256 of each split.
+    data_folders
+        The folder in which the data set was looked for first, by its name; empty when none was
+        named.
     bin_us
         Microseconds of a time step of events.
     input_range
@@ -138,6 +156,7 @@ class Notes(_Note):
     data_name: str | None = None
     class_names: tuple[str, ...] = ()
     fingerprints: dict[str, str] = Field(default_factory=dict)
+    data_folders: dict[str, str] = Field(default_factory=dict)
     bin_us: StrictInt | None = None
     input_range: Annotated[tuple[StrictInt, StrictInt], AfterValidator(_is_range)] | None = None
     recipe: RecipeNote | None = None
@@ -150,14 +169,31 @@ class Notes(_Note):
 
     @property
     def data_spec(self) -> DataSpec | None:
-        """How the data were read that the network was trained on."""
-        return None if self.recipe is None else self.recipe.data
+        """How the data were read that the network was trained on.
+
+        Raises
+        ------
+        DataError
+            When this version would read them otherwise, because it does not know all keys.
+        """
+        if self.recipe is None or self.recipe.data is None:
+            return None
+        stored = self.document.get("recipe", {}).get("data", {})
+        newer = [key for key in stored if key not in DataSpec.model_fields]
+        if newer:
+            raise DataError(
+                f"the recipe stored with the network: key 'data.{newer[0]}' is unknown"
+                f"{of_version(self.tssl)}; give its input with --input, or use the tssl that "
+                "exported it"
+            )
+        return self.recipe.data
 
     @property
     def own_data(self) -> Given | None:
         """The data that the network was trained on, unless a program gave them."""
-        if self.data_spec is not None and self.data_spec.path is not None:
-            return Path(self.data_spec.path)
+        spec = None if self.recipe is None else self.recipe.data
+        if spec is not None and spec.path is not None:
+            return Path(spec.path)
         return None if self.data == GIVEN else self.data
 
     @property

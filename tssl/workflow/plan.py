@@ -25,6 +25,7 @@ from tssl.trainer.planning import (
     operations_of_step,
     weights_of,
 )
+from tssl.wording import several
 from tssl.workflow.data import recipe_with
 from tssl.workflow.inputs import InputChoice, Inputs, completed, load_inputs
 from tssl.workflow.recipes import recipe_path
@@ -212,7 +213,7 @@ def plan_run(net: Path, samples: int | None, environment: Environment) -> Plan:
         Figure("memory", "memory of the input", inputs.train.nbytes / inputs.samples * total, "B",
                "counted"),
         Figure("seconds", "time on our engine", seconds, "s",
-               f"timed on {few.samples} samples, all {cores()} core(s)"),
+               f"timed on {several(few.samples, 'sample')}, with {several(cores(), 'core')}"),
         Figure("disk", "disk", total * per_sample + net.stat().st_size, "B",
                "counted, before compression"),
     )  # fmt: skip
@@ -296,7 +297,8 @@ def _of_step(tried: _Tried) -> list[Figure]:
         Figure("memory", "memory of a step", memory_of_step(graph, batch), "B",
                f"counted: batch of {batch}, optimiser; without the data"),
         Figure("flop", "products of a step", work, "FLOP", "counted: forward and backward"),
-        Figure("step", "time of a step", pace.step, "s", f"timed, all {pace.cores} core(s)"),
+        Figure("step", "time of a step", pace.step, "s",
+               f"timed, with {several(pace.cores, 'core')}"),
     ]  # fmt: skip
 
 

@@ -21,9 +21,12 @@ from tssl.chip import (
 from tssl.errors import TsslError
 from tssl.reporting import LayerTrace
 from tssl.results import InputSource, RunResult
+from tssl.wording import count
 from tssl.workflow.inputs import InputChoice, completed, load_inputs
 
 _FIELDS = {"spikes": "spikes", "current": "current", "potential": "voltage"}
+_MOST_STEPS = 2000
+"""Of a sample that are drawn: the page grows with them, and so does the memory of the states."""
 _DATA_SET = re.compile(r"(?P<data>[^,]+), (?P<split>train|test) split")
 
 
@@ -36,8 +39,8 @@ def traces_of(
 ) -> tuple[tuple[LayerTrace, ...], str]:
     """Return what every layer did in the first sample, or nothing; and a sentence about it.
 
-    The sample is run again from the data that the result names, and shown only when its
-    output spikes are those of the result. Nothing is downloaded.
+    The first steps of the sample are run again from the data that the result names, and shown
+    only when their output spikes are those of the result. Nothing is downloaded.
 
     Parameters
     ----------
@@ -55,11 +58,13 @@ def traces_of(
         return (), f"Not shown: the input cannot be loaded: {error}."
     if len(inputs.train) not in (1, result.counts.time_steps):
         return (), "Not shown: the input has another number of time steps than the result."
-    traces = _run(network, inputs.train[:, :1], result.counts.time_steps)
+    steps = min(result.counts.time_steps, _MOST_STEPS)
+    traces = _run(network, inputs.train[:steps, :1], steps)
     sent = traces[-1].spikes
-    if sent is None or not np.array_equal(sent, result.output_spikes[0]):
+    if sent is None or not np.array_equal(sent, result.output_spikes[0, :steps]):
         return (), "Not shown: the first sample gives other output spikes than the result."
-    return traces, f"The first sample of {result.data}, run again: same output spikes."
+    what = _beginning(f"first sample of {result.data}", result)
+    return traces, f"The {what}, run again: same output spikes."
 
 
 def _choice(result: RunResult, data_dir: Path | None, data: Path | None) -> InputChoice | str:
@@ -135,18 +140,28 @@ def _trace(name: str, neuron: Neuron, steps: Sequence[Step]) -> LayerTrace:
     )
 
 
-def recorded_of(network: ChipNetwork, result: RunResult) -> tuple[LayerTrace, ...]:
-    """Return what the run itself recorded of its first sample, by layer."""
+def recorded_of(network: ChipNetwork, result: RunResult) -> tuple[tuple[LayerTrace, ...], str]:
+    """Return what the run recorded of its first sample, by layer; and a sentence about it."""
     levels = {name: neuron.firing_level for name, neuron in network.groups.items()}
-    return tuple(
+    traces = tuple(
         LayerTrace(
             layer=layer,
             threshold=levels.get(layer),
             **{
-                _FIELDS[name.quantity]: values[0]
+                _FIELDS[name.quantity]: values[0][:_MOST_STEPS]
                 for name, values in result.traces.items()
                 if name.layer == layer
             },
         )
         for layer in dict.fromkeys(name.layer for name in result.traces)
     )
+    what = _beginning("first sample", result)
+    return traces, f"The {what}, as the run on {result.backend} recorded it."
+
+
+def _beginning(sample: str, result: RunResult) -> str:
+    """Return what is shown of a sample, in words."""
+    steps = result.counts.time_steps
+    if steps <= _MOST_STEPS:
+        return sample
+    return f"first {count(_MOST_STEPS)} of {count(steps)} time steps of the {sample}"

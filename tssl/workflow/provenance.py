@@ -9,7 +9,8 @@ from typing import Any
 import tomli_w
 
 from tssl.errors import ConfigError, DataError
-from tssl.recipe import Recipe, load_recipe, recipe_from_tables
+from tssl.machine.files import read_toml
+from tssl.recipe import GIVEN, recipe_from_tables
 from tssl.reporting import Accuracies, LearningCurve
 from tssl.results import RunResult
 from tssl.workflow.notes import Notes
@@ -93,7 +94,7 @@ def learning_curve(
         When a column is missing.
     """
     for run in runs:
-        if _without_data(_recipe(run)) == _without_data(_stored(notes)):
+        if _of_run(run) == _of_network(notes):
             return _curve(metrics_of(run), str(run)), run
     return _curve(notes.learning, "the learning curve stored with the network"), None
 
@@ -113,22 +114,25 @@ def _curve(columns: Mapping[str, list[float]], who: str) -> LearningCurve | None
         raise DataError(f"{who}: lacks the column {error}; export the network again") from error
 
 
-def _recipe(run: Path) -> Recipe:
+def _of_run(run: Path) -> dict[str, Any]:
     path = run / "recipe.toml"
     if not path.exists():
         raise ConfigError(f"--run {run}: holds no recipe.toml; give the folder of a training run")
-    return load_recipe(path)
+    return _without_data(read_toml(path), str(path))
 
 
-def _stored(notes: Notes) -> Recipe | None:
-    """Return the recipe of the network; an older one lacks keys that are newer."""
+def _of_network(notes: Notes) -> dict[str, Any] | None:
     tables = notes.document.get("recipe")
-    return None if tables is None else recipe_from_tables(tables, "the network's recipe")
+    return None if tables is None else _without_data(tables, "the network's recipe")
 
 
-def _without_data(recipe: Recipe | None) -> dict[str, Any] | None:
-    """Return what was trained and how; the data may have been named otherwise at the export."""
-    return None if recipe is None else recipe.model_dump(mode="json", exclude={"data"})
+def _without_data(tables: dict[str, Any], origin: str) -> dict[str, Any]:
+    """Return what was trained and how, with the keys that an older recipe lacks.
+
+    The data may have been named otherwise at the export, or read in the way of a newer version.
+    """
+    recipe = recipe_from_tables({**tables, "data": {"name": GIVEN}}, origin)
+    return recipe.model_dump(mode="json", exclude={"data"})
 
 
 def _facts(result: RunResult, notes: Notes) -> Iterator[tuple[str, str]]:

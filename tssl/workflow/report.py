@@ -261,6 +261,7 @@ def _whole_sheet(
     network, result = report.network, report.result
     notes = notes_of(report.net)
     traces, note = traces_of(network, result, report.net, data_dir, data)
+    recorded, recorded_note = recorded_of(network, result)
     learning, run = learning_curve(notes, runs)
     sheet = replace(
         report.sheet,
@@ -273,7 +274,8 @@ def _whole_sheet(
         weights={layer.name: layer.weights for layer in network.layers},
         traces=traces,
         traces_note=note,
-        recorded=recorded_of(network, result),
+        recorded=recorded,
+        recorded_note=recorded_note,
     )
     return sheet, run
 

@@ -16,6 +16,7 @@ from tssl.sweeps import (
     combinations,
 )
 from tssl.tables import Shown, Table
+from tssl.wording import several
 from tssl.workflow.sweep_tables import (
     accuracy_first,
     csv_of,
@@ -75,7 +76,7 @@ class SweepOutcome(Shown):
         ]
         shown = f" ({', '.join(extra)})" if extra else ""
         return (
-            f"{text}{shown}, {len(self.combinations)} combination(s), "
+            f"{text}{shown}, {several(len(self.combinations), 'combination')}, "
             f"{len(self.front)} on the Pareto front"
         )
 

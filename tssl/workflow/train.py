@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ from tssl.datasets import Dataset, Given
 from tssl.errors import BackendUnavailableError, CheckpointError, ConfigError, TrainingError
 from tssl.machine.pictures import save_figure
 from tssl.recipe import Recipe, load_recipe
+from tssl.results import confusion_of
 from tssl.tables import Shown, Table
 from tssl.trainer.checks import choose_device
-from tssl.trainer.evaluation import confusion, values
+from tssl.trainer.evaluation import said_and_wanted
 from tssl.trainer.fit import Fit
 from tssl.trainer.memory import explained_lack
 from tssl.trainer.parallel import is_first_process
@@ -22,7 +24,7 @@ from tssl.trainer.progress import EpochMetrics, LayerMetrics, Watcher
 from tssl.trainer.run_directory import RunDirectory, identity
 from tssl.trainer.tensorboard import TensorBoard
 from tssl.wording import several
-from tssl.workflow.data import load_splits, recipe_with, seen_before
+from tssl.workflow.data import folders_of, known_folder, load_splits, recipe_with, seen_before
 from tssl.workflow.recipes import recipe_path
 from tssl.workflow.sources import checkpoint_file
 from tssl.workflow.tables import epochs
@@ -125,6 +127,17 @@ class Origin:
 
     run: Path
     target: str | None = None
+
+    @cached_property
+    def checkpoint(self) -> Checkpoint:
+        """The trained network.
+
+        Raises
+        ------
+        CheckpointError
+            When there is none.
+        """
+        return Checkpoint.load(checkpoint_file(self.run))
 
 
 def start(
@@ -271,15 +284,15 @@ def _draw(fit: Fit) -> None:
     save_figure(figures.learning_curve(fit.progress.metrics), fit.run.learning_curve)
     best = fit.progress.best
     kept = Checkpoint.load(fit.run.best)
-    title = f"epoch {best.epoch}: {best.test_accuracy:.2%} of the test set"
+    said, wanted = said_and_wanted(kept, fit.test)
     if isinstance(kept.read_out, ValueReadOut):
         title = f"epoch {best.epoch}: {best.told}"
-        save_figure(figures.said_and_wanted(*values(kept, fit.test), title), fit.run.answers)
+        save_figure(figures.said_and_wanted(said, wanted, title), fit.run.answers)
         return
-    counts = confusion(kept, fit.test)
-    save_figure(
-        figures.confusion_matrix(counts, title, fit.test.dataset.class_names), fit.run.confusion
-    )
+    title = f"epoch {best.epoch}: {best.test_accuracy:.2%} of the test set"
+    data = fit.test.dataset
+    found = confusion_of(said, wanted, names=data.class_names, classes=data.classes)
+    save_figure(figures.confusion_matrix(found, title), fit.run.confusion)
 
 
 def _recipe_file(recipe: str | None, origin: Origin | None) -> Path:
@@ -295,13 +308,12 @@ def _recipe_file(recipe: str | None, origin: Origin | None) -> Path:
 
 def _starting_point(recipe: Recipe, origin: Origin, train: Dataset) -> Checkpoint:
     """Return the origin's weights under the new recipe, with the grid of the chip if wanted."""
-    path = checkpoint_file(origin.run)
-    found = Checkpoint.load(path)
+    found, folder = origin.checkpoint, checkpoint_file(origin.run).parent
     for part in ("network", "encoding"):
         if getattr(found.recipe, part) != getattr(recipe, part):
             raise ConfigError(
                 f"--from {origin.run}: was trained with another [{part}] than recipe "
-                f"{recipe.name}; use its own recipe: {path.parent / 'recipe.toml'}"
+                f"{recipe.name}; use its own recipe: {folder / 'recipe.toml'}"
             )
     if found.input_shape != train.shape:
         raise ConfigError(
@@ -341,9 +353,14 @@ def _fit(
     recipe: Recipe, run: RunDirectory, environment: Environment, origin: Origin | None = None
 ) -> Fit:
     device = choose_device(environment.device)
+    data = recipe.data.name if environment.data is None else environment.data
+    kept = run.data_folders()
+    if origin is not None:
+        kept = origin.checkpoint.provenance.get("data_folders")
+    folder = known_folder(data, environment.data_dir, kept)
     train_split, test_split = load_splits(
         recipe,
-        environment.data_dir,
+        folder,
         environment.on_download,
         environment.on_warning,
         environment.data,
@@ -354,4 +371,13 @@ def _fit(
         return _plan_on(DEFAULT_TARGET, checkpoint, train_split)
 
     with explained_lack(device):
-        return Fit(recipe, run, train_split, test_split, device, start, planner)
+        return Fit(
+            recipe,
+            run,
+            train_split,
+            test_split,
+            device,
+            start,
+            planner,
+            data_folders=folders_of(data, folder),
+        )

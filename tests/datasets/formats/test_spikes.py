@@ -44,7 +44,7 @@ def test_two_files(tmp_path: Path):
     expected = np.zeros((4, 7), np.uint8)
     expected[0, 4] = expected[1, 0] = expected[3, 6] = 1
     assert np.array_equal(train.inputs[0][:, 0, 0], expected)
-    assert "1 recording(s) without events are left out" in train.warnings[0]
+    assert "1 recording without events is left out" in train.warnings[0]
     assert load(tmp_path, size=(1, 700)).shape == (1, 1, 700)
     with pytest.raises(ConfigError, match=r"data\.split_seed: .* has a test split"):
         load(tmp_path, split_seed=1)

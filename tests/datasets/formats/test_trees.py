@@ -135,7 +135,7 @@ def test_other_files_are_left_out_and_said(tmp_path: Path):
     put(tmp_path, "a/notes.txt", ".DS_Store", "a/.hidden.bin", "__MACOSX/a/1.bin", "README.md")
     data = load(tmp_path)
     assert data.class_names == ("a", "b")
-    assert "1 other file(s) are left out" in data.warnings[0]
+    assert "1 other file is left out" in data.warnings[0]
 
 
 def test_settings_that_nothing_uses(tmp_path: Path):
@@ -164,7 +164,7 @@ def test_an_empty_recording_is_left_out_and_said(tmp_path: Path):
     data = load(tmp_path)
     assert data.labels.tolist() == [0, 1, 1, 0, 1]
     (said,) = data.warnings
-    assert "1 recording(s) without events are left out, as" in said
+    assert "1 recording without events is left out, as" in said
     assert "train/a/1.bin" in said
 
 
@@ -195,7 +195,7 @@ def test_all_recordings_empty(tmp_path: Path):
     put(tmp_path, "train/a/1.bin", "train/b/1.bin", "test/a/1.bin", content=b"")
     with pytest.raises(DataError, match="holds no event in any of its recordings"):
         load(tmp_path)
-    with pytest.raises(DataError, match="train split holds no event in any of its 2 recording"):
+    with pytest.raises(DataError, match="train split holds no event in its 2 recordings"):
         load(tmp_path, size=(3, 3))
 
 

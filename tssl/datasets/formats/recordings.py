@@ -14,6 +14,7 @@ from tssl.datasets.formats._counting import MOST, counted
 from tssl.datasets.formats._labelled import Labelled, Sample
 from tssl.datasets.reading import Reading
 from tssl.errors import ConfigError, DataError
+from tssl.wording import several
 
 __all__ = ["Recording", "RecordingSource"]
 
@@ -112,9 +113,11 @@ class RecordingSource:
             raise DataError(f"{self.found.source}: {split} split {fault}") from fault
         said = [text for text in tally.warnings() if "no event" not in text]
         if empty:
-            said.append(f"{len(empty)} recording(s) without events are left out, as {empty[0]}")
+            one, many = "recording without events is", "recordings without events are"
+            said.append(f"{several(len(empty), one, many)} left out, as {empty[0]}")
         if cut:
-            said.append(f"{cut} counts are above {MOST} and become {MOST}")
+            one, many = f"count is above {MOST} and becomes", f"counts are above {MOST} and become"
+            said.append(f"{several(cut, one, many)} {MOST}")
         return self._dataset(split, frames, np.stack(rows), labels, said)
 
     def _row(self, events: Events, frames: Frames) -> tuple[NDArray[np.uint8], int]:

@@ -28,6 +28,7 @@ from tssl.datasets.formats._splits import check_unused
 from tssl.datasets.formats.recordings import Recording, RecordingSource
 from tssl.datasets.reading import Reading
 from tssl.errors import DataError
+from tssl.wording import several
 
 __all__ = ["CHANNELS", "CLASSES", "DAMAGED", "is_tidigits", "opened_tidigits", "recording"]
 
@@ -86,12 +87,13 @@ def opened_tidigits(path: Path, reading: Reading) -> RecordingSource:
             for first in range(0, len(single), _BLOCK)
             for number, name in enumerate(single[first : first + _BLOCK])
         ]
+    left = several(others, "sample of several digits is", "samples of several digits are")
     found = Labelled(
         name=Path(os.path.realpath(path)).stem,
         source=str(path),
         class_names=CLASSES,
         samples=samples,
-        warnings=(f"{others} sample(s) of several digits are left out",) if others else (),
+        warnings=(f"{left} left out",) if others else (),
     )
     return RecordingSource(found, reading)
 

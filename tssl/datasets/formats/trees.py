@@ -18,6 +18,7 @@ from tssl.datasets.formats._labelled import Labelled, Sample
 from tssl.datasets.formats._splits import SPLIT_KEYS, check_unused, held_out
 from tssl.datasets.reading import Reading
 from tssl.errors import DataError
+from tssl.wording import several
 
 __all__ = ["KINDS", "Kind", "opened"]
 
@@ -242,7 +243,8 @@ def _labelled(
     """Return the samples with numbers for labels, and a test split."""
     names = sorted({file.label for file in files}, key=_natural)
     numbers = {name: number for number, name in enumerate(names)}
-    said = [f"{others} other file(s) are left out"] if others else []
+    left_out = several(others, "other file is", "other files are")
+    said = [f"{left_out} left out"] if others else []
     if len(names) < 2:
         raise DataError(
             f"{path}: holds {len(files)} {kind.what}, all of class {names[0]!r}; a folder for each "

@@ -19,6 +19,7 @@ from tssl.exchange.nir.linear import Arriving
 from tssl.exchange.nir.maps import Floats, geometry, shapes
 from tssl.exchange.nir.timing import Timing
 from tssl.geometry import Shape
+from tssl.wording import several
 
 __all__ = ["Decay", "Lowered", "lower"]
 
@@ -93,8 +94,8 @@ def lower(
     grown = math.prod(input_shape) - math.prod(made.input_shape)
     if grown:
         made.notes.append(
-            f"a bias reaches synapses from the input: the network has {grown} more input(s), the "
-            "last, which must be 1 at every step"
+            f"a bias reaches synapses from the input: the network has "
+            f"{several(grown, 'more input')}, last of all, which must be 1 at every step"
         )
     plan = _plan(nir, layers)
     checkpoint = checkpoint_of(

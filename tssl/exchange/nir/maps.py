@@ -14,6 +14,7 @@ from tssl.chip import MOST_NEURONS
 from tssl.errors import NirFileError
 from tssl.exchange.nir.description import INPUT, OUTPUT, Nir, NirNode
 from tssl.geometry import Pair, Shape
+from tssl.wording import several
 
 __all__ = ["Floats", "applied", "geometry", "padding_of", "shapes"]
 
@@ -213,7 +214,7 @@ def _conv2d(node: NirNode, values: Floats, weight: Floats | None = None) -> Floa
         raise ValueError(f"weight has shape {weight.shape}")
     groups = _whole(node, "groups", 1, len(weight))
     if len(weight) % groups or values.shape[1] != weight.shape[1] * groups:
-        raise ValueError(f"weight has shape {weight.shape} in {groups} group(s)")
+        raise ValueError(f"weight has shape {weight.shape} in {several(groups, 'group')}")
     kernel, dilation = (weight.shape[2], weight.shape[3]), geometry(node, "dilation", 1)
     spans = tuple(gap * (size - 1) + 1 for gap, size in zip(dilation, kernel, strict=True))
     padding = padding_of(node, (spans[0], spans[1]))

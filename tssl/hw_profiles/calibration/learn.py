@@ -21,6 +21,7 @@ from tssl.hw_profiles.cost.work import FloatArray
 from tssl.hw_profiles.profile.figure import Figure
 from tssl.hw_profiles.profile.tables import Profile
 from tssl.results import OpCounts
+from tssl.wording import several
 
 __all__ = ["Learnt", "LearntPrice", "calibrated", "learn"]
 
@@ -106,8 +107,10 @@ def learn(
     """
     check_base(profile)
     if len(runs) < FEWEST:
-        raise DataError(f"{source}: {len(runs)} run(s); at least {FEWEST} are needed, better "
-                        "twice as many as prices, of networks that differ")  # fmt: skip
+        raise DataError(
+            f"{source}: {several(len(runs), 'run')}; at least {FEWEST} are needed, better twice as "
+            "many as prices, of networks that differ"
+        )
     done = [amounts_of(profile, network, counts) for _, network, counts in runs]
     measured = [each for each, _, _ in runs]
     seconds = np.array([_seconds(*pair) for pair in zip(measured, done, strict=True)])
