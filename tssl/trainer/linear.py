@@ -83,6 +83,11 @@ def _convolution(images: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
     )
 
 
+def images_of(signal: Tensor) -> Tensor:
+    """Return a signal ``(time, batch, C, H, W)`` with channels last in memory."""
+    return _channels_last(signal.flatten(0, 1)).unflatten(0, signal.shape[:2])
+
+
 def _channels_last(images: Tensor) -> Tensor:
     """Return images ``(n, C, H, W)`` with channels last in memory.
 

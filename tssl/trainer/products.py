@@ -5,7 +5,7 @@ from torch import Tensor
 
 from tssl.geometry import Geometry
 from tssl.trainer import events
-from tssl.trainer.linear import gradients, is_by_onednn, weighted
+from tssl.trainer.linear import gradients, images_of, is_by_onednn, weighted
 
 __all__ = ["Products"]
 
@@ -14,7 +14,7 @@ class Products:
     """:func:`tssl.trainer.linear.weighted` and its gradients.
 
     Results of dense weights are written into the same memory each time, which the caches then
-    still hold.
+    still hold. Images that do not lie as convolutions need them are copied once for both passes.
 
     Parameters
     ----------
@@ -31,6 +31,8 @@ class Products:
     ) -> None:
         self._geometry, self._to_signal = geometry, to_signal
         self._dense = None
+        self._images: Tensor | None = None
+        """The signal of the pass under way, as convolutions need it."""
         if geometry is None and not is_by_onednn(_rows(signal), weight):
             self._dense = _DenseProducts(signal, weight, to_signal=to_signal)
 
@@ -38,6 +40,8 @@ class Products:
         """Return the weighted sums ``(time, batch, ...)``."""
         if self._dense is not None:
             return self._dense.forward(signal, weight)
+        if type(self._geometry) is Geometry:
+            signal = self._images = images_of(signal)
         return weighted(signal, weight, self._geometry)
 
     def backward(
@@ -46,7 +50,9 @@ class Products:
         """Return the errors at signal (if wanted) and weight."""
         if self._dense is not None:
             return self._dense.backward(error, signal, weight)
-        return gradients(error, signal, weight, self._geometry, to_signal=self._to_signal)
+        images, self._images = self._images, None
+        given = signal if images is None else images
+        return gradients(error, given, weight, self._geometry, to_signal=self._to_signal)
 
 
 class _DenseProducts:
