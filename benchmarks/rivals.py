@@ -26,6 +26,8 @@ from tssl.graph import resolve
 TAU_M, TAU_S = 5.0, 3.0
 _STEPS_UNTIL_COMPILED = 4
 """PyTorch compiles anew when a number that it took for a constant changes."""
+_FORMS_OF_CELLS = 64
+"""Of all layers together: by shape, and by what a gradient is wanted of."""
 
 if "TSSL_TORCH_LIBRARIES" in os.environ:
     sys.path.append(os.environ["TSSL_TORCH_LIBRARIES"])  # behind our own packages
@@ -219,6 +221,7 @@ def step_of(name: str, measured: Measured) -> Step:
     network = Layered(measured, rival.neurons).to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
     if rival.compiled == "cells":
+        torch._dynamo.config.recompile_limit = _FORMS_OF_CELLS
         for neurons in network.neurons:
             neurons.cell.compile()
     run = torch.compile(network) if rival.compiled == "network" else network
