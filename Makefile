@@ -25,7 +25,7 @@ demo: .venv/base ## train, export, run on Lava, verify, report: the whole way on
 	@echo "  report.html                     the report; open it in a browser"
 
 test: .venv/dev ## run all tests, those with Lava included
-	$(BIN)/python -m pytest -n auto --dist loadfile --durations=20
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=20
 
 fuzz: .venv/dev ## read files spoilt at random, from a fresh seed, until Ctrl-C
 	$(BIN)/python -m tests.contract.fuzz

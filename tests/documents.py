@@ -78,7 +78,7 @@ def run(block: Block, folder: Path) -> tuple[int, str]:
         return 0, ""
     commands = {"sh": ["bash", "-eo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
     own = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-           "OMP_NUM_THREADS": "1", "PYTHONUTF8": "1"}  # fmt: skip
+           "PYTHONUTF8": "1"}  # fmt: skip
     given = {key: value for key, value in os.environ.items() if key != "COLUMNS"}
     ran = subprocess.run(
         [*commands[block.kind], block.text],

@@ -33,14 +33,10 @@ SMALL = ["--set", 'network.layers=[{"type": "dense", "neurons": 10}]', "--device
 
 @pytest.fixture(autouse=True, scope="module")
 def rows() -> Iterator[None]:
-    """The data set of ``tests.trainer.tiny`` in the table, and no quarrel about cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """The data set of ``tests.trainer.tiny`` in the table."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(datasets.DATASETS, "rows", "tests.trainer.tiny:ROWS")
-        patch.setenv("OMP_NUM_THREADS", "1")  # for subprocesses
         yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ class Site:
         programs = slurm_stand_in.install(folder / "slurm")
         own = Path(sys.executable).parent
         self.environment = {
-            **os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT),
+            **os.environ, "PYTHONPATH": str(ROOT),
             "PATH": os.pathsep.join([str(programs), str(own), os.environ["PATH"]]),
         }  # fmt: skip
 

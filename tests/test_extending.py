@@ -247,13 +247,22 @@ epochs = 1
 """
 
 
+def copied(folder: Path) -> Path:
+    """Return a copy of the package; loops are compiled once for both and kept with the original."""
+    package = folder / "tssl"
+    shutil.copytree(ROOT / "tssl", package, ignore=shutil.ignore_patterns("__pycache__"))
+    for place in {kernels.parent for kernels in package.rglob("*kernels.py")}:
+        kept = ROOT / place.relative_to(folder) / "__pycache__"
+        kept.mkdir(exist_ok=True)
+        (place / "__pycache__").symlink_to(kept)
+    return package
+
+
 @pytest.mark.slow
 @pytest.mark.lava
 def test_the_local_layer_goes_to_lava(tmp_path: Path) -> None:
     """In a copy of the package that has what the page says, and nothing else."""
-    package = tmp_path / "tssl"
-    # with the loops that were compiled here, but not what another test is just writing
-    shutil.copytree(ROOT / "tssl", package, ignore=shutil.ignore_patterns("*.pyc*", "*.tmp.*"))
+    package = copied(tmp_path)
     (package / "graph" / "kinds" / "local.py").write_text(FILES["tssl/graph/kinds/local.py"])
     for path, code in PARTS.items():
         with (tmp_path / path).open("a") as file:
@@ -262,7 +271,7 @@ def test_the_local_layer_goes_to_lava(tmp_path: Path) -> None:
 
     def tssl(*words: str) -> str:
         environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-        command = [sys.executable, "-m", "tssl", *words]
+        command = [sys.executable, "-B", "-m", "tssl", *words]
         done = subprocess.run(
             command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
         )

@@ -1,11 +1,14 @@
 """scikit-learn's digits, as pixels of 0..16 in file order."""
 
-import sys
+import gzip
+from importlib.machinery import ModuleSpec
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tssl import datasets
+from tssl.datasets import digits
 from tssl.errors import DataError
 
 
@@ -29,6 +32,26 @@ def test_the_first_digit_is_a_zero():
 
 
 def test_without_scikit_learn_the_user_is_told(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(DataError, match="install scikit-learn"):
+    monkeypatch.setattr(digits, "find_spec", lambda _: None)
+    with pytest.raises(DataError, match=r"; install scikit-learn$"):
+        datasets.load("digits", "train", data_dir=None)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "cannot be read"),
+        ("1,two", "cannot be read"),
+        ("1,2\n3,4", r"rows of shape \(2, 2\)"),
+    ],
+)
+def test_another_scikit_learn_is_refused(
+    text: str | None, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    spec = ModuleSpec("sklearn", None, origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(digits, "find_spec", lambda _: spec)
+    (tmp_path / "datasets" / "data").mkdir(parents=True)
+    if text is not None:
+        (tmp_path / "datasets" / "data" / "digits.csv.gz").write_bytes(gzip.compress(text.encode()))
+    with pytest.raises(DataError, match=f"{says}.*; install another version of scikit-learn$"):
         datasets.load("digits", "train", data_dir=None)

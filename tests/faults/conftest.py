@@ -17,7 +17,7 @@ from tests.trainer import tiny
 @pytest.fixture(scope="session")
 def shared_forker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forker]:
     environment = {
-        **os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1",
+        **os.environ, "NUMBA_NUM_THREADS": "1",
         "NUMBA_THREADING_LAYER": "workqueue",  # the one that survives a fork
         "no_proxy": "127.0.0.1", "NO_PROXY": "127.0.0.1",
     }  # fmt: skip

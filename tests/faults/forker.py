@@ -191,13 +191,10 @@ def _call(arguments: list[str]) -> int:
 
 def _warm_up() -> None:
     """Run every command once, so that a child finds all imported, compiled and drawn before."""
-    import torch
-
     from tests.trainer import tiny
     from tssl import datasets
     from tssl.cli import run_command
 
-    torch.set_num_threads(1)
     datasets.DATASETS["rows"] = "tests.trainer.tiny:ROWS"
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -240,7 +240,6 @@ def test_float_accuracy_is_that_of_the_last_epoch(tmp_path: Path) -> None:
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-import torch
 from tests.trainer import tiny
 
 class Killer(tiny.Watcher):
@@ -249,7 +248,6 @@ class Killer(tiny.Watcher):
             os.kill(os.getpid(), signal.SIGKILL)
         return False
 
-torch.set_num_threads(1)
 tiny.fit(Path(sys.argv[1])).fit(Killer())
 """
 

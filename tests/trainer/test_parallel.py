@@ -20,12 +20,9 @@ WORKER = """
 import sys
 from pathlib import Path
 
-import torch
-
 from tests.trainer import tiny
 from tssl.recipe import load_recipe
 
-torch.set_num_threads(1)
 directory = Path(sys.argv[1])
 fit = tiny.fit(directory, load_recipe(directory / "recipe.toml"))
 assert fit.group.size == 2
@@ -46,7 +43,7 @@ def run_two(directory: Path, recipe: Recipe, worker: str = WORKER) -> None:
     for rank in range(2):
         environment = {
             **os.environ, "WORLD_SIZE": "2", "RANK": str(rank), "LOCAL_RANK": str(rank),
-            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "OMP_NUM_THREADS": "1",
+            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
         }  # fmt: skip
         command = [sys.executable, "-c", worker, str(directory)]
         processes.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE))
@@ -73,6 +70,8 @@ def test_two_processes_train_what_one_trains(tmp_path: Path, loss: str, batch_si
 NORM_WORKER = (
     WORKER
     + """
+import torch
+
 torch.save(dict(fit.network.weights.items()), directory / f"rank{fit.group.rank}.pt")
 """
 )
@@ -103,7 +102,6 @@ from tssl.recipe import load_recipe
 from tssl.trainer.fit import Fit
 from tssl.workflow.export import chip_plan
 
-torch.set_num_threads(1)
 directory, train = Path(sys.argv[1]), tiny.dataset()
 recipe = load_recipe(directory / "recipe.toml")
 run = tiny.prepare(directory, recipe)

@@ -53,7 +53,7 @@ def may_have_networks() -> bool:
 @pytest.mark.slow
 @pytest.mark.skipif(not may_have_networks(), reason="needs network namespaces and iproute2")
 def test_two_networks_train_what_one_trains(tmp_path: Path) -> None:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     training = ["digits", "--set", f"layers={LAYERS}", "--epochs", "1"]
 
     def run(*command: str, out: str) -> None:

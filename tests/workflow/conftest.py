@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from tests.trainer import tiny
 from tests.workflow import blinking
@@ -20,14 +19,11 @@ QUICK = ExportOptions(lava=False, proof_samples=6)
 
 @pytest.fixture(autouse=True, scope="package")  # other packages look at the table, too
 def rows() -> Iterator[None]:
-    """The small data sets in the table, and no quarrel about cores."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    """The small data sets in the table."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(datasets.DATASETS, "rows", "tests.trainer.tiny:ROWS")
         patch.setitem(datasets.DATASETS, "blinking", "tests.workflow.blinking:BLINKING")
         yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="package")

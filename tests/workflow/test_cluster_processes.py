@@ -74,7 +74,7 @@ class Place:
         (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: fragile\nVersion: 1\n")
         (facts / "entry_points.txt").write_text("[tssl.backends]\nfragile = fragile:Fragile\n")
         self.environment = {
-            **os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{plugin}", "OMP_NUM_THREADS": "1",
+            **os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{plugin}",
             "FRAGILE_AT": "2", "FRAGILE_MARK": str(folder / "killed"),
         }  # fmt: skip
         given = {"input": folder / "x.npy", "labels": folder / "y.npy", "progress": False}

@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tssl.chip.connections import MOST_NEURONS, Identity, Synapses, Train, presence
-from tssl.chip.numbers import BoolArray, IntArray, exact_product, wrapped_convolution
+from tssl.chip.numbers import BoolArray, IntArray, exact_kind, wrapped_convolution
 from tssl.errors import UnsupportedLayerError
 from tssl.geometry import Geometry, Shape
 from tssl.wording import several
@@ -165,24 +166,22 @@ class ConvSynapses(Synapses):
         return result.reshape(*train.shape[:2], self.outputs)
 
     def _correlate_images(self, images: Train, weight: IntArray) -> IntArray:
-        patches = self._patches(images)
-        out_channels = len(weight) // self.geometry.groups
-        parts = []
-        for group in range(self.geometry.groups):
-            rows = patches[:, :, group * weight.shape[1] : (group + 1) * weight.shape[1]]
-            kernels = weight[group * out_channels : (group + 1) * out_channels]
-            product = exact_product(
-                rows.reshape(-1, kernels[0].size), kernels.reshape(out_channels, -1)
-            )
-            parts.append(product.reshape(len(images), -1, out_channels))
-        return np.concatenate(parts, axis=2).transpose(0, 2, 1).reshape(len(images), -1)
+        kind, groups = exact_kind(images, weight), self.geometry.groups
+        kernels = weight.reshape(groups, -1, weight[0].size).astype(kind)
+        patches = self._patches(images.astype(kind)).reshape(
+            len(images), groups, weight[0].size, -1
+        )
+        sums: IntArray = (kernels @ patches).reshape(len(images), -1).astype(np.int64)
+        return sums
 
-    def _patches(self, images: Train) -> IntArray:
-        """Return what each output position sees, ``(images, positions, C, kh, kw)``."""
+    def _patches(self, images: NDArray[Any]) -> NDArray[Any]:
+        """Return what every tap of the kernel reads, ``(images, C, kh, kw, height, width)``.
+
+        The positions of the output come last, since they lie beside each other in a row.
+        """
         (pad_y, pad_x), (dil_y, dil_x) = self.geometry.padding, self.geometry.dilation
-        padded = np.pad(images.astype(np.int64), ((0, 0), (0, 0), (pad_y, pad_y), (pad_x, pad_x)))
+        padded = np.pad(images, ((0, 0), (0, 0), (pad_y, pad_y), (pad_x, pad_x)))
         windows = np.lib.stride_tricks.sliding_window_view(padded, self.geometry.span, axis=(2, 3))
         step_y, step_x = self.geometry.stride
         windows = windows[:, :, ::step_y, ::step_x, ::dil_y, ::dil_x]
-        positions = windows.transpose(0, 2, 3, 1, 4, 5)
-        return positions.reshape(len(images), -1, *positions.shape[3:])
+        return windows.transpose(0, 1, 4, 5, 2, 3)

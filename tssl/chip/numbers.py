@@ -1,5 +1,8 @@
 """The fixed-point numbers of Loihi neurons, as Lava's bit-accurate models compute them."""
 
+import math
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -57,6 +60,29 @@ def wrapped_32(value: IntArray) -> IntArray:
     return (value + INT32_LIMIT) % (2 * INT32_LIMIT) - INT32_LIMIT
 
 
+def exact_kind(values: NDArray[np.integer[Any]], weight: IntArray) -> type[np.number[Any]]:
+    """Return the type in which weighted sums of ``values`` are exact and fastest to compute.
+
+    Parameters
+    ----------
+    weight
+        ``(outputs, ...)``, all weights of an output in its row.
+
+    Notes
+    -----
+    Integers below 2**24 are exact in float32 and below 2**53 in float64, products and
+    partial sums in any order included, and floating-point matrix products are many times
+    faster than integer ones. The bound taken is the sum of ``|weight|`` of a row times
+    the largest ``|value|``; above 2**53 the sums are computed in integers.
+    """
+    largest = max(int(values.max(initial=0)), -int(values.min(initial=0)))
+    rows = np.abs(weight.astype(np.float64)).reshape(len(weight), math.prod(weight.shape[1:]))
+    bound = largest * float(rows.sum(axis=1).max(initial=0))
+    if bound >= FLOAT64_EXACT:
+        return np.int64
+    return np.float32 if bound < FLOAT32_EXACT else np.float64
+
+
 def exact_product(rows: IntArray, weight: IntArray) -> IntArray:
     """Return ``rows @ weight.T`` in exact integers, by the fastest sufficient arithmetic.
 
@@ -66,21 +92,10 @@ def exact_product(rows: IntArray, weight: IntArray) -> IntArray:
         ``(n, inputs)``.
     weight
         ``(outputs, inputs)``.
-
-    Notes
-    -----
-    Integers below 2**24 are exact in float32 and below 2**53 in float64, products and
-    partial sums in any order included, and floating-point matrix products are many times
-    faster than integer ones. The bound taken is the sum of ``|weight|`` of a row times
-    the largest ``|input|``; above 2**53 the product is computed in integers.
     """
-    largest = int(np.abs(rows).max(initial=0))
-    bound = largest * float(np.abs(weight.astype(np.float64)).sum(axis=1).max(initial=0))
-    if bound >= FLOAT64_EXACT:
-        return rows @ weight.T
-    kind = np.float32 if bound < FLOAT32_EXACT else np.float64
-    product = rows.astype(kind) @ weight.T.astype(kind)
-    return product.astype(np.int64)
+    kind = exact_kind(rows, weight)
+    product: IntArray = (rows.astype(kind) @ weight.T.astype(kind)).astype(np.int64)
+    return product
 
 
 def frozen_integers(values: object) -> IntArray:

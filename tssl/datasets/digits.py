@@ -4,6 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tssl.datasets.dataset import Dataset, Description, Progress
 from tssl.errors import DataError
@@ -42,28 +43,43 @@ class Digits:
         DataError
             When scikit-learn is missing or brings other data.
         """
-        try:
-            from sklearn.datasets import load_digits
-        except ImportError as error:
-            raise DataError(
-                f"data set digits: scikit-learn cannot be imported ({error}); install scikit-learn"
-            ) from error
-        bunch = load_digits()
-        if bunch.images.shape != (SAMPLES, 8, 8):
-            raise DataError(
-                f"data set digits: scikit-learn brings images of shape {bunch.images.shape}; "
-                f"expected ({SAMPLES}, 8, 8); install another version of scikit-learn"
-            )
+        found = find_spec("sklearn")
+        if found is None or found.origin is None:
+            raise DataError("data set digits: scikit-learn is not installed; install scikit-learn")
+        rows = _rows(Path(found.origin).with_name("datasets") / "data" / "digits.csv.gz")
         part = slice(TRAIN_SAMPLES) if split == "train" else slice(TRAIN_SAMPLES, None)
         return Dataset(
             name="digits",
             split=split,
-            inputs=bunch.images[part, None].astype(np.uint8),
-            labels=bunch.target[part].astype(np.int64),
+            inputs=rows[part, :-1].astype(np.uint8).reshape(-1, 1, 8, 8),
+            labels=rows[part, -1].astype(np.int64),
             classes=10,
             full_scale=16,
             source="scikit-learn, load_digits",
         )
+
+
+def _rows(path: Path) -> NDArray[np.float64]:
+    """Return the pixels of every digit and its label; importing scikit-learn takes a second.
+
+    Raises
+    ------
+    DataError
+        When the file is another one.
+    """
+    try:
+        rows = np.loadtxt(path, delimiter=",")
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"data set digits: {path} of scikit-learn cannot be read ({error}); "
+            "install another version of scikit-learn"
+        ) from error
+    if rows.shape != (SAMPLES, 8 * 8 + 1):
+        raise DataError(
+            f"data set digits: {path} of scikit-learn has rows of shape {rows.shape}; "
+            f"expected ({SAMPLES}, 65); install another version of scikit-learn"
+        )
+    return rows
 
 
 DIGITS = Digits()

@@ -24,7 +24,6 @@ def test_spikes_there_and_here(library: str) -> None:
         pytest.skip(f"{library} is not installed, and TSSL_TORCH_LIBRARIES names no folder with it")
     ran = subprocess.run(
         [sys.executable, SCRIPT, library, "--epochs", "2", "--no-lava"],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         check=False,

@@ -7,6 +7,7 @@ import os
 import sys
 from pathlib import Path
 
+from .convolving import without_signal
 from .failures import HardwareError, report_and_exit
 from .job import Job
 from .shims import WithoutTorch, import_lava
@@ -34,7 +35,8 @@ def work(folder: Path) -> None:
     if job.hardware:
         check_hardware(job)
     sys.meta_path.insert(0, WithoutTorch)
-    import_lava()
+    with without_signal():
+        import_lava()
     Simulation(job, folder).run()
     os._exit(0)
 
@@ -42,7 +44,8 @@ def work(folder: Path) -> None:
 def check() -> None:
     """Print the versions of Lava, or fail on import."""
     sys.meta_path.insert(0, WithoutTorch)
-    import_lava()
+    with without_signal():
+        import_lava()
     versions = [f"{name} {importlib.metadata.version(name)}" for name in ("lava-nc", "lava-dl")]
     sys.stdout.write(", ".join(versions) + "\n")
     sys.stdout.flush()

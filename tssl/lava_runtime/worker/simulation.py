@@ -9,6 +9,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from .building import Layer, build_chain, build_graph, join
+from .convolving import load_signal
 from .failures import HardwareError
 from .job import FINISHED, PHASE, RUNNING, SAMPLES, Job
 from .neurons import Rest, kind_of, watched
@@ -29,6 +30,7 @@ class Simulation:
         self.train = np.load(folder / "input.npy", mmap_mode="r")
         self.status = np.load(folder / "status.npy", mmap_mode="r+")
         self.network = build_graph(job) if job.graph else build_chain(job)
+        load_signal(self.network)
         self.now = 0
         if job.by_bias:
             bias = self.network.layers[0].neuron.bias_mant
