@@ -30,7 +30,7 @@ TITLES = {
     "official": "the official code",
     "plain": "surrogate gradients in plain PyTorch",
     "plain-compiled": "the same under `torch.compile`",
-    "plain-cells-compiled": "the same, one step of the neurons under `torch.compile`",
+    "plain-cells-compiled": "plain PyTorch, one step of the neurons under `torch.compile`",
     "spikingjelly-lif": "SpikingJelly, `LIFNode`",
     "spikingjelly-synapse": "SpikingJelly, `LIFNode` and `SynapseFilter`",
     "spikingjelly-compiled": "SpikingJelly, `LIFNode`, under `torch.compile`",
