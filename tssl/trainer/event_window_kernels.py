@@ -94,26 +94,34 @@ def convolution_gradient(
     gradient
         Filled: ``(outputs, channels, rows, columns)``.
     """
+    outputs, channels = gradient.shape[:2]
     windows = _windows(images, gradient.shape, padding)
-    _gradient(images, errors, windows, gradient, numba.get_num_threads())
+    shape = -(-outputs // windows.side), channels, windows.rows, windows.width
+    laid = np.zeros((numba.get_num_threads(), *shape), np.float32)
+    _gradient(images, errors, windows, laid)
+    _collect(laid, windows, gradient)
 
 
 @compiled_parallel
-def _gradient(images: Array, errors: Array, windows: _Windows, gradient: Array, parts: int) -> None:
+def _gradient(images: Array, errors: Array, windows: _Windows, laid: Array) -> None:
+    for part in numba.prange(len(laid)):
+        _gradient_part(images, errors, windows, part, len(laid), laid[part])
+
+
+@compiled
+def _collect(laid: Array, windows: _Windows, gradient: Array) -> None:
+    """Add up what all parts found, and turn columns round again."""
     outputs, channels = gradient.shape[:2]
-    blocks = (outputs + windows.side - 1) // windows.side
-    laid = np.zeros((parts, blocks, channels, windows.rows, windows.width), np.float32)
-    for part in numba.prange(parts):
-        _gradient_part(images, errors, windows, part, parts, laid[part])
-    for part in range(1, parts):
-        laid[0] += laid[part]
     for o in range(outputs):
         block, place = o // windows.side, o % windows.side
         for channel in range(channels):
             for row in range(windows.rows):
                 for column in range(windows.columns):
                     at = (windows.columns - 1 - column) * windows.side + place
-                    gradient[o, channel, row, column] = laid[0, block, channel, row, at]
+                    total = np.float32(0)
+                    for part in range(len(laid)):
+                        total += laid[part, block, channel, row, at]
+                    gradient[o, channel, row, column] = total
 
 
 @compiled
