@@ -267,3 +267,18 @@ def _other(layers: list[OutLayer]) -> Iterator[str]:
             )
         if not layer.losses[1].all() and not (layer.losses[0] == 1).all():
             yield f"layer {layer.name}: its membrane has no leak; tau_mem is 2^40 steps instead"
+        windows = [each.geometry.kernel for each in layer.incoming if each.geometry]
+        if any(each.geometry and each.geometry.groups > 1 for each in layer.incoming):
+            yield f"layer {layer.name}: groups of maps; weights between groups are 0 instead"
+        if any(rows != columns for rows, columns in windows):
+            yield (
+                f"layer {layer.name}: its windows are not square, which nir 1.0 reads with "
+                "type_check=False alone"
+            )
+        first, *others = [each for each in layer.incoming if each.source != layer.name]
+        if not all(np.array_equal(each.weight, first.weight) for each in others):
+            sources = ", ".join(each.source for each in (first, *others))
+            yield (
+                f"layer {layer.name}: receives {sources} through different weights, which "
+                "`tssl nir read` does not take"
+            )
