@@ -226,6 +226,26 @@ def test_another_shape_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "x.nir").exists()
 
 
+def test_graded_input_is_stored_as_it_is(rng: np.random.Generator, tmp_path: Path) -> None:
+    """With what the file says of its input, the graph fires what the file says of its layers."""
+    network = checkpoint(rng, [dense(6), OUT], (1, 4, 4), spread=3.0, time_steps=8)
+    given = rng.integers(-7, 16, (8, SAMPLES, 16))
+    chip = quantize(network, LIMITS, given, (-7, 15)).network
+    netx.write(tmp_path / "x.net", chip, {"input_range": [-7, 15]})
+    write(tmp_path / "x.net", tmp_path / "x.nir")
+    with h5py.File(tmp_path / "x.spikes.h5") as file:
+        data = {name: node["observables/spikes/data"][()] for name, node in file["nodes"].items()}
+    entering = data.pop("input").transpose(1, 0, 2)
+    assert entering.min() < 0
+    assert entering.max() > 1
+    graph = nir.read(tmp_path / "x.nir")
+    found = simulate(graph, timing(graph), entering.astype(float))
+    for layer, spikes in data.items():
+        assert spikes.dtype == bool
+        assert spikes.any()
+        assert (found[layer].spikes.transpose(1, 0, 2) != spikes).mean() < 0.02, layer
+
+
 def read_by(reader: str, path: Path, given: np.ndarray, **environment: str) -> dict[str, Any]:
     """Return what a reader in another process makes of a file."""
     python = environment.pop("python", sys.executable)

@@ -145,7 +145,7 @@ def data_bytes(trains: Mapping[str, NDArray[Any]], dt: float) -> bytes:
     Parameters
     ----------
     trains
-        By node, ``(time, samples, neurons)``.
+        By node, ``(time, samples, neurons)``; integers of graded spikes are kept.
     """
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
@@ -156,9 +156,14 @@ def data_bytes(trains: Mapping[str, NDArray[Any]], dt: float) -> bytes:
             node.attrs["__type__"] = "NIRNodeData"
             spikes = node.create_group("observables").create_group("spikes")
             spikes.attrs["__type__"], spikes.attrs["dt"] = "TimeGriddedData", dt
-            gridded = np.ascontiguousarray(train.transpose(1, 0, 2) > 0)
-            spikes.create_dataset("data", data=gridded, compression="gzip")
+            spikes.create_dataset("data", data=_gridded(train), compression="gzip")
     return buffer.getvalue()
+
+
+def _gridded(train: NDArray[Any]) -> NDArray[Any]:
+    """Return a train as NIR has it, samples first: truth values where it is spikes, or numbers."""
+    gridded, fires = (np.ascontiguousarray(each.transpose(1, 0, 2)) for each in (train, train > 0))
+    return fires if np.array_equal(gridded, fires) else gridded
 
 
 def _put(group: h5py.Group, fields: Mapping[str, Any]) -> None:
