@@ -169,7 +169,9 @@ def test_engine_and_witness_agree(
     train = rng.integers(0, 16, (steps, 7, int(np.prod(SHAPE))))
     result = quantize(trained, LIMITS, train, (0, 15))
     ours = run_chunk(result.network, train, STEPS)
-    ((_, theirs),) = run_quantized(trained, result.scales, result.largest_weights, train)
+    ((_, theirs),) = run_quantized(
+        trained, result.scales, result.largest_weights, train, LIMITS.weight_bits
+    )
     assert first_difference(result.network, theirs, ours) is None
     assert all(spikes.any() for spikes in ours.trains.values())
     assert all(layer.bias.any() for layer in result.network.layers)
