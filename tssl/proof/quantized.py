@@ -171,7 +171,10 @@ def _without_norm(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 
 
 def _in_thresholds(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Say what drives a neuron in units of its own threshold."""
+    """Say what drives a neuron in units of its own threshold.
+
+    What neurons of a layer send each other is in these units already, see :class:`Node`.
+    """
     units = np.exp(arrays["threshold"].astype(np.float64))
     scaled: dict[str, NDArray[Any]] = {}
     for role in ("weight", "bias"):
