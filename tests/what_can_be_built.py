@@ -230,7 +230,18 @@ def _usual(rule: str) -> Recipe | None:
 
 
 def network(rule: str, layers: Layers, entering: str | None = None) -> SpikingNetwork:
-    """Return a small network of such layers, otherwise as the shipped recipe of a rule has it.
+    """Return a small network of such layers, see :func:`small_recipe`.
+
+    Raises
+    ------
+    ConfigError
+        When the rule does not train such a network.
+    """
+    return SpikingNetwork(small_recipe(rule, layers, entering), SHAPE, torch.Generator())
+
+
+def small_recipe(rule: str, layers: Layers, entering: str | None = None) -> Recipe:
+    """Return a recipe of such layers, otherwise as the shipped recipe of a rule has it.
 
     Parameters
     ----------
@@ -240,7 +251,7 @@ def network(rule: str, layers: Layers, entering: str | None = None) -> SpikingNe
     Raises
     ------
     ConfigError
-        When the rule does not train such a network.
+        When there is no such network.
     """
     usual = _usual(rule)
     about: dict[str, Any] = {"encoding": {}, "network": {"time_steps": _STEPS}}
@@ -259,8 +270,7 @@ def network(rule: str, layers: Layers, entering: str | None = None) -> SpikingNe
         about["encoding"] = {"input": entering}
     about["network"] = {**about["network"], "layers": list(layers)}
     tables = {"name": "small", "data": {"name": "digits"}, **about, "training": {"rule": rule}}
-    recipe = recipe_from_tables(tables, "small")
-    return SpikingNetwork(recipe, SHAPE, torch.Generator())
+    return recipe_from_tables(tables, "small")
 
 
 def _fields(kind: str) -> Mapping[str, Any]:

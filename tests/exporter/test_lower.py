@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +13,6 @@ from tssl.exporter.lower import Arrival, Stage, lower, merge_pool, merge_pools
 from tssl.geometry import Geometry
 from tssl.graph import Graph, Node, Parameter
 from tssl.neurons import Lif
-from tssl.trainer.network import SpikingNetwork
 
 SIZES = st.integers(2, 7)
 PAIRS = st.tuples(st.integers(1, 3), st.integers(1, 3))
@@ -180,62 +178,6 @@ def test_gains_are_folded(rng):
     )
     assert (first.neuron.threshold, last.neuron.threshold) == (1.0, 0.5)
     assert [node.name for node in trained.graph] == ["conv1", "pool2", "dense3"]
-
-
-@pytest.mark.parametrize(
-    "layers",
-    [
-        [dense(20), dense(8)],
-        [conv(3, 3), pool(2), conv(4, 2), pool(2, gain=0.9), dense(12), dense(5)],
-        [conv(3, 3, padding=1), pool(3), conv(4, 2, stride=(2, 1)), dense(5)],
-        [pool(2), pool(2), dense(9), dense(4)],
-        [conv(4, 3, padding=1), pool(2), conv(4, 2, dilation=2), dense(5)],
-        [conv(4, 3), pool(2, mode="average", gain=3.0), conv(4, 2), pool("global"), dense(5)],
-        [conv(4, 3, tau_s=4.0), pool(2), dense(12, tau_m=8.0, tau_s=1.5), dense(5, neuron="if")],
-    ],
-    ids=["dense", "conv-pool", "stride", "pools", "dilation", "averages", "neurons"],
-)
-@pytest.mark.parametrize("taus", [{}, {"tau_s": 1.0, "tau_m": 2.0}])
-def test_the_lowered_network_fires_the_same_spikes(rng, layers, taus):
-    """The synapse filter behind the weights, as on the chip, instead of before them."""
-    trained = checkpoint(rng, layers, (1, 12, 12), spread=1.5, time_steps=8, **taus)
-    integers = rng.integers(-4, 20, (5, 1, 12, 12))
-    network = SpikingNetwork(trained.recipe, (1, 12, 12), torch.Generator()).double()
-    network.load_weights(trained.weights)
-    with torch.no_grad():
-        expected = network(torch.from_numpy(integers * QUANTUM), record_all=True).traces
-    found = filtered_run(lower(trained), integers, 8)
-    assert found.keys() == expected.keys()
-    for name, spikes in found.items():
-        assert 0 < spikes.mean() < 1
-        assert np.array_equal(spikes, expected[name].spikes.flatten(2).numpy())
-
-
-def filtered_run(stages: list[Stage], integers: np.ndarray, steps: int) -> dict[str, np.ndarray]:
-    train = np.broadcast_to(integers.reshape(1, len(integers), -1), (steps, len(integers), 144))
-    trains = {}
-    for stage in stages:
-        arriving = np.array(
-            [
-                [
-                    weighted(i.reshape(stage.arriving[0].input_shape), stage.arriving[0]).reshape(
-                        -1
-                    )
-                    for i in t
-                ]
-                for t in train
-            ]
-        )
-        kept_u, kept_v = 1 - 1 / stage.neuron.tau_s, 1 - 1 / stage.neuron.tau_m
-        current, voltage = np.zeros(arriving[0].shape), np.zeros(arriving[0].shape)
-        fired = []
-        for step in arriving:
-            current = kept_u * current + step
-            voltage = kept_v * voltage + current
-            fired.append(voltage > stage.neuron.threshold)
-            voltage = np.where(fired[-1], 0, voltage)
-        train = trains[stage.name] = np.array(fired, float)
-    return trains
 
 
 def test_pools_that_fire_of_many_maps() -> None:

@@ -47,7 +47,7 @@ def lively(
 
 def witness(trained: Checkpoint, result: Quantized, train: IntArray) -> Recording:
     scales = {report.layer.name: report.scale for report in result.reports}
-    chunks = list(run_quantized(trained, scales, result.largest_weights, train))
+    chunks = list(run_quantized(trained, scales, result.largest_weights, train, LIMITS.weight_bits))
     assert len(chunks) == 1
     return chunks[0][1]
 
@@ -149,7 +149,7 @@ def test_chunks_cover_all_samples(rng, monkeypatch):
     whole = witness(trained, result, train)
     monkeypatch.setattr("tssl.proof.quantized._CHUNK_BYTES", 1)
     scales = {report.layer.name: report.scale for report in result.reports}
-    chunks = list(run_quantized(trained, scales, result.largest_weights, train))
+    chunks = list(run_quantized(trained, scales, result.largest_weights, train, LIMITS.weight_bits))
     assert [part.shape[1] for part, _ in chunks] == [1] * 6
     joined = np.concatenate([recording.trains["dense6"] for _, recording in chunks], axis=1)
     np.testing.assert_array_equal(joined, whole.trains["dense6"])

@@ -170,7 +170,9 @@ def test_engine_and_witness_agree(rng: np.random.Generator, name: str, steps: in
     result = quantize(trained, LIMITS, train, (0, 15))
     assert not any(report.ranges.can_wrap for report in result.reports)
     ours = run_chunk(result.network, train, STEPS)
-    ((_, theirs),) = run_quantized(trained, result.scales, result.largest_weights, train)
+    ((_, theirs),) = run_quantized(
+        trained, result.scales, result.largest_weights, train, LIMITS.weight_bits
+    )
     assert first_difference(result.network, theirs, ours) is None
     assert all(spikes.any() for spikes in ours.trains.values())
 
@@ -194,7 +196,9 @@ def test_a_branch_that_the_export_lost_is_noticed(rng: np.random.Generator) -> N
     position = [layer.name for layer in layers].index("c")
     layers[position] = replace(layers[position], connections=layers[position].connections[:1])
     lost = replace(result.network, layers=tuple(layers))
-    ((_, theirs),) = run_quantized(trained, result.scales, result.largest_weights, train)
+    ((_, theirs),) = run_quantized(
+        trained, result.scales, result.largest_weights, train, LIMITS.weight_bits
+    )
     difference = first_difference(lost, theirs, run_chunk(lost, train, STEPS))
     assert difference is not None
     assert difference.layer == "c"

@@ -120,7 +120,9 @@ def test_biases_stop_at_what_the_chip_holds(rng):
     spikes = run_chunk(result.network, train, 6).trains
     forward = network_of(grown, plan)(inputs_of(integers), record_all=True)
     assert np.array_equal(forward.traces["dense1"].spikes.numpy(), spikes["dense1"])
-    ((_, theirs),) = run_quantized(grown, result.scales, result.largest_weights, train)
+    ((_, theirs),) = run_quantized(
+        grown, result.scales, result.largest_weights, train, LIMITS.weight_bits
+    )
     assert np.array_equal(theirs.trains["dense1"], spikes["dense1"])
 
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from tests.exporter.networks import checkpoint, conv, dense, pool
+from tests.exporter.networks import LIMITS, checkpoint, conv, dense, pool
 from tests.trainer import chip_exact
 from tests.trainer.chip_exact import Planned, inputs_of, planned, recording
 from tests.trainer.test_neurons import GATES
@@ -70,7 +70,9 @@ def assert_exact(run: Planned, train: IntArray) -> None:
     engine = run_chunk(run.chip, train, STEPS)
     assert first_difference(run.chip, ours, engine) is None
     plan = run.plan
-    ((_, witness),) = run_quantized(run.trained, plan.scales, plan.largest_weights, train)
+    ((_, witness),) = run_quantized(
+        run.trained, plan.scales, plan.largest_weights, train, LIMITS.weight_bits
+    )
     assert first_difference(run.chip, ours, witness) is None
 
 

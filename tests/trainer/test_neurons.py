@@ -267,7 +267,9 @@ def test_engine_and_witness_agree(rng: np.random.Generator, name: str, steps: in
     train = rng.integers(0, 16, (steps, 7, int(np.prod(SHAPE))))
     result = quantize(trained, LIMITS, train, (0, 15))
     ours = run_chunk(result.network, train, STEPS)
-    ((_, theirs),) = run_quantized(trained, result.scales, result.largest_weights, train)
+    ((_, theirs),) = run_quantized(
+        trained, result.scales, result.largest_weights, train, LIMITS.weight_bits
+    )
     assert first_difference(result.network, theirs, ours) is None
     assert all(spikes.any() for spikes in ours.trains.values())
 

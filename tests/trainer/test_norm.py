@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -19,7 +17,6 @@ from tssl.checkpoint import Checkpoint
 from tssl.engine import run_chunk
 from tssl.errors import ConfigError, TrainingError
 from tssl.exporter import quantize
-from tssl.exporter.lower import folded
 from tssl.proof.compare import first_difference
 from tssl.proof.quantized import run_quantized
 from tssl.recipe import Recipe, recipe_from_tables
@@ -137,29 +134,6 @@ def test_it_is_pytorchs_batch_norm(rng: np.random.Generator, steps: int, trainin
             torch.testing.assert_close(ours, weight.grad, rtol=1e-9, atol=1e-9)
 
 
-@given(seed=st.integers(0, 2**32), image=st.booleans())
-def test_folding_changes_nothing(seed: int, image: bool) -> None:
-    """Float before is float after: one linear map and a bias, in place of map and norm."""
-    rng = np.random.default_rng(seed)
-    weight = rng.normal(size=(3, 2, 2, 2) if image else (3, 5))
-    arrays = {
-        "weight": weight, "norm_scale": rng.normal(size=3), "norm_shift": rng.normal(size=3),
-        "norm_mean": rng.normal(size=3), "norm_variance": rng.uniform(0, 3, 3),
-    }  # fmt: skip
-    after = folded(arrays)
-    assert after.keys() == {"weight", "bias"}
-    apply = functional.conv2d if image else functional.linear
-    images = torch.from_numpy(rng.normal(size=(4, 2, 5, 5) if image else (4, 5)))
-    norm = (nn.BatchNorm2d if image else nn.BatchNorm1d)(3).double().eval()
-    numbers = norm.weight, norm.bias, norm.running_mean, norm.running_var
-    for ours, role in zip(numbers, ROLES, strict=True):
-        ours.data.copy_(torch.from_numpy(arrays[role]))
-    before = norm(apply(images, torch.from_numpy(weight))).detach()
-    found = apply(images, torch.from_numpy(after["weight"]), torch.from_numpy(after["bias"]))
-    scale = float(before.abs().max())
-    torch.testing.assert_close(found, before, rtol=0, atol=1e-12 * max(1.0, scale))
-
-
 @pytest.mark.parametrize("layers", [LAYERS, BRANCHES], ids=["chain", "branches"])
 @pytest.mark.parametrize("steps", [1, STEPS])
 def test_engine_and_witness_agree(
@@ -169,7 +143,9 @@ def test_engine_and_witness_agree(
     train = rng.integers(0, 16, (steps, 7, int(np.prod(SHAPE))))
     result = quantize(trained, LIMITS, train, (0, 15))
     ours = run_chunk(result.network, train, STEPS)
-    ((_, theirs),) = run_quantized(trained, result.scales, result.largest_weights, train)
+    ((_, theirs),) = run_quantized(
+        trained, result.scales, result.largest_weights, train, LIMITS.weight_bits
+    )
     assert first_difference(result.network, theirs, ours) is None
     assert all(spikes.any() for spikes in ours.trains.values())
     assert all(layer.bias.any() for layer in result.network.layers)

@@ -143,7 +143,9 @@ def test_engine_and_witness_agree(seed: int, steps: int) -> None:
     except RangeError:  # input weights that vanish beside those among the neurons
         return
     ours = run_chunk(result.network, train, STEPS)
-    ((_, theirs),) = run_quantized(trained, result.scales, result.largest_weights, train)
+    ((_, theirs),) = run_quantized(
+        trained, result.scales, result.largest_weights, train, LIMITS.weight_bits
+    )
     assert first_difference(result.network, theirs, ours) is None
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.exporter.networks import LIMITS
 from tests.trainer import tiny
 from tssl.checkpoint import Checkpoint
 from tssl.chip import INPUT, DeltaNeuron
@@ -128,7 +129,9 @@ def test_engine_and_witness_agree_on_what_was_trained(layers, seed: int):
     films = np.repeat(calibration, STEPS, axis=0)
     films[1:] += np.random.default_rng(seed).integers(-1, 2, films[1:].shape)
     for train in (calibration, films):
-        chunks = run_quantized(checkpoint, quantized.scales, quantized.largest_weights, train)
+        chunks = run_quantized(
+            checkpoint, quantized.scales, quantized.largest_weights, train, LIMITS.weight_bits
+        )
         for part, theirs in chunks:
             ours = Compiled(quantized.network).run(part, STEPS)
             assert first_difference(quantized.network, ours, theirs) is None
@@ -171,7 +174,7 @@ def test_a_witness_that_forgets_what_was_not_told_is_noticed(monkeypatch: pytest
 
     monkeypatch.setattr("tssl.proof.quantized.values_of", mistaken)
     ((_, theirs),) = run_quantized(
-        checkpoint, quantized.scales, quantized.largest_weights, calibration
+        checkpoint, quantized.scales, quantized.largest_weights, calibration, LIMITS.weight_bits
     )
     ours = Compiled(quantized.network).run(calibration, STEPS)
     assert first_difference(quantized.network, ours, theirs) is not None

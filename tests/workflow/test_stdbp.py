@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.hw_profiles.profile.test_profile import LOIHI2
 from tests.trainer import tiny
 from tests.trainer.test_stdbp import CONV, DENSE, POOL, recipe
 from tssl import netx
@@ -108,6 +109,19 @@ def test_first_spikes_are_the_trainers_times(made: ExportOutcome, train: IntArra
     read = CLASS.answers(trains.transpose(1, 0, 2), potential)
     assert read.tolist() == forward.output.psp[0].argmax(dim=1).tolist()
     assert made.chip_accuracy > 0.5, "of three classes, seen through one neuron of each map"
+
+
+@pytest.mark.parametrize("bits", [4, 6, 7])
+def test_a_chip_with_other_weights(made: ExportOutcome, bits: int, tmp_path: Path) -> None:
+    """What silences a neuron has all bits of the chip's weights, in the witness, too."""
+    chip = tmp_path / "chip.toml"
+    text = LOIHI2.replace("weight_bits = { value = 8", f"weight_bits = {{ value = {bits}")
+    chip.write_text(text, encoding="utf-8")
+    options = ExportOptions(lava=False, proof_samples=20)
+    run = made.path.parent / "run"
+    outcome = export(run, str(chip), tmp_path / "x.net", options, lambda _: None)
+    assert outcome.profile.limits.weight_bits == bits
+    assert outcome.proof.verdict == "PASS without Lava"
 
 
 def test_neurons_forget_nothing(made: ExportOutcome) -> None:

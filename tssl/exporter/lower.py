@@ -15,7 +15,8 @@ from tssl.checkpoint import Checkpoint
 from tssl.chip import INPUT, ConvSynapses, DenseSynapses, IntArray, Synapses
 from tssl.errors import UnsupportedLayerError
 from tssl.geometry import Geometry, Pair, Shape
-from tssl.graph import KINDS, NORM, NORM_EPSILON, Gate, Graph, Node
+from tssl.graph import KINDS, NORM, Gate, Graph, Node
+from tssl.graph.folding import leak_folded, norm_folded
 from tssl.graph.kinds import Kind
 from tssl.neurons import Lif
 
@@ -141,9 +142,10 @@ def _stage(graph: Graph, node: Node, neuron: Lif, weights: Mapping[str, NDArray[
         role: np.asarray(weights[each.name], np.float64) for role, each in node.parameters.items()
     }
     if NORM[0] in arrays:
-        arrays = folded(arrays)
+        arrays = norm_folded(arrays)
     if "leak" in arrays:
-        arrays, neuron = _with_leak(arrays, neuron)
+        neuron = neuron.with_leak(float(arrays["leak"][0]))
+        arrays = leak_folded(arrays, neuron.tau_m)
     if "threshold" in arrays:
         arrays, neuron = _with_thresholds(arrays, neuron)
     kind, geometry = KINDS[node.kind], node.geometry
@@ -218,22 +220,12 @@ def _gate(node: Node, neuron: Lif, gate: Gate) -> Stage:
     return Stage(name=node.name, neuron=neuron, connections=tuple(connections), scale=_GATE_SCALE)
 
 
-def _with_leak(arrays: dict[str, Floats], neuron: Lif) -> tuple[dict[str, Floats], Lif]:
-    r"""Return a neuron with its trained leak ω, and arrays that take the share ω of what arrives.
-
-    .. math:: v_t = v_{t-1} + \omega (I_t - v_{t-1}) = (1 - \omega) v_{t-1} + \omega I_t
-    """
-    trained = neuron.with_leak(float(arrays["leak"][0]))
-    share = 1 / trained.tau_m
-    others = {role: array * share for role, array in arrays.items() if role != "leak"}
-    return others, trained
-
-
 def _with_thresholds(arrays: dict[str, Floats], neuron: Lif) -> tuple[dict[str, Floats], Lif]:
     r"""Return arrays in units of each neuron's threshold, and a neuron that fires above 1.
 
     The potential is linear in what arrives, so :math:`u_i > \vartheta_i` where
-    :math:`u_i / \vartheta_i > 1`.
+    :math:`u_i / \vartheta_i > 1`. Weights among the layer's own neurons are in units of the
+    threshold already, see :class:`tssl.graph.Node`.
     """
     own = np.exp(arrays["threshold"])
     scaled = dict(arrays)
@@ -263,22 +255,6 @@ def _check_neuron(layer: str, neuron: Lif) -> None:
             f"layer {layer}: was trained with refractory = {neuron.refractory}, and neurons of a "
             ".net file have no such time; train with refractory = 0"
         )
-
-
-def folded(arrays: dict[str, Floats]) -> dict[str, Floats]:
-    r"""Return the arrays of a layer without its norm, which weights and biases have taken in.
-
-    .. math:: \gamma \frac{W a - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta = W' a + b'
-    """
-    scale, shift, mean, variance = (arrays[role] for role in NORM)
-    factor = scale / np.sqrt(variance + NORM_EPSILON)
-    weight = arrays["weight"]
-    each = np.repeat(factor, len(weight) // len(factor))  # maps may have weights at every position
-    return {
-        **{role: array for role, array in arrays.items() if role not in NORM},
-        "weight": weight * each.reshape(-1, *[1] * (weight.ndim - 1)),
-        "bias": shift - mean * factor,
-    }
 
 
 def _ways(graph: Graph, name: str) -> Iterator[tuple[str, Node | None]]:

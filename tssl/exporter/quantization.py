@@ -21,7 +21,8 @@ from tssl.chip import (
     Train,
 )
 from tssl.errors import ConfigError, RangeError
-from tssl.exporter.lower import Floats, Stage, lower
+from tssl.exporter.grid import on_grid
+from tssl.exporter.lower import Stage, lower
 from tssl.exporter.ranges import Ranges, Spans, observe
 from tssl.exporter.search import best_scale
 from tssl.exporter.silence import largest_silence, silencer, strength_of
@@ -329,14 +330,8 @@ class _Fitter:
             )
         return bias
 
-    def _rounded(self, weight: Floats, scale: float) -> IntArray:
-        """Round to the chip's grid: with both signs, its lowest bit is the sign."""
-        step = self.limits.weight_step
-        rounded = np.rint(weight * scale / step).astype(np.int64) * step
-        return rounded.clip(-self.limits.largest_weight, self.limits.largest_weight)
-
     def _weights(self, scale: float) -> list[IntArray]:
-        weights = [self._rounded(each.weight, scale) for each in self.stage.connections]
+        weights = [on_grid(each.weight, scale, self.limits) for each in self.stage.connections]
         if not any(weight.any() for weight in weights[: len(self.stage.arriving)]):
             raise RangeError(
                 f"layer {self.stage.name}: every weight rounds to zero at scale {scale:.3g}, the "

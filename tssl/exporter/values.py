@@ -20,6 +20,7 @@ from tssl.chip import (
     Train,
 )
 from tssl.errors import RangeError, UnsupportedLayerError
+from tssl.exporter.grid import on_grid
 from tssl.exporter.lower import Stage
 from tssl.exporter.ranges import Ranges
 
@@ -160,8 +161,7 @@ def _fitted(
 def _layer(stage: Stage, limits: ChipLimits, scale: float, unit: float, neuron: Neuron) -> Layer:
     """Return the layer with rounded weights, and biases where its neurons have some."""
     (each,) = stage.connections
-    step, largest = limits.weight_step, limits.largest_weight
-    weight = (np.rint(each.weight * scale / step).astype(np.int64) * step).clip(-largest, largest)
+    weight = on_grid(each.weight, scale, limits)
     if not weight.any():
         raise RangeError(f"layer {stage.name}: every weight rounds to zero at scale {scale:.3g}")
     connection = Connection(source=each.source, synapses=each.synapses(weight))

@@ -31,7 +31,6 @@ _DECAY = 4096.0
 _LARGEST_BIAS = 4095
 _GRID = 2.0
 """Weights of both signs are even on Loihi."""
-_WEIGHT_BITS = 8
 
 _CHUNK_BYTES = 256 << 20
 
@@ -79,6 +78,7 @@ def run_quantized(
     scales: Mapping[str, float],
     largest_weights: Mapping[str, int],
     train: IntArray,
+    weight_bits: int,
 ) -> Iterator[tuple[IntArray, Recording]]:
     """Run the trained layers in the chip's integers, in chunks of bounded memory.
 
@@ -94,6 +94,9 @@ def run_quantized(
     train
         Encoded samples, ``(1, samples, inputs)`` or ``(time, samples, inputs)``; the biases of
         input neurons.
+    weight_bits
+        Of the chip's weights, the sign included; those that silence a neuron after its spike have
+        all of them.
 
     Notes
     -----
@@ -103,7 +106,8 @@ def run_quantized(
     graph = checkpoint.graph
     run = functools.partial(_run_values, checkpoint, scales, largest_weights)
     if not any(node.neuron is not None and node.neuron.values for node in graph):
-        run = functools.partial(_run, checkpoint, _layers(checkpoint, scales, largest_weights))
+        layers = _layers(checkpoint, scales, largest_weights)
+        run = functools.partial(_run, checkpoint, layers, weight_bits)
     per_sample = 4 * 8 * graph.time_steps * (graph.values + train.shape[2])
     size = max(1, _CHUNK_BYTES // per_sample)
     for first in range(0, train.shape[1], size):
@@ -167,7 +171,10 @@ def _without_norm(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
 
 
 def _in_thresholds(arrays: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Say what drives a neuron in units of its own threshold."""
+    """Say what drives a neuron in units of its own threshold.
+
+    What neurons of a layer send each other is in these units already, see :class:`Node`.
+    """
     units = np.exp(arrays["threshold"].astype(np.float64))
     scaled: dict[str, NDArray[Any]] = {}
     for role in ("weight", "bias"):
@@ -221,7 +228,9 @@ def _run_values(
 
 
 @torch.no_grad()
-def _run(checkpoint: Checkpoint, layers: Mapping[str, _Layer], train: IntArray) -> Recording:
+def _run(
+    checkpoint: Checkpoint, layers: Mapping[str, _Layer], weight_bits: int, train: IntArray
+) -> Recording:
     graph = checkpoint.graph
     signal = _entering(checkpoint, train)
     trains: dict[str, NDArray[np.uint8]] = {}
@@ -242,7 +251,7 @@ def _run(checkpoint: Checkpoint, layers: Mapping[str, _Layer], train: IntArray) 
             continue
         layer = layers[node.name]
         activation = sum(map(layer.weighted, ways[1:]), start=layer.weighted(ways[0]))
-        spikes, voltage = _neurons(activation, layer, _silence(layer, ways))
+        spikes, voltage = _neurons(activation, layer, _silence(layer, ways, weight_bits))
         sent[node.name] = [_Sent(spikes, 1.0, 1.0)]
         trains[node.name] = spikes.flatten(2).numpy().astype(np.uint8)
     return Recording(trains, voltage.flatten(1).numpy().astype(np.int64))
@@ -273,7 +282,7 @@ _MAPS: dict[type[Any], Callable[[Tensor, Tensor, Any], Tensor]] = {
 """By the type of the geometry; shares no code with the trainer's."""
 
 
-def _silence(layer: _Layer, ways: list[_Sent]) -> float:
+def _silence(layer: _Layer, ways: list[_Sent], weight_bits: int) -> float:
     """Return the weight of a neuron's spike at itself that no input can make up for.
 
     In whole steps of a sign's and an exponent's, of which the smallest will do.
@@ -283,7 +292,7 @@ def _silence(layer: _Layer, ways: list[_Sent]) -> float:
     kernels = (layer.placed(way).clamp(min=0).flatten(1).sum(dim=1).max() for way in ways)
     bias = torch.as_tensor(layer.bias).max().clamp(min=0)
     needed, unit = float(sum(kernels) + bias), _GRID
-    while needed > (2**_WEIGHT_BITS - 2) * unit / _GRID:
+    while needed > (2**weight_bits - 2) * unit / _GRID:
         unit *= 2
     return unit * max(1, math.ceil(needed / unit))
 

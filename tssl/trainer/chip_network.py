@@ -4,7 +4,7 @@ Norms use their running averages, and leaks stay what they are: both are in the 
 decays of the chip, as export puts them there. A norm's scale and shift go on learning.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
 import torch
@@ -13,7 +13,8 @@ from torch import Tensor
 from tssl.checkpoint import ChipPlan
 from tssl.chip import INPUT
 from tssl.errors import ConfigError
-from tssl.graph import NORM, NORM_EPSILON, Node
+from tssl.graph import NORM, Node
+from tssl.graph.folding import leak_folded, norm_folded
 from tssl.trainer import chip_plain, layout
 from tssl.trainer.chip_forward import run_layer
 from tssl.trainer.chip_layer import (
@@ -163,10 +164,10 @@ class OnChip(Method[Sequence[Signal]]):
             role: self._weights[each.name] for role, each in node.parameters.items()
         }
         if NORM[0] in arrays:
-            arrays = _folded(arrays)
+            arrays = norm_folded(_doubled(arrays, (*NORM, "weight")))
         if "leak" in arrays:
-            share = 1 / trained_neuron(node, self._weights).tau_m
-            arrays = {role: array.double() * share for role, array in arrays.items()}
+            tau_m = trained_neuron(node, self._weights).tau_m
+            arrays = leak_folded(_doubled(arrays, arrays), tau_m)
         return Arrays(arrays["weight"], arrays.get("bias"), arrays.get("recurrent"))
 
 
@@ -187,17 +188,9 @@ def recurrence_of(rule: Rule) -> RecurrenceRule:
     return rule
 
 
-def _folded(arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the arrays of a layer with the norm in weights and biases; gradients pass."""
-    scale, shift, mean, variance = (arrays[role].double() for role in NORM)
-    factor = scale / torch.sqrt(variance + NORM_EPSILON)
-    weight = arrays["weight"].double()
-    each = factor.repeat_interleave(len(weight) // len(factor))
-    return {
-        **{role: array for role, array in arrays.items() if role not in NORM},
-        "weight": weight * each.view(-1, *[1] * (weight.dim() - 1)),
-        "bias": shift - mean * factor,
-    }
+def _doubled(arrays: Mapping[str, Tensor], roles: Collection[str]) -> dict[str, Tensor]:
+    """Return the arrays, those of some roles in double precision; gradients pass."""
+    return {role: array.double() if role in roles else array for role, array in arrays.items()}
 
 
 def _filtered(way: Signal, *, before: float, after: float) -> Signal:

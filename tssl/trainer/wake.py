@@ -30,7 +30,7 @@ def wake_silent_layers(network: SpikingNetwork, inputs: Tensor, smallest_rate: f
         parameters = network.graph[name].parameters
         if not parameters or NORM[0] in parameters:  # larger weights would make no difference
             continue
-        weight = network.weights[name]
+        weight = network.weights[parameters["weight"].name]
         initial = weight.clone()
         for _ in range(_MOST_STEPS):
             if _rate(network, inputs, name) >= smallest_rate:

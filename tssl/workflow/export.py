@@ -234,7 +234,7 @@ def export(
         network=quantized.network,
         layers=quantized.reports,
         mapping=mapping,
-        proof=_prove(checkpoint, quantized, proven, options, progress),
+        proof=_prove(checkpoint, quantized, proven, profile, options, progress),
         input_range=input_range(checkpoint, train),
         samples=min(options.samples, len(test.labels)),
         float_accuracy=float_accuracy(checkpoint, test, options.samples),
@@ -282,7 +282,7 @@ def _foreign(
         network=quantized.network,
         layers=quantized.reports,
         mapping=mapping,
-        proof=_prove(checkpoint, quantized, samples.proof, options, progress),
+        proof=_prove(checkpoint, quantized, samples.proof, profile, options, progress),
         input_range=samples.span,
         samples=0,
         float_accuracy=float("nan"),
@@ -347,6 +347,7 @@ def _prove(
     checkpoint: Checkpoint,
     quantized: Quantized,
     train: IntArray,
+    profile: Profile,
     options: ExportOptions,
     progress: SampleProgress,
 ) -> Proof:
@@ -357,7 +358,13 @@ def _prove(
         labels=None,
         text="proof",
     )
-    trainer = run_quantized(checkpoint, quantized.scales, quantized.largest_weights, inputs.train)
+    trainer = run_quantized(
+        checkpoint,
+        quantized.scales,
+        quantized.largest_weights,
+        inputs.train,
+        profile.limits.weight_bits,
+    )
     engine = Compiled(network).run
     stages = [
         compare_chunks(network, engine, "quantized trainer", trainer, inputs.time_steps),

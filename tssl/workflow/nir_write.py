@@ -267,3 +267,23 @@ def _other(layers: list[OutLayer]) -> Iterator[str]:
             )
         if not layer.losses[1].all() and not (layer.losses[0] == 1).all():
             yield f"layer {layer.name}: its membrane has no leak; tau_mem is 2^40 steps instead"
+        yield from _of_synapses(layer)
+
+
+def _of_synapses(layer: OutLayer) -> Iterator[str]:
+    """Yield what becomes of a layer's synapses."""
+    windows = [each.geometry for each in layer.incoming if each.geometry is not None]
+    if any(each.groups > 1 for each in windows):
+        yield f"layer {layer.name}: groups of maps; weights between groups are 0 instead"
+    if any(rows != columns for rows, columns in (each.kernel for each in windows)):
+        yield (
+            f"layer {layer.name}: its windows are not square, which nir 1.0 reads with "
+            "type_check=False alone"
+        )
+    others = [each for each in layer.incoming if each.source != layer.name]
+    if any(not np.array_equal(each.weight, others[0].weight) for each in others):
+        sources = ", ".join(each.source for each in others)
+        yield (
+            f"layer {layer.name}: receives {sources} through different weights, which "
+            "`tssl nir read` does not take"
+        )

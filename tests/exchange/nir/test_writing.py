@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 
 from tests.exchange.nir.floats import spikes_of
+from tests.exporter.floats import run_stages
+from tests.exporter.networks import LIMITS, checkpoint, conv, dense, pool
 from tssl import netx
 from tssl.checkpoint import Checkpoint
 from tssl.chip import ChipNetwork, CubaNeuron, InputLayer, conv_layer, dense_layer
@@ -25,6 +27,9 @@ from tssl.errors import ConfigError, UnsupportedLayerError
 from tssl.exchange import nir
 from tssl.exchange.assembly import MadeLayer, checkpoint_of
 from tssl.exchange.nir import simulate, timing
+from tssl.exporter import quantize
+from tssl.exporter.lower import lower
+from tssl.workflow.nir import NirChoice, read
 from tssl.workflow.nir_write import write
 
 READERS = Path(__file__).with_name("readers.py")
@@ -125,6 +130,120 @@ def test_spikes_are_nir_data(rng: np.random.Generator, tmp_path: Path) -> None:
     given = spikes["input"].data.transpose(1, 0, 2).astype(np.int64)
     for name, fired in Compiled(network).run(given, STEPS).trains.items():
         assert np.array_equal(spikes[name].data.transpose(1, 0, 2), fired > 0)
+
+
+MAPS = conv(3, 3, padding=1)
+OUT = dense(4, name="out")
+
+
+def gated(function: str, layer: dict[str, Any]) -> list[dict[str, Any]]:
+    gate = {"type": "gate", "function": function, "name": "gate", "from": ["a", "b"]}
+    return [{**layer, "name": "a"}, {**layer, "name": "b", "from": ["input"]}, gate]
+
+
+GRAPHS = {
+    "and of maps": [*gated("and", MAPS), OUT],
+    "and of neurons": [*gated("and", dense(6)), OUT],
+    "iand of maps": [*gated("iand", MAPS), OUT],
+    "iand of neurons": [*gated("iand", dense(6)), OUT],
+    "or": [MAPS, pool(2, mode="or", name="gate"), OUT],
+    "or of many maps": [conv(128, 1), pool(2, mode="or", name="gate"), OUT],
+    "maps behind gates": [*gated("and", MAPS), pool(2, mode="or"), conv(2, 2), OUT],
+    "windows that are not square": [MAPS, pool((3, 2), mode="or"), conv(2, (1, 2)), OUT],
+    "maps in groups": [conv(4, 3, groups=2), OUT],
+    "sew": [MAPS, {"type": "sew", "channels": 3}, conv(2, 3), OUT],
+    "sew-dense": [dense(6), {"type": "sew-dense", "neurons": 6}, OUT],
+}
+
+
+@pytest.mark.parametrize("layers", GRAPHS.values(), ids=GRAPHS)
+@pytest.mark.parametrize("mode", ["float", "chip"])
+def test_graphs_come_back(
+    rng: np.random.Generator, layers: list[dict[str, Any]], mode: str, tmp_path: Path
+) -> None:
+    """On the chip, all maps of a gate lie in one; what reaches the gate has another shape."""
+    shape, steps = (2, 6, 6), 8
+    network = checkpoint(rng, layers, shape, spread=3.0, time_steps=steps)
+    for name, array in network.weights.items():
+        if name.endswith("_norm_variance"):
+            np.square(array, out=array)
+    given = rng.integers(0, 16, (steps, SAMPLES, 72))
+    if mode == "float":
+        wanted = run_stages(lower(network), given.astype(float), steps)
+        network.save(tmp_path / "x.safetensors")
+        outcome = write(tmp_path / "x.safetensors", tmp_path / "x.nir")
+    else:
+        integers = quantize(network, LIMITS, given, (0, 15)).network
+        wanted = Compiled(integers).run(given, steps).trains
+        netx.write(tmp_path / "x.net", integers)
+        outcome = write(tmp_path / "x.net", tmp_path / "x.nir")
+    graph = nir.read(tmp_path / "x.nir")
+    entering = tuple(graph.nodes["input"]["shape"].astype(int))
+    found = simulate(graph, timing(graph), given.reshape(steps, SAMPLES, *entering).astype(float))
+    for layer, spikes in wanted.items():
+        differ = (found[layer].spikes.reshape(spikes.shape) != (spikes > 0)).mean()
+        assert differ <= (0 if mode == "float" else 0.02), layer  # the chip rounds
+    assert any(spikes.any() for spikes in wanted.values())
+    package = pytest.importorskip("nir", reason="needs nir: pip install nir")
+    package.read(tmp_path / "x.nir", type_check="type_check" not in " ".join(outcome.losses))
+
+
+@pytest.mark.parametrize("layer", [MAPS, dense(6)], ids=["maps", "neurons"])
+def test_gates_are_layers_again(
+    rng: np.random.Generator, layer: dict[str, Any], tmp_path: Path
+) -> None:
+    """An ``iand`` has different weights for its sources, which no layer that is read has."""
+    lost = {}
+    for function in ("and", "iand"):
+        path = tmp_path / f"{function}.safetensors"
+        checkpoint(rng, [*gated(function, layer), OUT], (2, 6, 6), time_steps=8).save(path)
+        lost[function] = " ".join(write(path, path.with_suffix(".nir")).losses)
+    sources = read(tmp_path / "and.nir", NirChoice()).checkpoint.graph["gate"].sources
+    assert sources == ("a", "b")
+    said = "layer gate: receives a, b through different weights"
+    assert (said in lost["and"], said in lost["iand"]) == (False, True)
+    with pytest.raises(UnsupportedLayerError, match=r"node gate .*: receives a, b through differ"):
+        read(tmp_path / "iand.nir", NirChoice())
+
+
+def test_another_shape_is_refused(tmp_path: Path) -> None:
+    """Windows that reach over the border of two maps have no place among maps apart."""
+    neuron = CubaNeuron(current_decay=4096, voltage_decay=4096, threshold=90)
+    maps = conv_layer(
+        name="c", source="input", weight=np.full((3, 1, 1, 1), 2), map_shape=(1, 5, 4),
+        neuron=neuron,
+    )  # fmt: skip
+    over = conv_layer(
+        name="d", source="c", weight=np.full((1, 1, 2, 1), 2), map_shape=(1, 15, 4),
+        neuron=neuron,
+    )  # fmt: skip
+    network = ChipNetwork(
+        name="x", input=InputLayer(shape=(1, 5, 4)), layers=(maps, over), time_steps=3
+    )
+    netx.write(tmp_path / "x.net", network)
+    with pytest.raises(UnsupportedLayerError, match=r"d: takes \(1, 15, 4\), and receives \(3, 5"):
+        write(tmp_path / "x.net", tmp_path / "x.nir")
+    assert not (tmp_path / "x.nir").exists()
+
+
+def test_graded_input_is_stored_as_it_is(rng: np.random.Generator, tmp_path: Path) -> None:
+    """With what the file says of its input, the graph fires what the file says of its layers."""
+    network = checkpoint(rng, [dense(6), OUT], (1, 4, 4), spread=3.0, time_steps=8)
+    given = rng.integers(-7, 16, (8, SAMPLES, 16))
+    chip = quantize(network, LIMITS, given, (-7, 15)).network
+    netx.write(tmp_path / "x.net", chip, {"input_range": [-7, 15]})
+    write(tmp_path / "x.net", tmp_path / "x.nir")
+    with h5py.File(tmp_path / "x.spikes.h5") as file:
+        data = {name: node["observables/spikes/data"][()] for name, node in file["nodes"].items()}
+    entering = data.pop("input").transpose(1, 0, 2)
+    assert entering.min() < 0
+    assert entering.max() > 1
+    graph = nir.read(tmp_path / "x.nir")
+    found = simulate(graph, timing(graph), entering.astype(float))
+    for layer, spikes in data.items():
+        assert spikes.dtype == bool
+        assert spikes.any()
+        assert (found[layer].spikes.transpose(1, 0, 2) != spikes).mean() < 0.02, layer
 
 
 def read_by(reader: str, path: Path, given: np.ndarray, **environment: str) -> dict[str, Any]:

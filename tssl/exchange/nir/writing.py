@@ -7,7 +7,7 @@ reads no file; left out where it is 0, all versions read it.
 import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import h5py
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tssl.errors import UnsupportedLayerError
 from tssl.exchange.nir.description import Nir
+from tssl.exchange.nir.linear import ungrouped
 from tssl.exchange.nir.maps import shapes
 from tssl.geometry import Geometry, Shape
 
@@ -95,14 +96,17 @@ def graph_bytes(
     Raises
     ------
     UnsupportedLayerError
-        When NIR has no neuron that keeps its whole current.
+        When NIR has no neuron that keeps its whole current, or no node that gives a layer what its
+        source sends in another shape.
     """
     graph = _Graph()
     graph.nodes[_INPUT] = {"type": "Input", "shape": np.array(input_shape)}
-    sent = {_INPUT: input_shape, **{layer.name: layer.shape for layer in layers}}
+    sent = {_INPUT: input_shape}
     for layer in layers:
-        _add(graph, layer, dt, sent)
-    graph.nodes[_OUTPUT] = {"type": "Output", "shape": np.array(layers[-1].shape)}
+        shaped = _shaped(layer, sent)
+        sent[layer.name] = shaped.shape
+        _add(graph, shaped, dt, sent)
+    graph.nodes[_OUTPUT] = {"type": "Output", "shape": np.array(sent[layers[-1].name])}
     graph.edges.append((layers[-1].name, _OUTPUT))
     return _file_bytes(graph, metadata)
 
@@ -141,7 +145,7 @@ def data_bytes(trains: Mapping[str, NDArray[Any]], dt: float) -> bytes:
     Parameters
     ----------
     trains
-        By node, ``(time, samples, neurons)``.
+        By node, ``(time, samples, neurons)``; integers of graded spikes are kept.
     """
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
@@ -152,9 +156,14 @@ def data_bytes(trains: Mapping[str, NDArray[Any]], dt: float) -> bytes:
             node.attrs["__type__"] = "NIRNodeData"
             spikes = node.create_group("observables").create_group("spikes")
             spikes.attrs["__type__"], spikes.attrs["dt"] = "TimeGriddedData", dt
-            gridded = np.ascontiguousarray(train.transpose(1, 0, 2) > 0)
-            spikes.create_dataset("data", data=gridded, compression="gzip")
+            spikes.create_dataset("data", data=_gridded(train), compression="gzip")
     return buffer.getvalue()
+
+
+def _gridded(train: NDArray[Any]) -> NDArray[Any]:
+    """Return a train as NIR has it, samples first: truth values where it is spikes, or numbers."""
+    gridded, fires = (np.ascontiguousarray(each.transpose(1, 0, 2)) for each in (train, train > 0))
+    return fires if np.array_equal(gridded, fires) else gridded
 
 
 def _put(group: h5py.Group, fields: Mapping[str, Any]) -> None:
@@ -163,6 +172,74 @@ def _put(group: h5py.Group, fields: Mapping[str, Any]) -> None:
             group.create_dataset(key, data=value, compression="gzip")
         else:
             group[key] = value
+
+
+def _shaped(layer: OutLayer, sent: Mapping[str, Shape]) -> OutLayer:
+    """Return a layer that takes what its sources send in the shape in which they send it.
+
+    Gates have all maps of their sources below each other in one, which no node of NIR does.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        When there is no such layer.
+    """
+    others = [each for each in layer.incoming if each.source != layer.name]
+    if all(_fits(each.input_shape, sent[each.source]) for each in others):
+        return layer
+    shapes = {sent[each.source] for each in others}
+    if len(shapes) > 1 or len(others) < len(layer.incoming) or not _may_part(layer, *shapes):
+        raise UnsupportedLayerError(
+            f"layer {layer.name}: takes {others[0].input_shape}, and receives "
+            f"{' and '.join(map(str, sorted(shapes)))}; NIR has no node that gives numbers "
+            "another shape"
+        )
+    return _parted(layer, *shapes)
+
+
+def _fits(taken: Shape, sent: Shape) -> bool:
+    return taken == sent or (len(taken) == 1 and taken[0] == math.prod(sent))
+
+
+def _may_part(layer: OutLayer, shape: Shape) -> bool:
+    """Return whether no window of a layer of one map reaches over two maps of its sources."""
+    rows = (*shape, 1, 1)[1]
+    return all(
+        each.geometry is not None
+        and each.weight.shape[:2] == (1, 1)
+        and each.geometry == Geometry(kernel=each.geometry.kernel, stride=each.geometry.kernel)
+        and rows % each.geometry.kernel[0] == 0
+        for each in layer.incoming
+    )
+
+
+def _parted(layer: OutLayer, shape: Shape) -> OutLayer:
+    """Return a layer of one map as one that has as many maps as its sources, or as flat."""
+    incoming = [_parted_synapses(each, shape) for each in layer.incoming]
+    maps, *image = shape
+    geometry = incoming[0].geometry
+    outputs = (maps,) if geometry is None else (maps, *geometry.positions((image[0], image[1])))
+    current, voltage, threshold, bias = (
+        values if values.size == 1 else values.reshape(outputs)
+        for values in (*layer.losses, layer.threshold, layer.bias)
+    )
+    return replace(
+        layer,
+        incoming=incoming,
+        losses=(current, voltage),
+        threshold=threshold,
+        bias=bias,
+        shape=outputs,
+    )
+
+
+def _parted_synapses(each: Incoming, shape: Shape) -> Incoming:
+    maps = shape[0]
+    if each.geometry is None or len(shape) == 1:
+        weight = np.eye(maps) * each.weight.item()
+        return replace(each, input_shape=shape, geometry=None, weight=weight)
+    geometry = replace(each.geometry, groups=maps)
+    return replace(each, input_shape=shape, geometry=geometry, weight=each.weight.repeat(maps, 0))
 
 
 def _add(graph: _Graph, layer: OutLayer, dt: float, shapes: Mapping[str, Shape]) -> None:
@@ -246,18 +323,18 @@ def _conv(each: Incoming, shape: Shape, bias: Floats) -> dict[str, Any]:
     return {
         "type": "Conv2d",
         "input_shape": np.array(each.input_shape[1:]),
-        "weight": each.weight,
+        "weight": ungrouped(each.weight, of.groups),
         "stride": np.array(of.stride),
         "padding": np.array(of.padding),
         "dilation": np.array(of.dilation),
-        "groups": of.groups,
+        "groups": 1,  # nir 1.0 takes the maps of one group for all maps, and refuses the file
         "bias": by_map,
     }
 
 
 def _flattened(graph: _Graph, each: Incoming, reader: str, sent: Shape) -> str:
     """Return the node whose values have the shape that the weights take."""
-    if len(each.input_shape) == len(sent):
+    if each.input_shape == sent:
         return each.source
     name = f"{reader}_flatten"
     graph.nodes[name] = {
