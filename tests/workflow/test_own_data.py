@@ -206,3 +206,22 @@ def test_graded_events_reach_the_chip(frames: str, tmp_path: Path):
     assert abs(made.float_accuracy - made.chip_accuracy) <= 0.2
     assert tssl.run(made, progress=False).result.accuracy == made.chip_accuracy
     assert made.chip_accuracy > 0.7
+
+
+def test_labels_that_were_read_as_numbers_say_how_classes_are_stored(tmp_path: Path):
+    floats = {name: each.astype(float) for name, each in PARTS.items() if name[0] == "x"}
+    labels = {name: np.arange(len(each)) % 3.0 for name, each in PARTS.items() if name[0] == "y"}
+    np.savez(tmp_path / "own.npz", **floats, **labels)
+    (tmp_path / "own.toml").write_text(tomli_w.dumps(TABLES))
+    settings = {"data.range": [0, 16]}
+    with pytest.raises(ConfigError, match="classes are stored as whole numbers"):
+        tssl.train(tmp_path / "own.toml", settings=settings, out=tmp_path / "run", progress=False)
+
+
+def test_films_are_frames_and_no_events(tmp_path: Path):
+    films = {name: each[:, None].repeat(5, 1) for name, each in PARTS.items() if name[0] == "x"}
+    np.savez(tmp_path / "own.npz", **{**PARTS, **films})
+    (tmp_path / "own.toml").write_text(tomli_w.dumps(TABLES))
+    settings = {"encoding.input": "changes", "data.time": True}
+    with pytest.raises(ConfigError, match="holds frames, which enter as whole numbers"):
+        tssl.train(tmp_path / "own.toml", settings=settings, out=tmp_path / "run", progress=False)
