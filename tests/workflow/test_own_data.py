@@ -173,6 +173,19 @@ def test_what_data_hold_is_shown(folder: Path, capsys):
         )
 
 
+def test_frames_are_shown_and_many_classes_cut(tmp_path: Path, capsys):
+    films = np.zeros((97, 7, 1, 2, 2), np.uint8)
+    labels = np.arange(97)
+    np.savez(tmp_path / "films.npz", x_train=films, y_train=labels, x_test=films, y_test=labels)
+    command = in_this_process(capsys)
+    words = ("data", "show", tmp_path / "films.npz", "--set", "time=true")
+    assert command(*words, "--json").document["time_steps"] == 7
+    shown = " ".join(command(*words).out.split())
+    assert "frames of a sample 7" in shown
+    assert "18, 19 and 77 more" in shown
+    assert "20," not in shown
+
+
 def flickers(folder: Path) -> Path:
     """Write recordings of two classes: brighter, then darker; or darker, then brighter."""
     rng = np.random.default_rng(2)
