@@ -19,7 +19,7 @@ from tssl.chip.cuba import (
 )
 from tssl.chip.dense import DenseSynapses
 from tssl.chip.layers import INTEGRATOR, Layer, Step, conv_layer, dense_layer, named, neuron_steps
-from tssl.chip.limits import ChipLimits
+from tssl.chip.limits import LARGEST_BIAS, ChipLimits
 from tssl.chip.network import INPUT, MOST_STEPS, ChipNetwork, Encoding, InputLayer
 from tssl.chip.neuron import Neuron, Run, Seen
 from tssl.chip.numbers import (
@@ -66,6 +66,7 @@ __all__ = [
     "INTEGRATOR",
     "InputLayer",
     "IntArray",
+    "LARGEST_BIAS",
     "Layer",
     "MAX_DELAY",
     "MESSAGE_BITS",

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tssl.chip.limits import LARGEST_BIAS
 from tssl.chip.numbers import (
     DECAY_ONE,
     FLOAT32_EXACT,
@@ -30,7 +31,6 @@ __all__ = [
     "exact", "input_signal", "over_time", "pooled", "together",
 ]  # fmt: skip
 
-_LARGEST_BIAS = 4095
 _LEVEL = 1 << THRESHOLD_SHIFT
 """Of the membrane potential, for a threshold of one."""
 
@@ -143,7 +143,7 @@ class ChipLayer(NamedTuple):
         if bias is None:
             return torch.empty(0)
         rounded = torch.round(bias.detach().double() * self.scale)
-        return rounded.clamp(-_LARGEST_BIAS, _LARGEST_BIAS).float()
+        return rounded.clamp(-LARGEST_BIAS, LARGEST_BIAS).float()
 
     def constant(self, bias: Tensor | None, axes: int) -> Tensor | int:
         """Return :meth:`mantissas` as 64-bit integers for currents of so many axes; 0 for none."""
