@@ -7,7 +7,7 @@ from tssl.chip.connections import (
     Synapses,
     Train,
 )
-from tssl.chip.convolution import ConvSynapses
+from tssl.chip.convolution import LARGEST_GEOMETRY, ConvSynapses
 from tssl.chip.cuba import (
     CubaNeuron,
     CubaState,
@@ -67,6 +67,7 @@ __all__ = [
     "InputLayer",
     "IntArray",
     "LARGEST_BIAS",
+    "LARGEST_GEOMETRY",
     "Layer",
     "MAX_DELAY",
     "MESSAGE_BITS",
