@@ -10,7 +10,6 @@ from torch import Tensor
 
 from tssl.chip.limits import LARGEST_BIAS
 from tssl.chip.numbers import (
-    DECAY_ONE,
     FLOAT32_EXACT,
     INT32_LIMIT,
     STATE_LIMIT,
@@ -18,6 +17,7 @@ from tssl.chip.numbers import (
 )
 from tssl.errors import TrainingError
 from tssl.geometry import Geometry
+from tssl.neurons import Lif
 from tssl.trainer import chip_kernels, chip_plain, narrow
 from tssl.trainer.dropout import staying
 from tssl.trainer.linear import tf32, weighted
@@ -106,10 +106,12 @@ class ChipLayer(NamedTuple):
     @property
     def constants(self) -> chip_kernels.ChipConstants:
         """What the kernel is told."""
+        neurons = self.neurons
+        lif = Lif(tau_m=neurons.tau_m, tau_s=neurons.synapse, threshold=neurons.threshold)
         return chip_kernels.ChipConstants(
-            current_decay=round(DECAY_ONE / self.neurons.synapse),
-            voltage_decay=round(DECAY_ONE / self.neurons.tau_m),
-            threshold=_LEVEL * round(self.scale * self.neurons.threshold),
+            current_decay=lif.current_decay,
+            voltage_decay=lif.voltage_decay,
+            threshold=_LEVEL * round(self.scale * lif.threshold),
             tau_s=float(self.neurons.tau_s),
         )
 
