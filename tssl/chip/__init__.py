@@ -18,6 +18,7 @@ from tssl.chip.cuba import (
     driven_potential,
 )
 from tssl.chip.dense import DenseSynapses
+from tssl.chip.lava_storage import recurrent_storage_problem, storage_problem
 from tssl.chip.layers import INTEGRATOR, Layer, Step, conv_layer, dense_layer, named, neuron_steps
 from tssl.chip.limits import LARGEST_BIAS, ChipLimits
 from tssl.chip.network import INPUT, MOST_STEPS, ChipNetwork, Encoding, InputLayer
@@ -43,7 +44,6 @@ from tssl.chip.sigma_delta import (
     SigmaNeuron,
     check_messages,
 )
-from tssl.chip.synapses import recurrent_storage_problem, storage_problem
 
 __all__ = [
     "ACTIVATION_SHIFT",
