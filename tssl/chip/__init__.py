@@ -18,10 +18,11 @@ from tssl.chip.cuba import (
     driven_potential,
 )
 from tssl.chip.dense import DenseSynapses
+from tssl.chip.encoding import Encoding
 from tssl.chip.lava_storage import recurrent_storage_problem, storage_problem
 from tssl.chip.layers import INTEGRATOR, Layer, Step, conv_layer, dense_layer, named, neuron_steps
 from tssl.chip.limits import LARGEST_BIAS, ChipLimits
-from tssl.chip.network import INPUT, MOST_STEPS, ChipNetwork, Encoding, InputLayer
+from tssl.chip.network import INPUT, MOST_STEPS, ChipNetwork, InputLayer
 from tssl.chip.neuron import Neuron, Run, Seen
 from tssl.chip.numbers import (
     ACTIVATION_SHIFT,
