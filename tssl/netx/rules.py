@@ -13,8 +13,12 @@ from tssl.chip import (
     MAX_DELAY,
     THRESHOLD_SHIFT,
     ChipNetwork,
+    ConvSynapses,
+    DenseSynapses,
     IntArray,
+    Layer,
     Neuron,
+    Synapses,
     recurrent_storage_problem,
     storage_problem,
 )
@@ -32,8 +36,28 @@ it does not know, it would skip, and load a network without the layer."""
 CONNECTION = "connection"
 SOURCE = "source"
 MAP_SHAPE = "input_shape"
+KINDS: dict[tuple[type[Synapses], ...], str] = {
+    (ConvSynapses,): "conv",
+    (DenseSynapses,): "dense",
+    (DenseSynapses, DenseSynapses): "dense_rec",
+}
+"""What netx calls a layer, by the kinds of its connections."""
 NEURON_KEYS = ("iDecay", "vDecay", "vThMant")
 _DECAY_TYPES = ("bool", "int16", "uint16", "int32", "uint32", "int64")
+
+
+def is_graph(network: ChipNetwork) -> bool:
+    """Return whether a network is more than a chain of layers that netx has words for."""
+    if not network.is_chain or any(kinds_of(layer) not in KINDS for layer in network.layers):
+        return True
+    sent = [network.input.shape, *(layer.output_shape for layer in network.layers)]
+    read = [layer.synapses.input_shape for layer in network.layers]
+    return any(len(shape) > 1 and shape != found for shape, found in zip(read, sent, strict=False))
+
+
+def kinds_of(layer: Layer) -> tuple[type[Synapses], ...]:
+    """Return the kinds of synapses of a layer's connections, in their order."""
+    return tuple(type(each.synapses) for each in layer.connections)
 
 
 def seal(document: str, digest: str) -> str:
