@@ -365,7 +365,15 @@ WRONG: dict[str, Wrong] = {
     ),
     "no KEY=VALUE": (lambda t, w: ["train", "digits", "--set", "lr"], USAGE, "expected KEY=VALUE"),
     "syntax": (lambda t, w: recipe_at(t, "name = "), USAGE, "not valid TOML"),
-    "not text": (lambda t, w: recipe_at(t, b"\xff\xfe\x00"), USAGE, "not valid TOML"),
+    "not text": (lambda t, w: recipe_at(t, b"\xff\xfe\x00"), USAGE, "text in TOML"),
+    "data in place of a recipe": (
+        lambda t, w: ["train", write(t / "x.npz", b"PK\3\4" + bytes(9)), "--out", t / "new"],
+        USAGE, "give them by `tssl train RECIPE --data",
+    ),
+    "a recipe in place of a run": (
+        lambda t, w: ["export", write(t / "mine.toml", "name = 'x'"), "--target", "loihi2"],
+        USAGE, "is a recipe; train it by `tssl train",
+    ),
     "impossible shape": (
         lambda t, w: recipe_at(
             t, bare_recipe(layers='{type="conv", channels=2, kernel=9}, {type="dense", neurons=3}')

@@ -193,6 +193,19 @@ def test_dead_and_saturated_layers_are_named(
     assert said in shown
 
 
+def test_a_silent_layer_is_told_before_the_integers(capsys: pytest.CaptureFixture[str]) -> None:
+    layer = LayerMetrics(epoch=1, layer="conv3", firing_rate=0.0, fallback_share=0.5)
+    with TrainingBar(output(), epochs=3, samples=100, integers_ahead=True) as bar:
+        bar.epoch_done(METRICS, [layer])
+        assert "training ends where the chip's integers would begin" in capsys.readouterr().err
+        bar.batch_done(TrainingProgress(epoch=2, batch=1, integers_from=2), samples=10)
+        capsys.readouterr()
+        bar.epoch_done(METRICS, [layer])
+    shown = capsys.readouterr().err
+    assert "hardly fires" in shown
+    assert "integers" not in shown
+
+
 def test_long_epochs_show_signs_of_life(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -108,7 +108,8 @@ def train(
         if origin is not None:
             start = workflow.Origin(run=path_of(origin), target=target)
         fit = workflow.start(named, changes, optional_path(out), environment, start)
-    with TrainingBar(output, epochs=fit.recipe.training.epochs, samples=len(fit.train)) as bar:
+    size = {"epochs": fit.recipe.training.epochs, "samples": len(fit.train)}
+    with TrainingBar(output, **size, integers_ahead=fit.has_integers_ahead) as bar:
         return workflow.train(fit, bar, tensorboard=tensorboard)
 
 

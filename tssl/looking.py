@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from tssl.workflow.recorded import ResultInspection
     from tssl.workflow.report import Report
     from tssl.workflow.run import RunOutcome
+    from tssl.workflow.train import TrainOutcome
+    from tssl.workflow.trained import RunInspection
 
 __all__ = ["calibrate", "diff", "inspect", "report"]
 
@@ -118,21 +120,22 @@ def diff(
 
 @verb
 def inspect(
-    path: "ExportOutcome | RunOutcome | PathLike", *, figures: PathLike | None = None
-) -> "Inspection | ResultInspection":
-    """Show what is inside a ``.net`` file, or what a run recorded.
+    path: "ExportOutcome | RunOutcome | TrainOutcome | PathLike", *, figures: PathLike | None = None
+) -> "Inspection | ResultInspection | RunInspection":
+    """Show what is inside a ``.net`` file, what a run recorded, or how far a training is.
 
     Parameters
     ----------
     path
-        What :func:`export` or :func:`run` returned, a ``.net`` file, or the folder of a result.
+        What :func:`export`, :func:`run` or :func:`train` returned, a ``.net`` file, or the folder
+        of a result or of a training run.
     figures
         Folder for figures of what a result recorded.
 
     Raises
     ------
-    DataError, NetFileError
-        When the file or the result is wrong.
+    CheckpointError, DataError, NetFileError
+        When the run, the result or the file is wrong.
     ConfigError
         When figures are wanted where nothing was recorded.
     """

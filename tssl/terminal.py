@@ -39,6 +39,8 @@ _STOPPING = b"stopping after this batch; press Ctrl-C again to stop at once\n"
 _DEAD, _SATURATED = 0.001, 0.9
 """Firing rates of a layer beyond which training hardly goes on."""
 
+_UNTIL_INTEGERS = "; if it never fires, training ends where the chip's integers would begin"
+
 _SECONDS_TO_COMPILE = 4.0
 """A first batch that takes longer is probably the first on this machine."""
 
@@ -161,9 +163,12 @@ class _Interruptible:
 class TrainingBar(_Interruptible):
     """Shows training live and turns Ctrl-C into an orderly stop."""
 
-    def __init__(self, output: Output, *, epochs: int, samples: int) -> None:
+    def __init__(
+        self, output: Output, *, epochs: int, samples: int, integers_ahead: bool = False
+    ) -> None:
         super().__init__(output)
         self._epochs, self._samples = epochs, samples
+        self._integers_ahead = integers_ahead
         text = "no batch is done yet; a machine's first training compiles for 10 to 20 seconds"
         self._silence = threading.Timer(_SECONDS_TO_COMPILE, output.say, [text])
         self._silence.daemon = True
@@ -191,6 +196,7 @@ class TrainingBar(_Interruptible):
             total = self._epochs * self._samples
             self._task = self._bar.add_task("", total=total, note="")
         if progress.batch == 1 and 0 < progress.integers_from == progress.epoch:
+            self._integers_ahead = False
             self._output.say(f"epoch {progress.epoch + 1}: the chip's integers begin")
         note = (
             f"loss {progress.loss_sum / samples:.4f}  "
@@ -225,6 +231,7 @@ class TrainingBar(_Interruptible):
                 self._output.warn(
                     f"layer {layer.layer} hardly fires ({layer.firing_rate:.2%} of its "
                     "neurons at a step): raise its weight_scale or lower its threshold"
+                    + (_UNTIL_INTEGERS if self._integers_ahead else "")
                 )
             elif layer.firing_rate > _SATURATED:
                 self._output.warn(

@@ -25,6 +25,7 @@ from tssl.workflow.report import Report
 from tssl.workflow.run import RunOutcome
 from tssl.workflow.sweep_outcome import SweepOutcome
 from tssl.workflow.train import TrainOutcome
+from tssl.workflow.trained import RunInspection
 
 FOLDER = "a<b>&'c\""
 """In every path, so that every text which is not escaped shows."""
@@ -32,7 +33,8 @@ KINDS = {
     each.__name__: each
     for each in (
         Calibration, ExportOutcome, Inspection, NetworkDifference, Plan, ReadOutcome, Report,
-        ResultInspection, RunOutcome, RunResult, Proof, SweepOutcome, TrainOutcome, WriteOutcome,
+        ResultInspection, RunInspection, RunOutcome, RunResult, Proof, SweepOutcome, TrainOutcome,
+        WriteOutcome,
     )
 }  # fmt: skip
 
@@ -66,6 +68,7 @@ def returned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any
             tssl.inspect(chip),
             tssl.calibrate(log, "loihi2", out=folder / "mine.toml"),
             tssl.inspect(result),
+            tssl.inspect(run),
             written,
             tssl.nir_read(folder / "x.nir", folder / "read"),
             tssl.plan(folder / "rows.toml", **quiet),

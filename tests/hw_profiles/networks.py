@@ -1,5 +1,6 @@
 """Networks of known size for the tests of mapping and cost; no two inputs have equal weights."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -27,6 +28,19 @@ def dense(*sizes, name="dense"):
         for index, (inputs, outputs) in enumerate(pairwise(sizes), 1)
     ]
     return ChipNetwork(name=name, input=InputLayer(shape=(sizes[0],)), layers=tuple(layers))
+
+
+def recurrent(neurons, *after, inputs=4):
+    """Return a recurrent layer of so many neurons, with dense layers behind it."""
+    chain = dense(inputs, neurons, *after, name="recurrent")
+    first = dense_layer(
+        name="dense1",
+        source="input",
+        weight=distinct(neurons, inputs),
+        recurrent_weight=distinct(neurons, neurons),
+        neuron=NEURON,
+    )
+    return replace(chain, layers=(first, *chain.layers[1:]))
 
 
 def pilotnet():

@@ -12,6 +12,7 @@ from torch import nn
 import tssl
 from tests.exchange.torch.stand_ins import IFNode, LIFCell, LIFNode
 from tests.exchange.torch.test_modules import fired
+from tssl.errors import RangeError
 
 PICTURE = torch.zeros(1, 1, 8, 8)
 
@@ -114,6 +115,14 @@ def test_data_over_time(tmp_path: Path) -> None:
     there = fired(network, x.swapaxes(0, 1).astype(float))["2"]
     assert np.array_equal(result.output_spikes > 0, there.swapaxes(0, 1))
     assert there.any()
+
+
+def test_a_dead_layer_of_others_is_told_without_a_key_of_recipes(tmp_path: Path) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), LIFNode(2.0))
+    for parameter in network[1].parameters():
+        nn.init.constant_(parameter, -1.0)
+    with pytest.raises(RangeError, match="larger initial weights or a lower threshold"):
+        exported(network, PICTURE, tmp_path / "run", data="digits")
 
 
 NETWORK = nn.Sequential(nn.Flatten(), nn.Linear(64, 10), LIFNode())

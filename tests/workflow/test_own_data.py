@@ -173,6 +173,19 @@ def test_what_data_hold_is_shown(folder: Path, capsys):
         )
 
 
+def test_frames_are_shown_and_many_classes_cut(tmp_path: Path, capsys):
+    films = np.zeros((97, 7, 1, 2, 2), np.uint8)
+    labels = np.arange(97)
+    np.savez(tmp_path / "films.npz", x_train=films, y_train=labels, x_test=films, y_test=labels)
+    command = in_this_process(capsys)
+    words = ("data", "show", tmp_path / "films.npz", "--set", "time=true")
+    assert command(*words, "--json").document["time_steps"] == 7
+    shown = " ".join(command(*words).out.split())
+    assert "frames of a sample 7" in shown
+    assert "18, 19 and 77 more" in shown
+    assert "20," not in shown
+
+
 def flickers(folder: Path) -> Path:
     """Write recordings of two classes: brighter, then darker; or darker, then brighter."""
     rng = np.random.default_rng(2)
@@ -206,3 +219,22 @@ def test_graded_events_reach_the_chip(frames: str, tmp_path: Path):
     assert abs(made.float_accuracy - made.chip_accuracy) <= 0.2
     assert tssl.run(made, progress=False).result.accuracy == made.chip_accuracy
     assert made.chip_accuracy > 0.7
+
+
+def test_labels_that_were_read_as_numbers_say_how_classes_are_stored(tmp_path: Path):
+    floats = {name: each.astype(float) for name, each in PARTS.items() if name[0] == "x"}
+    labels = {name: np.arange(len(each)) % 3.0 for name, each in PARTS.items() if name[0] == "y"}
+    np.savez(tmp_path / "own.npz", **floats, **labels)
+    (tmp_path / "own.toml").write_text(tomli_w.dumps(TABLES))
+    settings = {"data.range": [0, 16]}
+    with pytest.raises(ConfigError, match="classes are stored as whole numbers"):
+        tssl.train(tmp_path / "own.toml", settings=settings, out=tmp_path / "run", progress=False)
+
+
+def test_films_are_frames_and_no_events(tmp_path: Path):
+    films = {name: each[:, None].repeat(5, 1) for name, each in PARTS.items() if name[0] == "x"}
+    np.savez(tmp_path / "own.npz", **{**PARTS, **films})
+    (tmp_path / "own.toml").write_text(tomli_w.dumps(TABLES))
+    settings = {"encoding.input": "changes", "data.time": True}
+    with pytest.raises(ConfigError, match="holds frames, which enter as whole numbers"):
+        tssl.train(tmp_path / "own.toml", settings=settings, out=tmp_path / "run", progress=False)

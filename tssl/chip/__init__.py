@@ -7,7 +7,7 @@ from tssl.chip.connections import (
     Synapses,
     Train,
 )
-from tssl.chip.convolution import ConvSynapses
+from tssl.chip.convolution import LARGEST_GEOMETRY, ConvSynapses
 from tssl.chip.cuba import (
     CubaNeuron,
     CubaState,
@@ -18,9 +18,11 @@ from tssl.chip.cuba import (
     driven_potential,
 )
 from tssl.chip.dense import DenseSynapses
+from tssl.chip.encoding import Encoding
+from tssl.chip.lava_storage import recurrent_storage_problem, storage_problem
 from tssl.chip.layers import INTEGRATOR, Layer, Step, conv_layer, dense_layer, named, neuron_steps
-from tssl.chip.limits import ChipLimits
-from tssl.chip.network import INPUT, MOST_STEPS, ChipNetwork, Encoding, InputLayer
+from tssl.chip.limits import LARGEST_BIAS, ChipLimits
+from tssl.chip.network import INPUT, MOST_STEPS, ChipNetwork, InputLayer
 from tssl.chip.neuron import Neuron, Run, Seen
 from tssl.chip.numbers import (
     ACTIVATION_SHIFT,
@@ -43,7 +45,6 @@ from tssl.chip.sigma_delta import (
     SigmaNeuron,
     check_messages,
 )
-from tssl.chip.synapses import recurrent_storage_problem, storage_problem
 
 __all__ = [
     "ACTIVATION_SHIFT",
@@ -66,6 +67,8 @@ __all__ = [
     "INTEGRATOR",
     "InputLayer",
     "IntArray",
+    "LARGEST_BIAS",
+    "LARGEST_GEOMETRY",
     "Layer",
     "MAX_DELAY",
     "MESSAGE_BITS",

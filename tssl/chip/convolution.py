@@ -13,7 +13,10 @@ from tssl.errors import UnsupportedLayerError
 from tssl.geometry import Geometry, Shape
 from tssl.wording import several
 
-__all__ = ["ConvSynapses"]
+__all__ = ["LARGEST_GEOMETRY", "ConvSynapses"]
+
+LARGEST_GEOMETRY = 127
+"""Kernel, stride, padding, dilation and groups, each of which Lava keeps in int8."""
 
 _UNFOLD_BYTES = 64 << 20
 

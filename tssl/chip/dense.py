@@ -7,8 +7,8 @@ from typing import ClassVar
 import numpy as np
 
 from tssl.chip.connections import MAX_DELAY, Identity, Synapses, Train, check_sum, presence
+from tssl.chip.lava_storage import stored_shift
 from tssl.chip.numbers import BoolArray, IntArray, exact_product, frozen_integers
-from tssl.chip.synapses import stored_shift
 from tssl.errors import RangeError, UnsupportedLayerError
 from tssl.geometry import Shape
 

@@ -1,6 +1,9 @@
-"""What a chip's number fields hold. The values come from a hardware profile."""
+"""What a chip's number fields hold. Most of the values come from a hardware profile."""
 
 from dataclasses import dataclass
+
+LARGEST_BIAS = (1 << 12) - 1
+"""Largest magnitude of a bias that exists with both signs: its mantissa has 13 bits, with sign."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,8 +21,6 @@ class ChipLimits:
         Bits of a graded input spike; 0 when the chip sends only binary spikes.
     max_delay
         Largest synaptic delay in time steps.
-    bias_bits
-        Bits of the signed mantissa that is added to the membrane potential at every step.
     weight_exponent
         Largest power of two by which the only weight of a convolution can be multiplied.
     """
@@ -28,7 +29,6 @@ class ChipLimits:
     threshold_bits: int
     graded_spike_bits: int
     max_delay: int
-    bias_bits: int = 13
     weight_exponent: int = 0
 
     @property
@@ -49,7 +49,7 @@ class ChipLimits:
     @property
     def largest_bias(self) -> int:
         """Largest magnitude of a bias that exists with both signs."""
-        return (1 << (self.bias_bits - 1)) - 1
+        return LARGEST_BIAS
 
     @property
     def largest_graded_spike(self) -> int:

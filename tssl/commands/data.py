@@ -1,5 +1,6 @@
 """`tssl data`: list, show, fetch."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from tssl.commands.options import (
 )
 from tssl.terminal import Output
 from tssl.wording import count, several
+
+_MOST_NAMES = 20
+"""Of classes in a table."""
 
 
 @click.group(no_args_is_help=False)
@@ -65,19 +69,28 @@ def data_show(output: Output, data: str, overrides: tuple[str, ...], data_dir: P
     if output.as_json:
         output.document({"schema_version": 1, **asdict(found)})
         return
-    classes = ", ".join(found.class_names) or "not named"
     rows: list[list[object]] = [
         ["holds", found.title],
         ["found", found.found],
         ["samples to train on, to test on", f"{count(found.train)}, {count(found.test)}"],
         ["shape (C, H, W)", " x ".join(map(str, found.shape))],
+        *([["frames of a sample", found.time_steps]] if found.time_steps else []),
         [f"{several(found.numbers, 'number')} of a sample", "to be told"]
         if found.numbers
-        else [several(found.classes, "class", "classes"), classes],
+        else [several(found.classes, "class", "classes"), _shortened(found.class_names)],
         ["brightest pixel", found.full_scale],
         ["licence", found.licence],
     ]
     output.table(f"Data set {found.name}", ["", ""], rows)
+
+
+def _shortened(class_names: Sequence[str]) -> str:
+    """Return the first names of classes, and how many follow."""
+    if not class_names:
+        return "not named"
+    more = len(class_names) - _MOST_NAMES
+    shown = ", ".join(class_names[:_MOST_NAMES])
+    return shown if more <= 0 else f"{shown} and {count(more)} more"
 
 
 @data.command("fetch")

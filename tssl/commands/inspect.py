@@ -17,25 +17,31 @@ _COMPARED = ("class_names", "fingerprint", "right", "tied")
 @click.option("--figures", type=FOLDER, help="Folder for figures of what a run recorded.")
 @common
 def inspect(output: Output, net: Path, figures: Path | None) -> None:
-    """Show what is inside NET, a .net file, or the folder of a result: what was recorded.
+    """Show what is inside NET, a .net file, or a folder of a result or a training run.
+
+    Of a result, the spikes and what was recorded are shown; of a training run, how far it is.
 
     \b
     Examples:
       tssl inspect digits.net
       tssl inspect digits-sim --figures pictures
+      tssl inspect runs/digits
     """
+    from tssl.workflow.inspect import Inspection
     from tssl.workflow.recorded import ResultInspection, look
 
     found = look(net, figures)
     document = found.document()
     if output.as_json:
         output.document(document)
-    elif isinstance(found, ResultInspection):
-        output.tables(found.tables())
+        return
+    if isinstance(found, Inspection):
+        _show_network(output, document)
+        return
+    output.tables(found.tables())
+    if isinstance(found, ResultInspection):
         for figure in found.figures:
             output.line(f"{figure}: drawn")
-    else:
-        _show_network(output, document)
 
 
 def _show_network(output: Output, document: dict[str, Any]) -> None:

@@ -76,7 +76,8 @@ def train(output: Output, recipe: str | None, resume: Path | None, **options: An
     else:
         start = None if origin is None else workflow.Origin(run=origin, target=options["target"])
         fit = workflow.start(recipe, settings, options["out"], environment, start)
-    with TrainingBar(output, epochs=fit.recipe.training.epochs, samples=len(fit.train)) as bar:
+    size = {"epochs": fit.recipe.training.epochs, "samples": len(fit.train)}
+    with TrainingBar(output, **size, integers_ahead=fit.has_integers_ahead) as bar:
         outcome = workflow.train(fit, bar, tensorboard=options["tensorboard"])
     if is_first_process():
         _print_training(output, outcome)

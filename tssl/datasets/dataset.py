@@ -230,6 +230,8 @@ class Description:
         As in :class:`Dataset`.
     numbers
         How many numbers a sample has to be told; 0 where samples have classes.
+    time_steps
+        Frames that a sample holds; 0 for pictures, and for events, which are cut into any number.
     """
 
     name: str
@@ -245,6 +247,7 @@ class Description:
     downloadable: bool = True
     class_names: tuple[str, ...] = ()
     numbers: int = 0
+    time_steps: int = 0
 
 
 class Source(Protocol):

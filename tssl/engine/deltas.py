@@ -19,8 +19,8 @@ from tssl.chip import (
     check_messages,
     named,
 )
+from tssl.chip.lava_storage import stored_shift
 from tssl.chip.numbers import INT32_LIMIT, wrapped_32, wrapped_convolution
-from tssl.chip.synapses import stored_shift
 from tssl.engine import delta_kernels, kernels
 from tssl.engine.events import Fired, SynapseRows, largest
 

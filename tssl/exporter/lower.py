@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssl.checkpoint import Checkpoint
-from tssl.chip import INPUT, ConvSynapses, DenseSynapses, IntArray, Synapses
+from tssl.chip import INPUT, LARGEST_GEOMETRY, ConvSynapses, DenseSynapses, IntArray, Synapses
 from tssl.errors import UnsupportedLayerError
 from tssl.geometry import Geometry, Pair, Shape
 from tssl.graph import KINDS, NORM, Gate, Graph, Node
@@ -22,8 +22,6 @@ from tssl.neurons import Lif
 
 Floats = NDArray[np.float64]
 
-_MOST_GROUPS = 127
-"""Of a convolution in Lava."""
 _GATE_SCALE = 2.0
 """At which synapses of gates weigh 2, the least of both signs, and thresholds are odd."""
 
@@ -202,12 +200,12 @@ def _gate(node: Node, neuron: Lif, gate: Gate) -> Stage:
         When windows of too many maps would reach from one into the next.
     """
     (rows, columns), (channels, height, width) = node.window, (*node.input_shape, 1, 1)[:3]
-    if gate.function == "or" and channels <= _MOST_GROUPS:
+    if gate.function == "or" and channels <= LARGEST_GEOMETRY:
         shape, geometry = node.input_shape, node.geometry
     elif height % rows:
         raise UnsupportedLayerError(
             f"layer {node.name}: windows of {rows} rows do not fill {channels} maps of height "
-            f"{height}, and Lava holds no more than {_MOST_GROUPS} maps apart"
+            f"{height}, and Lava holds no more than {LARGEST_GEOMETRY} maps apart"
         )
     else:
         shape = (1, channels * height, width)

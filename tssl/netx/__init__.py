@@ -13,8 +13,8 @@ document and the network) and ``name`` of a layer. Texts in attributes have a fi
 """
 
 from tssl.netx.reader import loadable_layers, read, read_notes
-from tssl.netx.rules import FORMAT_VERSION
-from tssl.netx.writer import as_bytes, is_graph, kind_of, write
+from tssl.netx.rules import FORMAT_VERSION, is_graph
+from tssl.netx.writer import as_bytes, kind_of, write
 
 __all__ = [
     "FORMAT_VERSION",

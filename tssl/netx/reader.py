@@ -41,9 +41,9 @@ from tssl.netx.rules import (
     check_recurrent_storage,
     check_storage,
     full_delay,
+    is_graph,
     seal,
 )
-from tssl.netx.writer import is_graph
 
 _READ_OUT = "average"  # lava-dl writes it last, as a note to itself, and cannot load it
 _DAMAGE = (RangeError, *hdf5.DAMAGE)

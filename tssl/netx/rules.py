@@ -9,9 +9,16 @@ from numpy.typing import NDArray
 from tssl.chip import (
     DELTA_SHIFT,
     INPUT,
+    LARGEST_GEOMETRY,
+    MAX_DELAY,
+    THRESHOLD_SHIFT,
     ChipNetwork,
+    ConvSynapses,
+    DenseSynapses,
     IntArray,
+    Layer,
     Neuron,
+    Synapses,
     recurrent_storage_problem,
     storage_problem,
 )
@@ -29,11 +36,28 @@ it does not know, it would skip, and load a network without the layer."""
 CONNECTION = "connection"
 SOURCE = "source"
 MAP_SHAPE = "input_shape"
-_LARGEST_GEOMETRY = 127  # Lava keeps kernel, stride, padding, dilation and groups in int8
-_SHIFT = 6  # of the threshold
-LONGEST_DELAY = 62  # lava-dl clamps longer ones, and negative ones beside them
+KINDS: dict[tuple[type[Synapses], ...], str] = {
+    (ConvSynapses,): "conv",
+    (DenseSynapses,): "dense",
+    (DenseSynapses, DenseSynapses): "dense_rec",
+}
+"""What netx calls a layer, by the kinds of its connections."""
 NEURON_KEYS = ("iDecay", "vDecay", "vThMant")
 _DECAY_TYPES = ("bool", "int16", "uint16", "int32", "uint32", "int64")
+
+
+def is_graph(network: ChipNetwork) -> bool:
+    """Return whether a network is more than a chain of layers that netx has words for."""
+    if not network.is_chain or any(kinds_of(layer) not in KINDS for layer in network.layers):
+        return True
+    sent = [network.input.shape, *(layer.output_shape for layer in network.layers)]
+    read = [layer.synapses.input_shape for layer in network.layers]
+    return any(len(shape) > 1 and shape != found for shape, found in zip(read, sent, strict=False))
+
+
+def kinds_of(layer: Layer) -> tuple[type[Synapses], ...]:
+    """Return the kinds of synapses of a layer's connections, in their order."""
+    return tuple(type(each.synapses) for each in layer.connections)
 
 
 def seal(document: str, digest: str) -> str:
@@ -72,9 +96,10 @@ def neuron_problem(key: str, value: NDArray[Any] | None, shape: Shape) -> str | 
         is_known = value.dtype.name in _DECAY_TYPES
         return None if is_known else f"Lava fails on {value.dtype}; store it as {known}"
     limits = np.iinfo(np.int8 if value.dtype.kind == "b" else value.dtype)
-    if not limits.min >> _SHIFT <= value.min() <= value.max() <= limits.max >> _SHIFT:
+    lowest, highest = limits.min >> THRESHOLD_SHIFT, limits.max >> THRESHOLD_SHIFT
+    if not lowest <= value.min() <= value.max() <= highest:
         return f"times 64 it does not fit {value.dtype}, in which Lava computes; store it as int64"
-    if value.max() > np.iinfo(np.int64).max >> _SHIFT:
+    if value.max() > np.iinfo(np.int64).max >> THRESHOLD_SHIFT:
         return "times 64 it does not fit int64, in which tssl computes"
     return None
 
@@ -151,10 +176,10 @@ def check_messages_heard(network: ChipNetwork) -> None:
 def check_geometry(name: str, geometry: Geometry) -> None:
     """Refuse a convolution whose geometry Lava cannot hold."""
     numbers = [*geometry.kernel, *geometry.stride, *geometry.padding, *geometry.dilation]
-    if max(*numbers, geometry.groups) > _LARGEST_GEOMETRY:
+    if max(*numbers, geometry.groups) > LARGEST_GEOMETRY:
         raise UnsupportedLayerError(
             f"layer {name}: kernel, stride, padding, dilation or groups above "
-            f"{_LARGEST_GEOMETRY}, which Lava cannot hold"
+            f"{LARGEST_GEOMETRY}, which Lava cannot hold"
         )
 
 
@@ -166,8 +191,8 @@ def full_delay(delay: IntArray, weight: IntArray, name: str) -> IntArray:
             f"layer {name}: delays of shape {delay.shape} for weights {weight.shape}; Lava takes "
             f"a scalar, ({outputs},) by output, ({inputs},) by input, or one for each synapse"
         )
-    if delay.max() > LONGEST_DELAY:
-        delay = np.clip(delay, 0, LONGEST_DELAY)
+    if delay.max() > MAX_DELAY:  # lava-dl clamps longer ones, and negative ones beside them
+        delay = np.clip(delay, 0, MAX_DELAY)
     if delay.min() < 0:
         raise UnsupportedLayerError(f"layer {name}: a delay of {delay.min()}; Lava fails on it")
     if delay.shape == (outputs,):

@@ -34,6 +34,7 @@ from tssl.netx.rules import (
     CONNECTION,
     FORMAT_VERSION,
     GRAPH,
+    KINDS,
     MAP_SHAPE,
     NAME,
     NEURON_KEYS,
@@ -44,6 +45,8 @@ from tssl.netx.rules import (
     check_messages_heard,
     check_recurrent_storage,
     check_storage,
+    is_graph,
+    kinds_of,
     seal,
 )
 
@@ -111,30 +114,10 @@ def _write_input(entry: h5py.Group, layer: InputLayer) -> None:
 
 def kind_of(layer: Layer) -> str:
     """Return what netx calls a layer, or the kinds of its connections, joined by ``+``."""
-    kinds = _kinds(layer)
-    if kinds in _KINDS and len(layer.arriving) == 1:  # two that arrive are no recurrence
-        return _KINDS[kinds]
-    return " + ".join(_KINDS[kind,] for kind in kinds)
-
-
-def is_graph(network: ChipNetwork) -> bool:
-    """Return whether a network is more than a chain of layers that netx has words for."""
-    if not network.is_chain or any(_kinds(layer) not in _KINDS for layer in network.layers):
-        return True
-    sent = [network.input.shape, *(layer.output_shape for layer in network.layers)]
-    read = [layer.synapses.input_shape for layer in network.layers]
-    return any(len(shape) > 1 and shape != found for shape, found in zip(read, sent, strict=False))
-
-
-def _kinds(layer: Layer) -> tuple[type[Synapses], ...]:
-    return tuple(type(each.synapses) for each in layer.connections)
-
-
-_KINDS: dict[tuple[type[Synapses], ...], str] = {
-    (ConvSynapses,): "conv",
-    (DenseSynapses,): "dense",
-    (DenseSynapses, DenseSynapses): "dense_rec",
-}
+    kinds = kinds_of(layer)
+    if kinds in KINDS and len(layer.arriving) == 1:  # two that arrive are no recurrence
+        return KINDS[kinds]
+    return " + ".join(KINDS[kind,] for kind in kinds)
 
 
 def _write_chain(entries: h5py.Group, network: ChipNetwork) -> None:
@@ -163,7 +146,7 @@ def _write_graph(entries: h5py.Group, network: ChipNetwork) -> None:
         _write_neurons(entry, layer, always=True)
         connections = entry.create_group(CONNECTION)
         for each in layer.connections:
-            kind = _KINDS[type(each.synapses),]
+            kind = KINDS[type(each.synapses),]
             _write_connection(_next_entry(connections, kind), layer.name, each)
 
 

@@ -8,7 +8,7 @@ from tssl.chip import CLASS
 from tssl.datasets import Dataset
 from tssl.errors import ConfigError, DataError
 from tssl.graph import Graph
-from tssl.recipe import Recipe
+from tssl.recipe import GIVEN, Recipe
 from tssl.wording import several
 
 __all__ = ["check_data", "check_plan", "check_precision", "choose_device"]
@@ -66,11 +66,16 @@ def check_data(recipe: Recipe, graph: Graph, dataset: Dataset) -> None:
             f"network.layers: the last layer has {several(outputs, 'neuron')}, but data set "
             f"{dataset.name} has {dataset.answers}; set "
             f"network.layers.{len(recipe.network.layers) - 1}.neurons={dataset.outputs}"
+            f"{_how_classes_are_stored(recipe, dataset)}"
         )
     if dataset.time_steps and recipe.encoding.input != "graded":
+        held = (
+            "events, which enter as spikes; use 'graded' with resolution = 1"
+            if dataset.full_scale == 1
+            else "frames, which enter as whole numbers, one at a step; use 'graded'"
+        )
         raise ConfigError(
-            f"encoding.input = {recipe.encoding.input!r}: data set {dataset.name} holds events, "
-            "which enter as spikes; use 'graded' with resolution = 1"
+            f"encoding.input = {recipe.encoding.input!r}: data set {dataset.name} holds {held}"
         )
     if len(dataset.labels) < 2:
         raise DataError(f"data set {dataset.name}: too few samples to train on")
@@ -79,6 +84,13 @@ def check_data(recipe: Recipe, graph: Graph, dataset: Dataset) -> None:
             f"data set {dataset.name}: all {len(dataset.labels)} training samples are of class "
             f"{found[0]}, so there is nothing to tell apart; add samples of other classes"
         )
+
+
+def _how_classes_are_stored(recipe: Recipe, dataset: Dataset) -> str:
+    """Return a hint for labels of a user's own that were read as numbers, otherwise nothing."""
+    if dataset.classes or recipe.data.name not in (None, GIVEN):
+        return ""
+    return "; labels that are classes are stored as whole numbers (N,), and not as floats"
 
 
 def choose_device(name: str) -> str:

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tssl.chip.limits import LARGEST_BIAS
 from tssl.chip.numbers import (
-    DECAY_ONE,
     FLOAT32_EXACT,
     INT32_LIMIT,
     STATE_LIMIT,
@@ -17,6 +17,7 @@ from tssl.chip.numbers import (
 )
 from tssl.errors import TrainingError
 from tssl.geometry import Geometry
+from tssl.neurons import Lif
 from tssl.trainer import chip_kernels, chip_plain, narrow
 from tssl.trainer.dropout import staying
 from tssl.trainer.linear import tf32, weighted
@@ -30,7 +31,6 @@ __all__ = [
     "exact", "input_signal", "over_time", "pooled", "together",
 ]  # fmt: skip
 
-_LARGEST_BIAS = 4095
 _LEVEL = 1 << THRESHOLD_SHIFT
 """Of the membrane potential, for a threshold of one."""
 
@@ -106,10 +106,12 @@ class ChipLayer(NamedTuple):
     @property
     def constants(self) -> chip_kernels.ChipConstants:
         """What the kernel is told."""
+        neurons = self.neurons
+        lif = Lif(tau_m=neurons.tau_m, tau_s=neurons.synapse, threshold=neurons.threshold)
         return chip_kernels.ChipConstants(
-            current_decay=round(DECAY_ONE / self.neurons.synapse),
-            voltage_decay=round(DECAY_ONE / self.neurons.tau_m),
-            threshold=_LEVEL * round(self.scale * self.neurons.threshold),
+            current_decay=lif.current_decay,
+            voltage_decay=lif.voltage_decay,
+            threshold=_LEVEL * round(self.scale * lif.threshold),
             tau_s=float(self.neurons.tau_s),
         )
 
@@ -143,7 +145,7 @@ class ChipLayer(NamedTuple):
         if bias is None:
             return torch.empty(0)
         rounded = torch.round(bias.detach().double() * self.scale)
-        return rounded.clamp(-_LARGEST_BIAS, _LARGEST_BIAS).float()
+        return rounded.clamp(-LARGEST_BIAS, LARGEST_BIAS).float()
 
     def constant(self, bias: Tensor | None, axes: int) -> Tensor | int:
         """Return :meth:`mantissas` as 64-bit integers for currents of so many axes; 0 for none."""

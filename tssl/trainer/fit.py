@@ -134,12 +134,13 @@ class Fit:
     @property
     def is_finished(self) -> bool:
         """Whether all epochs are done, or nothing got better for too long."""
-        if self._has_integers_ahead:
+        if self.has_integers_ahead:
             return False
         return self.progress.epoch >= self.recipe.training.epochs or self._is_out_of_patience
 
     @property
-    def _has_integers_ahead(self) -> bool:
+    def has_integers_ahead(self) -> bool:
+        """Whether it trains in floating point now, and in the chip's integers later."""
         return self.recipe.training.forward == "chip" and self.plan is None
 
     @property
@@ -192,7 +193,7 @@ class Fit:
         """Plan, and compute with the chip's integers from this epoch on."""
         progress, epochs = self.progress, self.recipe.training.epochs
         is_due = progress.epoch >= float_epochs(epochs) or self._is_out_of_patience
-        if not self._has_integers_ahead or progress.batch or not is_due:
+        if not self.has_integers_ahead or progress.batch or not is_due:
             return
         if self._planner is None:
             raise TypeError("training.forward = 'chip' needs a plan or a planner")

@@ -316,9 +316,11 @@ def calibrated(
     span = input_range(checkpoint, train)
     quantized = quantize(checkpoint, profile.limits, integers, span, weight_bits)
     if not _reaches_output(quantized):
+        by_others = "nir" in checkpoint.provenance
+        larger = "larger initial weights" if by_others else "a larger weight_scale"
         raise RangeError(
             f"layer {quantized.silent[0]}: is dead: it never fires on {integers.shape[1]} "
-            "training samples; train it longer, with a larger weight_scale or a lower threshold"
+            f"training samples; train it longer, with {larger} or a lower threshold"
         )
     return quantized
 

@@ -6,6 +6,9 @@ from pathlib import Path
 from tssl.errors import ConfigError
 from tssl.wording import did_you_mean
 
+_BEGINNING = 1024
+"""Bytes, in which archives and arrays have a zero."""
+
 
 def shipped_recipes() -> dict[str, Path]:
     """Return the recipes that come with the package, by name."""
@@ -19,13 +22,18 @@ def recipe_path(name_or_path: str) -> Path:
     Raises
     ------
     ConfigError
-        When there is neither a shipped recipe nor a file of that name.
+        When there is neither a shipped recipe nor a file of that name, or that file is no text.
     """
     shipped = shipped_recipes()
     if name_or_path in shipped:
         return shipped[name_or_path]
     path = Path(name_or_path)
     if path.is_file():
+        if not _is_text(path):
+            raise ConfigError(
+                f"{path}: is no recipe, which is a text in TOML; if it holds data, name a recipe "
+                f"and give them by `tssl train RECIPE --data {path}`"
+            )
         return path
     if (path / "recipe.toml").is_file():
         raise ConfigError(
@@ -36,3 +44,12 @@ def recipe_path(name_or_path: str) -> Path:
         f"recipe {name_or_path!r}: neither a file nor a shipped recipe"
         f"{did_you_mean(name_or_path, shipped)}; shipped are {', '.join(shipped)}"
     )
+
+
+def _is_text(path: Path) -> bool:
+    """Return whether a file may be text; whoever reads it says why it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return b"\0" not in file.read(_BEGINNING)
+    except OSError:
+        return True

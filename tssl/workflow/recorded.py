@@ -1,8 +1,8 @@
-"""Look at what a run recorded."""
+"""Look at a network, at what a run recorded, or at a training run."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tssl.errors import ConfigError
 from tssl.machine.files import make_directory
@@ -12,6 +12,13 @@ from tssl.tables import Shown, Table
 from tssl.wording import several
 from tssl.workflow.inspect import Inspection, inspect
 from tssl.workflow.run import load_result
+
+if TYPE_CHECKING:
+    from tssl.workflow.trained import RunInspection
+
+
+_RECIPE = "recipe.toml"
+"""Of a training run."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -70,21 +77,27 @@ def _spikes(result: RunResult, layer: str) -> int:
     return 0 if train is None else int(train.sum())
 
 
-def look(path: Path, figures: Path | None) -> Inspection | ResultInspection:
-    """Look inside a ``.net`` file, or at what a run recorded when the path is a folder.
+def look(path: Path, figures: Path | None) -> "Inspection | ResultInspection | RunInspection":
+    """Look inside a ``.net`` file, or at what the folder of a result or a training run holds.
 
     Raises
     ------
     ConfigError
-        When figures are wanted of a file; and the errors of :func:`inspect_result`.
+        When figures are wanted of anything but a result; and the errors of
+        :func:`inspect_result` and :func:`tssl.workflow.trained.inspect_run`.
     """
-    if path.is_dir():
+    is_run = (path / _RECIPE).is_file() and not RunResult.files(path)[1].exists()
+    if path.is_dir() and not is_run:
         return inspect_result(path, figures)
     if figures is not None:
         raise ConfigError(
             f"--figures {figures}: shows what a run recorded; give the folder of a result that "
             f"`tssl run --record` wrote instead of {path}"
         )
+    if is_run:
+        from tssl.workflow.trained import inspect_run  # loads torch
+
+        return inspect_run(path)
     return inspect(path)
 
 

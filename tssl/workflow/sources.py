@@ -46,6 +46,11 @@ def checkpoint_file(run: Path) -> Path:
     if run.is_file():
         if run.suffix == ".net":
             raise CheckpointError(f"{run}: is exported already; give the folder of a training run")
+        if run.suffix == ".toml":
+            raise CheckpointError(
+                f"{run}: is a recipe; train it by `tssl train {run}`, and give the folder of the "
+                "training run"
+            )
         return run
     if not run.exists():
         raise CheckpointError(f"{run}: does not exist; give the folder of a training run")

@@ -161,7 +161,7 @@ def test_lists_of_units_alone(tmp_path: Path):
         (aedat.read, in_aedat3() + b"x", {}, "ends in the header of a packet"),
         (aedat.read, in_aedat3()[:40], {}, "ends in its header"),
         (aedat.read, b"#!AER-DAT4.0\r\n", {}, "has a damaged header"),
-        (lists.read_npy, in_npy(ARRAY), {}, "times from 5 to 70000 and does not say in what; set"),
+        (lists.read_npy, in_npy(ARRAY), {}, "call them t_us, t_ms or t_s in the file, or set"),
         (lists.read_npy, in_npy(ARRAY[:, :3]), {}, r"is int64 of shape \(4, 3\); expected events"),
         (lists.read_npy, in_npy(ARRAY + 0.5), {"time_unit": "us"}, "event 1 has x = 3.5"),
         (lists.read_npy, in_npy(ARRAY * np.nan), {"time_unit": "us"}, "event 1 has x = nan"),

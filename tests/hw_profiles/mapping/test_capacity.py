@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tests.hw_profiles.networks import NEURON, dense, distinct, pilotnet
+from tests.hw_profiles.networks import NEURON, dense, distinct, pilotnet, recurrent
 from tests.layers import reconnected
 from tssl.chip import ChipNetwork, InputLayer, conv_layer, dense_layer
 from tssl.errors import CapacityError
@@ -198,6 +198,33 @@ def test_output_axons_spread_a_layer_whose_targets_are_many():
     assert alone.cores < first.cores
 
 
+def test_a_recurrent_layer_takes_output_axons_to_its_own_cores():
+    loihi1 = load_profile("loihi1")
+    (looped,) = map_to_cores(loihi1, recurrent(1000))
+    held = -(-1000 // looped.cores)
+    assert looped.shares["output axons"] == pytest.approx(held * looped.cores / 4096)
+    first, second = map_to_cores(loihi1, recurrent(1000, 2000))
+    held = -(-1000 // first.cores)
+    reached = first.cores + second.cores
+    assert first.shares["output axons"] == pytest.approx(held * reached / 4096)
+
+
+def test_a_recurrent_convolution_sends_to_the_cores_of_neighbouring_columns():
+    shape = (16, 32, 32)
+    layer = conv_layer(
+        name="c", source="input", weight=np.full((16, 1, 1, 1), 9), map_shape=(1, 32, 32),
+        neuron=NEURON,
+    )  # fmt: skip
+    own = conv_layer(
+        name="own", source="c", weight=np.full((16, 16, 3, 3), 3), map_shape=shape,
+        padding=(1, 1), neuron=NEURON,
+    )  # fmt: skip
+    looped = replace(layer, connections=(*layer.connections, *own.connections))
+    (mapped,) = map_to_cores(load_profile("loihi1"), alone(looped, (1, 32, 32)))
+    assert (mapped.columns, mapped.channel_groups) == (2, 1)  # three columns lie on two cores
+    assert mapped.shares["output axons"] == pytest.approx(2 * 1024 / 4096)
+
+
 def test_a_pool_merged_into_a_convolution_shares_its_lists():
     kernel = np.arange(1, 1 + 64 * 256 * 9).reshape(64, 256, 3, 3)
     layer = conv_layer(
@@ -232,3 +259,5 @@ def test_a_synapse_to_itself_is_an_axon_and_a_word_of_each_neuron():
     words = 12000 * (with_own.shares["synaptic memory"] - plain.shares["synaptic memory"])
     assert words == pytest.approx(100)
     assert with_own.shares["input axons"] / plain.shares["input axons"] == pytest.approx(130 / 30)
+    (on_loihi1,) = map_to_cores(load_profile("loihi1"), alone(silenced, (30,)))
+    assert on_loihi1.shares["output axons"] == pytest.approx(100 / on_loihi1.cores / 4096)

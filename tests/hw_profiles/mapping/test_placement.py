@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tests.hw_profiles.networks import counts, dense, pilotnet
+from tests.hw_profiles.networks import counts, dense, pilotnet, recurrent
 from tssl.hw_profiles import CostOptions, estimate, load_profile, map_to_cores
 from tssl.hw_profiles.mapping.placement import (
     Edge,
@@ -88,6 +88,19 @@ def test_traffic_and_its_price_by_hand():
     assert report.by_name["hops east-west"].value == pytest.approx(far * 3e-12)
     by_core = sum(load.joules for load in report.loads)
     assert by_core == pytest.approx(report.by_part["dynamic"].value)
+
+
+def test_recurrent_spikes_are_messages_to_all_cores_of_their_own_layer():
+    network = recurrent(1000, 10)
+    done = counts(network, operations=[0, 0], active=[0, 0], spikes=[100, 7])
+    report = costs(LOIHI2, network, done)
+    (own, after) = (entry.cores for entry in report.mapping)
+    assert own > 1
+    assert report.traffic.messages == pytest.approx(100 * (own + after))
+    places = [core // 4 for core in range(own + 1)]  # four cores a tile, all in one row
+    along = sum(abs(here - there) for here in places[:own] for there in places)
+    assert own < 32
+    assert report.traffic.hops_east_west == pytest.approx(100 / own * along, rel=2e-3)
 
 
 def test_a_search_is_never_worse_and_says_what_it_did():

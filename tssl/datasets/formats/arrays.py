@@ -114,7 +114,8 @@ class ArraySource:
 
     def describe(self, *, data_dir: Path | None, cache: Path | None) -> Description:
         """Return what the arrays are; the folders play no part."""
-        channels, height, width = self._parts["train"].inputs.shape[-3:]
+        inputs = self._parts["train"].inputs
+        channels, height, width = inputs.shape[-3:]
         return Description(
             name=self.name,
             title="arrays",
@@ -129,6 +130,7 @@ class ArraySource:
             downloadable=False,
             class_names=self.class_names,
             numbers=0 if self.class_names else self._parts["train"].labels.shape[1],
+            time_steps=inputs.shape[1] if self._has_time else 0,
         )
 
     def load(

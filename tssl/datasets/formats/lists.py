@@ -123,8 +123,8 @@ def _microseconds(times: NDArray[Any], unit: str | None, reading: Reading) -> ND
         return np.zeros(0, np.int64)
     if stated is None:
         raise DataError(
-            f"has times from {times[0]:g} to {times[-1]:g} and does not say in what; set "
-            "data.time_unit = 'us', 'ms' or 's'"
+            f"has times from {times[0]:g} to {times[-1]:g} and does not say in what; call them "
+            "t_us, t_ms or t_s in the file, or set data.time_unit = 'us', 'ms' or 's' in the recipe"
         )
     factor = _UNITS[stated]
     if not float(np.abs(times).max()) * factor < _LARGEST_TIME:

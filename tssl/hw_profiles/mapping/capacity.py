@@ -11,7 +11,8 @@ profile says that all layers share their cores.
 - Convolutions: kernels are stored once per core. A core holds whole columns of the map, a
   power of two of them; when the kernels do not fit, output channels are split first.
 - Output axons: one per neuron and core that it sends to, so a layer may spread further because
-  the next one does. Layers are therefore mapped from the last to the first.
+  the next one does. Layers are therefore mapped from the last to the first. A recurrent layer
+  sends to its own cores, too.
 - Relays: an even split; each neuron hears one axon with a single synapse.
 
 Against the tables that Intel's compiler printed for Loihi 2, see docs/validation.md: exact for
@@ -19,9 +20,10 @@ the feature maps of PilotNet and for the MNIST MLP; one core too few for Oxford 
 of 12 to 13 for PilotNet's 2560 x 100 layer, whose compiler stops at half-full cores.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import ceil, prod
+from functools import partial
+from math import ceil, inf, prod
 
 from tssl.chip import (
     INPUT,
@@ -139,7 +141,7 @@ def _limits(profile: Profile) -> dict[Resource, int]:
 
 
 def _targets(network: ChipNetwork, source: str, needs: dict[str, _Need]) -> int:
-    """Return the most cores to which one neuron of a layer sends."""
+    """Return the most cores of other layers to which one neuron of a layer sends."""
     reached = 0
     for layer in network.layers:
         need = needs.get(layer.name)
@@ -150,8 +152,8 @@ def _targets(network: ChipNetwork, source: str, needs: dict[str, _Need]) -> int:
 
 
 def _cores_reached(synapses: Synapses, need: _Need) -> int:
-    """Return how many of a layer's cores hear one neuron through these synapses."""
-    if need.relay_of is not None:
+    """Return how many of a layer's cores receive the spikes of one neuron by these synapses."""
+    if need.relay_of is not None or synapses.has_one_weight:
         return 1
     if not need.columns or synapses.geometry is None:
         return need.cores
@@ -180,8 +182,21 @@ def _layer_need(profile: Profile, layer: Layer, targets: int, *, share: bool = T
     if longest:
         bits += (int(figures.max_delay.value) if figures.max_delay else longest).bit_length()
     axons = _distinct_lists(kernels) if share else sum(each.inputs for each in kernels)
-    private = len(layer.connections) - len(kernels)
-    return _even_split(profile, layer.neurons, (axons, targets), bits, private)
+    return _even_split(profile, layer.neurons, (axons, targets), bits, _own(layer))
+
+
+def _own(layer: Layer) -> list[Synapses]:
+    return [each.synapses for each in layer.own]
+
+
+def _private(own: Sequence[Synapses]) -> int:
+    """Return how many axons each neuron has to itself alone, with a single synapse."""
+    return sum(each.has_one_weight for each in own)
+
+
+def _own_cores(own: Sequence[Synapses], need: _Need) -> int:
+    """Return how many cores of its own layer receive the spikes of one neuron."""
+    return max((_cores_reached(each, need) for each in own), default=0)
 
 
 def _weight_bits(profile: Profile, layer: Layer) -> int:
@@ -200,7 +215,7 @@ def _even_split(
     neurons: int,
     axons: tuple[int | None, int],
     bits: float,
-    private: int = 0,
+    own: Sequence[Synapses] = (),
 ) -> _Need:
     """Return the need on the fewest cores that fit, or with one neuron per core.
 
@@ -208,23 +223,23 @@ def _even_split(
     ----------
     axons
         Those that arrive, None where each neuron of a core has its own with a single synapse; and
-        the cores to which each neuron sends.
-    private
-        Further axons of each neuron, with a single synapse.
+        the cores of other layers to which each neuron sends.
+    own
+        Synapses among the neurons.
     """
-    limits = _limits(profile)
+    limits, private = _limits(profile), _private(own)
     for cores in range(1, neurons + 1):
-        held = ceil(neurons / cores)
+        held, spread = ceil(neurons / cores), _Need(cores=cores, amounts={})
         arriving, driven = (held, 1) if axons[0] is None else (axons[0], held)
         amounts: dict[Resource, int] = {
             "neurons": held,
             "synaptic memory": arriving * ceil(driven * bits / _WORD)
             + private * held * ceil(bits / _WORD),
             "input axons": arriving + private * held,
-            "output axons": held * axons[1],
+            "output axons": held * (axons[1] + _own_cores(own, spread)),
             "neuron groups": 1,
         }
-        need = _Need(cores=cores, amounts=amounts)
+        need = replace(spread, amounts=amounts)
         if need.fits(limits):
             break
     return need
@@ -237,12 +252,19 @@ def _conv_need(
     channels, height, width = layer.output_shape
     pools = [each.merged_pool if share else (1, 1) for each in kernels]
     taps = sum(each.weight[0].size // prod(pool) for each, pool in zip(kernels, pools, strict=True))
-    private = len(layer.connections) - len(kernels)
-    limits = _limits(profile)
-    weight_bits = _weight_bits(profile, layer)
+    own, limits = _own(layer), _limits(profile)
+    private, weight_bits = _private(own), _weight_bits(profile, layer)
+
+    def spread_over(groups: int, columns: int) -> _Need:
+        cores = groups * ceil(width / columns)
+        return _Need(cores=cores, amounts={}, columns=columns, channel_groups=groups)
+
+    def reached(groups: int, columns: int) -> int:
+        return targets + _own_cores(own, spread_over(groups, columns))
+
     for groups in range(1, channels + 1):
         held = ceil(channels / groups)
-        columns = _columns(limits, held * height, width, targets)
+        columns = _columns(limits, held * height, width, partial(reached, groups))
         axons = sum(
             ceil(_pixels_seen(each, columns) / prod(pool))
             for each, pool in zip(kernels, pools, strict=True)
@@ -252,23 +274,33 @@ def _conv_need(
             "synaptic memory": taps * ceil(held * weight_bits / _WORD)
             + private * columns * height * held,
             "input axons": axons + private * columns * height * held,
-            "output axons": columns * height * held * targets,
+            "output axons": columns * height * held * reached(groups, columns),
             "neuron groups": 1,
         }
-        cores = groups * ceil(width / columns)
-        need = _Need(cores=cores, amounts=amounts, columns=columns, channel_groups=groups)
+        need = replace(spread_over(groups, columns), amounts=amounts)
         if need.fits(limits):
             break
     return need
 
 
-def _columns(limits: dict[Resource, int], column_neurons: int, width: int, targets: int) -> int:
-    """Return the largest power of two of columns that a core holds, at least one."""
-    most = limits["neurons"]
-    if targets and "output axons" in limits:
-        most = min(most, limits["output axons"] // targets)
+def _columns(
+    limits: dict[Resource, int], column_neurons: int, width: int, reached: Callable[[int], int]
+) -> int:
+    """Return the largest power of two of columns that a core holds, at least one.
+
+    Parameters
+    ----------
+    reached
+        To how many cores a neuron sends, by the columns of a core.
+    """
+
+    def fit(columns: int) -> bool:
+        held = columns * column_neurons
+        axons = limits.get("output axons", inf)
+        return held <= limits["neurons"] and held * reached(columns) <= axons
+
     columns = 1
-    while 2 * columns * column_neurons <= most and 2 * columns <= width:
+    while 2 * columns <= width and fit(2 * columns):
         columns *= 2
     return columns
 
@@ -284,7 +316,7 @@ def _input_need(profile: Profile, shape: Shape, targets: int) -> _Need:
     if len(shape) != 3:
         return _even_split(profile, prod(shape), (0, targets), bits=0)
     channels, height, width = shape
-    columns = _columns(_limits(profile), channels * height, width, targets)
+    columns = _columns(_limits(profile), channels * height, width, lambda _: targets)
     held = columns * channels * height
     amounts: dict[Resource, int] = {"neurons": held, "output axons": held * targets}
     return _Need(cores=ceil(width / columns), amounts=amounts, columns=columns)

@@ -109,7 +109,7 @@ def edges_between(network: ChipNetwork, cores: Sequence[Core]) -> list[Edge]:
 def _needed_of(layer: Layer, held: IntArray) -> dict[str, NDArray[np.bool_]]:
     """Return which neurons of each source have a synapse on a core that holds these neurons."""
     found: dict[str, NDArray[np.bool_]] = {}
-    for each in layer.arriving:
+    for each in layer.connections:
         needed = (
             np.isin(np.arange(layer.neurons), held)
             if is_relay(layer)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tssl.chip import recurrent_storage_problem, storage_problem
-from tssl.chip.synapses import stored_shift
+from tssl.chip.lava_storage import stored_shift
 
 KEPT = {
     "both signs, full range": [[-256, 254]],
