@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tssl.checkpoint import Checkpoint, ChipPlan
@@ -40,7 +41,7 @@ class Measured(NamedTuple):
     recipe: Recipe
     x: Tensor
     labels: Tensor
-    weights: Mapping[str, Tensor] | None = None
+    weights: Mapping[str, NDArray[np.float32]] | None = None
     """Of a trained network; as at the start of a training when None."""
 
     @property
@@ -53,7 +54,7 @@ class Measured(NamedTuple):
         """Return a network with these weights, for the chip's integers with a plan."""
         made = SpikingNetwork(self.recipe, self.shape, torch.Generator().manual_seed(0), plan)
         if self.weights is not None:
-            made.load_weights({name: each.numpy() for name, each in self.weights.items()})
+            made.load_weights(self.weights)
         return made
 
 
@@ -79,10 +80,9 @@ def trained_case(run: Path, data_dir: Path | None) -> Measured:
     """Return a trained network, and the first batch of its data."""
     kept = Checkpoint.load(run / "best.safetensors")
     train, _ = load_splits(kept.recipe, data_dir, None, None, None)
-    recipe = kept.recipe
-    samples = Samples.encoded(train, np.arange(recipe.training.batch_size), kept.encoding, "cpu")
-    weights = {name: torch.from_numpy(each) for name, each in kept.weights.items()}
-    return Measured(recipe, *samples.batch(np.arange(len(samples))), weights)
+    first = np.arange(kept.recipe.training.batch_size)
+    samples = Samples.encoded(train, first, kept.encoding, "cpu")
+    return Measured(kept.recipe, *samples.batch(first), kept.weights)
 
 
 def still(measured: Measured) -> Measured:

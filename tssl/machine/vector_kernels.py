@@ -13,12 +13,12 @@ import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.codegen import get_host_cpu_features
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 from numpy.typing import NDArray
 
 from tssl.machine.compiling import compiled
 
-__all__ = ["LANES", "UNIT", "add_rows", "lowest", "nonzero", "turn"]
+__all__ = ["LANES", "UNIT", "add_rows", "filled_up", "lowest", "nonzero", "turn"]
 
 Array = NDArray[np.float32]
 
@@ -136,6 +136,12 @@ def _adding(registers: int) -> Callable[..., None]:
 
 
 _add_10, _add_6, _add_2 = _adding(10), _adding(6), _adding(2)
+
+
+@register_jitable
+def filled_up(numbers: int, size: int) -> int:
+    """Return the next multiple of a size, in Python and in compiled loops."""
+    return (numbers + size - 1) // size * size
 
 
 @compiled

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssl.machine.compiling import compiled, compiled_parallel
-from tssl.machine.vector_kernels import LANES, UNIT, add_rows, lowest, nonzero, turn
+from tssl.machine.vector_kernels import LANES, UNIT, add_rows, filled_up, lowest, nonzero, turn
 
 __all__ = ["aligned", "dense_gradient", "lanes_used", "list_events", "share_of_events"]
 
@@ -29,7 +29,7 @@ _SAMPLED = 7
 
 def lanes_used(outputs: int) -> float:
     """Return which share of the work is for outputs that are there; registers are filled up."""
-    return outputs / (-(-outputs // UNIT) * UNIT)
+    return outputs / filled_up(outputs, UNIT)
 
 
 def share_of_events(rows: Array) -> float:
@@ -86,7 +86,7 @@ def _dense_part(signal: Array, error: Array, first: int, last: int, gradient: Ar
     begins = np.empty(columns, np.int64)
     for start in range(0, outputs, _WIDTH):
         wanted = min(_WIDTH, outputs - start)
-        width = (wanted + UNIT - 1) // UNIT * UNIT
+        width = filled_up(wanted, UNIT)
         turned[:] = 0
         begins[:] = 0
         for top in range(0, rows, _ROWS):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssl.machine.compiling import compiled, compiled_parallel
-from tssl.machine.vector_kernels import LANES, UNIT, add_rows
+from tssl.machine.vector_kernels import LANES, UNIT, add_rows, filled_up
 from tssl.trainer.event_kernels import aligned, list_events
 
 __all__ = ["convolution_gradient", "lanes_used", "numbers_around"]
@@ -48,12 +48,8 @@ def lanes_used(weight_shape: tuple[int, ...]) -> float:
     """Return which share of the work is for numbers that are there; registers are filled up."""
     outputs, channels, _, columns = weight_shape
     side = min(outputs, BLOCK)
-    added = -(-outputs // side) * _run(columns, side)
-    return outputs * columns / added * channels / (-(-channels // LANES) * LANES)
-
-
-def _run(columns: int, side: int) -> int:
-    return -(-columns * side // UNIT) * UNIT
+    added = filled_up(outputs, side) // side * filled_up(columns * side, UNIT)
+    return outputs * columns / added * channels / filled_up(channels, LANES)
 
 
 def numbers_around(outputs: int, image: Sequence[int], window: Sequence[int]) -> int:
@@ -65,7 +61,7 @@ def numbers_around(outputs: int, image: Sequence[int], window: Sequence[int]) ->
 def _windows(images: Array, weight_shape: tuple[int, ...], padding: tuple[int, int]) -> _Windows:
     outputs, _, rows, columns = weight_shape
     side = min(outputs, BLOCK)
-    run = _run(columns, side)
+    run = filled_up(columns * side, UNIT)
     return _Windows(
         rows=rows,
         columns=columns,
