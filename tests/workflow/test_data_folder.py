@@ -55,6 +55,12 @@ def folders(run: Path) -> object:
     return Checkpoint.load(run / "best.safetensors").provenance.get("data_folders")
 
 
+def remembered(run: Path) -> object:
+    state = RunDirectory(run).read_state()
+    assert state is not None
+    return state.data_folders
+
+
 def test_the_recipe_names_no_folder(run: Path, data: Path) -> None:
     assert str(data) not in (run / "recipe.toml").read_text()
     assert folders(run) == {"lying": str(data)}
@@ -62,7 +68,7 @@ def test_the_recipe_names_no_folder(run: Path, data: Path) -> None:
 
 def test_nothing_is_remembered_where_no_folder_was_named(trained: Path) -> None:
     assert folders(trained) is None
-    assert RunDirectory(trained).data_folders() is None
+    assert remembered(trained) is None
 
 
 def test_a_run_that_was_stopped_in_its_first_epoch_goes_on(
@@ -85,7 +91,7 @@ def test_a_folder_that_is_named_now_counts_and_is_remembered(
     with pytest.raises(DataError, match=GONE):
         resume(run, None, more, CPU)
     train(resume(run, None, more, Environment(data_dir=new, device="cpu")), tiny.Watcher())
-    assert RunDirectory(run).data_folders() == {"lying": str(new)}
+    assert remembered(run) == {"lying": str(new)}
     assert resume(run, None, {}, CPU).is_finished
 
 

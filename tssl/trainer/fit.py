@@ -34,8 +34,9 @@ from tssl.trainer.optimization import (
     set_learning_rate,
 )
 from tssl.trainer.parallel import Group, is_first_process
-from tssl.trainer.progress import EpochMetrics, LayerMetrics, Watcher
+from tssl.trainer.progress import EpochMetrics, LayerMetrics, TrainingProgress, Watcher
 from tssl.trainer.run_directory import RunDirectory
+from tssl.trainer.run_state import RunState, save_run_state
 from tssl.trainer.samples import Samples, chip_encoding, split
 from tssl.trainer.wake import wake_silent_layers
 from tssl.version import __version__
@@ -85,7 +86,9 @@ class Fit:
         self.recipe, self.run, self._planner = recipe, run, planner
         self._data_folders = dict(data_folders or {})
         check_precision(recipe, device)
-        plan = run.load_plan() if origin is None else origin.plan
+        state = run.read_state()
+        stored_plan = None if state is None else state.plan()
+        plan = stored_plan if origin is None else origin.plan
         self.input_shape = _sample_shape(train)
         graph = resolve(recipe.network, self.input_shape)
         check_plan(recipe, plan)
@@ -107,24 +110,34 @@ class Fit:
         self.batches = Batches(self.train, recipe, self.group)
         self.network.method.begin(len(self.train))
         self.test = self._samples(test, np.arange(len(test.labels)), device)
-        self.progress = run.load_state(recipe, self.network, self.optimizer)
-        self.progress.measure = self.read_out.measure
-        if origin is not None:
-            self.network.load_weights(origin.weights)
-        elif not run.has_state:
-            first, _ = next(self.train.batches(np.arange(len(self.train)), _WAKING_SAMPLES))
-            with tf32(allowed=False):
-                wake_silent_layers(self.network, first, recipe.training.smallest_rate)
+        self.progress = self._progress(state, origin)
         self.model = self.group.wrap(self.network)
-        self.device_steps: DeviceSteps | None = None
+        self.device_steps = self._device_steps(device)
         """Steps that nothing waits for; None where each is looked at when it is done."""
         self.settle_every = SETTLE_EVERY
+
+    def _progress(self, state: RunState | None, origin: Checkpoint | None) -> TrainingProgress:
+        """Give the network the weights that it goes on from; return how far the run is."""
+        progress = TrainingProgress()
+        if state is not None:
+            progress = state.restore(self.recipe, self.network, self.optimizer)
+        elif origin is not None:
+            self.network.load_weights(origin.weights)
+        else:
+            first, _ = next(self.train.batches(np.arange(len(self.train)), _WAKING_SAMPLES))
+            with tf32(allowed=False):
+                wake_silent_layers(self.network, first, self.recipe.training.smallest_rate)
+        progress.measure = self.read_out.measure
+        return progress
+
+    def _device_steps(self, device: str) -> DeviceSteps | None:
         is_alone_on_gpu = torch.device(device).type == "cuda" and self.group.size == 1
-        if is_alone_on_gpu and self.train.read_out is CLASS:
-            graphs = CudaGraphs(self.network.noise)
-            self.device_steps = DeviceSteps(
-                self.network, self.optimizer, recipe.training, self.objective.loss, graphs
-            )
+        if not is_alone_on_gpu or self.train.read_out is not CLASS:
+            return None
+        graphs = CudaGraphs(self.network.noise)
+        return DeviceSteps(
+            self.network, self.optimizer, self.recipe.training, self.objective.loss, graphs
+        )
 
     @property
     def plan(self) -> ChipPlan | None:
@@ -318,7 +331,8 @@ class Fit:
 
     def save_start(self) -> None:
         """Likewise before the first batch, for the first of several processes alone."""
-        self.run.save_state(
+        save_run_state(
+            self.run.state,
             self.recipe,
             self.network,
             self.optimizer,

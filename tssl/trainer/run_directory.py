@@ -1,39 +1,27 @@
-"""The folder of a training run: what is in it, and how a run goes on where it stopped."""
+"""The folder of a training run: what is in it, and who may train there."""
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
-import torch
-from torch import nn
-
-from tssl.checkpoint import (
-    FORMAT_VERSION,
-    Checkpoint,
-    ChipPlan,
-    chip_plan,
-    load_tensors,
-    save_tensors,
-)
+from tssl.checkpoint import Checkpoint
 from tssl.errors import CheckpointError, ConfigError
 from tssl.machine.files import held, make_directory, remove, write_text, written
-from tssl.recipe import Recipe, load_recipe, recipe_from_tables
-from tssl.trainer.optimization import AdamW
-from tssl.trainer.progress import EpochMetrics, LayerMetrics, TrainingProgress, stored_progress
+from tssl.recipe import Recipe, load_recipe
+from tssl.trainer.progress import EpochMetrics, LayerMetrics, TrainingProgress
+from tssl.trainer.run_state import RunState
 
-__all__ = ["RunDirectory", "identity"]
+__all__ = ["RunDirectory"]
 
-_MOMENTS = ("exp_avg", "exp_avg_sq")
 _LOCK = ".lock"
 
 
 @dataclass(frozen=True)
 class RunDirectory:
-    """Paths of a training run and the exact-resume state."""
+    """Paths of a training run."""
 
     path: Path
 
@@ -82,10 +70,19 @@ class RunDirectory:
         """Weights, optimiser and progress, for ``--resume``."""
         return self.path / "state.safetensors"
 
-    @property
-    def has_state(self) -> bool:
-        """Whether a run got to save; a state without a recipe is of one that never began."""
-        return self.state.exists() and self.recipe.exists()
+    def read_state(self) -> RunState | None:
+        """Return the state that the run goes on from; None where it never got to save.
+
+        A state without a recipe is of a run that never began.
+
+        Raises
+        ------
+        CheckpointError
+            When it is damaged.
+        """
+        if not (self.state.exists() and self.recipe.exists()):
+            return None
+        return RunState.read(self.state)
 
     def check_free(self) -> None:
         """Refuse to start a second run in this folder.
@@ -105,10 +102,9 @@ class RunDirectory:
     def _never_began(self) -> bool:
         """Whether the state is that of a start that was killed: weights to begin with, no batch."""
         try:
-            _, document = load_tensors(self.state)
+            return RunState.read(self.state).place == (0, 0)
         except CheckpointError:
             return False
-        return document.get("epoch") == document.get("batch") == 0
 
     def create(self, recipe: Recipe, save_start: Callable[[], None] | None = None) -> None:
         """Start a run here; see :meth:`check_free`.
@@ -158,8 +154,7 @@ class RunDirectory:
         """
         if not self.state.exists():
             return
-        _, document = load_tensors(self.state)
-        if (document.get("epoch"), document.get("batch")) != (progress.epoch, progress.batch):
+        if RunState.read(self.state).place != (progress.epoch, progress.batch):
             raise ConfigError(
                 f"{self.path}: another tssl trained here in the meantime; give the command again"
             )
@@ -207,116 +202,3 @@ class RunDirectory:
         if is_best:
             with written(self.best) as temporary:
                 temporary.write_bytes(self.last.read_bytes())
-
-    def save_state(
-        self,
-        recipe: Recipe,
-        network: nn.Module,
-        optimizer: AdamW,
-        progress: TrainingProgress,
-        plan: ChipPlan | None,
-        data_folders: Mapping[str, str],
-    ) -> None:
-        """Write everything needed to go on bit for bit, and where the data are."""
-        tensors: dict[str, Any] = {}
-        steps = 0
-        for name, parameter in network.named_parameters():
-            tensors[name] = parameter.detach().cpu().numpy()
-            moments = optimizer.state.get(parameter, {})
-            steps = max(steps, int(moments.get("step", 0)))
-            for key in _MOMENTS:
-                if key in moments:
-                    tensors[f"{key}:{name}"] = moments[key].cpu().numpy()
-        document = {
-            "format_version": FORMAT_VERSION,
-            "recipe": identity(recipe),
-            "steps": steps,
-            "plan": None if plan is None else asdict(plan),
-            **asdict(progress),
-        }
-        if data_folders:
-            document["data_folders"] = dict(data_folders)
-        save_tensors(self.state, tensors, document)
-
-    def load_plan(self) -> ChipPlan | None:
-        """Return the grid of integers that the run in this folder is trained on, if any.
-
-        Raises
-        ------
-        CheckpointError
-            When the state is damaged.
-        """
-        if not self.has_state:
-            return None
-        _, document = load_tensors(self.state)
-        try:
-            return chip_plan(document.get("plan"))
-        except (TypeError, ValueError, AttributeError) as error:
-            raise CheckpointError(f"{self.state}: holds no valid plan: {error}") from error
-
-    def data_folders(self) -> Any:  # noqa: ANN401 - unvalidated JSON
-        """Return the folders in which the run in this folder looked for its data first, or None.
-
-        Raises
-        ------
-        CheckpointError
-            When the state is damaged.
-        """
-        return load_tensors(self.state)[1].get("data_folders") if self.has_state else None
-
-    def load_state(self, recipe: Recipe, network: nn.Module, optimizer: AdamW) -> TrainingProgress:
-        """Restore weights and optimiser; a run that never got to save starts anew.
-
-        Raises
-        ------
-        CheckpointError
-            When the state is damaged or belongs to another recipe.
-        """
-        if not self.has_state:
-            return TrainingProgress()
-        tensors, document = load_tensors(self.state)
-        del document["format_version"]
-        for key in ("plan", "data_folders"):
-            document.pop(key, None)
-        if self._stored_identity(document.pop("recipe", None)) != identity(recipe):
-            raise CheckpointError(f"{self.state}: belongs to another recipe than {self.recipe}")
-        steps = document.pop("steps", 0)
-        try:
-            with torch.no_grad():
-                for name, parameter in network.named_parameters():
-                    parameter.copy_(_stored(tensors, name, parameter))
-                    if steps and parameter.requires_grad:
-                        moments = {k: _stored(tensors, f"{k}:{name}", parameter) for k in _MOMENTS}
-                        step = torch.tensor(float(steps), device=parameter.device)
-                        optimizer.state[parameter] = {"step": step, **moments}
-            return stored_progress(document)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise CheckpointError(
-                f"{self.state}: does not belong to this recipe: {error}"
-            ) from error
-
-    def _stored_identity(self, tables: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
-        """Return the identity of a stored recipe, in which keys may be missing that are newer."""
-        try:
-            return identity(recipe_from_tables(tables, str(self.state)))
-        except (ConfigError, TypeError, AttributeError) as error:
-            raise CheckpointError(f"{self.state}: holds no recipe: {error}") from error
-
-
-def identity(recipe: Recipe) -> dict[str, Any]:
-    """Return all of a recipe that must not change within a run, as JSON data."""
-    tables = recipe.model_dump(mode="json", exclude_none=True, by_alias=True)
-    if recipe.training.lr_schedule != "cosine":  # it is stretched over all epochs
-        del tables["training"]["epochs"]
-    return tables
-
-
-def _stored(tensors: dict[str, Any], name: str, parameter: torch.Tensor) -> torch.Tensor:
-    """Return a copy of a stored tensor that may stand for a parameter or one of its moments."""
-    array = tensors[name]
-    stored = torch.from_numpy(array).to(parameter.device, copy=True)
-    if stored.dtype != parameter.dtype or stored.shape != parameter.shape:
-        raise ValueError(f"{name} is {array.dtype} {array.shape}")
-    if not stored.isfinite().all():
-        raise ValueError(f"{name} holds values that are not finite")
-    return stored

@@ -21,7 +21,8 @@ from tssl.trainer.fit import Fit
 from tssl.trainer.memory import explained_lack
 from tssl.trainer.parallel import is_first_process
 from tssl.trainer.progress import EpochMetrics, LayerMetrics, Watcher
-from tssl.trainer.run_directory import RunDirectory, identity
+from tssl.trainer.run_directory import RunDirectory
+from tssl.trainer.run_state import identity
 from tssl.trainer.tensorboard import TensorBoard
 from tssl.wording import several
 from tssl.workflow.data import folders_of, known_folder, load_splits, recipe_with, seen_before
@@ -354,9 +355,11 @@ def _fit(
 ) -> Fit:
     device = choose_device(environment.device)
     data = recipe.data.name if environment.data is None else environment.data
-    kept = run.data_folders()
     if origin is not None:
         kept = origin.checkpoint.provenance.get("data_folders")
+    else:
+        state = run.read_state()
+        kept = None if state is None else state.data_folders
     folder = known_folder(data, environment.data_dir, kept)
     train_split, test_split = load_splits(
         recipe,
