@@ -1,9 +1,9 @@
 """How a layer's numbers lie in memory, and as what the compiled loops see them."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ __all__ = [
     "is_compiled_input",
     "rows",
 ]
+
+View = TypeVar("View", Tensor, NDArray[Any])
 
 
 class Course(NamedTuple):
@@ -115,22 +117,35 @@ class Memory:
         return tuple(map(flat, self.tensors))
 
 
-class Seen:
-    """:func:`flat` of tensors that are always the same one, with other numbers in it, or never."""
+class Seen(Generic[View]):
+    """Views of tensors that are always the same one, with other numbers in it, or never.
 
-    def __init__(self) -> None:
-        self._first: tuple[Tensor, NDArray[Any]] | None = None
-        self._is_same = True
+    Parameters
+    ----------
+    view
+        Makes one, which may be a copy where the numbers do not lie as needed.
+    """
 
-    def of(self, tensor: Tensor) -> NDArray[Any]:
-        """Return the array."""
-        if self._first is not None and self._first[0] is tensor:
-            return self._first[1]
-        array = flat(tensor)
-        is_copy = array.__array_interface__["data"][0] != tensor.data_ptr()
-        self._is_same &= self._first is None and not is_copy
-        self._first = (tensor, array) if self._is_same else None
-        return array
+    def __init__(self, view: Callable[[Tensor], View]) -> None:
+        self._view: Callable[[Tensor], View] = view
+        self._known: tuple[Tensor, View] | None = None
+        self._is_first = True
+
+    def of(self, tensor: Tensor) -> View:
+        """Return the view of a tensor."""
+        known = self._known
+        if known is not None and known[0] is tensor:
+            return known[1]
+        view = self._view(tensor)
+        is_kept = self._is_first and _address(view) == tensor.data_ptr()
+        self._known = (tensor, view) if is_kept else None
+        self._is_first = False
+        return view
+
+
+def _address(view: Tensor | NDArray[Any]) -> int:
+    address: int = torch.as_tensor(view).data_ptr()
+    return address
 
 
 def rows(tensor: Tensor) -> Tensor:

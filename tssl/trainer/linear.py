@@ -68,7 +68,7 @@ def tf32(allowed: bool) -> Iterator[None]:
 
 def _dense(signal: Tensor, weight: Tensor, _: None) -> Tensor:
     rows = signal.flatten(1)
-    return _product(rows, weight) if is_by_onednn(rows, weight) else F.linear(rows, weight)
+    return by_onednn(rows, weight) if is_by_onednn(rows, weight) else F.linear(rows, weight)
 
 
 def _convolution(images: Tensor, weight: Tensor, geometry: Geometry) -> Tensor:
@@ -145,7 +145,7 @@ def _has_onednn() -> bool:
     ):
         return False
     rows, weight = torch.arange(12.0).view(4, 3).t(), torch.arange(20.0).view(4, 5).t()
-    return torch.equal(_product(rows, weight), rows @ weight.t())  # whole numbers, and turned
+    return torch.equal(by_onednn(rows, weight), rows @ weight.t())  # whole numbers, and turned
 
 
 def gradients(
@@ -173,7 +173,7 @@ def _gradients(
     by_product = to_weight and by_events is None
     if geometry is None:
         rows = signal.flatten(1)
-        product = _product if is_by_onednn(rows, weight) else _plain_product
+        product = by_onednn if is_by_onednn(rows, weight) else _plain_product
         arriving = product(error, weight.t()).view_as(signal) if to_signal else None
         found = product(error.t(), rows.t()) if by_product else by_events
         return arriving, found
@@ -211,7 +211,7 @@ class _Map(torch.autograd.Function):
         return arriving, to_weight, None
 
 
-def _product(rows: Tensor, weight: Tensor) -> Tensor:
+def by_onednn(rows: Tensor, weight: Tensor) -> Tensor:
     """Return ``rows @ weight.T``, both in any order in memory, which needs no copy."""
     result: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, None, "none", [], "")
     return result

@@ -188,6 +188,7 @@ class SpikingNetwork(nn.Module):
         """Return what a copy is made of: tapes belong to these weights."""
         return {**self.__dict__, "_tapes": {}, "_latest": None}
 
+    @torch.no_grad()
     def _learn_by_tape(
         self, tape: Tape, trained: Sequence[Tensor], inputs: Tensor, targets: Tensor
     ) -> tuple[Forward, Tensor]:

@@ -4,6 +4,7 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping
 from functools import cached_property
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -57,15 +58,14 @@ class _Arrays:
     """The memory of a weight and of what AdamW keeps of it."""
 
     def __init__(self, weight: Tensor, state: Mapping[str, Tensor]) -> None:
-        self._pointer, self._state = weight.data_ptr(), dict(state)
+        self._pointer, self._state = weight.data_ptr(), tuple(state.values())
         self.steps: NDArray[np.float32] = state["step"].numpy()
         self.weight = _flat(weight)
         self.moments = _flat(state["exp_avg"]), _flat(state["exp_avg_sq"])
 
     def fits(self, weight: Tensor, state: Mapping[str, Tensor]) -> bool:
         """Return whether it still is that memory: a state may have been read since."""
-        is_there = weight.data_ptr() == self._pointer
-        return is_there and all(state[name] is each for name, each in self._state.items())
+        return weight.data_ptr() == self._pointer and all(map(is_, state.values(), self._state))
 
 
 def make_optimizer(network: nn.Module, training: TrainingSpec) -> AdamW:

@@ -5,7 +5,8 @@ from torch import Tensor
 
 from tssl.geometry import Geometry
 from tssl.trainer import events
-from tssl.trainer.linear import gradients, images_of, is_by_onednn, weighted
+from tssl.trainer.layout import Seen
+from tssl.trainer.linear import by_onednn, gradients, images_of, is_by_onednn, weighted
 
 __all__ = ["Products"]
 
@@ -13,8 +14,7 @@ __all__ = ["Products"]
 class Products:
     """:func:`tssl.trainer.linear.weighted` and its gradients.
 
-    Results of dense weights are written into the same memory each time, which the caches then
-    still hold. Images that do not lie as convolutions need them are copied once for both passes.
+    Images that do not lie as convolutions need them are copied once for both passes.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Products:
         self._dense = None
         self._images: Tensor | None = None
         """The signal of the pass under way, as convolutions need it."""
-        if geometry is None and not is_by_onednn(_rows(signal), weight):
+        if geometry is None:
             self._dense = _DenseProducts(signal, weight, to_signal=to_signal)
 
     def forward(self, signal: Tensor, weight: Tensor) -> Tensor:
@@ -56,46 +56,44 @@ class Products:
 
 
 class _DenseProducts:
-    """Those of dense weights, by PyTorch's own kernels."""
+    """Those of dense weights. What stays the same object is not asked twice for another view."""
 
     def __init__(self, signal: Tensor, weight: Tensor, *, to_signal: bool) -> None:
-        self._sums: Tensor | None = None
-        self._arriving = signal.new_empty(signal.shape) if to_signal else None
-        self._flat_arriving = None if self._arriving is None else _rows(self._arriving)
-        self._to_weight = signal.new_empty(weight.shape)
-        self._signal: Tensor | None = None
-        self._is_seen = False
-        """Whether the forward pass has looked at the signal."""
+        steps, batch, *_ = self._shape = signal.shape
+        self._sums = steps, batch, len(weight)
+        self._to_signal = to_signal
+        self._rows, self._errors, self._turned = Seen(_rows), Seen(_rows), Seen(torch.t)
+        self._now: Tensor | None = None
+        """The signal of the pass under way, as rows."""
+        make = _Product if not is_by_onednn(_rows(signal), weight) else lambda: by_onednn
+        self._weigh, self._back, self._collect = make(), make(), make()
 
     def forward(self, signal: Tensor, weight: Tensor) -> Tensor:
-        if self._sums is None:
-            self._sums = signal.new_empty(*signal.shape[:2], len(weight))
-            self._flat_sums = self._sums.flatten(0, 1)
-        self._look_at(signal)
-        torch.mm(self._seen, weight.t(), out=self._flat_sums)
-        return self._sums
+        rows = self._now = self._rows.of(signal)
+        return self._weigh(rows, weight).view(self._sums)
 
     def backward(
         self, error: Tensor, signal: Tensor, weight: Tensor
     ) -> tuple[Tensor | None, Tensor]:
-        if not self._is_seen:
-            self._look_at(signal)
-        self._is_seen = False
-        folded = error.flatten(0, 1)
-        if self._flat_arriving is not None:
-            torch.mm(folded, weight, out=self._flat_arriving)
-        by_events = events.gradient(folded, self._seen, weight, None)
-        if by_events is None:
-            torch.mm(folded.t(), self._seen, out=self._to_weight)
-        return self._arriving, self._to_weight if by_events is None else by_events
+        rows = self._rows.of(signal) if self._now is None else self._now
+        self._now = None
+        errors, arriving = self._errors.of(error), None
+        if self._to_signal:
+            arriving = self._back(errors, self._turned.of(weight)).view(self._shape)
+        by_events = events.gradient(errors, rows, weight, None)
+        return arriving, self._collect(errors.t(), rows.t()) if by_events is None else by_events
 
-    def _look_at(self, signal: Tensor) -> None:
-        """Take a signal as rows."""
-        if signal is not self._signal:
-            self._seen = _rows(signal)
-            is_copy = self._seen.data_ptr() != signal.data_ptr()
-            self._signal = None if is_copy else signal  # a copy holds for this time alone
-        self._is_seen = True
+
+class _Product:
+    """``rows @ weight.T`` into the same memory each time, which the caches then still hold."""
+
+    def __init__(self) -> None:
+        self._result: Tensor | None = None
+
+    def __call__(self, rows: Tensor, weight: Tensor) -> Tensor:
+        if self._result is None:
+            self._result = rows.new_empty(len(rows), len(weight))
+        return torch.mm(rows, weight.t(), out=self._result)
 
 
 def _rows(signal: Tensor) -> Tensor:

@@ -189,7 +189,7 @@ class _Loops:
         recorded = (steps, shape) if neurons.record else (0, (0,))
         self._results = Memory(current, (steps, self._course.pooled), recorded, recorded)
         self._errors = Memory(current, (len(current), shape))
-        self._current, self._coming = Seen(), Seen()
+        self._current, self._coming = Seen(layout.flat), Seen(layout.flat)
 
     @property
     def results(self) -> tuple[Tensor, ...]:

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Any, NamedTuple, TypeVar
 
-import torch
 from torch import Tensor
 
 from tssl.trainer.neuron import Activity
@@ -58,7 +57,8 @@ def kept(ctx: Any, make: Callable[[], Made]) -> Made:  # noqa: ANN401
 class Tape:
     """What a pass did, and on which tensors errors come back.
 
-    One pass is under way at a time: results are those of the latest, until the next one.
+    One pass is under way at a time: results are those of the latest, until the next one. Whoever
+    runs it keeps autograd away by ``torch.no_grad()``.
 
     Parameters
     ----------
@@ -85,7 +85,6 @@ class Tape:
         self._count = 0
         """Of slots."""
 
-    @torch.no_grad()
     def forward(self, run: Callable[[], Sequence[Any]], given: Sequence[Any]) -> Sequence[Any]:
         """Return what a pass computes: the first of it is a tensor from which errors come back.
 
@@ -104,18 +103,22 @@ class Tape:
         """
         return self._repeat(given) if self.is_finished else self._record(run, given)
 
-    @torch.no_grad()
     def backward(self, error: Tensor) -> list[Tensor | None]:
         """Return the errors at the leaves for that at the result of the latest pass."""
-        errors: dict[int, Tensor] = {self._results[0]: error}
+        errors: list[Tensor | None] = [None] * self._count
+        errors[self._results[0]] = error
         for record in reversed(self._records):
-            coming = [None if slot is None else errors.pop(slot, None) for slot in record.after]
-            given = record.function.backward(record.context, *coming) if coming else ()
+            if record.after:
+                coming = [None if slot is None else errors[slot] for slot in record.after]
+                for slot in record.after:
+                    if slot is not None:
+                        errors[slot] = None  # the memory can go
+                given = record.function.backward(record.context, *coming)
+                for slot, more in _apart(record.before, given):
+                    before = errors[slot]
+                    errors[slot] = more if before is None else before + more
             record.context.saved_tensors = ()
-            for place, more in zip(record.before, _apart(given), strict=bool(coming)):
-                if place is not None and more is not None:
-                    errors[place] = errors[place] + more if place in errors else more
-        return [errors.get(leaf) for leaf in range(self.leaves)]
+        return errors[: self.leaves]
 
     def let_go(self) -> None:
         """Give back the memory that functions keep; the pass can still be repeated."""
@@ -149,13 +152,13 @@ class Tape:
     def apply(self, function: Any, *arguments: Any) -> Any:  # noqa: ANN401
         """Run the forward pass of a function, and note it."""
         takes = [self._known(each) for each in arguments]
-        before = [slot if slot in self._wanted else None for slot in takes]
-        needs = tuple(slot is not None for slot in before)
+        needs = tuple(slot in self._wanted for slot in takes)
+        before = [(place, slot) for place, slot in enumerate(takes) if slot in self._wanted]
         context = Context(needs)
         outputs = function.forward(context, *arguments)
-        self._unread.difference_update(slot for slot in before if slot is not None)
+        self._unread.difference_update(slot for _, slot in before)
         gives = [self._slot(each) for each in _as_tuple(outputs)]
-        after = [self._differentiable(slot, context) for slot in gives] if any(needs) else []
+        after = [self._differentiable(slot, context) for slot in gives] if before else []
         new = {slot for slot in after if slot is not None}
         self._wanted |= new
         self._unread |= new
@@ -230,19 +233,23 @@ class _Record(NamedTuple):
     """Places and slots of the others."""
     gives: Sequence[int]
     """Slots of the outputs."""
-    before: Sequence[int | None]
-    """Slots of the arguments; None for those that no error concerns."""
+    before: Sequence[tuple[int, int]]
+    """Places and slots of the arguments that errors concern."""
     after: Sequence[int | None]
-    """Slots of the outputs likewise; nothing where no error concerns the function."""
+    """Slots of the outputs; None for those that no error concerns, nothing where none of them."""
 
 
 def _as_tuple(outputs: Any) -> tuple[Any, ...]:  # noqa: ANN401
     return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
-def _apart(errors: Sequence[Tensor | None]) -> Iterator[Tensor | None]:
-    """Yield errors, each a tensor of its own, which its function may change in place."""
+def _apart(
+    before: Sequence[tuple[int, int]], errors: Sequence[Tensor | None]
+) -> Iterator[tuple[int, Tensor]]:
+    """Yield slots and errors, each a tensor of its own, which its function may change in place."""
     seen: set[int] = set()
-    for error in errors:
-        yield error.clone() if error is not None and id(error) in seen else error
-        seen.add(id(error))
+    for place, slot in before:
+        error = errors[place]
+        if error is not None:
+            yield slot, error.clone() if id(error) in seen else error
+            seen.add(id(error))
