@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tssl.machine.compiling import compiled
-from tssl.machine.vector_kernels import LANES, UNIT, add_rows, lowest, nonzero, turn
+from tssl.machine.vector_kernels import LANES, UNIT, add_rows, lowest, nonzero, turn, turn_all
 
 
 @compiled
@@ -52,6 +52,15 @@ def test_a_square_is_turned(rng: np.random.Generator) -> None:
     expected = np.zeros_like(target)
     expected[1:, 5 : 5 + LANES] = source[2 : 2 + LANES, 3 : 3 + LANES].T
     assert np.array_equal(target, expected)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 50), (50, 3), (32, 48), (33, 47), (100, 1)])
+@pytest.mark.parametrize("parts", [1, 3])
+def test_all_rows_are_turned(shape: tuple[int, int], parts: int, rng: np.random.Generator) -> None:
+    source = rng.random(shape, dtype=np.float32)
+    target = np.zeros(shape[::-1], np.float32)
+    turn_all(source, target, parts)
+    assert np.array_equal(target, source.T)
 
 
 def test_numbers_that_are_not_zero() -> None:

@@ -16,9 +16,11 @@ from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic, register_jitable
 from numpy.typing import NDArray
 
-from tssl.machine.compiling import compiled
+from tssl.machine.compiling import compiled, compiled_parallel
 
-__all__ = ["LANES", "UNIT", "add_rows", "filled_up", "lowest", "nonzero", "turn"]
+__all__ = [
+    "LANES", "UNIT", "add_rows", "filled_up", "lowest", "nonzero", "turn", "turn_all", "turn_rows",
+]  # fmt: skip
 
 Array = NDArray[np.float32]
 
@@ -214,6 +216,41 @@ turn = _made(_turn)
 
 Row ``i`` of the source begins at ``at + i * stride``, and one of the target at ``to + i * step``.
 """
+
+
+@compiled
+def turn_rows(
+    source: Array, at: int, stride: int, rows: int, columns: int, target: Array, to: int, step: int
+) -> None:
+    """Write rows as columns.
+
+    Parameters
+    ----------
+    source
+        Row ``i`` begins at ``at + i * stride``, and has ``columns`` numbers.
+    target
+        Filled: column ``j`` of the source begins at ``to + j * step``.
+    """
+    for column in range(0, columns, LANES):
+        for row in range(0, rows, LANES):
+            start, end = at + row * stride + column, to + column * step + row
+            if row + LANES <= rows and column + LANES <= columns:
+                turn(source, start, stride, target, end, step)
+                continue
+            for j in range(min(LANES, columns - column)):
+                for i in range(min(LANES, rows - row)):
+                    target[end + j * step + i] = source[start + i * stride + j]
+
+
+@compiled_parallel
+def turn_all(source: Array, target: Array, parts: int) -> None:
+    """Fill ``(columns, rows)`` with the turned ``(rows, columns)``, in so many parts."""
+    (rows, columns), flat, filled = source.shape, source.reshape(-1), target.reshape(-1)
+    blocks = (columns + LANES - 1) // LANES
+    for part in numba.prange(parts):
+        first = part * blocks // parts * LANES
+        last = min((part + 1) * blocks // parts * LANES, columns)
+        turn_rows(flat, first, columns, rows, last - first, filled, first * rows, rows)
 
 
 def _compare(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

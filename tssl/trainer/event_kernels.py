@@ -11,7 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssl.machine.compiling import compiled, compiled_parallel
-from tssl.machine.vector_kernels import LANES, UNIT, add_rows, filled_up, lowest, nonzero, turn
+from tssl.machine.vector_kernels import (
+    LANES,
+    UNIT,
+    add_rows,
+    filled_up,
+    lowest,
+    nonzero,
+    turn_rows,
+)
 
 __all__ = ["aligned", "dense_gradient", "lanes_used", "list_events", "share_of_events"]
 
@@ -103,7 +111,8 @@ def _dense_part(signal: Array, error: Array, first: int, last: int, gradient: Ar
                     begins[column], end, width, -top * width,
                 )  # fmt: skip
                 begins[column] = end
-        _turn_all(turned, width, gradient, start, wanted, first, columns)
+        to, flat = start * gradient.shape[1] + first, gradient.reshape(-1)
+        turn_rows(turned, 0, width, columns, wanted, flat, to, gradient.shape[1])
 
 
 @compiled
@@ -148,24 +157,6 @@ def _pack(error: Array, width: int, packed: Array) -> None:
         row, target = error[r], packed[r * width : (r + 1) * width]
         for o in range(wanted):
             target[o] = row[o]
-
-
-@compiled
-def _turn_all(
-    turned: Array, width: int, gradient: Array, start: int, wanted: int, first: int, columns: int
-) -> None:
-    """Write rows of outputs by column as rows of columns by output."""
-    inputs = gradient.shape[1]
-    flat = gradient.reshape(-1)
-    for column in range(0, columns, LANES):
-        for o in range(0, wanted, LANES):
-            to = (start + o) * inputs + first + column
-            if column + LANES <= columns and o + LANES <= wanted:
-                turn(turned, column * width + o, width, flat, to, inputs)
-                continue
-            for y in range(o, min(o + LANES, wanted)):
-                for x in range(column, min(column + LANES, columns)):
-                    gradient[start + y, first + x] = turned[x * width + y]
 
 
 @compiled

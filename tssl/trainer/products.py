@@ -1,14 +1,25 @@
 """Weighted sums again and again, for signals of one shape on a CPU, in memory that stays."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from tssl.geometry import Geometry
 from tssl.trainer import events
 from tssl.trainer.layout import Seen
-from tssl.trainer.linear import by_onednn, gradients, images_of, is_by_onednn, weighted
+from tssl.trainer.linear import (
+    by_onednn,
+    gradient_by_onednn,
+    gradients,
+    images_of,
+    is_by_onednn,
+    weighted,
+)
 
 __all__ = ["Products"]
+
+Binary = Callable[[Tensor, Tensor], Tensor]
 
 
 class Products:
@@ -65,8 +76,12 @@ class _DenseProducts:
         self._rows, self._errors, self._turned = Seen(_rows), Seen(_rows), Seen(torch.t)
         self._now: Tensor | None = None
         """The signal of the pass under way, as rows."""
-        make = _Product if not is_by_onednn(_rows(signal), weight) else lambda: by_onednn
-        self._weigh, self._back, self._collect = make(), make(), make()
+        self._weigh: Binary = by_onednn
+        self._back: Binary = by_onednn
+        self._collect: Binary = gradient_by_onednn
+        if not is_by_onednn(_rows(signal), weight):
+            self._weigh, self._back, gradient = _Product(), _Product(), _Product()
+            self._collect = lambda error, rows: gradient(error.t(), rows.t())
 
     def forward(self, signal: Tensor, weight: Tensor) -> Tensor:
         rows = self._now = self._rows.of(signal)
@@ -81,7 +96,7 @@ class _DenseProducts:
         if self._to_signal:
             arriving = self._back(errors, self._turned.of(weight)).view(self._shape)
         by_events = events.gradient(errors, rows, weight, None)
-        return arriving, self._collect(errors.t(), rows.t()) if by_events is None else by_events
+        return arriving, self._collect(errors, rows) if by_events is None else by_events
 
 
 class _Product:
