@@ -1,6 +1,6 @@
 """Weighted sums again and again, for signals of one shape on a CPU, in memory that stays."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -18,8 +18,6 @@ from tssl.trainer.linear import (
 )
 
 __all__ = ["Products"]
-
-Binary = Callable[[Tensor, Tensor], Tensor]
 
 
 class Products:
@@ -70,45 +68,89 @@ class _DenseProducts:
     """Those of dense weights. What stays the same object is not asked twice for another view."""
 
     def __init__(self, signal: Tensor, weight: Tensor, *, to_signal: bool) -> None:
-        steps, batch, *_ = self._shape = signal.shape
-        self._sums = steps, batch, len(weight)
+        steps, batch, *_ = signal.shape
         self._to_signal = to_signal
-        self._rows, self._errors, self._turned = Seen(_rows), Seen(_rows), Seen(torch.t)
+        self._rows, self._errors = Seen(_rows), Seen(_rows)
         self._now: Tensor | None = None
         """The signal of the pass under way, as rows."""
-        self._weigh: Binary = by_onednn
-        self._back: Binary = by_onednn
-        self._collect: Binary = gradient_by_onednn
-        if not is_by_onednn(_rows(signal), weight):
-            self._weigh, self._back, gradient = _Product(), _Product(), _Product()
-            self._collect = lambda error, rows: gradient(error.t(), rows.t())
+        by = _ByOneDnn if is_by_onednn(_rows(signal), weight) else _ByPyTorch
+        self._by = by((steps, batch, len(weight)), signal.shape)
 
     def forward(self, signal: Tensor, weight: Tensor) -> Tensor:
         rows = self._now = self._rows.of(signal)
-        return self._weigh(rows, weight).view(self._sums)
+        return self._by.sums(rows, weight)
 
     def backward(
         self, error: Tensor, signal: Tensor, weight: Tensor
     ) -> tuple[Tensor | None, Tensor]:
         rows = self._rows.of(signal) if self._now is None else self._now
         self._now = None
-        errors, arriving = self._errors.of(error), None
-        if self._to_signal:
-            arriving = self._back(errors, self._turned.of(weight)).view(self._shape)
+        errors = self._errors.of(error)
+        arriving = self._by.arriving(errors, weight) if self._to_signal else None
         by_events = events.gradient(errors, rows, weight, None)
-        return arriving, self._collect(errors, rows) if by_events is None else by_events
+        return arriving, self._by.gradient(errors, rows) if by_events is None else by_events
 
 
-class _Product:
-    """``rows @ weight.T`` into the same memory each time, which the caches then still hold."""
+class _ByOneDnn:
+    """The products of rows, by oneDNN.
 
-    def __init__(self) -> None:
-        self._result: Tensor | None = None
+    Parameters
+    ----------
+    sums, signal
+        Shapes of what is returned with an axis of time.
+    """
 
-    def __call__(self, rows: Tensor, weight: Tensor) -> Tensor:
-        if self._result is None:
-            self._result = rows.new_empty(len(rows), len(weight))
-        return torch.mm(rows, weight.t(), out=self._result)
+    def __init__(self, sums: Sequence[int], signal: Sequence[int]) -> None:
+        self._sums, self._signal, self._turned = sums, signal, Seen(torch.t)
+
+    def sums(self, rows: Tensor, weight: Tensor) -> Tensor:
+        return by_onednn(rows, weight).view(self._sums)
+
+    def arriving(self, errors: Tensor, weight: Tensor) -> Tensor:
+        return by_onednn(errors, self._turned.of(weight)).view(self._signal)
+
+    def gradient(self, errors: Tensor, rows: Tensor) -> Tensor:
+        return gradient_by_onednn(errors, rows)
+
+
+class _ByPyTorch:
+    """Likewise by PyTorch's own product, into the same memory each time.
+
+    The caches then still hold it.
+    """
+
+    def __init__(self, sums: Sequence[int], signal: Sequence[int]) -> None:
+        self._turned = Seen(torch.t)
+        self._sums, self._arriving = _Filled(sums), _Filled(signal)
+        self._gradient: Tensor | None = None
+
+    def sums(self, rows: Tensor, weight: Tensor) -> Tensor:
+        return self._sums.by(rows, self._turned.of(weight))
+
+    def arriving(self, errors: Tensor, weight: Tensor) -> Tensor:
+        return self._arriving.by(errors, weight)
+
+    def gradient(self, errors: Tensor, rows: Tensor) -> Tensor:
+        if self._gradient is None:
+            self._gradient = rows.new_empty(errors.shape[1], rows.shape[1])
+        return torch.mm(errors.t(), rows, out=self._gradient)
+
+
+class _Filled:
+    """Memory of one shape that products fill."""
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        self._shape = shape
+        self._known: tuple[Tensor, Tensor] | None = None
+
+    def by(self, first: Tensor, second: Tensor) -> Tensor:
+        """Return the product of two matrices."""
+        if self._known is None:
+            result = first.new_empty(self._shape)
+            self._known = result, _rows(result)
+        result, rows = self._known
+        torch.mm(first, second, out=rows)
+        return result
 
 
 def _rows(signal: Tensor) -> Tensor:
