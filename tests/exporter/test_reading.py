@@ -12,8 +12,9 @@ from tssl import netx
 from tssl.checkpoint import Checkpoint
 from tssl.chip import CLASS, NEVER, STATE_LIMIT, CubaNeuron, ValueReadOut
 from tssl.engine import Compiled
-from tssl.errors import RangeError
 from tssl.exporter import Quantized, quantize
+from tssl.hw_profiles.mapping.fields import check_limits
+from tssl.hw_profiles.profile.library import load_profile
 from tssl.proof import first_difference
 from tssl.proof.quantized import run_quantized
 from tssl.trainer.network import SpikingNetwork
@@ -132,8 +133,13 @@ def test_a_file_holds_it(rng: np.random.Generator, tmp_path: Any):
     assert [need.what for need in found.output.neuron.needs] == ["memory", "current", "leak"]
 
 
-def test_a_target_without_such_a_threshold_is_refused(rng: np.random.Generator):
-    words = "layer dense2: neurons that never fire need a threshold of 131071; .* at most 65535"
-    limits = replace(LIMITS, threshold_bits=16)
-    with pytest.raises(RangeError, match=words):
-        exported(trained(rng, NETWORKS["dense"]), rng.integers(0, 17, (1, 9, 64)), limits)
+def test_a_layer_that_fires_at_the_largest_threshold_is_not_read(rng: np.random.Generator):
+    made = trained(rng, [dense(4, threshold=500.0)])
+    neuron = exported(made, rng.integers(0, 17, (1, 9, 64))).network.output.neuron
+    assert neuron.as_cuba("it").threshold == NEVER - 1
+    assert not neuron.never_fires
+
+
+def test_a_chip_holds_it_whatever_the_bits_of_its_thresholds(rng: np.random.Generator):
+    network = exported(trained(rng, NETWORKS["dense"]), rng.integers(0, 17, (1, 9, 64))).network
+    check_limits(load_profile("loihi2"), network, (0, 16))

@@ -23,9 +23,8 @@ from tssl.chip.numbers import (
 )
 from tssl.errors import RangeError
 
-NEVER = (STATE_LIMIT - 1) >> THRESHOLD_SHIFT
-"""Threshold of neurons whose potential is read: the largest one below which potentials saturate.
-Only one of the last 63 potentials before it exceeds it."""
+NEVER = STATE_LIMIT >> THRESHOLD_SHIFT
+"""Threshold of neurons whose potential is read: the least that no potential of 24 bits exceeds."""
 
 OneOrEach = int | tuple[int, ...]
 """A number that all neurons of a group share, or one for each where they differ."""
@@ -103,8 +102,8 @@ class CubaNeuron(Neuron):
 
     @property
     def never_fires(self) -> bool:
-        """Whether no potential before saturation makes any of them fire, so that it is read."""
-        return bool(self.arrays[2].min() >= NEVER)
+        """Whether their threshold is :data:`NEVER`, so that their potential is read."""
+        return self.threshold == NEVER
 
     @property
     def decays(self) -> dict[str, IntArray]:

@@ -275,9 +275,10 @@ class _Fitter:
 
     def _candidate(self, scale: float) -> Layer | None:
         """Return the layer at a scale, or None when its fields do not hold it."""
+        neuron = self.stage.neuron
+        if not neuron.never_fires and scale * neuron.threshold > self.limits.largest_threshold:
+            return None
         try:
-            if self._threshold(scale) > self.limits.largest_threshold:
-                return None
             return self._layer(scale)
         except RangeError:
             return None
@@ -330,14 +331,8 @@ class _Fitter:
 
     def _threshold(self, scale: float) -> int:
         """Return the mantissa of the threshold at a scale."""
-        if not self.stage.neuron.never_fires:
-            return round(scale * self.stage.neuron.threshold)
-        if self.limits.largest_threshold < NEVER:
-            raise RangeError(
-                f"layer {self.stage.name}: neurons that never fire need a threshold of {NEVER}; "
-                f"the target has at most {self.limits.largest_threshold}"
-            )
-        return NEVER
+        neuron = self.stage.neuron
+        return NEVER if neuron.never_fires else round(scale * neuron.threshold)
 
     def _bias(self, scale: float) -> IntArray:
         if self.stage.bias is None:

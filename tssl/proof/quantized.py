@@ -29,8 +29,8 @@ _SHIFT = 64.0
 _LIMIT = 8388608.0
 _DECAY = 4096.0
 _LARGEST_BIAS = 4095
-_NEVER = 131071
-"""Threshold of neurons that never fire, the largest of 17 bits."""
+_NEVER = 131072
+"""Threshold of neurons that never fire: of 2**23, the least above all potentials."""
 _GRID = 2.0
 """Weights of both signs are even on Loihi."""
 

@@ -187,7 +187,7 @@ REFUSED: list[tuple[str, nn.Module, str]] = [
     ("no layer", nn.Sequential(), "has no neurons that fire"),
     ("ReLU", nn.Sequential(nn.Linear(6, 9), nn.ReLU()), "module 1 (ReLU)"),
     ("unknown", sequence(nn.Softmax(1)), "known are Linear, Conv2d"),
-    ("weights last", nn.Sequential(*sequence(Leaky(0.9)), nn.Linear(9, 2)), "sends no spikes"),
+    ("weights last", nn.Sequential(*sequence(Leaky(0.9)), nn.Linear(9, 2)), "has no neurons"),
     ("shared", nn.Sequential(nn.Linear(6, 6), SHARED, nn.Linear(6, 6), SHARED), "share one state"),
     ("norm first", nn.Sequential(nn.BatchNorm1d(6), *sequence(Leaky(0.9))), "behind no weights"),
     ("no averages", nn.Sequential(nn.Linear(6, 9), WITHOUT, Leaky(0.9)), "track_running_stats"),
