@@ -17,6 +17,7 @@ from tssl.hw_profiles.mapping.fields import check_limits
 from tssl.hw_profiles.profile.library import load_profile
 from tssl.proof import first_difference
 from tssl.proof.quantized import run_quantized
+from tssl.recipe import EncodingSpec
 from tssl.trainer.network import SpikingNetwork
 
 SHAPE, STEPS = (1, 8, 8), 6
@@ -40,7 +41,8 @@ def trained(rng: np.random.Generator, layers: list[dict[str, Any]]) -> Checkpoin
         if name.endswith("_norm_variance"):
             made.weights[name] = np.abs(array) + 0.5
     training = made.recipe.training.model_copy(update={"loss": None})
-    return replace(made, recipe=made.recipe.model_copy(update={"training": training}))
+    changes = {"training": training, "encoding": EncodingSpec(resolution=1 / QUANTUM)}
+    return replace(made, recipe=made.recipe.model_copy(update=changes))
 
 
 def exported(made: Checkpoint, integers: np.ndarray, limits: Any = LIMITS) -> Quantized:

@@ -135,9 +135,3 @@ def test_it_learns_and_wakes_no_layer_that_cannot_fire(tmp_path: Path):
 def test_what_is_refused(layers: Any, training: dict[str, Any], words: str):
     with pytest.raises(ConfigError, match=words):
         network(*layers, **training)
-
-
-def test_training_in_integers_is_refused(tmp_path: Path):
-    words = "dense2: has neurons that never fire, which training.forward = 'chip' does not train"
-    with pytest.raises(ConfigError, match=words):
-        tiny.fit(tmp_path, recipe(forward="chip"))

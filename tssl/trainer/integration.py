@@ -9,7 +9,7 @@ from torch.autograd.function import once_differentiable
 from tssl.trainer.neuron import Neurons, Trace, over_time, response_of
 from tssl.trainer.tape import apply
 
-__all__ = ["integrated"]
+__all__ = ["added_up", "integrated"]
 
 
 def integrated(current: Tensor, neurons: Neurons) -> Trace:
@@ -34,7 +34,7 @@ class _Integrated(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, current: Tensor, neurons: Neurons) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ANN401
         ctx.neurons = neurons
-        potential = _added_up(over_time(current, neurons), neurons.tau_m)
+        potential = added_up(over_time(current, neurons), neurons.tau_m)
         spikes, shown = torch.zeros_like(potential), potential.clone()
         ctx.mark_non_differentiable(spikes, shown)
         return potential, spikes, shown
@@ -42,13 +42,13 @@ class _Integrated(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
-        error = _added_up(errors[0].flip(0), ctx.neurons.tau_m).flip(0)
+        error = added_up(errors[0].flip(0), ctx.neurons.tau_m).flip(0)
         if ctx.neurons.constant_steps:
             error = (error * response_of(error, ctx.neurons)).sum(dim=0, keepdim=True)
         return error, None
 
 
-def _added_up(values: Tensor, tau_m: float) -> Tensor:
+def added_up(values: Tensor, tau_m: float) -> Tensor:
     """Return what a membrane makes of values ``(time, ...)``."""
     kept = 1 - 1 / tau_m
     found = [values[0]]

@@ -83,24 +83,14 @@ class Potentials(Method[Sent]):
         self._is_plain = is_known and is_plain(self.blocks, self._filters)
         network, output = material.recipe.network, self._graph.output.neuron
         tau_s = network.tau_s if output is None else output.tau_s
-        self.losses = (
-            READING if self._is_read else losses_of(training, network.time_steps, tau_s=tau_s)
-        )
+        if output is not None and output.never_fires:
+            self.losses = READING
+        else:
+            self.losses = losses_of(training, network.time_steps, tau_s=tau_s)
 
     def check_integers(self) -> None:
         """See :class:`Method`."""
         recurrence_of(self.rule)
-        if self._is_read:
-            raise ConfigError(
-                f"layer {self._graph.output.name}: has neurons that never fire, which "
-                "training.forward = 'chip' does not train; use forward = 'float'"
-            )
-
-    @property
-    def _is_read(self) -> bool:
-        """Whether the potential of the last layer is read, which never fires."""
-        neuron = self._graph.output.neuron
-        return neuron is not None and neuron.never_fires
 
     def check_penalty(self) -> None:
         """See :class:`Method`; potentials are what it is counted from."""
