@@ -29,6 +29,7 @@ from tssl.hw_profiles import Profile, load_profile, profile_names
 from tssl.lava_runtime import BACKENDS
 from tssl.neurons import NEURONS
 from tssl.recipe import EncodingSpec, Recipe, load_recipe, recipe_from_tables
+from tssl.trainer.loss import READING
 from tssl.trainer.methods import METHODS
 from tssl.trainer.network import SpikingNetwork
 from tssl.wording import several
@@ -155,7 +156,9 @@ def _neurons() -> Iterator[str]:
             for name, kind in NEURONS.items()
         ),
     )
-    yield "On the chip, every neuron becomes a current-based (CUBA) neuron.\n"
+    yield "On the chip, every neuron becomes a current-based (CUBA) neuron."
+    read = " and ".join(f"`{name}`" for name, kind in NEURONS.items() if kind.is_read)
+    yield f"Only the last layer can have {read}.\n"
 
 
 def _methods() -> Iterator[str]:
@@ -167,6 +170,8 @@ def _methods() -> Iterator[str]:
             for name in METHODS
         ),
     )
+    read = ", ".join(f"`{loss}`" for loss in READING)
+    yield f"Rules that train a last layer that is read have these losses for it: {read}.\n"
     yield "### What each method trains\n"
     yield from _table(["", *(f"`{name}`" for name in METHODS)], _abilities())
     yield "An empty cell is a combination that is refused. The message names what the method has.\n"
@@ -183,8 +188,9 @@ def _title(rule: str) -> str:
 def _abilities() -> Iterator[Sequence[str]]:
     for title, layers in FEATURES.items():
         yield title, *(_mark(rule, layers) for rule in METHODS)
-    for neuron in NEURONS:
-        layers = [{**_DENSE, "neuron": neuron}, {**_LAST, "neuron": neuron}]
+    for neuron, kind in NEURONS.items():
+        first = {} if kind.is_read else {"neuron": neuron}
+        layers = [{**_DENSE, **first}, {**_LAST, "neuron": neuron}]
         yield f'`neuron = "{neuron}"`', *(_mark(rule, layers) for rule in METHODS)
     for given in inputs():
         marks = (_mark(rule, [_DENSE, _LAST], given) for rule in METHODS)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.trainer import test_sigma_delta, test_stdbp
+from tests.trainer import test_integration, test_sigma_delta, test_stdbp
 from tests.trainer.test_neurons import NETWORKS
 from tssl.graph import resolve
 from tssl.neurons import NEURONS, membrane_step
@@ -16,7 +16,9 @@ from tssl.recipe import recipe_from_tables
 @pytest.mark.parametrize("name", NEURONS)
 class TestEveryNeuron:
     def test_a_recipe_names_it(self, name: str) -> None:
-        layer = {"type": "dense", "neurons": 3, "neuron": name, "threshold": 0.5}
+        fires = not NEURONS[name].is_read
+        threshold = {"threshold": 0.5} if fires else {}
+        layer = {"type": "dense", "neurons": 3, "neuron": name, **threshold}
         tables = {
             "name": "one",
             "data": {"name": "digits"},
@@ -24,7 +26,8 @@ class TestEveryNeuron:
         }
         node = resolve(recipe_from_tables(tables, "one").network, (1, 8, 8))["dense1"]
         assert node.neuron is not None
-        assert node.neuron.threshold == 0.5
+        assert node.neuron.threshold == (0.5 if fires else math.inf)
+        assert node.neuron.never_fires is not fires
         assert 0 <= node.neuron.current_decay <= 4096
         assert 0 <= node.neuron.voltage_decay <= 4096
         assert set(NEURONS[name].parameters) <= set(node.parameters)
@@ -33,6 +36,7 @@ class TestEveryNeuron:
         """Spikes, gradients and the chip's integers are compared there."""
         layers = [layer for layers in NETWORKS.values() for layer in layers]
         layers += [test_stdbp.CONV, test_stdbp.DENSE, test_sigma_delta.DENSE]
+        layers += [test_integration.LAST, test_integration.LAST_WITHOUT_LEAK]
         assert any(layer.get("neuron", "lif") == name for layer in layers)
 
 

@@ -315,7 +315,7 @@ def graph_of(*layers: dict[str, Any], **training: Any) -> Recipe:
         ),
         (
             [dense(4, neuron="adex"), dense(3)],
-            "layers.0.neuron: must be 'lif', 'if', 'plif', 'rel-psp' or 'sigma-delta'",
+            "layers.0.neuron: must be 'lif', 'if', 'plif', 'rel-psp', 'sigma-delta', 'li' or 'i'",
         ),
         ([dense(4, tau_s=0.5), dense(3)], "layers.0.tau_s: must be greater than or equal to 1"),
         (

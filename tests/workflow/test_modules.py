@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 import tssl
-from tests.exchange.torch.stand_ins import IFNode, LIFCell, LIFNode
+from tests.exchange.torch.stand_ins import IFNode, LIBoxCell, LIFCell, LIFNode
 from tests.exchange.torch.test_modules import fired
 from tssl.errors import RangeError
 
@@ -93,6 +93,18 @@ def test_with_data(tmp_path: Path) -> None:
     clear = highest[:, -1] > highest[:, -2]  # ties go by the potential here
     assert clear.mean() > 0.4
     assert (result.predictions[clear] != counts[clear].argmax(axis=1)).mean() <= 0.04
+
+
+def test_potentials_that_are_read(tmp_path: Path) -> None:
+    """The class there, here and on the chip is that of the largest potential."""
+    network = nn.Sequential(*trained()[:2], LIBoxCell()).double()
+    chip = exported(network, PICTURE, tmp_path / "run", data="digits", encoding={"resolution": 16})
+    assert chip.network.output.neuron.never_fires
+    assert chip.there is not None
+    assert chip.there.read == "potentials after the last step"
+    assert chip.there.accuracy > 0.7
+    assert abs(chip.there.accuracy - chip.float_accuracy) <= 0.04
+    assert abs(chip.chip_accuracy - chip.float_accuracy) <= 0.04
 
 
 def test_a_flat_sample_takes_pictures(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from tssl.chip.connections import (
 )
 from tssl.chip.convolution import LARGEST_GEOMETRY, ConvSynapses
 from tssl.chip.cuba import (
+    NEVER,
     CubaNeuron,
     CubaState,
     OneOrEach,
@@ -75,6 +76,7 @@ __all__ = [
     "MESSAGE_SHIFT",
     "MOST_NEURONS",
     "MOST_STEPS",
+    "NEVER",
     "Neuron",
     "OneOrEach",
     "ReadOut",

@@ -13,6 +13,7 @@ from tssl.chip.numbers import (
     ACTIVATION_SHIFT,
     BIAS_SHIFT,
     DECAY_ONE,
+    STATE_LIMIT,
     THRESHOLD_SHIFT,
     BoolArray,
     IntArray,
@@ -21,6 +22,9 @@ from tssl.chip.numbers import (
     wrapped,
 )
 from tssl.errors import RangeError
+
+NEVER = STATE_LIMIT >> THRESHOLD_SHIFT
+"""Threshold of neurons whose potential is read: the least that no potential of 24 bits exceeds."""
 
 OneOrEach = int | tuple[int, ...]
 """A number that all neurons of a group share, or one for each where they differ."""
@@ -92,7 +96,14 @@ class CubaNeuron(Neuron):
         if voltage:
             said = f"has a leaky membrane potential (voltage_decay {voltage})"
             found.append(Need("leak", said))
+        if self.never_fires:
+            return tuple(found)
         return (*found, Need("reset", "a spike resets its membrane potential to zero"))
+
+    @property
+    def never_fires(self) -> bool:
+        """Whether their threshold is :data:`NEVER`, so that their potential is read."""
+        return self.threshold == NEVER
 
     @property
     def decays(self) -> dict[str, IntArray]:
@@ -103,7 +114,9 @@ class CubaNeuron(Neuron):
     def firing_level(self) -> int | None:
         """Their threshold, where it is one for all."""
         threshold = self.arrays[2]
-        return None if threshold.ndim else int(threshold) << THRESHOLD_SHIFT
+        if threshold.ndim or self.never_fires:
+            return None
+        return int(threshold) << THRESHOLD_SHIFT
 
     def as_cuba(self, who: str) -> "CubaNeuron":
         """Return them as they are."""

@@ -9,14 +9,14 @@ import numpy as np
 
 from tssl.chip.connections import Connection, Synapses, Train, check_sum
 from tssl.chip.convolution import ConvSynapses
-from tssl.chip.cuba import CubaNeuron
+from tssl.chip.cuba import NEVER, CubaNeuron
 from tssl.chip.dense import DenseSynapses
 from tssl.chip.neuron import Neuron, Run
 from tssl.chip.numbers import INT32_LIMIT, IntArray, frozen_integers
 from tssl.errors import RangeError, UnsupportedLayerError
 from tssl.geometry import Geometry, Pair, Shape
 
-INTEGRATOR = CubaNeuron(current_decay=0, voltage_decay=4096, threshold=131072)
+INTEGRATOR = CubaNeuron(current_decay=0, voltage_decay=4096, threshold=NEVER)
 """What Lava puts in a layer without a neuron group: it adds up its input and never fires."""
 
 

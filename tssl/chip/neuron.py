@@ -107,6 +107,11 @@ class Neuron(ABC):
         return {}
 
     @property
+    def never_fires(self) -> bool:
+        """Whether they send nothing, and their potential is read."""
+        return False
+
+    @property
     def firing_level(self) -> int | None:
         """Potential above which they fire, where it is one for all."""
         return None

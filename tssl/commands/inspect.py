@@ -54,6 +54,8 @@ def _show_network(output: Output, document: dict[str, Any]) -> None:
         document["input_neuron"] = {k: tables.span(v) for k, v in document["input_neuron"].items()}
     for key in ("time_steps", "encoding", "input_neuron", "digest"):
         output.line(f"{key.replace('_', ' ')}: {_in_words(document[key])}")
+    if not document["output_fires"]:
+        output.line("output: never fires; its potential is read after the last step")
     for key in ("target", "data", "accuracy", "training"):
         if key in document["notes"]:
             output.line(f"{key}: {_in_words(_without_fingerprint(document['notes'][key]))}")

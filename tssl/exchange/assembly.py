@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tssl.checkpoint import Checkpoint, ChipPlan
 from tssl.chip import MOST_STEPS, Encoding
 from tssl.errors import ConfigError, UnsupportedLayerError
+from tssl.neurons import NEURONS
 from tssl.recipe import recipe_from_tables
 
 __all__ = ["MadeLayer", "NO_DATA", "checkpoint_of", "layer_names", "network_name"]
@@ -72,7 +73,7 @@ def checkpoint_of(
         "data": {"name": NO_DATA},
         "encoding": {"resolution": 1.0},
         "network": {"time_steps": time_steps, "layers": [dict(each.entry) for each in layers]},
-        "training": {"loss": "count"},
+        "training": {} if _is_read(layers[-1]) else {"loss": "count"},
     }
     checkpoint = Checkpoint(
         recipe=recipe_from_tables(tables, name),
@@ -92,6 +93,10 @@ def checkpoint_of(
                 )
             checkpoint.weights[parameter.name] = array
     return checkpoint
+
+
+def _is_read(layer: MadeLayer) -> bool:
+    return NEURONS[layer.entry.get("neuron", "lif")].is_read
 
 
 def _single(layer: MadeLayer, role: str) -> NDArray[np.float32]:

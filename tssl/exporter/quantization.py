@@ -9,7 +9,9 @@ from tssl.checkpoint import Checkpoint, ChipPlan
 from tssl.chip import (
     DELTA_SHIFT,
     INPUT,
+    NEVER,
     STATE_LIMIT,
+    THRESHOLD_SHIFT,
     ChipLimits,
     ChipNetwork,
     Connection,
@@ -34,6 +36,8 @@ _FAR = 16
 _SMALL_STEPS = 20
 _LARGE_STEP = 0.8
 """After so many: a potential that saturates at many steps in a row shows an excess of one step."""
+_ROOM = 2
+"""Times the largest potential that is read on calibration samples: others reach further."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,10 +59,17 @@ class LayerReport:
     largest_weight: int
     ranges: Ranges
 
+    @property
+    def is_silent(self) -> bool:
+        """Whether it fires on no calibration sample; where it is read, whether nothing arrives."""
+        if self.layer.neuron.never_fires:
+            return not self.ranges.potential
+        return not self.ranges.spikes.any()
+
 
 def silent_layers(reports: Iterable[LayerReport]) -> tuple[str, ...]:
     """Return the names of layers that fire on no calibration sample."""
-    return tuple(each.layer.name for each in reports if not each.ranges.spikes.any())
+    return tuple(each.layer.name for each in reports if each.is_silent)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -134,19 +145,19 @@ def quantize(
     def of(stage: Stage) -> ChipLimits:
         return replace(limits, weight_bits=weight_bits.get(stage.name, limits.weight_bits))
 
-    read_out = checkpoint.read_out
     if stages[0].neuron.values:
         reports = _valued(stages, of, train, checkpoint.graph.time_steps)
-        read_out = read_out.per_unit(_unit(reports))
+        unit = _unit(reports)
     else:
         reports = _spiking(stages, of, limits, checkpoint, train, input_range)
+        unit = reports[-1].scale * (1 << THRESHOLD_SHIFT)
     network = ChipNetwork(
         name=recipe.name,
         input=InputLayer(shape=checkpoint.input_shape, neuron=neuron),
         layers=tuple(report.layer for report in reports),
         encoding=checkpoint.encoding,
         time_steps=recipe.network.time_steps,
-        read_out=read_out,
+        read_out=checkpoint.read_out.per_unit(unit),
     )
     return Quantized(network=network, reports=tuple(reports))
 
@@ -212,7 +223,8 @@ class _Fitter:
     def fit(self, trains: Mapping[str, Train], spans: Spans) -> LayerReport:
         """Return the layer at the largest scale whose state stays below its limits.
 
-        The potential is held below on the calibration samples alone: beyond, it saturates.
+        The potential is held below on the calibration samples alone: beyond, it saturates. One
+        that is read has twice the room.
         """
         if self.plan is not None:
             return self._planned(self.plan, trains, spans)
@@ -229,7 +241,8 @@ class _Fitter:
             except RangeError:  # the sums overflow 32 bits, so 24 by far
                 scale /= _FAR
                 continue
-            excess = max(ranges.current_bound + 1, ranges.potential) / STATE_LIMIT
+            room = _ROOM if self.stage.neuron.never_fires else 1
+            excess = max(ranges.current_bound + 1, room * ranges.potential) / STATE_LIMIT
             if excess <= 1:
                 return self._report(layer, scale, ranges)
             smaller = 0.99 / excess
@@ -262,7 +275,8 @@ class _Fitter:
 
     def _candidate(self, scale: float) -> Layer | None:
         """Return the layer at a scale, or None when its fields do not hold it."""
-        if scale * self.stage.neuron.threshold > self.limits.largest_threshold:
+        neuron = self.stage.neuron
+        if not neuron.never_fires and scale * neuron.threshold > self.limits.largest_threshold:
             return None
         try:
             return self._layer(scale)
@@ -273,10 +287,9 @@ class _Fitter:
         largest = self.stage.largest_weight
         if largest == 0:
             raise RangeError(f"layer {self.stage.name}: all weights are zero; train it again")
-        scales = [
-            self.limits.largest_weight / largest,
-            self.limits.largest_threshold / self.stage.neuron.threshold,
-        ]
+        scales = [self.limits.largest_weight / largest]
+        if not self.stage.neuron.never_fires:
+            scales.append(self.limits.largest_threshold / self.stage.neuron.threshold)
         if self.stage.bias is not None and self.stage.bias.any():
             scales.append(self.limits.largest_bias / float(np.abs(self.stage.bias).max()))
         if self.stage.neuron.fires_once:
@@ -293,7 +306,7 @@ class _Fitter:
 
     def _layer(self, scale: float) -> Layer:
         weights = self._weights(scale)
-        threshold = round(scale * self.stage.neuron.threshold)
+        threshold = self._threshold(scale)
         if threshold < 1:
             raise RangeError(
                 f"layer {self.stage.name}: threshold {self.stage.neuron.threshold:g} rounds to "
@@ -315,6 +328,11 @@ class _Fitter:
             strength = strength_of(weights, bias)
             connections.append(silencer(self.stage.name, shape, strength, self.chip))
         return Layer(name=self.stage.name, connections=tuple(connections), neuron=neuron, bias=bias)
+
+    def _threshold(self, scale: float) -> int:
+        """Return the mantissa of the threshold at a scale."""
+        neuron = self.stage.neuron
+        return NEVER if neuron.never_fires else round(scale * neuron.threshold)
 
     def _bias(self, scale: float) -> IntArray:
         if self.stage.bias is None:

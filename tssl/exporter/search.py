@@ -1,11 +1,12 @@
 """Choosing a layer's scale: rounding errors against clipped weights."""
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tssl.chip import Layer, Train
+from tssl.chip import THRESHOLD_SHIFT, Layer, Run, Train
 from tssl.errors import RangeError
 from tssl.exporter.lower import Stage
 
@@ -28,6 +29,7 @@ def best_scale(
 ) -> float:
     """Return the scale whose layer fires most like the trained one on the same input.
 
+    Of neurons that never fire, it is the one whose potential after the last step is most like it.
     A larger scale than ``largest`` rounds more finely and clips the largest weights. With
     eight bits that rarely pays; with four or fewer it decides.
 
@@ -43,24 +45,45 @@ def best_scale(
     if stage.is_recurrent:
         return largest  # its input depends on its own spikes: no two candidates see the same
     trains = {name: train[:, :SAMPLES] for name, train in trains.items()}
-    wanted = reference_spikes(stage, trains, time_steps)
+    wanted = _reference(stage, trains, time_steps)
     errors = []
     for factor in _CLIPPING:
         layer = candidate(largest * factor)
         if layer is None:
             break
         try:
-            spikes = layer.run(trains, time_steps).spikes
+            found = layer.run(trains, time_steps)
         except RangeError:  # the sums overflow; a larger scale would not help
             break
-        errors.append(int((spikes != wanted).sum()))
+        errors.append(_difference(stage, found, wanted, largest * factor))
     return largest * _CLIPPING[int(np.argmin(errors))] if errors else largest
+
+
+class _Wanted(NamedTuple):
+    """What the neurons do in floating point."""
+
+    spikes: NDArray[np.bool_]
+    """``(time, samples, neurons)``."""
+    potential: NDArray[np.float64]
+    """After the last step, ``(samples, neurons)``."""
+
+
+def _difference(stage: Stage, found: Run, wanted: _Wanted, scale: float) -> float:
+    """Return how many spikes differ; or how far potentials that are read are apart, added up."""
+    if not stage.neuron.never_fires:
+        return int((found.spikes != wanted.spikes).sum())
+    potential = found.state.potential / (scale * (1 << THRESHOLD_SHIFT))
+    return float(np.abs(potential - wanted.potential).sum())
 
 
 def reference_spikes(
     stage: Stage, trains: Mapping[str, Train], time_steps: int
 ) -> NDArray[np.bool_]:
     """Return what the neurons fire in floating point, ``(time, samples, neurons)``."""
+    return _reference(stage, trains, time_steps).spikes
+
+
+def _reference(stage: Stage, trains: Mapping[str, Train], time_steps: int) -> _Wanted:
     per_unit = _fine(stage, trains)
     drives = []
     for each in stage.arriving:
@@ -79,7 +102,7 @@ def reference_spikes(
         voltage[spikes[step]] = 0.0
         if stage.neuron.fires_once:
             silent |= spikes[step]
-    return spikes
+    return _Wanted(spikes, voltage)
 
 
 def _fine(stage: Stage, trains: Mapping[str, Train]) -> float:

@@ -61,6 +61,11 @@ class Graph:
         """The layers that have neurons."""
         return [node for node in self.nodes if node.neuron is not None]
 
+    @property
+    def firing(self) -> list[Node]:
+        """The layers that have neurons which fire."""
+        return [each for each in self.nodes if each.neuron and not each.neuron.never_fires]
+
     @cached_property
     def parameters(self) -> dict[str, Parameter]:
         """All parameters by name, in the order of the layers."""

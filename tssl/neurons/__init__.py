@@ -1,7 +1,9 @@
 """Neurons: one file for each, and a table."""
 
+from tssl.neurons.i import I
 from tssl.neurons.integrator import IF
 from tssl.neurons.kind import NeuronKind
+from tssl.neurons.li import LI
 from tssl.neurons.lif import LIF
 from tssl.neurons.model import Lif, Reset, membrane_step
 from tssl.neurons.plif import PLIF
@@ -9,7 +11,9 @@ from tssl.neurons.relpsp import REL_PSP
 from tssl.neurons.sigma_delta import SIGMA_DELTA
 
 __all__ = [
+    "I",
     "IF",
+    "LI",
     "LIF",
     "Lif",
     "NEURONS",
@@ -27,5 +31,7 @@ NEURONS: dict[str, NeuronKind] = {
     "plif": PLIF,
     "rel-psp": REL_PSP,
     "sigma-delta": SIGMA_DELTA,
+    "li": LI,
+    "i": I,
 }
 """By the name in a recipe."""

@@ -24,6 +24,8 @@ class NeuronKind:
         Says why no training can begin at a neuron; None where one can.
     share
         Part of what arrives that its membrane takes in.
+    is_read
+        Whether its potential is read and it sends nothing, so that only the last layer has it.
     """
 
     make: Callable[[Lif], Lif]
@@ -31,3 +33,4 @@ class NeuronKind:
     without: Mapping[str, str] = field(default_factory=dict)
     problem: Callable[[Lif], str | None] = lambda _: None
     share: Callable[[Lif], float] = lambda _: 1.0
+    is_read: bool = False

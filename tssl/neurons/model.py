@@ -27,7 +27,8 @@ class Lif:
         membrane with an infinite one has no leak: an integrate-and-fire neuron.
         A synapse with an infinite one keeps what arrives, and takes it in as it is.
     threshold
-        Potential above which the neuron fires; one that equals it does not.
+        Potential above which the neuron fires; one that equals it does not. A neuron with an
+        infinite one never fires: its potential is read.
     fires_once
         Whether it stays silent after its first spike.
     reset
@@ -48,6 +49,11 @@ class Lif:
     reset: Reset = "zero"
     refractory: int = 0
     values: bool = False
+
+    @property
+    def never_fires(self) -> bool:
+        """Whether its potential is read, and it sends nothing."""
+        return math.isinf(self.threshold)
 
     @property
     def gain(self) -> float:

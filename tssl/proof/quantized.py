@@ -29,6 +29,8 @@ _SHIFT = 64.0
 _LIMIT = 8388608.0
 _DECAY = 4096.0
 _LARGEST_BIAS = 4095
+_NEVER = 131072
+"""Threshold of neurons that never fire: of 2**23, the least above all potentials."""
 _GRID = 2.0
 """Weights of both signs are even on Loihi."""
 
@@ -150,7 +152,7 @@ def _layers(
             weight=arrays["weight"],
             recurrent=None if own is None else _on_grid(own, *factors),
             bias=_bias(arrays.get("bias"), scales[name], len(node.output_shape)),
-            threshold=round(scales[name] * threshold),
+            threshold=_NEVER if math.isinf(threshold) else round(scales[name] * threshold),
             current_decay=round(_DECAY / neuron.tau_s),
             voltage_decay=round(_DECAY * share if "leak" in arrays else _DECAY / neuron.tau_m),
             factors=factors,

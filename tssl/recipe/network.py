@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from tssl.chip import INPUT, MOST_STEPS
 from tssl.graph.kinds import KINDS, LayerEntry
-from tssl.neurons import Reset
+from tssl.neurons import NEURONS, Reset
 from tssl.settings import Above0, Entries, NonNegative, Positive, TimeConstant
 from tssl.wording import did_you_mean
 
@@ -54,6 +54,13 @@ class NetworkSpec(Entries):
         if not KINDS[last].may_end:
             raise ValueError(f"the last layer must have neurons that learn; it is a {last}")
         names = self.layer_names
+        for name, layer in zip(names[:-1], self.layers, strict=False):
+            neuron = getattr(layer, "neuron", None)
+            if neuron is not None and NEURONS[neuron].is_read:
+                raise ValueError(
+                    f"layer {name}: neuron = {neuron!r} never fires, so that no layer could "
+                    "receive spikes from it; only the last layer can have it; use 'lif'"
+                )
         for name in names:
             if names.count(name) > 1 or name == INPUT:
                 raise ValueError(f"the name {name!r} is taken; every layer needs its own")

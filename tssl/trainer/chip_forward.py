@@ -5,6 +5,7 @@ the chip's grid. The errors pass the rounding unchanged (straight-through). Spik
 and predictions are those that the exported network will compute.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -29,6 +30,7 @@ from tssl.trainer.chip_layer import (
 )
 from tssl.trainer.chip_plain import collected, to_bias
 from tssl.trainer.feedback import Run, recurrent_errors, to_feedback
+from tssl.trainer.integration import added_up
 from tssl.trainer.layout import Course, Memory, empty, flat
 from tssl.trainer.neuron import Activity, Trace, psp
 from tssl.trainer.products import Products
@@ -42,6 +44,8 @@ def run_layer(
 ) -> tuple[Trace, Signal]:
     """Run a layer on the chip's integers; the trace's potentials are whole numbers.
 
+    Those of neurons that never fire are in trained units, as the loss takes them.
+
     Parameters
     ----------
     ways
@@ -51,6 +55,9 @@ def run_layer(
         _Weighted, arrays.weight, [way.counting for way in ways], chip,
         *(way.psp for way in ways), *(way.counts for way in ways), *(way.peak for way in ways),
     )  # fmt: skip
+    if math.isinf(chip.neurons.threshold):
+        trace = Trace(*apply(_Read, activation, arrays.bias, chip))
+        return trace, Signal(trace.psp, trace.spikes, Counting())
     pool, is_plain = chip.neurons.pool, chip_plain.lacks_loops(activation)
     if arrays.own is not None:
         result = apply(_Recurrent, activation, arrays.bias, arrays.own, chip, activity)
@@ -236,9 +243,7 @@ class _Recurrent(torch.autograd.Function):
         integers, dequantized = chip.rounded(own)
         bound = chip.bound(1, integers) + FLOAT32_EXACT  # what arrives is near it only if graded
         fired, voltage = (empty(activation, steps, shape) for _ in range(2))
-        advance = (_plain_steps if chip_plain.lacks_loops(activation) else _compiled_steps)(
-            chip, bias, fired, voltage
-        )
+        advance = _steps(activation, bias, chip, fired, voltage)
         for t in range(steps):
             arriving = activation[min(t, len(activation) - 1)][None]
             if t:
@@ -270,10 +275,47 @@ class _Recurrent(torch.autograd.Function):
         return arrived, to_bias(errors, ctx), to_own.to(ctx.own_kind), None, None
 
 
+class _Read(torch.autograd.Function):
+    """Neurons that never fire; see :mod:`tssl.trainer.integration`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401
+        activation: Tensor,
+        bias: Tensor | None,
+        chip: ChipLayer,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        steps, shape = chip.neurons.constant_steps or len(activation), activation.shape[1:]
+        fired, voltage = (empty(activation, steps, shape) for _ in range(2))
+        advance = _steps(activation, bias, chip, fired, voltage)
+        for t in range(steps):
+            advance(t, activation[min(t, len(activation) - 1)][None])
+        ctx.settings = chip, len(activation)
+        ctx.kind = None if bias is None else bias.dtype
+        potential = voltage * chip.unit
+        shown = potential.clone()
+        ctx.mark_non_differentiable(fired, shown)
+        return potential, fired, shown
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        chip, arriving = ctx.settings
+        errors = added_up(grads[0].flip(0), chip.neurons.tau_m).flip(0)
+        return collected(errors, arriving, chip.neurons.synapse), to_bias(errors, ctx), None
+
+
+def _steps(
+    activation: Tensor, bias: Tensor | None, chip: ChipLayer, fired: Tensor, voltage: Tensor
+) -> Callable[[int, Tensor], None]:
+    """Return what does step t with what arrives ``(1, ...)`` and fills both arrays."""
+    make = _plain_steps if chip_plain.lacks_loops(activation) else _compiled_steps
+    return make(chip, bias, fired, voltage)
+
+
 def _compiled_steps(
     chip: ChipLayer, bias: Tensor | None, fired: Tensor, voltage: Tensor
 ) -> Callable[[int, Tensor], None]:
-    """Return what does step t with what arrives ``(1, ...)`` and fills both arrays."""
+    """See :func:`_steps`."""
     mantissas, constants = chip.mantissas(bias).numpy(), chip.constants
     state = np.zeros((2, fired[0].numel()), np.int32)
 
@@ -289,7 +331,7 @@ def _compiled_steps(
 def _plain_steps(
     chip: ChipLayer, bias: Tensor | None, fired: Tensor, voltage: Tensor
 ) -> Callable[[int, Tensor], None]:
-    """Return the same for where there are no compiled loops."""
+    """See :func:`_steps`; for where there are no compiled loops."""
     mantissas, constants = chip.constant(bias, fired.dim()), chip.constants
     rest = torch.zeros_like(fired[0], dtype=torch.int64)
     state = rest, rest

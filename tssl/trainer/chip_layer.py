@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tssl.chip.cuba import NEVER
 from tssl.chip.limits import LARGEST_BIAS
 from tssl.chip.numbers import (
     FLOAT32_EXACT,
@@ -111,7 +112,7 @@ class ChipLayer(NamedTuple):
         return chip_kernels.ChipConstants(
             current_decay=lif.current_decay,
             voltage_decay=lif.voltage_decay,
-            threshold=_LEVEL * round(self.scale * lif.threshold),
+            threshold=_LEVEL * (NEVER if lif.never_fires else round(self.scale * lif.threshold)),
             tau_s=float(self.neurons.tau_s),
         )
 

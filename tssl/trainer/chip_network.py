@@ -94,7 +94,9 @@ class OnChip(Method[Sequence[Signal]]):
         (node, pool), arriving = block, self._arriving(block.node, ways)
         if node.neuron is None:
             return [pooled(way, Pool.of(node)) for way in arriving]
-        activity = run.activity[node.name] = Activity()
+        activity = Activity()
+        if not node.neuron.never_fires:
+            run.activity[node.name] = activity
         if node.gate is not None:
             spikes = [way.psp for way in arriving]
             trace = gated(node, spikes, tau_s=self._filters[node.name], activity=activity)

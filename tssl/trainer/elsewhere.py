@@ -14,7 +14,7 @@ from tssl.chip import BoolArray
 from tssl.datasets import Dataset
 from tssl.trainer.samples import Samples
 
-__all__ = ["Answers", "Steps", "answers_by_potentials", "answers_by_spikes"]
+__all__ = ["Answers", "Steps", "answers_by_potentials", "answers_by_steps"]
 
 _BATCH = 250
 
@@ -22,11 +22,15 @@ _BATCH = 250
 class Steps(Protocol):
     """Modules that fire, a step at a time."""
 
+    @property
+    def is_read(self) -> bool:
+        """Whether potentials leave the last layer, and no spikes."""
+
     def rest(self) -> None:
         """Begin with a new batch."""
 
     def __call__(self, signal: Any) -> Any:  # noqa: ANN401 - tensors of any shape
-        """Return the spikes of the last layer, ``(batch, ...)``."""
+        """Return the spikes of the last layer, or its potentials, ``(batch, ...)``."""
 
 
 class Answers(NamedTuple):
@@ -36,7 +40,7 @@ class Answers(NamedTuple):
     tied: BoolArray
 
 
-def answers_by_spikes(
+def answers_by_steps(
     steps: Steps,
     module: nn.Module,
     shape: tuple[int, ...],
@@ -45,6 +49,8 @@ def answers_by_spikes(
     samples: int,
 ) -> Answers:
     """Return what the class is right for that fires most often; of several, the first one.
+
+    Where potentials are read, it is the class of the largest one after the last step.
 
     Parameters
     ----------
@@ -61,8 +67,8 @@ def answers_by_spikes(
         frames = list(inputs) if dataset.time_steps or inputs.dim() == 5 else None
         if frames is None:
             frames = [inputs] * checkpoint.recipe.network.time_steps
-        fired = [steps(frame.reshape(-1, *shape)).flatten(1) for frame in frames]
-        return torch.stack(fired).sum(dim=0)
+        sent = [steps(frame.reshape(-1, *shape)).flatten(1) for frame in frames]
+        return sent[-1] if steps.is_read else torch.stack(sent).sum(dim=0)
 
     return _answers(scores, module, checkpoint, dataset, samples)
 

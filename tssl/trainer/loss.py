@@ -1,4 +1,4 @@
-"""The three losses of TSSL-BP on the output's post-synaptic potentials."""
+"""The losses of TSSL-BP on the output's post-synaptic potentials, and those on what is read."""
 
 from functools import lru_cache
 from typing import Any
@@ -8,15 +8,16 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from tssl.chip import ValueReadOut
 from tssl.errors import ConfigError
 from tssl.recipe import TrainingSpec
 from tssl.trainer.layout import is_compiled_input
 from tssl.trainer.loss_kernels import half_squares
 from tssl.trainer.methods.method import Loss
-from tssl.trainer.neuron import psp
+from tssl.trainer.neuron import Trace, psp
 from tssl.trainer.tape import apply
 
-__all__ = ["count", "desired_spikes", "kernel", "losses_of", "softmax"]
+__all__ = ["READING", "count", "desired_spikes", "kernel", "losses_of", "softmax"]
 
 
 def desired_spikes(time_steps: int) -> Tensor:
@@ -126,6 +127,23 @@ def count(output: Tensor, labels: Tensor, *, desired: float, undesired: float) -
 def softmax(output: Tensor, labels: Tensor) -> Tensor:
     """Return the cross-entropy of the summed potentials, averaged over the batch."""
     return F.cross_entropy(output.sum(dim=0), labels)
+
+
+def cross_entropy(output: Trace, labels: Tensor) -> Tensor:
+    """Return the cross-entropy of what is read after the last step, averaged over the batch."""
+    return F.cross_entropy(output.psp[-1], labels)
+
+
+def squares(output: Trace, targets: Tensor) -> Tensor:
+    """Return the squared errors of what is read after the last step, averaged over the batch."""
+    return F.mse_loss(output.psp[-1], targets)
+
+
+READING = {
+    "cross-entropy": Loss(cross_entropy, is_mean=True),
+    "squares": Loss(squares, is_mean=True, read_out=ValueReadOut.name),
+}
+"""By the name in a recipe, of outputs that send no spikes: their value after the last step."""
 
 
 def losses_of(training: TrainingSpec, time_steps: int, *, tau_s: float) -> dict[str, Loss]:

@@ -48,7 +48,7 @@ class Forward(NamedTuple):
     output: Trace
     """Of the last layer, each ``(time, batch, classes)``."""
     activity: dict[str, Activity]
-    """Of every spiking layer by name; the backward pass adds to it."""
+    """Of every layer that fires, by name; the backward pass adds to it."""
     traces: dict[str, Trace]
     """Of every spiking layer by name; complete if all were to be recorded."""
 
@@ -88,7 +88,7 @@ class SpikingNetwork(nn.Module):
         self.plan: ChipPlan | None = None
         """Grid of the chip's integers that it computes with; None in floating point."""
         self._running = self.method
-        self._spiking = [node.name for node in self.graph.spiking]
+        self._firing = [node.name for node in self.graph.firing]
         self._tapes: dict[Any, Tape] = {}
         """Of passes that can be repeated, by what else they depend on."""
         self._latest: Tape | None = None
@@ -206,7 +206,7 @@ class SpikingNetwork(nn.Module):
         for weight, error in zip(trained, tape.backward(_ONE), strict=True):
             weight.grad = error
         output = Trace(potential, spikes, voltage)
-        activity = dict(zip(self._spiking, counts, strict=True))
+        activity = dict(zip(self._firing, counts, strict=True))
         return Forward(output, activity, {self.graph.output.name: output}), loss
 
     def _lost(self, output: Trace, targets: Tensor) -> Tensor:

@@ -180,8 +180,17 @@ def over_time(current: Tensor, neurons: Neurons) -> Tensor:
 
 def constant_over_time(signal: Tensor, time_steps: int, *, tau_s: float) -> Tensor:
     """Return what the synapse filter makes of ``(1, ...)`` that stays the same, ``(time, ...)``."""
+    return signal * _course(time_steps, tau_s, signal)
+
+
+def response_of(current: Tensor, neurons: Neurons) -> Tensor:
+    """Return what :func:`over_time` multiplies a constant input's ``current`` by, step by step."""
+    return _course(neurons.constant_steps, neurons.synapse, current)
+
+
+def _course(time_steps: int, tau_s: float, signal: Tensor) -> Tensor:
     response = _response(time_steps, tau_s, signal.dtype, signal.device)
-    return signal * response.reshape(-1, *[1] * (signal.dim() - 1))
+    return response.reshape(-1, *[1] * (signal.dim() - 1))
 
 
 @lru_cache

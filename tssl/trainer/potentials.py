@@ -4,6 +4,7 @@ What a layer does between its weighted input and its potentials is its rule's; s
 :class:`tssl.trainer.rule.Rule`.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -19,8 +20,9 @@ from tssl.trainer import layout, norm
 from tssl.trainer.chip_network import OnChip, recurrence_of
 from tssl.trainer.filters import filters_of, refiltered
 from tssl.trainer.gates import gated
+from tssl.trainer.integration import integrated
 from tssl.trainer.leak import leaky, trained_neuron
-from tssl.trainer.loss import losses_of
+from tssl.trainer.loss import READING, losses_of
 from tssl.trainer.methods.method import Block, Material, Method, Pass
 from tssl.trainer.methods.support import check_neurons
 from tssl.trainer.neuron import (
@@ -81,7 +83,10 @@ class Potentials(Method[Sent]):
         self._is_plain = is_known and is_plain(self.blocks, self._filters)
         network, output = material.recipe.network, self._graph.output.neuron
         tau_s = network.tau_s if output is None else output.tau_s
-        self.losses = losses_of(training, network.time_steps, tau_s=tau_s)
+        if output is not None and output.never_fires:
+            self.losses = READING
+        else:
+            self.losses = losses_of(training, network.time_steps, tau_s=tau_s)
 
     def check_integers(self) -> None:
         """See :class:`Method`."""
@@ -120,7 +125,9 @@ class Potentials(Method[Sent]):
         if node.neuron is None:
             total = self._sum(node, arriving)
             return Sent(apply(Pooled, total.psp, Pool.of(node)), total.constant)
-        activity = run.activity[node.name] = Activity()
+        activity = Activity()
+        if not node.neuron.never_fires:
+            run.activity[node.name] = activity
         if node.gate is not None:
             trace = self._gated(block, arriving, activity)
         else:
@@ -192,6 +199,8 @@ class Potentials(Method[Sent]):
 
     def _fire(self, node: Node, current: Tensor, neurons: Neurons, activity: Activity) -> Trace:
         """Run a layer's neurons by the rule."""
+        if math.isinf(neurons.threshold):
+            return integrated(current, neurons)
         leak = node.parameters.get("leak")
         if leak is None:
             return self.rule(current, neurons, activity)

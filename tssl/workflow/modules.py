@@ -18,7 +18,7 @@ from tssl.exchange.nir.writing import OutLayer, description_bytes, graph_bytes
 from tssl.geometry import Shape
 from tssl.machine.files import make_directory, write_text, written_together
 from tssl.recipe import recipe_from_tables
-from tssl.trainer.elsewhere import answers_by_potentials, answers_by_spikes
+from tssl.trainer.elsewhere import answers_by_potentials, answers_by_steps
 from tssl.trainer.layers import Sequential
 from tssl.trainer.run_directory import RunDirectory
 from tssl.trainer.samples import chip_encoding
@@ -129,10 +129,11 @@ def _run_there(
             by, read = "tssl.nn", "potentials added up"
             answers = answers_by_potentials(module, *chosen)
         else:
-            by, read = ", ".join(checkpoint.provenance["nir"]["libraries"]), "spikes counted"
+            by = ", ".join(checkpoint.provenance["nir"]["libraries"])
             steps = modules.Stepped(module)
+            read = "potentials after the last step" if steps.is_read else "spikes counted"
             with steps.undisturbed():
-                answers = answers_by_spikes(steps, module, *chosen)
+                answers = answers_by_steps(steps, module, *chosen)
     except _FOREIGN_ERRORS as error:
         reason = " ".join(str(error).split())
         note = f"its accuracy there is not known: its modules do not run: {reason:.120}"
@@ -148,7 +149,7 @@ def _of_others(module: modules.Module, shape: Shape, choice: ModuleChoice) -> tu
         raise ConfigError("time_steps: how long a sample is shown is not in the modules; give it")
     found = modules.read(module, shape)
     graph, notes = found.graph, found.notes
-    first = graph.firing[0]
+    first = graph.neurons[0]
     if choice.data is not None and first.name in graph.at_threshold:
         graph = nir.firing_at(graph, graph.at_threshold - {first.name})
         notes = (*notes, f"{first.title}: {_PIXELS}")

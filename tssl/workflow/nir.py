@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tssl.checkpoint import Checkpoint
-from tssl.chip import ChipNetwork, IntArray
+from tssl.chip import BoolArray, ChipNetwork, IntArray
 from tssl.engine import Compiled
 from tssl.errors import CheckpointError, NirFileError
 from tssl.exchange import nir
@@ -117,7 +118,10 @@ class ReadOutcome(Shown):
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """How far the spikes of a layer on the chip are those of the graph in double precision."""
+    """How far the spikes of a layer on the chip are those of the graph in double precision.
+
+    A neuron that is read counts as fired at the last step where its potential is the largest.
+    """
 
     layer: str
     node: str
@@ -267,6 +271,12 @@ def nir_report(
     return NirReport(facts=facts, agreements=found, samples=samples)
 
 
+def _largest(potential: NDArray[Any]) -> BoolArray:
+    """Return where the largest potential of each sample is, ``(samples, neurons)``."""
+    found: BoolArray = np.arange(potential.shape[1]) == potential.argmax(axis=1)[:, None]
+    return found
+
+
 def _agreements(
     source: Nir,
     timing: Timing,
@@ -278,11 +288,14 @@ def _agreements(
     own: Any = proof[..., : proof.shape[2] - facts["always_on"]]
     own = np.broadcast_to(own, (steps, *own.shape[1:])).astype(np.float64)
     traces = nir.simulate(source, timing, own.reshape(*own.shape[:2], *facts["input_shape"]))
-    trains = Compiled(network).run(proof, steps).trains
+    recording = Compiled(network).run(proof, steps)
     found = []
     for layer, node in facts["nodes"].items():
         wanted = traces[node].spikes.reshape(*own.shape[:2], -1)
-        fired = trains[layer][..., : wanted.shape[2]] > 0
+        fired = recording.trains[layer][..., : wanted.shape[2]] > 0
+        if not source.nodes[node].of.fires:
+            potential = traces[node].potential[-1].reshape(own.shape[1], -1)
+            wanted[-1], fired[-1] = _largest(potential), _largest(recording.output_potential)
         differ = wanted != fired
         first = "none"
         if differ.any():

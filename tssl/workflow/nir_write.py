@@ -220,6 +220,8 @@ def _chip(source: Path, path: Path, dt: float) -> WriteOutcome:
 
 def _of_layer(layer: Layer) -> OutLayer:
     current, voltage, threshold = layer.cuba.arrays
+    if layer.neuron.never_fires:
+        threshold = np.array(np.inf)
     shape = layer.output_shape
     of_each = [values.reshape(shape) if values.ndim else values for values in (current, voltage)]
     incoming = []

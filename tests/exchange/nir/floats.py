@@ -11,8 +11,18 @@ from tssl.exporter.lower import Arrival, lower
 
 def spikes_of(checkpoint: Checkpoint, train: np.ndarray) -> dict[str, np.ndarray]:
     """Return spikes ``(time, batch, neurons)`` of each layer, with decays that are not rounded."""
+    return _run(checkpoint, train)[0]
+
+
+def potential_of(checkpoint: Checkpoint, train: np.ndarray) -> np.ndarray:
+    """Return the potential of the last layer after the last step, ``(batch, neurons)``."""
+    return _run(checkpoint, train)[1]
+
+
+def _run(checkpoint: Checkpoint, train: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
     stages = lower(checkpoint)
     sent = {INPUT: torch.from_numpy(train.astype(np.float64))}
+    potential = torch.empty(0)
     for stage in stages:
         drives = [weighted(each, sent[each.source]) for each in stage.arriving]
         drive = sum(drives[1:], start=drives[0])
@@ -33,7 +43,8 @@ def spikes_of(checkpoint: Checkpoint, train: np.ndarray) -> dict[str, np.ndarray
             potential = potential * (1 - fired)
             steps.append(fired)
         sent[stage.name] = torch.stack(steps)
-    return {name: values.numpy() > 0 for name, values in sent.items() if name != INPUT}
+    spikes = {name: values.numpy() > 0 for name, values in sent.items() if name != INPUT}
+    return spikes, potential.numpy()
 
 
 def weighted(each: Arrival, values: torch.Tensor) -> torch.Tensor:

@@ -233,12 +233,6 @@ REFUSED: dict[str, tuple[Nir, str]] = {
     "a threshold at v_reset": (
         dense_net(lif(9, v_reset=np.ones(9))), "node a (LIF): its threshold is not above",
     ),
-    "LI": (
-        image_net(("fc", linear(drawn(3, 4))), ("l", lif(3)), ("fc2", linear(drawn(2, 3))),
-                  ("o", {"type": "LI", "tau": np.full(2, 0.01), "r": np.full(2, 10.0),
-                         "v_leak": np.zeros(2)}), shape=[4], end=2),
-        "node o (LI): is what the output gives, and sends no spikes",
-    ),
     "I between": (
         image_net(("i", {"type": "I", "r": np.full(4, 1000.0)}), ("l", lif(4)), shape=[4], end=4),
         "node i (I): keeps a state and sends no spikes",

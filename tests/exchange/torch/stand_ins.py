@@ -37,16 +37,20 @@ class Leaky(nn.Module):
             setattr(self, key, value)
         self.mem: Any = 0.0
 
+    @property
+    def resets(self) -> bool:
+        return self.reset_mechanism != "none"
+
     def reset_mem(self) -> None:
         self.mem = 0.0
 
     def forward(self, x: Tensor) -> Tensor:
-        reset = (torch.as_tensor(self.mem) > self.threshold).double()
+        reset = self.resets * (torch.as_tensor(self.mem) > self.threshold).double()
         self.mem = (1 - reset) * self.mem
         self.mem = self.beta.double().clamp(0, 1) * self.mem + x
         spikes = (self.mem > self.threshold).double()
         if not self.reset_delay:
-            self.mem = self.mem - (spikes - reset) * self.mem
+            self.mem = self.mem - self.resets * (spikes - reset) * self.mem
         return spikes
 
 
@@ -64,7 +68,7 @@ class Synaptic(Leaky):
         self.syn = self.alpha.double().clamp(0, 1) * self.syn + x
         self.mem = self.beta.double().clamp(0, 1) * self.mem + self.syn
         spikes = (self.mem > self.threshold).double()
-        self.mem = self.mem - spikes * self.mem
+        self.mem = self.mem - self.resets * spikes * self.mem
         return spikes
 
 
@@ -119,6 +123,40 @@ class ParametricLIFNode(_Node):
         return self.v + (self.v_reset - self.v) * share + x
 
 
+class _NonSpiking(nn.Module):
+    def __init__(self, decode: str | None = None) -> None:
+        super().__init__()
+        self.decode, self.step_mode = decode, "m"
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """Begin anew and take all steps, time in front; ``decode`` is left out."""
+        self.v: Any = torch.zeros_like(x[0])
+        found = []
+        for step in x:
+            self.neuronal_charge(step)
+            found.append(self.v)
+        return found
+
+    def neuronal_charge(self, x: Tensor) -> None:
+        raise NotImplementedError
+
+
+@of("spikingjelly.activation_based.neuron.integrate_and_fire")
+class NonSpikingIFNode(_NonSpiking):
+    def neuronal_charge(self, x: Tensor) -> None:
+        self.v = self.v + x
+
+
+@of("spikingjelly.activation_based.neuron.lif")
+class NonSpikingLIFNode(_NonSpiking):
+    def __init__(self, tau: float = 2.0, decode: str | None = None) -> None:
+        super().__init__(decode)
+        self.tau = tau
+
+    def neuronal_charge(self, x: Tensor) -> None:
+        self.v = self.v + (x - self.v) / self.tau
+
+
 @of("norse.torch.module.lif")
 class LIFCell(nn.Module):
     def __init__(self, dt: float = 0.001, **p: Any) -> None:
@@ -168,6 +206,39 @@ class LIFBoxCell(LIFCell):
         spikes = (decayed - p.v_th > 0).double()
         self.v = (1 - spikes) * decayed + spikes * p.v_reset
         return spikes
+
+
+@of("norse.torch.module.leaky_integrator")
+class LICell(nn.Module):
+    def __init__(self, dt: float = 0.001, **p: Any) -> None:
+        super().__init__()
+        first = {"tau_syn_inv": 200.0, "tau_mem_inv": 100.0, "v_leak": 0.0}
+        numbers = {key: torch.as_tensor(value) for key, value in {**first, **p}.items()}
+        self.p, self.dt = SimpleNamespace(**numbers), dt
+
+    def forward(self, x: Tensor, state: Any = None) -> Any:
+        p, (v, i) = self.p, state or (self.p.v_leak.double(), 0.0)
+        jumped = i + x
+        v = v + self.dt * p.tau_mem_inv.double() * ((p.v_leak - v) + jumped)
+        return v, (v, jumped - self.dt * p.tau_syn_inv.double() * jumped)
+
+
+@of("norse.torch.module.leaky_integrator_box")
+class LIBoxCell(LICell):
+    def forward(self, x: Tensor, state: Any = None) -> Any:
+        p, (v,) = self.p, state or (self.p.v_leak.double(),)
+        v = v + self.dt * p.tau_mem_inv.double() * ((p.v_leak - v) + x)
+        return v, (v,)
+
+
+@of("norse.torch.module.leaky_integrator")
+class LILinearCell(LICell):
+    def __init__(self, inputs: int, neurons: int, **p: Any) -> None:
+        super().__init__(**p)
+        self.input_weights = nn.Parameter(torch.randn(neurons, inputs) / inputs**0.5)
+
+    def forward(self, x: Tensor, state: Any = None) -> Any:
+        return super().forward(x @ self.input_weights.detach().double().T, state)
 
 
 @of("norse.torch.module.sequential")

@@ -34,3 +34,20 @@ def test_spikes_there_and_here(library: str) -> None:
     (line,) = ran.stdout.splitlines()
     found = dict(part.rsplit(" ", 1) for part in line.split("  "))
     assert found["there by tssl"] == found["there"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("library", ["snntorch", "spikingjelly", "norse"])
+def test_potentials_there_and_here(library: str) -> None:
+    if not is_there(library):
+        pytest.skip(f"{library} is not installed, and TSSL_TORCH_LIBRARIES names no folder with it")
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.exchange.torch.read_there", library],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=SCRIPT.parents[1],
+    )
+    assert ran.returncode == 0, ran.stderr
+    distance, spread = map(float, ran.stdout.split())
+    assert distance < 1e-5 < 0.01 < spread

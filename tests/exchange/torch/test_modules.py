@@ -9,14 +9,19 @@ import pytest
 import torch
 from torch import nn
 
-from tests.exchange.nir.floats import spikes_of
+from tests.exchange.nir.floats import potential_of, spikes_of
 from tests.exchange.torch.stand_ins import (
     IFNode,
     Leaky,
+    LIBoxCell,
+    LICell,
     LIFBoxCell,
     LIFCell,
     LIFNode,
+    LILinearCell,
     Linear,
+    NonSpikingIFNode,
+    NonSpikingLIFNode,
     ParametricLIFNode,
     SequentialState,
     Synaptic,
@@ -24,7 +29,7 @@ from tests.exchange.torch.stand_ins import (
 )
 from tssl.errors import ConfigError, UnsupportedLayerError
 from tssl.exchange.nir import Lowered, Timing, lower, simulate
-from tssl.exchange.torch import read
+from tssl.exchange.torch import Stepped, read
 
 STEPS, SAMPLES = 40, 5
 
@@ -157,6 +162,46 @@ def test_every_spike(name: str) -> None:
         assert 0 < spikes.mean() < 1, "the case shows nothing"
 
 
+READ: dict[str, Callable[[], nn.Module]] = {
+    "Leaky": lambda: Leaky(0.9, reset_mechanism="none"),
+    "Leaky that resets at once": lambda: Leaky(0.9, reset_mechanism="none", reset_delay=False),
+    "Leaky without a leak": lambda: Leaky(1.0, reset_mechanism="none"),
+    "Synaptic": lambda: Synaptic(0.6, 0.8, reset_mechanism="none"),
+    "NonSpikingLIFNode": lambda: NonSpikingLIFNode(3.0, decode="last_mem"),
+    "NonSpikingIFNode": lambda: NonSpikingIFNode(),
+    "LICell": lambda: LICell(),
+    "LIBoxCell": lambda: LIBoxCell(2e-3, tau_mem_inv=80.0),
+}
+
+
+def ending(last: nn.Module) -> nn.Sequential:
+    torch.manual_seed(3)
+    front = nn.Sequential(nn.Linear(6, 9), Leaky(0.9))
+    if isinstance(last, LILinearCell):
+        return nn.Sequential(*front, last).double()
+    return nn.Sequential(*front, nn.Linear(9, 4, bias=False), last).double()
+
+
+@pytest.mark.parametrize("last", [*(make() for make in READ.values()), LILinearCell(9, 4)],
+                         ids=[*READ, "LILinearCell"])  # fmt: skip
+def test_every_potential_that_is_read(last: nn.Module) -> None:
+    network = ending(last)
+    found, made = lowered(network, (6,))
+    train = inputs((6,))
+    steps = Stepped(network)
+    assert steps.is_read
+    for _ in range(2):  # the second time it begins with a new batch
+        steps.rest()
+        with torch.no_grad():
+            there = [steps(each).numpy() for each in torch.from_numpy(train).double()]
+    graph = simulate(found.graph, Timing(dt=1.0, rule="euler"), train.astype(float))
+    assert found.graph.read is not None
+    assert np.allclose(graph[found.graph.read.name].potential, np.stack(there), atol=1e-6)
+    here = potential_of(made.checkpoint, train.reshape(STEPS, SAMPLES, -1))
+    assert np.allclose(here, there[-1], rtol=1e-5, atol=1e-5)
+    assert "after the last step is what is read" in found.notes[-1]
+
+
 def sequence(neuron: nn.Module) -> nn.Sequential:
     return nn.Sequential(nn.Linear(6, 9), neuron)
 
@@ -165,7 +210,14 @@ SHARED = Leaky(0.9)
 WITHOUT = nn.BatchNorm1d(9, track_running_stats=False)
 REFUSED: list[tuple[str, nn.Module, str]] = [
     ("soft reset", sequence(Leaky(0.9, reset_mechanism="subtract")), "reset_mechanism='zero'"),
-    ("no reset", sequence(Leaky(0.9, reset_mechanism="none")), "reset_mechanism = none"),
+    ("no reset before others", dense(lambda _: Leaky(0.9, reset_mechanism="none")),
+     "module 1 (Leaky): never fires or never resets, and neurons follow it"),
+    ("read before others", nn.Sequential(*sequence(NonSpikingIFNode()), nn.Linear(9, 4), IFNode()),
+     "only the last ones can be such"),
+    ("another decoding", sequence(NonSpikingLIFNode(decode="max-mem")), "use 'last_mem'"),
+    ("reads from elsewhere", sequence(LICell(v_leak=0.5)), "begins there"),
+    ("a tau below a step, read", sequence(NonSpikingLIFNode(0.5)), "tau makes it lose 2"),
+    ("no leaking current, read", sequence(LICell(tau_syn_inv=0.0)), "tau_syn_inv = 0"),
     ("inhibition", sequence(Leaky(0.9, inhibition=True)), "inhibition = True"),
     ("quantized states", sequence(Leaky(0.9, state_quant=abs)), "state_quant"),
     ("graded", sequence(Leaky(0.9, graded_spikes_factor=torch.tensor(2.0))), "next weights"),
@@ -187,7 +239,7 @@ REFUSED: list[tuple[str, nn.Module, str]] = [
     ("no layer", nn.Sequential(), "has no neurons that fire"),
     ("ReLU", nn.Sequential(nn.Linear(6, 9), nn.ReLU()), "module 1 (ReLU)"),
     ("unknown", sequence(nn.Softmax(1)), "known are Linear, Conv2d"),
-    ("weights last", nn.Sequential(*sequence(Leaky(0.9)), nn.Linear(9, 2)), "sends no spikes"),
+    ("weights last", nn.Sequential(*sequence(Leaky(0.9)), nn.Linear(9, 2)), "has no neurons"),
     ("shared", nn.Sequential(nn.Linear(6, 6), SHARED, nn.Linear(6, 6), SHARED), "share one state"),
     ("norm first", nn.Sequential(nn.BatchNorm1d(6), *sequence(Leaky(0.9))), "behind no weights"),
     ("no averages", nn.Sequential(nn.Linear(6, 9), WITHOUT, Leaky(0.9)), "track_running_stats"),

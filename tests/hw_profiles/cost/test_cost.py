@@ -10,7 +10,7 @@ from tests.graphs import sew_net
 from tests.hw_profiles.networks import counts, dense
 from tests.hw_profiles.validation import pilotnet_sdnn, sigma_delta_counts
 from tests.layers import reconnected
-from tssl.chip import ChipNetwork, InputLayer, SigmaDeltaNeuron, dense_layer
+from tssl.chip import NEVER, ChipNetwork, InputLayer, SigmaDeltaNeuron, dense_layer
 from tssl.errors import DataError
 from tssl.hw_profiles import estimate, load_profile, map_to_cores
 from tssl.hw_profiles.calibration.amounts import amounts_of
@@ -208,6 +208,20 @@ def test_relays_are_an_assumption_where_paths_differ_in_length(rng):
     (statement,) = relays("loihi2", sew_net(rng))  # conv1 has 4 maps of 6 x 5
     assert "relays, 120 neurons, repeat spikes" in statement
     assert relays("loihi2", dense(4, 3, 3)) == []
+
+
+def test_reading_potentials_is_an_assumption_where_the_output_never_fires():
+    def reads(network):
+        done = counts(network, operations=[6] * 2, active=[2] * 2, spikes=[1] * 2)
+        items = report("loihi2", network, done).assumptions
+        return [item.statement for item in items if "host reads" in item.statement]
+
+    fires = dense(4, 3, 2)
+    first, last = fires.layers
+    read = replace(last, neuron=replace(last.neuron, threshold=NEVER))
+    (statement,) = reads(replace(fires, layers=(first, read)))
+    assert "potentials of 2 output neurons after each sample" in statement
+    assert reads(fires) == []
 
 
 def test_shared_synapse_lists_are_an_assumption_where_they_matter():

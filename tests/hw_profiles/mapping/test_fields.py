@@ -70,8 +70,8 @@ def test_weights_beyond_their_field(row, words):
 def test_thresholds():
     layer = weights(1, 2).layers[0]
     check_limits(LOIHI2, alone(replace(layer, neuron=threshold(131071))), None)
-    text = refusal(alone(replace(layer, neuron=threshold(131072))))
-    assert "layer d: threshold 131072, at most 131071" in text
+    text = refusal(alone(replace(layer, neuron=threshold(131073))))
+    assert "layer d: threshold 131073, at most 131071" in text
     assert "Intel Loihi 2" in text
     check_limits(LOIHI2, alone(replace(layer, neuron=INTEGRATOR)), None)  # it never fires
     block = InputLayer(shape=(2,), neuron=threshold(200000))

@@ -117,7 +117,9 @@ class NirNode:
 
     @property
     def threshold(self) -> Floats:
-        """Of a node that fires."""
+        """Of a node that keeps a state; infinite where it never fires."""
+        if not self.of.fires:
+            return np.full(1, np.inf)
         return self["v_threshold" if "v_threshold" in self.numbers else "threshold"]
 
 
@@ -189,6 +191,22 @@ class Nir:
     def firing(self) -> list[NirNode]:
         """The nodes that send spikes, each behind those that it hears."""
         return [node for node in self.order if node.of.fires]
+
+    @cached_property
+    def read(self) -> NirNode | None:
+        """The node that never fires and whose potential is the result, if the output is one."""
+        node = self.output
+        while not node.of.keeps_state:
+            heard = self.sources[node.name] + self.late_sources[node.name]
+            if len(heard) != 1 or node.kind not in (OUTPUT, "Flatten"):
+                return None
+            node = self.nodes[heard[0]]
+        return None if node.of.fires else node
+
+    @property
+    def neurons(self) -> list[NirNode]:
+        """The nodes that become layers: those that fire, and at the end the one that is read."""
+        return self.firing if self.read is None else [*self.firing, self.read]
 
     @cached_property
     def at_threshold(self) -> frozenset[str]:

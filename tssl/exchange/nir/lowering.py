@@ -137,7 +137,7 @@ class _Lowering:
 
     def run(self) -> "_Lowering":
         _check_output(self.nir)
-        for node in self.nir.firing:
+        for node in self.nir.neurons:
             self.layers.append(self._layer(node))
         return self
 
@@ -275,15 +275,18 @@ class _Neuron:
         leak = self._each(steps.beta * (steps.v_leak - reset))
         self.threshold = float(threshold.reshape(-1)[0])
         share = np.ones_like(threshold)
-        if np.ptp(threshold) > 0:
+        if node.of.fires and np.ptp(threshold) > 0:
             share, self.threshold = 1 / threshold, 1.0
         self.factor, self.leak = gain * share, leak * share
 
     @property
     def fields(self) -> dict[str, Any]:
         """What a recipe says of it."""
-        tau_m = {"neuron": "if"} if self.tau_m is None else {"tau_m": self.tau_m}
-        return {"tau_s": self.tau_s, "threshold": self.threshold, **tau_m}
+        leaks = {} if self.tau_m is None else {"tau_m": self.tau_m}
+        if not self.node.of.fires:
+            return {"tau_s": self.tau_s, "neuron": "li" if leaks else "i", **leaks}
+        neuron = {} if leaks else {"neuron": "if"}
+        return {"tau_s": self.tau_s, "threshold": self.threshold, **neuron, **leaks}
 
     def biases(self, constant: Floats) -> tuple[Floats | None, Floats | None]:
         """Return what is added to the potential, and to the current, at every step."""
@@ -329,22 +332,22 @@ def _by_channel(
 
 
 def _check_output(nir: Nir) -> None:
-    """Refuse results that are no spikes of one layer."""
+    """Refuse results that are no spikes of one layer, and no potentials."""
     names = [nir.output.name]
     while True:
         heard = nir.sources[names[-1]] + nir.late_sources[names[-1]]
         if len(heard) != 1:
             raise UnsupportedLayerError(
                 f"{nir.origin}: {nir.nodes[names[-1]].title}: adds up {', '.join(heard)}; the "
-                "output of a network must be the spikes of one layer of neurons"
+                "output of a network must be one layer of neurons"
             )
         node = nir.nodes[heard[0]]
-        if node.of.fires:
+        if node.of.keeps_state:
             return
         if node.kind != "Flatten":
             raise UnsupportedLayerError(
-                f"{nir.origin}: {node.title}: is what the output gives, and sends no spikes; end "
-                "with a LIF, IF or CubaLIF"
+                f"{nir.origin}: {node.title}: is what the output gives, and has no neurons; end "
+                "with a LIF, IF or CubaLIF, or with a LI, I or CubaLI that is read"
             )
         names.append(node.name)
 
@@ -370,7 +373,7 @@ def _plan(nir: Nir, layers: list[NirLayer]) -> ChipPlan | None:
         return None
     for layer in layers:
         weights = [each for each in (layer.weight, layer.recurrent) if each is not None]
-        numbers = [np.array([layer.neuron["threshold"]])]
+        numbers = [np.array([layer.neuron["threshold"]])] if layer.node.of.fires else []
         numbers += [] if layer.bias is None else [layer.bias]
         whole = all(np.abs(each - np.rint(each)).max() < _EQUAL for each in (*weights, *numbers))
         even = all((np.rint(each) % _STEP == 0).all() for each in weights)

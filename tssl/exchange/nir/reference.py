@@ -92,7 +92,7 @@ class _Neurons(_Stateless):
         self.steps = timing.steps(node)
         self.potential = np.zeros(shape) + node.v_reset
         self.current = np.zeros(shape)
-        self.threshold = node.threshold if node.of.fires else np.full(1, np.inf)
+        self.threshold = node.threshold
 
     def step(self, arriving: Floats) -> Floats:
         of = self.steps

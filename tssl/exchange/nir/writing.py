@@ -62,7 +62,7 @@ class OutLayer:
         Shares of current and potential that are lost in a step, each a number or one for each
         neuron.
     threshold, bias
-        A number, or one for each neuron.
+        A number, or one for each neuron; an infinite threshold where they never fire.
     shape
         Of what it sends.
     """
@@ -245,6 +245,8 @@ def _parted_synapses(each: Incoming, shape: Shape) -> Incoming:
 def _add(graph: _Graph, layer: OutLayer, dt: float, shapes: Mapping[str, Shape]) -> None:
     """Add the neurons of a layer, and a node for the synapses from each source."""
     neuron, affine = _neuron(layer, dt)
+    if np.isinf(layer.threshold).all():
+        neuron = _reading(neuron)
     for number, each in enumerate(layer.incoming):
         own = each.source == layer.name
         stem = f"{layer.name}_recurrent" if own else f"{layer.name}_weights"
@@ -282,6 +284,13 @@ def _neuron(layer: OutLayer, dt: float) -> tuple[dict[str, Any], Floats]:
         "v_leak": bias * steps,
         **leaky,
     }, np.zeros(1)
+
+
+def _reading(neuron: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the node of neurons as one that never fires."""
+    kinds = {"IF": "I", "LIF": "LI", "CubaLIF": "CubaLI"}
+    kept = {key: value for key, value in neuron.items() if key != "v_threshold"}
+    return {**kept, "type": kinds[neuron["type"]]}
 
 
 def _of_each(values: Floats, shape: Shape) -> Floats:

@@ -11,7 +11,7 @@ from tssl.exchange.nir import Nir, NirNode, firing_at, sums_up
 from tssl.exchange.nir.description import INPUT, OUTPUT
 from tssl.exchange.nir.maps import applied
 from tssl.exchange.torch.linear import IGNORED, LAYERS, NORMS, with_norm
-from tssl.exchange.torch.neurons import NEURONS
+from tssl.exchange.torch.neurons import INNER_WEIGHTS, NEURONS
 from tssl.exchange.torch.place import Module, Place
 from tssl.geometry import Shape
 
@@ -35,6 +35,7 @@ _AT_THRESHOLD = (
     "SpikingJelly fires where a potential equals the threshold, the chip only above it; in "
     "floating point the two are hardly ever equal where neurons leak"
 )
+_READ = "its potential after the last step is what is read"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,7 +45,7 @@ class Read:
     Parameters
     ----------
     modules
-        Paths of the modules that fire, by node.
+        Paths of the modules of neurons, by node.
     libraries
         Of these.
     notes
@@ -70,15 +71,22 @@ def read(module: Module, shape: Shape) -> Read:
     chain = _Chain(type(module).__name__, shape)
     for place in in_sequence(Place(chain.origin, "", module)):
         chain.add(place)
-    libraries = tuple(sorted({place.library for place in chain.firing.values()}))
+    libraries = tuple(sorted({place.library for place in chain.neurons.values()}))
     graph = chain.graph()
-    at_threshold = [name for name, place in chain.firing.items() if place.library == "spikingjelly"]
+    at_threshold = [
+        name
+        for name, place in chain.neurons.items()
+        if place.library == "spikingjelly" and graph.nodes[name].of.fires
+    ]
     summing = [name for name in at_threshold if sums_up(graph.nodes[name])]
+    notes = (_AT_THRESHOLD,) if summing != at_threshold else ()
+    if graph.read is not None:
+        notes = (*notes, f"{graph.read.title}: {_READ}")
     return Read(
         graph=firing_at(graph, summing),
-        modules={name: place.path for name, place in chain.firing.items()},
+        modules={name: place.path for name, place in chain.neurons.items()},
         libraries=libraries,
-        notes=(_AT_THRESHOLD,) if summing != at_threshold else (),
+        notes=notes,
     )
 
 
@@ -104,7 +112,7 @@ class _Chain:
     def __init__(self, origin: str, shape: Shape) -> None:
         self.origin, self.input_shape = origin, shape
         self.nodes: dict[str, NirNode] = {}
-        self.firing: dict[str, Place] = {}
+        self.neurons: dict[str, Place] = {}
         self._signal = np.zeros((1, *shape))
 
     def add(self, place: Place) -> None:
@@ -116,11 +124,22 @@ class _Chain:
             normed = with_norm(place, before)
             self.nodes[normed.name] = normed
             return
-        node = _node(place)
+        kind = place.library, place.kind
+        if kind in INNER_WEIGHTS:
+            weight = place.array(INNER_WEIGHTS[kind])
+            self._append(
+                NirNode(name=f"{place.name}_weights", kind="Linear", numbers={"weight": weight}),
+                place,
+            )
+        if kind in NEURONS:
+            self._check_neurons(place)
+        added = self._append(_node(place), place)
+        if kind in NEURONS:
+            self.neurons[added] = place
+
+    def _append(self, node: NirNode, place: Place) -> str:
+        """Put a node at the end of the line; return its name there."""
         node = replace(node, name=self._free(node.name))
-        if (place.library, place.kind) in NEURONS:
-            self._check_alone(place)
-            self.firing[node.name] = place
         try:
             self._signal = applied(node, self._signal)
         except (ValueError, IndexError) as error:
@@ -129,10 +148,11 @@ class _Chain:
                 f"it, of shape {self._signal.shape[1:]}: {error}"
             ) from error
         self.nodes[node.name] = node
+        return node.name
 
     def graph(self) -> Nir:
         """Return the nodes between an input and an output, whose names no module can have."""
-        if not self.firing:
+        if not self.neurons:
             raise ConfigError(f"{self.origin}: has no neurons that fire")
         names = ["sample.in", *self.nodes, "spikes.out"]
         shapes = (self.input_shape, self._signal.shape[1:])
@@ -154,8 +174,14 @@ class _Chain:
             free, number = f"{name}_{number}", number + 1
         return free
 
-    def _check_alone(self, place: Place) -> None:
-        for other in self.firing.values():
+    def _check_neurons(self, place: Place) -> None:
+        """Refuse neurons behind others that send no spikes, and those that stand there twice."""
+        for name, other in self.neurons.items():
+            if not self.nodes[name].of.fires:
+                raise other.refusal(
+                    "never fires or never resets, and neurons follow it; only the last ones can "
+                    "be such, whose potential is read"
+                )
             if other.module is place.module:
                 raise place.refusal(
                     f"is {other.path} once more, and two layers would share one state; make "

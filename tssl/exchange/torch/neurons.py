@@ -4,7 +4,8 @@ r"""Neurons of other libraries as NIR's, with a step of one and Euler's rule.
     I_t &= (1 - \alpha) I_{t-1} + x_t \\
     v_t &= (1 - \beta) v_{t-1} + \beta v_{reset} + g I_t
 
-and a spike, after which the potential is :math:`v_{reset}`, where it exceeds the threshold.
+and a spike, after which the potential is :math:`v_{reset}`, where it exceeds the threshold. Neurons
+that never fire have no threshold, and their potential is read.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ import numpy as np
 from tssl.exchange.nir import NirNode
 from tssl.exchange.torch.place import Floats, Place
 
-__all__ = ["NEURONS"]
+__all__ = ["INNER_WEIGHTS", "NEURONS"]
 
 _FOREVER = float(1 << 40)
 """Steps that stand for a membrane without a leak."""
@@ -26,21 +27,23 @@ def _node(
     *,
     beta: Floats,
     gain: Floats | float,
-    threshold: Floats,
+    threshold: Floats | None,
     v_reset: Floats | float = 0.0,
     alpha: Floats | float = 1.0,
 ) -> NirNode:
     """Return the node whose Euler steps are those of the equations above."""
     alpha, gain = np.asarray(alpha, np.float64), np.asarray(gain, np.float64)
-    numbers = {"v_threshold": threshold, "v_reset": np.asarray(v_reset, np.float64)}
+    reset = np.asarray(v_reset, np.float64)
+    fires = {} if threshold is None else {"v_threshold": threshold, "v_reset": reset}
+    f = "F" if fires else ""
     if (beta == 0).all() and (alpha == 1).all():
-        return NirNode(name=place.name, kind="IF", numbers={"r": gain, **numbers})
+        return NirNode(name=place.name, kind=f"I{f}", numbers={"r": gain, **fires})
     steps = np.where(beta > 0, 1 / np.where(beta > 0, beta, 1), _FOREVER)
-    numbers |= {"r": gain * steps, "v_leak": numbers["v_reset"]}
+    numbers = {"r": gain * steps, "v_leak": reset, **fires}
     if (alpha == 1).all():
-        return NirNode(name=place.name, kind="LIF", numbers={"tau": steps, **numbers})
+        return NirNode(name=place.name, kind=f"LI{f}", numbers={"tau": steps, **numbers})
     numbers |= {"tau_mem": steps, "tau_syn": 1 / alpha, "w_in": 1 / alpha}
-    return NirNode(name=place.name, kind="CubaLIF", numbers=numbers)
+    return NirNode(name=place.name, kind=f"CubaLI{f}", numbers=numbers)
 
 
 def _share(place: Place, losses: Floats, what: str) -> Floats:
@@ -60,28 +63,37 @@ def _leaky(place: Place) -> NirNode:
     place.refuse_unless(
         "graded_spikes_factor", "spikes count as 1; multiply the next weights", wanted=1
     )
-    return _node(place, beta=beta, gain=1.0, threshold=place.array("threshold"))
+    return _node(place, beta=beta, gain=1.0, threshold=_threshold_of_snntorch(place))
 
 
 def _synaptic(place: Place) -> NirNode:
     """Return ``snntorch.Synaptic``."""
     _check_snntorch(place)
-    place.refuse_unless(
-        "reset_delay",
-        "with reset_mechanism='zero' its potential then stays 0 for a whole step after a spike, "
-        "which the chip's does not; train with reset_delay=False",
-        wanted=False,
-    )
+    threshold = _threshold_of_snntorch(place)
+    if threshold is not None:
+        place.refuse_unless(
+            "reset_delay",
+            "with reset_mechanism='zero' its potential then stays 0 for a whole step after a "
+            "spike, which the chip's does not; train with reset_delay=False",
+            wanted=False,
+        )
     alpha, beta = (1 - np.clip(place.array(key), 0, 1) for key in ("alpha", "beta"))
     if not alpha.all():
         raise place.refusal("alpha = 1: its current never decays; use an alpha below 1")
-    return _node(place, beta=beta, gain=1.0, threshold=place.array("threshold"), alpha=alpha)
+    return _node(place, beta=beta, gain=1.0, threshold=threshold, alpha=alpha)
 
 
-def _check_snntorch(place: Place) -> None:
+def _threshold_of_snntorch(place: Place) -> Floats | None:
+    """Return the threshold; none where nothing resets the potential, which then is read."""
+    if place.value("reset_mechanism") == "none":
+        return None
     place.refuse_unless(
         "reset_mechanism", f"{_HARD}; train with reset_mechanism='zero'", wanted="zero"
     )
+    return place.array("threshold")
+
+
+def _check_snntorch(place: Place) -> None:
     place.refuse_unless(
         "inhibition", "the chip has no winner-take-all inhibition; leave it out", wanted=False
     )
@@ -101,6 +113,27 @@ def _lif_node(place: Place) -> NirNode:
 def _parametric_node(place: Place) -> NirNode:
     r"""Return ``spikingjelly``'s ``ParametricLIFNode``, whose :math:`1/\tau` is a sigmoid."""
     return _decaying(place, 1 / (1 + np.exp(-place.array("w"))))
+
+
+def _non_spiking_lif_node(place: Place) -> NirNode:
+    """Return ``spikingjelly``'s ``NonSpikingLIFNode``."""
+    _check_decoding(place)
+    beta = 1 / place.array("tau")
+    return _node(place, beta=_share(place, beta, "tau"), gain=beta, threshold=None)
+
+
+def _non_spiking_if_node(place: Place) -> NirNode:
+    """Return ``spikingjelly``'s ``NonSpikingIFNode``."""
+    _check_decoding(place)
+    return _node(place, beta=np.zeros(1), gain=1.0, threshold=None)
+
+
+def _check_decoding(place: Place) -> None:
+    if place.value("decode") not in (None, "last_mem"):
+        raise place.refusal(
+            f"decode = {place.value('decode')!r:.40}; the potential after the last step is read; "
+            "use 'last_mem'"
+        )
 
 
 def _decaying(place: Place, beta: Floats) -> NirNode:
@@ -153,6 +186,24 @@ def _of_norse(place: Place, alpha: Floats) -> NirNode:
     )
 
 
+def _li_cell(place: Place) -> NirNode:
+    """Return ``norse``'s ``LICell``, or ``LILinearCell`` behind its weights."""
+    return _read_of_norse(place, place.array("dt") * place.array("p.tau_syn_inv"))
+
+
+def _li_box_cell(place: Place) -> NirNode:
+    """Return ``norse``'s ``LIBoxCell``, which has no synapse."""
+    return _read_of_norse(place, np.ones(1))
+
+
+def _read_of_norse(place: Place, alpha: Floats) -> NirNode:
+    place.refuse_unless("p.v_leak", "it begins there, and the chip's begin at 0; use 0", wanted=0)
+    if not _share(place, alpha, "dt * tau_syn_inv").all():
+        raise place.refusal("tau_syn_inv = 0: its current never decays; use a larger one")
+    beta = _share(place, place.array("dt") * place.array("p.tau_mem_inv"), "dt * tau_mem_inv")
+    return _node(place, beta=beta, gain=beta, threshold=None, alpha=alpha)
+
+
 NEURONS: Mapping[tuple[str, str], Callable[[Place], NirNode]] = {
     ("snntorch", "Leaky"): _leaky,
     ("snntorch", "Synaptic"): _synaptic,
@@ -161,5 +212,13 @@ NEURONS: Mapping[tuple[str, str], Callable[[Place], NirNode]] = {
     ("spikingjelly", "ParametricLIFNode"): _parametric_node,
     ("norse", "LIFCell"): _lif_cell,
     ("norse", "LIFBoxCell"): _lif_box_cell,
+    ("spikingjelly", "NonSpikingLIFNode"): _non_spiking_lif_node,
+    ("spikingjelly", "NonSpikingIFNode"): _non_spiking_if_node,
+    ("norse", "LICell"): _li_cell,
+    ("norse", "LIBoxCell"): _li_box_cell,
+    ("norse", "LILinearCell"): _li_cell,
 }
 """By library and class."""
+
+INNER_WEIGHTS: Mapping[tuple[str, str], str] = {("norse", "LILinearCell"): "input_weights"}
+"""By library and class of neurons: their attribute that holds the weights in front of them."""

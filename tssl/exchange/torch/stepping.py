@@ -15,6 +15,8 @@ __all__ = ["Stepped"]
 class Stepped:
     """A network of modules that takes a batch at a step and says which of its last neurons fire.
 
+    Of neurons that never fire, it says the potential.
+
     Parameters
     ----------
     module
@@ -25,6 +27,12 @@ class Stepped:
         self._whole: Any = module
         self._places = list(in_sequence(Place(type(module).__name__, "", module)))
         self._states: dict[str, Any] = {}
+        self._read = {each.path for each in self._places if _is_read(each)}
+
+    @property
+    def is_read(self) -> bool:
+        """Whether potentials leave the network."""
+        return bool(self._read)
 
     def rest(self) -> None:
         """Begin with a new batch: no neuron has a potential."""
@@ -35,6 +43,8 @@ class Stepped:
                 continue
             if place.library == "snntorch":
                 module.reset_mem()
+            elif place.library == "spikingjelly" and place.path in self._read:
+                module.v = 0.0
             elif place.library == "spikingjelly":
                 module.reset()
 
@@ -46,6 +56,9 @@ class Stepped:
 
     def _through(self, place: Place, signal: Any) -> Any:  # noqa: ANN401 - tensors
         module: Any = place.module
+        if place.library == "spikingjelly" and place.path in self._read:
+            module.neuronal_charge(signal)  # its forward takes all steps, and begins anew
+            return module.v
         if getattr(module, "step_mode", "s") == "m":  # of SpikingJelly: takes time in front
             return module(signal[None])[0]
         if (place.library, place.kind) not in NEURONS:
@@ -54,6 +67,8 @@ class Stepped:
             signal, self._states[place.path] = module(signal, self._states.get(place.path))
             return signal
         found = module(signal)
+        if place.path in self._read:
+            return module.mem
         return found[0] if isinstance(found, tuple) else found  # of snnTorch, with its potential
 
     @contextmanager
@@ -68,6 +83,12 @@ class Stepped:
             for each, values in zip(modules, kept, strict=True):
                 vars(each).clear()
                 vars(each).update(values)
+
+
+def _is_read(place: Place) -> bool:
+    """Return whether a module is of neurons that never fire."""
+    make = NEURONS.get((place.library, place.kind))
+    return make is not None and not make(place).of.fires
 
 
 def _all_in(module: Any) -> Iterator[Any]:  # noqa: ANN401 - modules

@@ -76,7 +76,8 @@ class FiringEntry(LayerEntry):
     neuron
         ``lif`` leaks, ``if`` does not, and ``plif`` learns how much: its membrane takes in the
         share 1/tau_m of what arrives and loses the same share of itself, and tau_m is trained from
-        where it begins. ``rel-psp`` loses neither current nor potential, and fires once.
+        where it begins. ``rel-psp`` loses neither current nor potential, and fires once. ``li``
+        leaks and ``i`` does not, and neither fires: the potential of a last layer is read.
     tau_m, tau_s, threshold
         Of its neurons, and of the synapses that lead to them; the network's when None.
     reset, refractory
@@ -96,7 +97,7 @@ class FiringEntry(LayerEntry):
     @model_validator(mode="after")
     def _check_constants(self) -> "FiringEntry":
         for constant, advice in NEURONS[self.neuron].without.items():
-            if getattr(self, constant) is not None:
+            if getattr(self, constant, None) not in (None, False):
                 raise ValueError(f"neuron = {self.neuron!r} {advice}")
         return self
 

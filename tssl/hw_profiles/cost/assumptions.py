@@ -10,6 +10,7 @@ from tssl.hw_profiles.mapping.arithmetic import differences
 from tssl.hw_profiles.mapping.capacity import relies_on_shared_lists
 from tssl.hw_profiles.profile.figure import Figure
 from tssl.hw_profiles.profile.tables import Profile
+from tssl.wording import several
 
 _Sentence = tuple[str, Kind, str]
 _ON_CORES: tuple[_Sentence, ...] = (
@@ -187,6 +188,14 @@ def _of_network(profile: Profile, network: ChipNetwork) -> Iterator[Assumption]:
             statement="A message costs what a spike costs, whatever its value.",
             kind="estimate",
             source="no source gives a price of its own",
+        )
+    if network.output.neuron.never_fires:
+        outputs = several(network.output.neurons, "output neuron")
+        yield Assumption(
+            statement=f"The host reads the potentials of {outputs} after each sample, for which "
+            "the chip pauses. Neither time nor energy of it is included.",
+            kind="estimate",
+            source="no source gives a price for it",
         )
     relayed = with_relays(network)
     repeating = relayed.neurons - network.neurons

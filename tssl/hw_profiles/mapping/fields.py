@@ -136,9 +136,9 @@ def _message_problem(limits: Limits, layer: Layer) -> Iterator[str]:
 
 
 def _threshold_problem(limits: Limits, layer: str, neuron: Neuron) -> Iterator[str]:
-    # the integrator is Lava's way to say "never fires"; its threshold is no number of the network
+    # one that no potential exceeds is Lava's way to say "never fires", and no number of the network
     values = neuron.facts.get("threshold")
-    if limits.threshold_bits is None or neuron == INTEGRATOR or values is None:
+    if limits.threshold_bits is None or neuron.never_fires or values is None:
         return
     largest = (1 << int(limits.threshold_bits.value)) - 1
     threshold = int(np.max(values))

@@ -65,8 +65,10 @@ def make_method(material: Material) -> Method[Any]:
     )
     method = make(material)
     if training.loss is not None and training.loss not in method.losses:
+        neuron = material.graph.output.neuron
+        where = " for a last layer that never fires" if neuron and neuron.never_fires else ""
         raise ConfigError(
             f"training.loss = {training.loss!r}: rule {training.rule} has "
-            f"{', '.join(method.losses)}"
+            f"{', '.join(method.losses)}{where}"
         )
     return method

@@ -207,7 +207,8 @@ def loss_for(losses: Mapping[str, Loss], training: TrainingSpec, read_out: ReadO
         raise ConfigError(
             f"training.rule = {training.rule!r}: the targets of the data are {read_out.targets}, "
             f"and this rule has no loss for them; rule sigma-delta has one for classes and one for "
-            "numbers"
+            "numbers, and so have tssl-bp and the surrogates where the last layer has neuron = "
+            "'li' or 'i'"
         )
     name = training.loss or fitting[0]
     if name not in fitting:

@@ -9,14 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tssl.chip import ValueReadOut
 from tssl.errors import ConfigError
 from tssl.graph import Graph, Node
 from tssl.recipe import entries_of
 from tssl.settings import Above0, Entries
 from tssl.trainer.dropout import staying
 from tssl.trainer.linear import weighted
-from tssl.trainer.methods.method import Block, Loss, Material, Method, Pass
+from tssl.trainer.loss import READING
+from tssl.trainer.methods.method import Block, Material, Method, Pass
 from tssl.trainer.methods.support import Has, check_layers
 from tssl.trainer.neuron import Activity, Trace
 
@@ -55,10 +55,7 @@ class SigmaDelta(Method[Tensor]):
         bfloat16 = recipe.training.precision == "bfloat16"
         self._factors = torch.bfloat16 if bfloat16 else None
         self.blocks = [Block(node) for node in self._graph]
-        self.losses = {
-            "cross-entropy": Loss(_cross_entropy, is_mean=True),
-            "squares": Loss(_squares, is_mean=True, read_out=ValueReadOut.name),
-        }
+        self.losses = READING
 
     def enter(self, inputs: Tensor) -> Tensor:
         """See :class:`Method`; what stays the same has one step."""
@@ -113,16 +110,6 @@ def told(values: Tensor, threshold: float, grid: float) -> tuple[Tensor, Tensor]
             known.append(total)
     heard = torch.stack(known)
     return values + (heard - values).detach(), torch.stack(messages)
-
-
-def _cross_entropy(output: Trace, labels: Tensor) -> Tensor:
-    """Return the cross-entropy of the values after the last step, averaged over the batch."""
-    return F.cross_entropy(output.voltage[-1], labels)
-
-
-def _squares(output: Trace, targets: Tensor) -> Tensor:
-    """Return the squared errors of the values after the last step, averaged over the batch."""
-    return F.mse_loss(output.voltage[-1], targets)
 
 
 def _threshold(node: Node) -> float:

@@ -35,6 +35,8 @@ class Has(NamedTuple):
         Whether layers may be silenced in part.
     values
         Whether neurons may send values.
+    reading
+        Whether the last layer may have neurons that never fire, whose potential is read.
     """
 
     kinds: Sequence[str]
@@ -43,6 +45,7 @@ class Has(NamedTuple):
     refractory: bool = False
     dropout: bool = True
     values: bool = False
+    reading: bool = False
 
 
 def check_layers(graph: Graph, rule: str, has: Has) -> None:
@@ -86,7 +89,7 @@ def check_neurons(graph: Graph, rule: str) -> None:
                 f"layer {node.name}: has own_thresholds = true; rule {rule} has one threshold of a "
                 "layer, which it does not train; leave it out, or use rule lee"
             )
-        _check_neuron(node, rule, Has((), ()))
+        _check_neuron(node, rule, Has((), (), reading=True))
 
 
 def _check_neuron(node: Node, rule: str, has: Has) -> None:
@@ -97,6 +100,11 @@ def _check_neuron(node: Node, rule: str, has: Has) -> None:
         raise ConfigError(
             f"layer {node.name}: has neurons that fire once, which rule {rule} does not train; use "
             "training.rule = 'stdbp', or another neuron"
+        )
+    if neuron.never_fires and not has.reading:
+        raise ConfigError(
+            f"layer {node.name}: has neurons that never fire, which rule {rule} does not train; "
+            "use training.rule = 'tssl-bp' or a surrogate, or another neuron"
         )
     if neuron.values and not has.values:
         raise ConfigError(
