@@ -2,29 +2,37 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from tssl.exchange.assembly import MadeLayer
 from tssl.exchange.nir.description import NirNode
 from tssl.exchange.nir.maps import Floats
 from tssl.geometry import Geometry, Pair, Shape
 
-__all__ = ["NirLayer", "Pool"]
+__all__ = ["NirLayer", "Pool", "PoolMode"]
+
+PoolMode = Literal["sum", "average", "or"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:
-    """A pool whose windows fill its maps and do not overlap."""
+    """A pool whose windows do not overlap; those of sums and averages fill its maps.
+
+    Parameters
+    ----------
+    mode
+        As in :class:`tssl.graph.kinds.pool.PoolEntry`.
+    """
 
     name: str
     source: str
     kernel: Pair
-    average: bool
+    mode: PoolMode
 
     @property
     def of_ones(self) -> float:
         """What it gives for a map of ones."""
-        return 1.0 if self.average else float(self.kernel[0] * self.kernel[1])
+        return float(self.kernel[0] * self.kernel[1]) if self.mode == "sum" else 1.0
 
     def made(self) -> MadeLayer:
         """Return it as a layer of a recipe."""
@@ -33,7 +41,7 @@ class Pool:
             "name": self.name,
             "from": [self.source],
             "kernel": list(self.kernel),
-            "mode": "average" if self.average else "sum",
+            "mode": self.mode,
             "gain": 1.0,
         }
         return MadeLayer(entry=entry)

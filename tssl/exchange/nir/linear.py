@@ -13,7 +13,7 @@ from tssl.exchange.nir.maps import Floats, applied, geometry, padding_of
 from tssl.exchange.nir.timing import Timing
 from tssl.geometry import Geometry, Shape
 
-__all__ = ["Arriving", "Way", "ungrouped"]
+__all__ = ["Arriving", "Way", "ungrouped", "windows_of"]
 
 _MOST_ENTRIES = 1 << 24
 """Of a matrix, beyond which no layer is made all-to-all."""
@@ -110,7 +110,7 @@ class Arriving:
             channels = self.sizes[self.node.name][0]
             kernel = factor * np.eye(channels)[:, :, None, None]
             return kernel, Geometry(kernel=(1, 1)), ways
-        windows = _windows_of(conv)
+        windows = windows_of(conv)
         return None if windows is None else (factor * conv["weight"], windows, ways)
 
     def own_kernel(self) -> Floats | None:
@@ -123,7 +123,7 @@ class Arriving:
             return None
         if late[0].name not in self.nir.sources[self.node.name]:
             return None
-        windows, weight = _windows_of(late[0]), late[0]["weight"]
+        windows, weight = windows_of(late[0]), late[0]["weight"]
         rows, columns = weight.shape[2:]
         if windows is None or rows != columns or rows % 2 == 0:
             return None
@@ -246,7 +246,7 @@ class Arriving:
         return found
 
 
-def _windows_of(node: NirNode) -> Geometry | None:
+def windows_of(node: NirNode) -> Geometry | None:
     """Return the windows of a ``Conv2d``; None where its zeros differ from side to side."""
     weight = node["weight"]
     kernel, dilation = (weight.shape[2], weight.shape[3]), geometry(node, "dilation", 1)
