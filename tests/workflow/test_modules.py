@@ -11,7 +11,7 @@ from torch import nn
 
 import tssl
 from tests.exchange.torch.comparing import fired
-from tests.exchange.torch.stand_ins import IFNode, LIFCell, LIFNode
+from tests.exchange.torch.stand_ins import IFNode, LIFCell, LIFNode, RLeaky
 from tssl.errors import RangeError
 
 PICTURE = torch.zeros(1, 1, 8, 8)
@@ -35,21 +35,36 @@ def exported(network: nn.Module, sample: Any, out: Path, **choice: Any) -> Any:
     )
 
 
+def check_chip(network: nn.Module, shape: tuple[int, ...], paths: list[str], out: Path) -> None:
+    """Compare the spikes of all layers on the chip with those of the modules of these paths."""
+    chip = exported(network, torch.zeros(1, *shape), out / "run")
+    train = np.random.default_rng(5).random((7, 12, *shape)) < 0.4
+    result = tssl.run(chip, input=train.astype(np.int64), record={"all": ["spikes"]},
+                      out=out / "result", progress=False).result  # fmt: skip
+    there = fired(network, train.swapaxes(0, 1).astype(float))
+    for spikes, path in zip(result.traces.values(), paths, strict=True):
+        assert np.array_equal(spikes.reshape(7, 12, -1) > 0, there[path].swapaxes(0, 1)), path
+        assert 0 < spikes.mean() < 1, path
+    assert all(each.differ == 0 for each in chip.nir.agreements)
+    assert chip.proof.verdict == "PASS without Lava"
+
+
 def test_the_chip_fires_what_the_modules_fire(tmp_path: Path) -> None:
     network = integers(
         nn.Conv2d(1, 3, 3, padding=1, bias=False), IFNode(601.0), nn.MaxPool2d(2), nn.Flatten(),
         nn.Linear(27, 9, bias=False), IFNode(701.0), nn.Linear(9, 4, bias=False), IFNode(301.0),
     )  # fmt: skip
-    chip = exported(network, torch.zeros(1, 1, 6, 6), tmp_path / "run")
-    train = np.random.default_rng(5).random((7, 12, 1, 6, 6)) < 0.4
-    result = tssl.run(chip, input=train.astype(np.int64), record={"all": ["spikes"]},
-                      out=tmp_path / "result", progress=False).result  # fmt: skip
-    there = fired(network, train.swapaxes(0, 1).astype(float))
-    traces = result.traces.values()
-    for spikes, path in zip(traces, ("1", "2", "5", "7"), strict=True):
-        assert np.array_equal(spikes.reshape(7, 12, -1) > 0, there[path].swapaxes(0, 1)), path
-        assert 0 < spikes.mean() < 1, path
-    assert all(each.differ == 0 for each in chip.nir.agreements)
+    check_chip(network, (1, 6, 6), ["1", "2", "5", "7"], tmp_path)
+
+
+def test_the_chip_sends_spikes_back_as_the_modules_do(tmp_path: Path) -> None:
+    own = nn.Linear(9, 9, bias=False)
+    integers(own)
+    network = integers(
+        nn.Linear(6, 9, bias=False), RLeaky(1.0, own, threshold=301.0),
+        nn.Linear(9, 4, bias=False), IFNode(701.0),
+    )  # fmt: skip
+    check_chip(network, (6,), ["1", "3"], tmp_path)
 
 
 def test_rounded_decays_move_few_spikes(tmp_path: Path) -> None:

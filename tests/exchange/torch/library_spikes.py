@@ -45,6 +45,69 @@ def gesture_network() -> Case:
     return Case(network, network, (2, 8, 8))
 
 
+def recurrent_leaky() -> Case:
+    """Return ``RLeaky`` of snnTorch, with a layer of weights and with one factor."""
+    import snntorch as snn
+
+    kept = {"reset_mechanism": "zero", "reset_delay": False, "init_hidden": True}
+    network = nn.Sequential(
+        nn.Linear(6, 9),
+        snn.RLeaky(beta=0.9, linear_features=9, **kept),
+        nn.Linear(9, 5),
+        snn.RLeaky(beta=0.8, V=-0.6, all_to_all=False, **kept),
+    )
+    return Case(network, in_double(network), (6,))
+
+
+def recurrent_maps() -> Case:
+    """Return ``RLeaky`` of snnTorch whose spikes return through a convolution."""
+    import snntorch as snn
+
+    kept = {"reset_mechanism": "zero", "reset_delay": False, "init_hidden": True}
+    network = nn.Sequential(
+        nn.Conv2d(2, 3, 3),
+        snn.RLeaky(beta=0.7, conv2d_channels=3, kernel_size=3, **kept),
+        nn.MaxPool2d(2),
+    )
+    return Case(network, in_double(network), (2, 6, 6))
+
+
+def in_double(network: nn.Sequential) -> nn.Sequential:
+    """Return the network; snnTorch's spikes are of single precision, and enter layers as such."""
+    for module in network.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            module.register_forward_pre_hook(lambda _, sent: (sent[0].double(),))
+    return network
+
+
+def recurrent_cells() -> Case:
+    """Return ``LIFRecurrentCell`` of Norse."""
+    from norse.torch import LIFParameters, LIFRecurrentCell, SequentialState
+
+    p = LIFParameters(v_th=torch.as_tensor(0.4))
+    network = SequentialState(LIFRecurrentCell(6, 9, p), LIFRecurrentCell(9, 5, p, autapses=True))
+    state: Any = None
+
+    def step(values: Tensor) -> None:
+        nonlocal state
+        _, state = network(values, state)
+
+    return Case(network, step, (6,))
+
+
+def recurrent_containers() -> Case:
+    """Return both of SpikingJelly's containers."""
+    from spikingjelly.activation_based import layer, neuron
+
+    inner = nn.Sequential(layer.Linear(6, 9), neuron.LIFNode(v_threshold=0.2))
+    network = nn.Sequential(
+        layer.LinearRecurrentContainer(inner, 6, 9),
+        layer.Linear(9, 5),
+        layer.ElementWiseRecurrentContainer(neuron.LIFNode(v_threshold=0.3), lambda x, y: x + y),
+    )
+    return Case(network, network, (6,))
+
+
 class Named(NamedTuple):
     """A case, and the library that it needs."""
 
@@ -52,7 +115,13 @@ class Named(NamedTuple):
     make: Callable[[], Case]
 
 
-CASES = {"gesture_network": Named("spikingjelly", gesture_network)}
+CASES = {
+    "gesture_network": Named("spikingjelly", gesture_network),
+    "recurrent_leaky": Named("snntorch", recurrent_leaky),
+    "recurrent_maps": Named("snntorch", recurrent_maps),
+    "recurrent_cells": Named("norse", recurrent_cells),
+    "recurrent_containers": Named("spikingjelly", recurrent_containers),
+}
 
 
 def differing(name: str) -> str:

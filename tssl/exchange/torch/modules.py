@@ -1,22 +1,15 @@
 """From a module to the NIR graph that steps as it does."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tssl.errors import ConfigError
 from tssl.exchange.nir import Nir, firing_at, sums_up
 from tssl.exchange.torch.chain import Chain
 from tssl.exchange.torch.place import Module, Place
+from tssl.exchange.torch.sequences import in_sequence
 from tssl.geometry import Shape
 
-__all__ = ["Read", "in_sequence", "read"]
+__all__ = ["Read", "read"]
 
-_SEQUENCES = {
-    ("torch", "Sequential"),
-    ("norse", "SequentialState"),
-    ("spikingjelly", "SeqToANNContainer"),
-    ("spikingjelly", "MultiStepContainer"),
-}
 _AT_THRESHOLD = (
     "SpikingJelly fires where a potential equals the threshold, the chip only above it; in "
     "floating point the two are hardly ever equal where neurons leak"
@@ -68,19 +61,3 @@ def read(module: Module, shape: Shape) -> Read:
         libraries=libraries,
         notes=(_AT_THRESHOLD,) if summing != at_threshold else (),
     )
-
-
-def in_sequence(place: Place) -> Iterator[Place]:
-    """Yield the modules that are no sequences, in the order of the signal."""
-    if (place.library, place.kind) not in _SEQUENCES:
-        if not place.path:
-            raise ConfigError(
-                f"{place.kind}: is no sequence of layers, and what its forward does cannot be "
-                "read; give its layers in order, as nn.Sequential(net.fc1, net.lif1, ...)"
-            )
-        yield place
-        return
-    for name, child in place.module._modules.items():  # named_children leaves out repetitions
-        if child is not None:
-            path = f"{place.path}.{name}" if place.path else name
-            yield from in_sequence(Place(place.origin, path, child))

@@ -14,7 +14,7 @@ import numpy as np
 from tssl.exchange.nir import NirNode
 from tssl.exchange.torch.place import Floats, Place
 
-__all__ = ["NEURONS"]
+__all__ = ["NEURONS", "lif_cell", "recurrent_leaky"]
 
 _FOREVER = float(1 << 40)
 """Steps that stand for a membrane without a leak."""
@@ -66,16 +66,26 @@ def _leaky(place: Place) -> NirNode:
 def _synaptic(place: Place) -> NirNode:
     """Return ``snntorch.Synaptic``."""
     _check_snntorch(place)
+    _check_reset_at_once(place)
+    alpha, beta = (1 - np.clip(place.array(key), 0, 1) for key in ("alpha", "beta"))
+    if not alpha.all():
+        raise place.refusal("alpha = 1: its current never decays; use an alpha below 1")
+    return _node(place, beta=beta, gain=1.0, threshold=place.array("threshold"), alpha=alpha)
+
+
+def recurrent_leaky(place: Place) -> NirNode:
+    """Return ``snntorch.RLeaky`` without what its own spikes do."""
+    _check_reset_at_once(place)
+    return _leaky(place)
+
+
+def _check_reset_at_once(place: Place) -> None:
     place.refuse_unless(
         "reset_delay",
         "with reset_mechanism='zero' its potential then stays 0 for a whole step after a spike, "
         "which the chip's does not; train with reset_delay=False",
         wanted=False,
     )
-    alpha, beta = (1 - np.clip(place.array(key), 0, 1) for key in ("alpha", "beta"))
-    if not alpha.all():
-        raise place.refusal("alpha = 1: its current never decays; use an alpha below 1")
-    return _node(place, beta=beta, gain=1.0, threshold=place.array("threshold"), alpha=alpha)
 
 
 def _check_snntorch(place: Place) -> None:
@@ -123,7 +133,7 @@ def _of_spikingjelly(place: Place) -> dict[str, Floats]:
     return {"threshold": place.array("v_threshold"), "v_reset": place.array("v_reset")}
 
 
-def _lif_cell(place: Place) -> NirNode:
+def lif_cell(place: Place) -> NirNode:
     """Return ``norse``'s ``LIFCell``, which takes input in before the current drives and decays."""
     step = place.array("dt")
     alpha = _share(place, step * place.array("p.tau_syn_inv"), "dt * tau_syn_inv")
@@ -159,7 +169,7 @@ NEURONS: Mapping[tuple[str, str], Callable[[Place], NirNode]] = {
     ("spikingjelly", "LIFNode"): _lif_node,
     ("spikingjelly", "IFNode"): _if_node,
     ("spikingjelly", "ParametricLIFNode"): _parametric_node,
-    ("norse", "LIFCell"): _lif_cell,
+    ("norse", "LIFCell"): lif_cell,
     ("norse", "LIFBoxCell"): _lif_box_cell,
 }
 """By library and class."""
