@@ -67,6 +67,20 @@ def test_the_chip_sends_spikes_back_as_the_modules_do(tmp_path: Path) -> None:
     check_chip(network, (6,), ["1", "3"], tmp_path)
 
 
+def test_the_chip_averages_windows_that_overlap(tmp_path: Path) -> None:
+    torch.manual_seed(2)
+    network = nn.Sequential(
+        nn.Conv2d(1, 3, 3, padding=1), LIFNode(2.0, v_threshold=0.2), nn.AvgPool2d(3, 2, 1),
+        nn.Conv2d(3, 4, 2), LIFNode(2.0, v_threshold=0.1), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Linear(4, 5), LIFNode(2.0, v_threshold=0.1),
+    )  # fmt: skip
+    chip = exported(network, torch.zeros(1, 1, 8, 7), tmp_path / "run")
+    assert chip.proof.verdict == "PASS without Lava"
+    for each in chip.nir.agreements:
+        assert each.differ <= 0.05 * each.compared
+        assert each.reference > 0
+
+
 def test_rounded_decays_move_few_spikes(tmp_path: Path) -> None:
     torch.manual_seed(1)
     network = nn.Sequential(nn.Linear(20, 15), LIFCell(v_th=0.2), nn.Linear(15, 6),

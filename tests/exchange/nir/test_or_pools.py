@@ -35,13 +35,17 @@ POOLS: dict[str, Nir] = {
     "ones": network(),
     "other weights, a threshold of 0": network(weight=np.full((3, 1, 2, 2), 3.0), threshold=0.0),
     "a threshold just below": network(threshold=0.99),
+    "windows that overlap": network(stride=np.array([1, 1]), shape=(3, 5, 6)),
+    "windows over the edge": network(padding=np.array([1, 1]), shape=(3, 4, 4)),
 }
 OTHERS: dict[str, Nir] = {
     "two of a window": network(threshold=1.5),
     "a bias": network(bias=np.full(3, 0.4)),
     "weights that differ": network(weight=np.array([1.0, 2.0, 1.0, 1.0] * 3).reshape(3, 1, 2, 2)),
-    "windows that overlap": network(stride=np.array([1, 1]), shape=(3, 5, 6)),
-    "windows over the edge": network(padding=np.array([1, 1]), shape=(3, 4, 4)),
+    "windows with gaps": network(
+        dilation=np.array([2, 1]), stride=np.array([1, 1]), shape=(3, 4, 6)
+    ),
+    "more zeros than pixels": network(padding=np.array([2, 1]), shape=(3, 5, 4)),
     "all maps": network(weight=np.ones((2, 3, 2, 2)), groups=1, bias=np.zeros(2), shape=(2, 3, 3),
                         threshold=0.5),
 }  # fmt: skip

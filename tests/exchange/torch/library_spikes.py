@@ -45,6 +45,19 @@ def gesture_network() -> Case:
     return Case(network, network, (2, 8, 8))
 
 
+def averages() -> Case:
+    """Return windows of SpikingJelly that overlap, and its average of whole maps."""
+    from spikingjelly.activation_based import layer, neuron
+
+    network = nn.Sequential(
+        layer.Conv2d(2, 6, 3, padding=1), neuron.LIFNode(v_threshold=0.4),
+        layer.AvgPool2d(3, 2, 1), layer.Conv2d(6, 6, 2), neuron.LIFNode(v_threshold=0.2),
+        layer.AdaptiveAvgPool2d(1), layer.Flatten(), layer.Linear(6, 5),
+        neuron.LIFNode(v_threshold=0.1),
+    )  # fmt: skip
+    return Case(network, network, (2, 8, 7))
+
+
 def recurrent_leaky() -> Case:
     """Return ``RLeaky`` of snnTorch, with a layer of weights and with one factor."""
     import snntorch as snn
@@ -116,6 +129,7 @@ class Named(NamedTuple):
 
 
 CASES = {
+    "averages": Named("spikingjelly", averages),
     "gesture_network": Named("spikingjelly", gesture_network),
     "recurrent_leaky": Named("snntorch", recurrent_leaky),
     "recurrent_maps": Named("snntorch", recurrent_maps),

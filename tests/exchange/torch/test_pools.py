@@ -16,11 +16,17 @@ class MaxPool2d(nn.MaxPool2d):
 
 
 def pooled(
-    *between: nn.Module, after: int, neuron: Callable[[], nn.Module] = IFNode
+    *between: Callable[[], nn.Module] | nn.Module,
+    after: int,
+    neuron: Callable[[], nn.Module] = IFNode,
 ) -> Callable[[], nn.Module]:
-    """Return a network with modules between the neurons of maps and those behind, so many."""
+    """Return a network with modules between the neurons of maps and those behind, so many.
+
+    Modules with weights or potentials are made anew, after the seed is set.
+    """
     return lambda: nn.Sequential(
-        nn.Conv2d(2, 3, 3, padding=1), neuron(), *between, nn.Flatten(),
+        nn.Conv2d(2, 3, 3, padding=1), neuron(),
+        *(each if isinstance(each, nn.Module) else each() for each in between), nn.Flatten(),
         nn.Linear(after, 5), neuron(),
     )  # fmt: skip
 
@@ -45,8 +51,9 @@ MAXIMA: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], list[str]
         ["conv", "pool", "pool", "dense"],
     ),
     "before maps": (
-        pooled(nn.MaxPool2d(2), nn.Conv2d(3, 4, 2, padding=1), LEAKY(), nn.AvgPool2d(2), after=16),
-        (2, 6, 6), ["conv", "pool", "conv", "dense"],
+        pooled(
+            nn.MaxPool2d(2), lambda: nn.Conv2d(3, 4, 2, padding=1), LEAKY, nn.AvgPool2d(2), after=16
+        ), (2, 6, 6), ["conv", "pool", "conv", "dense"],
     ),
     "before an average": (
         pooled(nn.MaxPool2d(2), nn.AvgPool2d(3), after=3), (2, 6, 6), ["conv", "pool", "dense"],
@@ -56,7 +63,7 @@ MAXIMA: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], list[str]
         ["conv", "pool", "dense"],
     ),
     "windows that overlap": (
-        pooled(nn.MaxPool2d(3, 2, 1), after=27), (2, 6, 6), ["conv", "conv", "dense"],
+        pooled(nn.MaxPool2d(3, 2, 1), after=27), (2, 6, 6), ["conv", "pool", "dense"],
     ),
     "windows with gaps": (
         pooled(nn.MaxPool2d(2, 1, dilation=3), after=27), (2, 6, 6), ["conv", "conv", "dense"],
@@ -72,6 +79,34 @@ MAXIMA: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], list[str]
 def test_every_spike_of_maxima(name: str) -> None:
     make, shape, kinds = MAXIMA[name]
     made = check_every_spike(make, shape, share=0.2)
+    assert [node.kind for node in made.checkpoint.graph] == kinds
+
+
+AVERAGES: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], list[str]]] = {
+    "windows that overlap": (
+        pooled(nn.AvgPool2d(3, 2, 1), lambda: nn.Conv2d(3, 4, 2), LEAKY, after=36, neuron=LEAKY),
+        (2, 8, 7), ["conv", "pool", "conv", "dense"],
+    ),
+    "windows that overlap before a layer": (
+        pooled(nn.AvgPool2d(3, 1, 1), after=108, neuron=LEAKY), (2, 6, 6), ["conv", "dense"],
+    ),
+    "of whole maps": (
+        pooled(nn.AdaptiveAvgPool2d(1), after=3), (2, 6, 5), ["conv", "dense"],
+    ),
+    "of whole maps, then maps": (
+        pooled(nn.AdaptiveAvgPool2d((1, None)), lambda: nn.Conv2d(3, 4, (1, 2)), LEAKY, after=12),
+        (2, 6, 4), ["conv", "pool", "conv", "dense"],
+    ),
+    "of thirds": (
+        pooled(nn.AdaptiveAvgPool2d((3, 2)), after=18), (2, 6, 4), ["conv", "dense"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", AVERAGES)
+def test_every_spike_of_averages(name: str) -> None:
+    make, shape, kinds = AVERAGES[name]
+    made = check_every_spike(make, shape)
     assert [node.kind for node in made.checkpoint.graph] == kinds
 
 
@@ -97,6 +132,16 @@ REFUSED: dict[str, tuple[nn.Module, str]] = {
     "a maximum of no maps": (
         nn.Sequential(*FIRING, nn.Flatten(), nn.Linear(48, 6), IFNode(), nn.MaxPool2d(1)),
         "of 1 x 1, and what reaches it has the shape (6,)",
+    ),
+    "windows of different sizes": (
+        nn.Sequential(*FIRING, nn.AdaptiveAvgPool2d(3)),
+        "output_size = 3 does not divide maps of 4 x 4",
+    ),
+    "no windows": (
+        nn.Sequential(*FIRING, nn.AdaptiveAvgPool2d(0)), "output_size = 0 does not divide",
+    ),
+    "averages of no maps": (
+        nn.Sequential(*FIRING, nn.Flatten(), nn.AdaptiveAvgPool2d(1)), "shape (48,)",
     ),
     "ceil": (nn.Sequential(nn.AvgPool2d(2, ceil_mode=True)), "ceil_mode"),
     "divisor": (nn.Sequential(nn.AvgPool2d(2, divisor_override=3)), "divisor_override"),

@@ -15,11 +15,11 @@ from tssl.exchange.nir.always_on import with_always_on
 from tssl.exchange.nir.at_threshold import lowered_to
 from tssl.exchange.nir.description import INPUT, Nir, NirNode
 from tssl.exchange.nir.layers import NirLayer, Pool, PoolMode
-from tssl.exchange.nir.linear import Arriving
-from tssl.exchange.nir.maps import Floats, geometry, shapes
+from tssl.exchange.nir.linear import Arriving, pool_windows
+from tssl.exchange.nir.maps import Floats, shapes
 from tssl.exchange.nir.or_pools import or_pool
 from tssl.exchange.nir.timing import Timing
-from tssl.geometry import Pair, Shape
+from tssl.geometry import Geometry, Shape
 from tssl.wording import several
 
 __all__ = ["Decay", "Lowered", "lower"]
@@ -144,7 +144,7 @@ class _Lowering:
             if pooled is None or node.name == output:  # a network ends with a layer that learns
                 self.layers.append(self._layer(node))
             else:
-                self._pool(node.name, self.names[pooled.source], pooled.kernel, "or")
+                self._pool(node.name, self.names[pooled.source], pooled.windows, "or")
         return self
 
     def _layer(self, node: NirNode) -> NirLayer:
@@ -187,6 +187,8 @@ class _Lowering:
         if numbers is None:
             return None
         factor, bias, drive = numbers
+        if drive is not None and any(map(arriving.is_padded, ways)):
+            return None  # what is always on would reach its neurons through fewer ones at the edge
         sources = [self._source(way.source, way.pools) for way in ways]
         return NirLayer(
             name=self.names[node.name],
@@ -231,13 +233,12 @@ class _Lowering:
         name = self.names[source]
         for pool in pools:
             node = self.nir.nodes[pool]
-            kernel = geometry(node, "kernel_size", 1)
-            name = self._pool(pool, name, kernel, _POOLS[node.kind])
+            name = self._pool(pool, name, pool_windows(node), _POOLS[node.kind])
         return name
 
-    def _pool(self, node: str, source: str, kernel: Pair, mode: PoolMode) -> str:
+    def _pool(self, node: str, source: str, windows: Geometry, mode: PoolMode) -> str:
         """Add a pool behind a layer; return its name."""
-        made = Pool(name=self.names[node], source=source, kernel=kernel, mode=mode)
+        made = Pool(name=self.names[node], source=source, windows=windows, mode=mode)
         self.pools[made.name] = made
         return made.name
 

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from tssl.exchange.nir.description import Nir, NirNode
-from tssl.exchange.nir.linear import windows_of
+from tssl.exchange.nir.linear import may_pool, windows_of
 from tssl.exchange.nir.maps import Floats
-from tssl.geometry import Geometry, Pair, Shape
+from tssl.geometry import Geometry, Shape
 
 __all__ = ["OrPool", "or_pool"]
 
@@ -17,7 +17,7 @@ class OrPool(NamedTuple):
     """The firing node whose spikes are pooled, and the windows."""
 
     source: str
-    kernel: Pair
+    windows: Geometry
 
 
 def or_pool(
@@ -26,7 +26,7 @@ def or_pool(
     """Return the pool with ``mode = "or"`` that a node is; None where it is none.
 
     That is a ``Threshold`` behind a ``Conv2d`` of equal weights that sees each map by itself, in
-    windows that lie beside each other, if the threshold is one that a single spike exceeds.
+    windows without gaps, if the threshold is one that a single spike exceeds.
 
     Parameters
     ----------
@@ -42,12 +42,11 @@ def or_pool(
     if source is None or not source.of.fires or source.name in flat or windows is None:
         return None
     weight = _of_one_map(conv["weight"], windows.groups, sizes[source.name][0])
-    beside = Geometry(kernel=windows.kernel, stride=windows.kernel, groups=windows.groups)
-    if weight is None or conv["bias"].any() or windows != beside:
+    if weight is None or conv["bias"].any() or not may_pool(windows):
         return None
     if (node.threshold < 0).any() or (node.threshold >= weight).any():
         return None
-    return OrPool(source.name, windows.kernel)
+    return OrPool(source.name, windows)
 
 
 def _only_source(nir: Nir, node: NirNode) -> NirNode | None:

@@ -12,7 +12,7 @@ from tssl.exchange.nir.maps import applied
 from tssl.exchange.torch.linear import IGNORED, LAYERS, NORMS, with_norm
 from tssl.exchange.torch.neurons import NEURONS
 from tssl.exchange.torch.place import Floats, Place
-from tssl.exchange.torch.pools import MAXIMUM, maximum
+from tssl.exchange.torch.pools import ADAPTIVE, MAXIMUM, adaptive, maximum
 from tssl.exchange.torch.recurrence import RECURRENT, Loop
 from tssl.exchange.torch.sequences import in_sequence
 from tssl.geometry import Shape
@@ -77,6 +77,8 @@ class Chain:
             self.nodes[normed.name] = normed
         elif is_plain and place.kind == MAXIMUM:
             self._append(place, maximum(place, self._before, self._shape))
+        elif is_plain and place.kind == ADAPTIVE:
+            self._append(place, [adaptive(place, self._shape)])
         elif recurrent is not None:
             self._add_loop(place, recurrent(place, self._shape))
         else:
@@ -192,7 +194,7 @@ def _node(place: Place) -> NirNode:
         make = LAYERS.get(place.kind)
     if make is None:
         neurons = (kind for _, kind in (*NEURONS, *RECURRENT))
-        known = ", ".join([*LAYERS, MAXIMUM, *NORMS, *neurons])
+        known = ", ".join([*LAYERS, ADAPTIVE, MAXIMUM, *NORMS, *neurons])
         advice = _ADVICE.get(place.kind, f"known are {known}")
         raise place.refusal(f"a {place.kind} of {place.library} is not known; {advice}")
     return make(place)

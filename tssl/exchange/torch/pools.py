@@ -6,9 +6,9 @@ from tssl.exchange.nir import NirNode
 from tssl.exchange.torch.place import Floats, Place
 from tssl.geometry import Shape
 
-__all__ = ["MAXIMUM", "average", "maximum"]
+__all__ = ["ADAPTIVE", "MAXIMUM", "adaptive", "average", "maximum"]
 
-MAXIMUM = "MaxPool2d"
+ADAPTIVE, MAXIMUM = "AdaptiveAvgPool2d", "MaxPool2d"
 _ANY = 0.5
 """Between the number of spikes of a silent window, 0, and the least of any other, 1."""
 _WITHIN = "windows must lie inside the maps; leave it out"
@@ -23,6 +23,29 @@ def average(place: Place) -> NirNode:
         place.refuse_unless(
             "count_include_pad", "each window needs one divisor; use True", wanted=True
         )
+    return NirNode(name=place.name, kind="AvgPool2d", numbers=numbers)
+
+
+def adaptive(place: Place, shape: Shape) -> NirNode:
+    """Return an ``AdaptiveAvgPool2d`` of one size for all windows, for maps of a shape.
+
+    Raises
+    ------
+    UnsupportedLayerError
+        When its windows would differ in size.
+    """
+    wanted = place.value("output_size")
+    sizes = wanted if isinstance(wanted, tuple) else (wanted, wanted)
+    if len(shape) != 3:
+        raise place.refusal(f"takes maps (C, H, W), and what reaches it has the shape {shape}")
+    counts = [side if size is None else size for size, side in zip(sizes, shape[1:], strict=True)]
+    if any(count < 1 or side % count for count, side in zip(counts, shape[1:], strict=True)):
+        raise place.refusal(
+            f"output_size = {wanted} does not divide maps of {shape[1]} x {shape[2]}, so that its "
+            "windows differ in size; use AvgPool2d"
+        )
+    kernel = np.array(shape[1:]) / counts
+    numbers = {"kernel_size": kernel, "stride": kernel, "padding": np.zeros(2)}
     return NirNode(name=place.name, kind="AvgPool2d", numbers=numbers)
 
 
