@@ -12,7 +12,9 @@ from torch import nn
 import tssl
 from tests.exchange.torch.comparing import fired
 from tests.exchange.torch.stand_ins import IFNode, LIFCell, LIFNode, RLeaky
+from tssl.chip import ClassReadOut
 from tssl.errors import RangeError
+from tssl.results import RunResult
 
 PICTURE = torch.zeros(1, 1, 8, 8)
 
@@ -124,6 +126,32 @@ def test_with_data(tmp_path: Path) -> None:
     assert (result.predictions[clear] != counts[clear].argmax(axis=1)).mean() <= 0.04
 
 
+def test_with_votes(tmp_path: Path) -> None:
+    """Three neurons of each class: counts are added up there, here and in results."""
+    single = trained()
+    linear, voters = single[1], nn.Linear(64, 30)
+    voters.weight.data = linear.weight.data.repeat_interleave(3, dim=0)
+    voters.bias.data = linear.bias.data.repeat_interleave(3) + torch.linspace(-0.1, 0.1, 30)
+    network = nn.Sequential(nn.Flatten(), voters, LIFNode(2.0, v_threshold=0.4), nn.AvgPool1d(3))
+    chip = exported(network, PICTURE, tmp_path / "run", data="digits", encoding={"resolution": 16})
+    assert chip.float_accuracy > 0.7
+    assert abs(chip.there.accuracy - chip.float_accuracy) <= chip.there.ties / 50
+    result = tssl.run(chip, samples=50, out=tmp_path / "result", progress=False).result
+    assert result.accuracy == chip.chip_accuracy
+    assert result.output_spikes.shape[2] == 30
+    votes = result.output_spikes.sum(axis=1, dtype=int).reshape(50, 10, 3).sum(axis=2)
+    highest = np.sort(votes, axis=1)
+    clear = highest[:, -1] > highest[:, -2]
+    assert clear.mean() > 0.4
+    assert np.array_equal(result.predictions[clear], votes[clear].argmax(axis=1))
+    again = RunResult.load(tmp_path / "result")
+    assert np.array_equal(again.predictions, result.predictions)
+    assert again.read_out == result.read_out == ClassReadOut(3)
+    for source in (chip, tmp_path / "run"):
+        lost = tssl.nir_write(source, tmp_path / "out.nir").losses
+        assert any("3 neurons of the last layer" in each for each in lost)
+
+
 def test_a_flat_sample_takes_pictures(tmp_path: Path) -> None:
     flat = tssl.from_torch(
         trained()[1:], torch.zeros(1, 64), time_steps=12, out=tmp_path / "a", data="digits"
@@ -164,6 +192,8 @@ WRONG: dict[str, tuple[nn.Module, Any, dict[str, Any], str]] = {
                     torch.zeros(1, 2, 4, 4), {"data": "digits"}, "(1, 8, 8)"),
     "other classes": (nn.Sequential(nn.Flatten(), nn.Linear(64, 9), LIFNode()), PICTURE,
                       {"data": "digits"}, "10 classes"),
+    "other votes": (nn.Sequential(nn.Flatten(), nn.Linear(64, 30), LIFNode(), nn.AvgPool1d(2)),
+                    PICTURE, {"data": "digits"}, "30 neurons, 2 of each class"),
     "a bias into synapses": (nn.Sequential(nn.Flatten(), nn.Linear(64, 10), LIFCell()), PICTURE,
                              {"data": "digits"}, "bias=False"),
     "no steps": (NETWORK, PICTURE, {"time_steps": None}, "time_steps: how long"),

@@ -40,7 +40,7 @@ def gesture_network() -> Case:
 
     network = nn.Sequential(
         *block(2), *block(6), layer.Flatten(), layer.Dropout(0.5), layer.Linear(24, 12),
-        neuron.LIFNode(v_threshold=0.1),
+        neuron.LIFNode(v_threshold=0.1), layer.VotingLayer(4),
     )  # fmt: skip
     return Case(network, network, (2, 8, 8))
 

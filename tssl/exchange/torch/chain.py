@@ -15,6 +15,7 @@ from tssl.exchange.torch.place import Floats, Place
 from tssl.exchange.torch.pools import ADAPTIVE, MAXIMUM, adaptive, maximum
 from tssl.exchange.torch.recurrence import RECURRENT, Loop
 from tssl.exchange.torch.sequences import in_sequence
+from tssl.exchange.torch.votes import VOTES, voting
 from tssl.geometry import Shape
 from tssl.wording import several
 
@@ -54,6 +55,8 @@ class Chain:
         """Paths of the modules that send spikes, by node."""
         self.neurons: dict[str, Place] = {}
         """Those of them that are neurons."""
+        self.neurons_per_class = 1
+        """Neurons of the last layer that vote for a class."""
         self._edges: list[tuple[str, str]] = []
         self._last = self._entry = _FIRST
         self._input_shape = shape
@@ -72,7 +75,11 @@ class Chain:
         is_plain, recurrent = place.library in _PLAIN, RECURRENT.get((place.library, place.kind))
         if is_plain and place.kind in IGNORED:
             return
-        if is_plain and place.kind in NORMS:
+        if self.neurons_per_class > 1:
+            raise place.refusal("stands behind votes, which are the output; put nothing there")
+        if is_plain and place.kind in VOTES:
+            self.neurons_per_class = voting(place, self._before, self._shape)
+        elif is_plain and place.kind in NORMS:
             normed = with_norm(place, self._before)
             self.nodes[normed.name] = normed
         elif is_plain and place.kind == MAXIMUM:
@@ -194,7 +201,7 @@ def _node(place: Place) -> NirNode:
         make = LAYERS.get(place.kind)
     if make is None:
         neurons = (kind for _, kind in (*NEURONS, *RECURRENT))
-        known = ", ".join([*LAYERS, ADAPTIVE, MAXIMUM, *NORMS, *neurons])
+        known = ", ".join([*LAYERS, ADAPTIVE, MAXIMUM, *NORMS, *VOTES, *neurons])
         advice = _ADVICE.get(place.kind, f"known are {known}")
         raise place.refusal(f"a {place.kind} of {place.library} is not known; {advice}")
     return make(place)

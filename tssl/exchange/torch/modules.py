@@ -26,6 +26,8 @@ class Read:
         Paths of the modules that send spikes, by node.
     libraries
         Of their neurons.
+    neurons_per_class
+        Neurons of the last layer that vote for a class.
     notes
         What a user should know, in sentences.
     """
@@ -33,6 +35,7 @@ class Read:
     graph: Nir
     modules: dict[str, str]
     libraries: tuple[str, ...]
+    neurons_per_class: int
     notes: tuple[str, ...]
 
 
@@ -59,5 +62,6 @@ def read(module: Module, shape: Shape) -> Read:
         graph=firing_at(graph, summing),
         modules=chain.modules,
         libraries=libraries,
+        neurons_per_class=chain.neurons_per_class,
         notes=(_AT_THRESHOLD,) if summing != at_threshold else (),
     )
