@@ -59,6 +59,7 @@ FEATURES: Mapping[str, Layers] = {
     "`conv` with `recurrent = 3`": [{**_CONV, "recurrent": 3}, _LAST],
     '`pool` with `mode = "sum"`': [_CONV, _POOL, _LAST],
     '`pool` with `mode = "average"`': [_CONV, {**_POOL, "mode": "average"}, _LAST],
+    "`pool` with `stride` below `kernel`": [_CONV, {**_POOL, "kernel": 3, "stride": 2}, _LAST],
     '`pool` with `mode = "or"`': [_CONV, {**_POOL, "mode": "or"}, _LAST],
     "`from` with two sources": [*_TWO, {**_LAST, "from": ["a", "b"]}],
     "`gate`": [*_TWO, {"type": "gate", "function": "and", "from": ["a", "b"]}, _LAST],

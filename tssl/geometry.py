@@ -38,6 +38,11 @@ class Geometry:
         return Geometry(kernel=kernel, padding=(kernel[0] // 2, kernel[1] // 2))
 
     @property
+    def is_tiling(self) -> bool:
+        """Whether windows lie side by side, so that no pixel is in two of them."""
+        return self.stride == self.kernel and self.dilation == (1, 1) and not any(self.padding)
+
+    @property
     def span(self) -> Pair:
         """Pixels that a window reaches over, the gaps of its dilation included."""
         rows, columns = (
@@ -54,3 +59,25 @@ class Geometry:
             )
         )
         return rows, columns
+
+    def behind(self, pool: "Geometry", image: Pair) -> "Geometry | None":
+        """Return the windows over an image (H, W) that see what these see of its pool.
+
+        Their kernels have the gaps of the pool's stride, filled by its window. Padding of the image
+        stands for zeros around the pool; None where a window of the pool there would reach into the
+        image.
+        """
+        axes = zip(
+            self.padding, pool.kernel, pool.stride, pool.padding, pool.positions(image), image,
+            strict=True,
+        )  # fmt: skip
+        for zeros, kernel, stride, padding, count, size in axes:
+            if zeros and (kernel > stride + padding or count * stride - padding < size):
+                return None
+        (high, wide), (down, right), (up, left) = self.span, pool.stride, pool.padding
+        return Geometry(
+            kernel=((high - 1) * down + pool.kernel[0], (wide - 1) * right + pool.kernel[1]),
+            stride=(self.stride[0] * down, self.stride[1] * right),
+            padding=(self.padding[0] * down + up, self.padding[1] * right + left),
+            groups=self.groups,
+        )

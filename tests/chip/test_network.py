@@ -12,12 +12,15 @@ from tssl.chip import (
     INTEGRATOR,
     ChipLimits,
     ChipNetwork,
+    ClassReadOut,
     CubaNeuron,
     DeltaNeuron,
     Encoding,
     InputLayer,
     Layer,
+    ReadOut,
     SigmaNeuron,
+    ValueReadOut,
     conv_layer,
     dense_layer,
 )
@@ -76,6 +79,12 @@ def test_a_network_may_branch(dense: Callable[..., Layer]):
     net = network(*layers)
     assert not net.is_chain
     assert not net.has_memory_in_synapses
+
+
+@pytest.mark.parametrize("read_out", [ClassReadOut(4), ValueReadOut((1.0,), (0.0,))])
+def test_a_read_out_of_another_size(dense: Callable[..., Layer], read_out: ReadOut):
+    with pytest.raises(UnsupportedLayerError, match=r"its read-out .* does not fit 10 outputs"):
+        network(dense(12, 10), read_out=read_out)
 
 
 def test_memory_in_synapses(dense: Callable[..., Layer]):

@@ -1,10 +1,12 @@
 """Reading numbers from an output, beside scikit-learn's measures."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.metrics import mean_squared_error, r2_score
 
-from tssl.chip import CLASS, ValueReadOut, read_out_of
+from tssl.chip import CLASS, ClassReadOut, ValueReadOut, read_out_of
 from tssl.errors import DataError, RangeError
 
 
@@ -40,6 +42,43 @@ def test_equal_targets_have_no_variance():
     wanted = np.full((5, 1), 3.0)
     assert ValueReadOut.over(wanted).score(wanted, wanted) == 1
     assert ValueReadOut((2.0,), (0.0,)).score(wanted + 2, wanted) == 0
+
+
+@pytest.mark.parametrize("votes", [1, 3])
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5])
+def test_votes_are_added_up(rng: np.random.Generator, votes: int, share: float):
+    """As the averages over the neurons of a class, and with the rules of one neuron each."""
+    spikes = (rng.random((30, 8, 4 * votes)) < share).astype(np.uint8)
+    potential = rng.integers(-900, 900, (30, 4 * votes))
+    found = ClassReadOut(votes).answers(spikes, potential)
+    for sample in range(30):
+        groups, sums = spikes[sample].reshape(8, 4, votes), potential[sample].reshape(4, votes)
+        by = [
+            (
+                int(groups[:, one].sum()),
+                sum((8 - step) * int(groups[step, one].sum()) for step in range(8)),
+                0 if spikes[sample].any() else int(sums[one].sum()),
+                -one,
+            )
+            for one in range(4)
+        ]
+        assert found[sample] == by.index(max(by))
+
+
+def test_classes_of_several_neurons():
+    read_out = ClassReadOut(3)
+    assert read_out.takes(9)
+    assert not read_out.takes(10)
+    assert read_out_of(read_out.document) == read_out
+    assert read_out.fitting(np.array([0, 2]), 2, 9).tolist() == [0, 2]
+    with pytest.raises(DataError, match=r"holds 3; whole numbers from 0 to 2 .* 3 classes"):
+        read_out.fitting(np.array([0, 3]), 2, 9)
+
+
+@pytest.mark.parametrize("votes", [0, 1.5, True, "3", None])
+def test_votes_that_are_none(votes: Any):
+    with pytest.raises(RangeError, match="neurons_per_class"):
+        ClassReadOut(votes)
 
 
 def test_documents_go_there_and_back():

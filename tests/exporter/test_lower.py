@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.exporter.networks import QUANTUM, checkpoint, conv, dense, pool
 from tssl.errors import UnsupportedLayerError
-from tssl.exporter.lower import Arrival, Stage, lower, merge_pool, merge_pools
+from tssl.exporter.lower import Arrival, Stage, lower, merge_pools, through_pools
 from tssl.geometry import Geometry
 from tssl.graph import Graph, Node, Parameter
 from tssl.neurons import Lif
@@ -20,11 +20,14 @@ PAIRS = st.tuples(st.integers(1, 3), st.integers(1, 3))
 
 def pooled(image: np.ndarray, pool: Node) -> np.ndarray:
     """Sum over windows, one by one."""
-    rows, columns = pool.geometry.kernel
-    channels, height, width = image.shape
-    result = np.zeros((channels, height // rows, width // columns))
+    (rows, columns), (down, right), (up, left) = (
+        pool.geometry.kernel, pool.geometry.stride, pool.geometry.padding,
+    )  # fmt: skip
+    padded = np.pad(image, ((0, 0), (up, up), (left, left)))
+    channels, height, width = padded.shape
+    result = np.zeros((channels, (height - rows) // down + 1, (width - columns) // right + 1))
     for c, y, x in np.ndindex(*result.shape):
-        window = image[c, y * rows : (y + 1) * rows, x * columns : (x + 1) * columns]
+        window = padded[c, y * down : y * down + rows, x * right : x * right + columns]
         result[c, y, x] = pool.gain * window.sum()
     return result
 
@@ -98,7 +101,7 @@ def conv_cases(draw: st.DrawFn) -> tuple[Node, Arrival]:
 def test_pool_then_convolution(case, seed):
     pooling, stage = case
     image = np.random.default_rng(seed).normal(size=pooling.input_shape)
-    merged = merge_pool(pooling, stage, "c")
+    merged = through_pools([pooling], stage, "c")
     assert merged.input_shape == pooling.input_shape
     expected = weighted(pooled(image, pooling), stage)
     np.testing.assert_allclose(weighted(image, merged), expected, rtol=0, atol=1e-12)
@@ -114,7 +117,7 @@ def test_pool_then_dense(window, size, channels, seed):
     rng = np.random.default_rng(seed)
     stage = layer(inner, rng.normal(size=(3, int(np.prod(inner)))))
     image = rng.normal(size=pooling.input_shape)
-    merged = merge_pool(pooling, stage, "c")
+    merged = through_pools([pooling], stage, "c")
     expected = weighted(pooled(image, pooling), stage)
     np.testing.assert_allclose(weighted(image, merged), expected, rtol=0, atol=1e-12)
 
@@ -122,8 +125,57 @@ def test_pool_then_dense(window, size, channels, seed):
 def test_a_merged_dense_layer_by_hand():
     pooling = pool_stage((1, 3, 2), (2, 2))
     stage = layer((1, 1, 1), np.array([[2.0]]))
-    merged = merge_pool(pooling, stage, "c")
+    merged = through_pools([pooling], stage, "c")
     assert merged.weight.tolist() == [[2.2, 2.2, 2.2, 2.2, 0.0, 0.0]]  # the last row is dropped
+
+
+@st.composite
+def overlapping(draw: st.DrawFn) -> Node:
+    """Return a pool of any stride and padding."""
+    kernel, stride = draw(PAIRS), draw(PAIRS)
+    padding = tuple(draw(st.integers(0, size // 2)) for size in kernel)
+    shape = (2, *(max(draw(SIZES), size) for size in kernel))
+    windows = Geometry(kernel=kernel, stride=stride, padding=padding)
+    plain = pool_stage(shape, (1, 1))
+    return replace(plain, geometry=windows, output_shape=(2, *windows.positions(shape[1:])))
+
+
+@given(pooling=overlapping(), kernel=PAIRS, stride=PAIRS, padding=st.booleans())
+def test_windows_that_overlap_then_a_convolution(pooling, kernel, stride, padding):
+    """Merged, or refused where what is read beyond the edge would not be zeros."""
+    inner = pooling.output_shape
+    kernel = tuple(min(k, s) for k, s in zip(kernel, inner[1:], strict=True))
+    rng = np.random.default_rng(sum(inner))
+    of = Geometry(kernel=kernel, stride=stride, padding=(int(padding), 0))
+    stage = layer(inner, rng.normal(size=(2, 2, *kernel)), of)
+    image = rng.normal(size=pooling.input_shape)
+    expected = weighted(pooled(image, pooling), stage)
+    if of.behind(pooling.geometry, pooling.input_shape[1:]) is None:
+        assert padding
+        with pytest.raises(UnsupportedLayerError, match="layer c: padding behind pool p"):
+            through_pools([pooling], stage, "c")
+        return
+    merged = through_pools([pooling], stage, "c")
+    np.testing.assert_allclose(weighted(image, merged), expected, rtol=0, atol=1e-12)
+
+
+@given(first=overlapping(), neurons=st.integers(1, 3))
+def test_windows_that_overlap_then_a_dense_layer(first, neurons):
+    rng = np.random.default_rng(neurons)
+    stage = layer(first.output_shape, rng.normal(size=(neurons, int(np.prod(first.output_shape)))))
+    image = rng.normal(size=first.input_shape)
+    merged = merged_with([first], stage)
+    expected = weighted(pooled(image, first), stage)
+    np.testing.assert_allclose(weighted(image, merged), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("height", "fits"), [(7, True), (8, False)])
+def test_padding_behind_windows_that_overlap(height, fits):
+    """Behind the last of four windows of 3 at a stride of 2 lies a pixel of 8, and none of 7."""
+    windows = Geometry(kernel=(3, 3), stride=(2, 2), padding=(1, 1))
+    behind = Geometry(kernel=(3, 3), padding=(1, 1)).behind(windows, (height, 7))
+    joint = Geometry(kernel=(7, 7), stride=(2, 2), padding=(3, 3))
+    assert behind == (joint if fits else None)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +186,7 @@ def test_padding_behind_a_dropped_edge(size, padding):
     geometry = Geometry(kernel=(2, 2), padding=padding)
     stage = layer((1, 2, 2), np.ones((1, 1, 2, 2)), geometry)
     with pytest.raises(UnsupportedLayerError, match="layer conv3: padding behind pool p"):
-        merge_pool(pool_stage((1, *size), (2, 2)), stage, "conv3")
+        through_pools([pool_stage((1, *size), (2, 2))], stage, "conv3")
 
 
 @given(first=PAIRS, second=PAIRS, factor=st.tuples(st.integers(1, 2), st.integers(1, 2)))

@@ -46,6 +46,9 @@ TOGETHER: Mapping[str, Layers] = {
         {"type": "gate", "function": "iand", "from": ["a", "b"]}, LAST,
     ],
     "pools": [pool(2), pool(2), dense(6), LAST],
+    "pools that overlap": [
+        conv(3, 3, padding=1), pool(3, stride=2, padding=1), conv(4, 2), pool(2, stride=1), LAST
+    ],
     "maps between pools": [
         conv(3, 3, padding=1), pool(2), conv(4, 2, dilation=2), pool("global"), LAST
     ],

@@ -52,16 +52,18 @@ def test_a_network_by_hand() -> None:
         conv(6, (3, 5), stride=(2, 1), padding=(1, 0)),
         conv(4, 2, dilation=3, groups=2),
         pool((2, 3)),
+        pool((2, 3), stride=(1, 2), padding=(1, 0)),
         dense(5),
     ],
-    ids=["stride", "dilation", "pool", "dense"],
+    ids=["stride", "dilation", "pool", "windows", "dense"],
 )
 def test_shapes_are_those_of_pytorch(layer: dict[str, Any]) -> None:
     node = graph((4, 8, 9), layer, dense(3)).nodes[0]
     image = torch.zeros(1, *node.input_shape)
     weight = torch.zeros(node.parameters["weight"].shape) if node.parameters else None
     if weight is None:
-        result = torch.nn.functional.avg_pool2d(image, node.geometry.kernel)
+        of = node.geometry
+        result = torch.nn.functional.avg_pool2d(image, of.kernel, of.stride, of.padding)
     elif node.geometry is None:
         result = torch.nn.functional.linear(image.flatten(1), weight)
     else:

@@ -132,6 +132,10 @@ def test_any_geometry(seed, size, windows, stride, padded):
         [pool(2), pool((1, 2)), conv(3, 2), dense(4)],
         [pool(2), conv(3, 3, padding=1), pool(3), conv(4, 2, padding=(1, 0)), dense(4)],
         [conv(3, 3)],
+        [pool(3, stride=2, padding=1), dense(9), dense(4)],
+        [pool(2, stride=1), conv(3, 2, stride=2), pool((3, 2), stride=(2, 1)), dense(4)],
+        [conv(3, 2), pool(3, stride=2, padding=1), conv(4, 2, padding=1), dense(4)],
+        [conv(3, 3, padding=1), pool(3, mode="or", stride=2, padding=1), conv(4, 2), dense(4)],
     ],
 )
 def test_other_chains(rng, layers):

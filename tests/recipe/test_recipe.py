@@ -281,7 +281,7 @@ def test_bad_values_name_their_key(path, value):
         ("training.lrr", "lr"),
         (f"{LAYER}.kernal", "kernel"),
         (f"{LAYER}.neurons", "neuron"),
-        ("network.layers.1.stride", ""),
+        ("network.layers.1.dilation", ""),
         ("network.layers.2.treshold", "threshold"),
     ],
 )
@@ -355,6 +355,9 @@ def test_pools(tmp_path):
     assert (average.kernel, average.mode, average.gain) == ("global", "average", 1.0)
     assert read(kernel=[1, 2], mode="average", gain=0.7).gain == 0.7
     assert read(kernel="global").gain == 1.1
+    assert (plain.stride, plain.padding) == (None, (0, 0))
+    overlapping = read(kernel=3, stride=2, padding=[1, 0])
+    assert (overlapping.stride, overlapping.padding) == ((2, 2), (1, 0))
 
 
 @pytest.mark.parametrize(
@@ -363,6 +366,10 @@ def test_pools(tmp_path):
         ({"kernel": "all"}, r"network.layers.1.kernel.0: must be a valid integer \(given: 'all'\)"),
         ({"kernel": 2, "mode": "max"}, r"network.layers.1.mode: must be 'sum', 'average' or 'or'"),
         ({"mode": "average"}, r"key 'network.layers.1.kernel' is missing"),
+        ({"kernel": "global", "stride": 2}, r"one window of each map; leave stride and padding"),
+        ({"kernel": "global", "padding": 1}, r"one window of each map; leave stride and padding"),
+        ({"kernel": [3, 2], "padding": [1, 2]}, r"padding = \(1, 2\) is more than half of kernel"),
+        ({"kernel": 2, "stride": 0}, r"network.layers.1.stride.0: must be greater than 0"),
     ],
 )
 def test_pools_that_do_not_exist(fields, message):

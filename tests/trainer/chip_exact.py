@@ -130,7 +130,7 @@ def gradients(run: Planned, forward: Forward, inputs: Tensor, coming: Tensor) ->
     for node in graph:
         ways = [way for source in node.sources for way in sent[source]]
         if node.neuron is None:
-            pool = Pool(node.window, node.gain)
+            pool = Pool.of(node)
             sent[node.name] = [(sum_pool(s, pool), gain * node.gain, q) for s, gain, q in ways]
             continue
         if node.gate is not None:

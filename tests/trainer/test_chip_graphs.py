@@ -47,7 +47,15 @@ EARLY = [
     dense(5, name="out", **{"from": ["a", "c", "g"]}),
 ]
 """An input that stays the same, at recurrent neurons and beside spikes."""
-NETWORKS = {"all": ALL, "early": EARLY}
+OVERLAPPING = [
+    conv(3, 3, padding=1, name="a", tau_s=2.0),
+    pool(3, stride=2, padding=1, name="p", mode="or", **{"from": ["a"]}),
+    pool((2, 3), stride=(2, 1), padding=(0, 1), name="q", mode="or", **{"from": ["a"]}),
+    dense(12, name="d", recurrent=True, **{"from": ["p"]}),
+    dense(12, name="e", tau_s=1.5, **{"from": ["q"]}),
+    dense(5, name="out", **{"from": ["d", "e"]}),
+]
+NETWORKS = {"all": ALL, "early": EARLY, "overlapping": OVERLAPPING}
 
 
 def made(layers: list[dict[str, Any]], rng: np.random.Generator, rule: str) -> Checkpoint:

@@ -71,7 +71,17 @@ GATES = [
     dense(6, name="out", tau_s=2.5, **{"from": ["flat", "d", "f"]}),
 ]
 """Gates of maps and of recurrent neurons, pools that fire, and a pool that adds up a gate's."""
-NETWORKS = {"gates": GATES, "chain": CHAIN, "recurrent": RECURRENT, "branches": BRANCHES}
+OVERLAPPING = [
+    conv(3, 3, padding=1, tau_s=2.0),
+    pool(3, stride=2, padding=1),
+    conv(4, 2, tau_s=2.0),
+    pool(2, mode="or", stride=1),
+    dense(6, tau_s=1.5),
+]
+NETWORKS = {
+    "gates": GATES, "chain": CHAIN, "recurrent": RECURRENT, "branches": BRANCHES,
+    "overlapping": OVERLAPPING,
+}  # fmt: skip
 
 
 @lru_cache
@@ -158,7 +168,10 @@ def logic(node: Node, ways: list[Tensor]) -> Tensor:
         return ways[1] - ways[0] * ways[1]
     if node.gate.function == "and":
         return ways[0] * ways[1]
-    tops = [functional.max_pool2d(way.flatten(0, 1), node.window) for way in ways]
+    of = node.geometry
+    tops = [
+        functional.max_pool2d(way.flatten(0, 1), of.kernel, of.stride, of.padding) for way in ways
+    ]
     return torch.stack(tops).amax(dim=0).unflatten(0, ways[0].shape[:2])
 
 
@@ -174,8 +187,9 @@ def by_hand(
         arriving = sum((sent[name] for name in node.sources[1:]), start=sent[node.sources[0]])
         arrays = {role: weights[each.name] for role, each in node.parameters.items()}
         if node.neuron is None:
+            of = node.geometry
             pooled = functional.avg_pool2d(
-                arriving.flatten(0, 1), node.geometry.kernel, divisor_override=1
+                arriving.flatten(0, 1), of.kernel, of.stride, of.padding, divisor_override=1
             )
             sent[node.name] = (pooled * node.gain).unflatten(0, arriving.shape[:2])
             continue

@@ -125,7 +125,8 @@ class Layers:
         for number, layer in enumerate(self.file["meta"]["layers"]):
             kind = layer["kind"]
             if kind == "earliest":
-                signal = earliest(signal, (layer["pool"],) * 2)
+                kernel = (layer["pool"],) * 2
+                signal = earliest(signal, Geometry(kernel=kernel, stride=kernel))
             else:
                 rule = Rule(layer["theta"], layer["t_end"])
                 signal = self.fired(number, signal, rule, layer["pad"] or 0)
@@ -174,7 +175,7 @@ def test_third_party_code(case: str, kind: torch.dtype, way: str) -> None:
         if f"w.{number}" in file:
             signal = layers.fired(number, signal, Rule(2.0, 2.0), padding=1) - 1
         else:
-            signal = earliest(signal, (2, 2))
+            signal = earliest(signal, Geometry(kernel=(2, 2), stride=(2, 2)))
         layers.times.append(signal)
     loss = functional.cross_entropy(-late(signal, 1.0), torch.from_numpy(file["labels"]))
     loss.backward()
@@ -335,7 +336,15 @@ def images() -> Tensor:
     return spikes(torch.where(times > 8, INF, times), 9)
 
 
-@pytest.mark.parametrize("layers", [[DENSE], [CONV, POOL, DENSE], [CONV, {**DENSE, "bias": True}]])
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [DENSE],
+        [CONV, POOL, DENSE],
+        [CONV, {**POOL, "stride": 2, "padding": 1}, DENSE],
+        [CONV, {**DENSE, "bias": True}],
+    ],
+)
 def test_the_network_is_its_equations(layers: list[dict[str, Any]], images: Tensor) -> None:
     """Currents and potentials step by step, and the first spike of each neuron."""
     made = network(*layers)
@@ -343,7 +352,9 @@ def test_the_network_is_its_equations(layers: list[dict[str, Any]], images: Tens
     train = torch.cat([images, torch.zeros(24 - 9, *images.shape[1:])]).double()
     for node in made.graph:
         if node.gate is not None:
-            windows = functional.max_pool2d(train.flatten(0, 1), 3).unflatten(0, train.shape[:2])
+            of = node.geometry
+            tops = functional.max_pool2d(train.flatten(0, 1), of.kernel, of.stride, of.padding)
+            windows = tops.unflatten(0, train.shape[:2])
             train = windows * (windows.cumsum(0) == 1)
         else:
             weight = made.weights[node.name].double()

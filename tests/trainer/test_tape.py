@@ -341,6 +341,24 @@ def test_windows_with_a_rest_are_left_to_autograd() -> None:
     gradients(network, torch.ones(6, *SHAPE), by_tape=True)
 
 
+def test_windows_that_overlap() -> None:
+    layers = [
+        {"type": "conv", "channels": 2, "kernel": 3, "padding": 1},
+        {"type": "pool", "kernel": 3, "stride": 2, "padding": 1},
+        {"type": "dense", "neurons": 3},
+    ]
+    network = network_of(recipe_of(layers, "tssl-bp"), on_chip=False)
+    inputs = torch.rand(6, *SHAPE, generator=torch.Generator().manual_seed(1))
+    assert network._running.passes_tape(inputs)
+    (found, counts), (expected, wanted) = (
+        gradients(network, inputs, by_tape=by_tape) for by_tape in (True, False)
+    )
+    assert counts == wanted
+    for ours, autograds in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, autograds, rtol=1e-5, atol=1e-6)
+    assert any(each.any() for each in found[2:])
+
+
 def test_double_precision_is_left_to_autograd() -> None:
     network = network_of(recipe_of([{"type": "dense", "neurons": 3}], "tssl-bp"), on_chip=False)
     assert not network._running.passes_tape(torch.ones(6, *SHAPE).double())

@@ -10,9 +10,11 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 import tssl
-from tests.exchange.torch.stand_ins import IFNode, LIBoxCell, LIFCell, LIFNode
-from tests.exchange.torch.test_modules import fired
+from tests.exchange.torch.comparing import fired
+from tests.exchange.torch.stand_ins import IFNode, LIBoxCell, LIFCell, LIFNode, RLeaky
+from tssl.chip import ClassReadOut
 from tssl.errors import RangeError
+from tssl.results import RunResult
 
 PICTURE = torch.zeros(1, 1, 8, 8)
 
@@ -35,21 +37,50 @@ def exported(network: nn.Module, sample: Any, out: Path, **choice: Any) -> Any:
     )
 
 
-def test_the_chip_fires_what_the_modules_fire(tmp_path: Path) -> None:
-    network = integers(
-        nn.Conv2d(1, 3, 3, padding=1, bias=False), IFNode(601.0), nn.Flatten(),
-        nn.Linear(108, 9, bias=False), IFNode(701.0), nn.Linear(9, 4, bias=False), IFNode(301.0),
-    )  # fmt: skip
-    chip = exported(network, torch.zeros(1, 1, 6, 6), tmp_path / "run")
-    train = np.random.default_rng(5).random((7, 12, 1, 6, 6)) < 0.4
+def check_chip(network: nn.Module, shape: tuple[int, ...], paths: list[str], out: Path) -> None:
+    """Compare the spikes of all layers on the chip with those of the modules of these paths."""
+    chip = exported(network, torch.zeros(1, *shape), out / "run")
+    train = np.random.default_rng(5).random((7, 12, *shape)) < 0.4
     result = tssl.run(chip, input=train.astype(np.int64), record={"all": ["spikes"]},
-                      out=tmp_path / "result", progress=False).result  # fmt: skip
+                      out=out / "result", progress=False).result  # fmt: skip
     there = fired(network, train.swapaxes(0, 1).astype(float))
-    traces = result.traces.values()
-    for spikes, path in zip(traces, ("1", "4", "6"), strict=True):
+    for spikes, path in zip(result.traces.values(), paths, strict=True):
         assert np.array_equal(spikes.reshape(7, 12, -1) > 0, there[path].swapaxes(0, 1)), path
         assert 0 < spikes.mean() < 1, path
     assert all(each.differ == 0 for each in chip.nir.agreements)
+    assert chip.proof.verdict == "PASS without Lava"
+
+
+def test_the_chip_fires_what_the_modules_fire(tmp_path: Path) -> None:
+    network = integers(
+        nn.Conv2d(1, 3, 3, padding=1, bias=False), IFNode(601.0), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(27, 9, bias=False), IFNode(701.0), nn.Linear(9, 4, bias=False), IFNode(301.0),
+    )  # fmt: skip
+    check_chip(network, (1, 6, 6), ["1", "2", "5", "7"], tmp_path)
+
+
+def test_the_chip_sends_spikes_back_as_the_modules_do(tmp_path: Path) -> None:
+    own = nn.Linear(9, 9, bias=False)
+    integers(own)
+    network = integers(
+        nn.Linear(6, 9, bias=False), RLeaky(1.0, own, threshold=301.0),
+        nn.Linear(9, 4, bias=False), IFNode(701.0),
+    )  # fmt: skip
+    check_chip(network, (6,), ["1", "3"], tmp_path)
+
+
+def test_the_chip_averages_windows_that_overlap(tmp_path: Path) -> None:
+    torch.manual_seed(2)
+    network = nn.Sequential(
+        nn.Conv2d(1, 3, 3, padding=1), LIFNode(2.0, v_threshold=0.2), nn.AvgPool2d(3, 2, 1),
+        nn.Conv2d(3, 4, 2), LIFNode(2.0, v_threshold=0.1), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Linear(4, 5), LIFNode(2.0, v_threshold=0.1),
+    )  # fmt: skip
+    chip = exported(network, torch.zeros(1, 1, 8, 7), tmp_path / "run")
+    assert chip.proof.verdict == "PASS without Lava"
+    for each in chip.nir.agreements:
+        assert each.differ <= 0.05 * each.compared
+        assert each.reference > 0
 
 
 def test_rounded_decays_move_few_spikes(tmp_path: Path) -> None:
@@ -107,6 +138,32 @@ def test_potentials_that_are_read(tmp_path: Path) -> None:
     assert abs(chip.chip_accuracy - chip.float_accuracy) <= 0.04
 
 
+def test_with_votes(tmp_path: Path) -> None:
+    """Three neurons of each class: counts are added up there, here and in results."""
+    single = trained()
+    linear, voters = single[1], nn.Linear(64, 30)
+    voters.weight.data = linear.weight.data.repeat_interleave(3, dim=0)
+    voters.bias.data = linear.bias.data.repeat_interleave(3) + torch.linspace(-0.1, 0.1, 30)
+    network = nn.Sequential(nn.Flatten(), voters, LIFNode(2.0, v_threshold=0.4), nn.AvgPool1d(3))
+    chip = exported(network, PICTURE, tmp_path / "run", data="digits", encoding={"resolution": 16})
+    assert chip.float_accuracy > 0.7
+    assert abs(chip.there.accuracy - chip.float_accuracy) <= chip.there.ties / 50
+    result = tssl.run(chip, samples=50, out=tmp_path / "result", progress=False).result
+    assert result.accuracy == chip.chip_accuracy
+    assert result.output_spikes.shape[2] == 30
+    votes = result.output_spikes.sum(axis=1, dtype=int).reshape(50, 10, 3).sum(axis=2)
+    highest = np.sort(votes, axis=1)
+    clear = highest[:, -1] > highest[:, -2]
+    assert clear.mean() > 0.4
+    assert np.array_equal(result.predictions[clear], votes[clear].argmax(axis=1))
+    again = RunResult.load(tmp_path / "result")
+    assert np.array_equal(again.predictions, result.predictions)
+    assert again.read_out == result.read_out == ClassReadOut(3)
+    for source in (chip, tmp_path / "run"):
+        lost = tssl.nir_write(source, tmp_path / "out.nir").losses
+        assert any("3 neurons of the last layer" in each for each in lost)
+
+
 def test_a_flat_sample_takes_pictures(tmp_path: Path) -> None:
     flat = tssl.from_torch(
         trained()[1:], torch.zeros(1, 64), time_steps=12, out=tmp_path / "a", data="digits"
@@ -147,6 +204,8 @@ WRONG: dict[str, tuple[nn.Module, Any, dict[str, Any], str]] = {
                     torch.zeros(1, 2, 4, 4), {"data": "digits"}, "(1, 8, 8)"),
     "other classes": (nn.Sequential(nn.Flatten(), nn.Linear(64, 9), LIFNode()), PICTURE,
                       {"data": "digits"}, "10 classes"),
+    "other votes": (nn.Sequential(nn.Flatten(), nn.Linear(64, 30), LIFNode(), nn.AvgPool1d(2)),
+                    PICTURE, {"data": "digits"}, "30 neurons, 2 of each class"),
     "a bias into synapses": (nn.Sequential(nn.Flatten(), nn.Linear(64, 10), LIFCell()), PICTURE,
                              {"data": "digits"}, "bias=False"),
     "no steps": (NETWORK, PICTURE, {"time_steps": None}, "time_steps: how long"),

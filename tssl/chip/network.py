@@ -16,6 +16,7 @@ from tssl.chip.numbers import IntArray
 from tssl.chip.readout import CLASS, ReadOut
 from tssl.errors import UnsupportedLayerError
 from tssl.geometry import Shape
+from tssl.wording import several
 
 INPUT = "input"
 MOST_STEPS = 1_000_000
@@ -93,7 +94,8 @@ class ChipNetwork:
     Raises
     ------
     UnsupportedLayerError
-        When shapes do not chain, a source is missing or a name appears twice.
+        When shapes do not chain, a source is missing, a name appears twice, or the last layer has
+        another size than its read-out.
     """
 
     name: str
@@ -113,6 +115,11 @@ class ChipNetwork:
             for each in layer.arriving:
                 _check_source(layer.name, each, sizes)
             sizes[layer.name] = layer.neurons
+        if not self.read_out.takes(self.output.neurons):
+            raise UnsupportedLayerError(
+                f"network {self.name}: its read-out {self.read_out.document} does not fit "
+                f"{several(self.output.neurons, 'output')}"
+            )
 
     @property
     def output(self) -> Layer:

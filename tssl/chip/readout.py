@@ -51,6 +51,10 @@ class ReadOut(ABC):
         """
 
     @abstractmethod
+    def takes(self, outputs: int) -> bool:
+        """Return whether a network may have so many outputs."""
+
+    @abstractmethod
     def credits(self, answers: Array, targets: Array, among: Array) -> NDArray[np.float64]:
         """Return what each sample adds to the mean that is the score, ``(samples,)``.
 
@@ -109,6 +113,17 @@ class ClassReadOut(ReadOut):
     Between equals it is the one whose spikes came earlier; then the lower index. Where no output of
     a sample ever fires, the largest membrane potential decides. Neurons that send values are read
     by the largest potential, which is their value after the last step.
+
+    Parameters
+    ----------
+    neurons_per_class
+        Outputs, one behind the other, that vote for a class: their spikes, and their potentials,
+        add up.
+
+    Raises
+    ------
+    RangeError
+        When it is no whole number above 0.
     """
 
     name: ClassVar[str] = "class"
@@ -116,10 +131,20 @@ class ClassReadOut(ReadOut):
     key: ClassVar[str] = "accuracy"
     targets: ClassVar[str] = "classes"
 
+    neurons_per_class: int = 1
+
+    def __post_init__(self) -> None:
+        if type(self.neurons_per_class) is not int or self.neurons_per_class < 1:
+            raise RangeError(
+                f"read-out of classes: neurons_per_class = {self.neurons_per_class!r:.40}; a whole "
+                "number from 1 on is needed"
+            )
+
     def answers(
         self, output_spikes: Train, output_potential: Array, *, graded: bool = False
     ) -> IntArray:
         """Return classes, ``(samples,)``."""
+        output_spikes, output_potential = map(self._votes, (output_spikes, output_potential))
         if graded:
             return output_potential.argmax(axis=1)
         time_steps = output_spikes.shape[1]
@@ -128,6 +153,18 @@ class ClassReadOut(ReadOut):
         most = counts == counts.max(axis=1, keepdims=True)
         earliest = np.where(most, earliness.astype(np.int64), -1).argmax(axis=1)
         return np.where(counts.any(axis=1), earliest, output_potential.argmax(axis=1))
+
+    def _votes(self, values: Array) -> Array:
+        """Return the sums ``(..., classes)`` of values ``(..., outputs)``."""
+        if self.neurons_per_class == 1:
+            return values
+        kind = values.dtype if values.dtype.kind == "f" else np.int64
+        votes = values.reshape(*values.shape[:-1], -1, self.neurons_per_class)
+        return np.asarray(votes.sum(axis=-1, dtype=kind))
+
+    def takes(self, outputs: int) -> bool:
+        """Return whether all classes have as many neurons."""
+        return outputs % self.neurons_per_class == 0
 
     def credits(self, answers: Array, targets: Array, among: Array) -> NDArray[np.float64]:
         """Return 1 for a sample that is right and 0 for another."""
@@ -144,17 +181,25 @@ class ClassReadOut(ReadOut):
             raise DataError(
                 f"of shape {values.shape}; one for each sample, ({samples},), is needed"
             )
+        classes = outputs // self.neurons_per_class
         wrong = [
             each
             for each in values.tolist()
-            if not (isinstance(each, int | float) and each in range(outputs))
+            if not (isinstance(each, int | float) and each in range(classes))
         ]
         if wrong:
             raise DataError(
-                f"holds {wrong[0]!r:.40}; whole numbers from 0 to {outputs - 1} are needed, one "
-                f"for each of the network's {outputs} outputs"
+                f"holds {wrong[0]!r:.40}; whole numbers from 0 to {classes - 1} are needed, one "
+                f"for each of the network's {classes} "
+                f"{'outputs' if classes == outputs else 'classes'}"
             )
         return values.astype(np.int64)
+
+    @property
+    def document(self) -> dict[str, Any] | None:
+        """What :func:`read_out_of` takes, as JSON data; None for one neuron of each class."""
+        votes = self.neurons_per_class
+        return None if votes == 1 else {"neurons_per_class": votes}
 
 
 @dataclass(frozen=True)
@@ -202,6 +247,10 @@ class ValueReadOut(ReadOut):
         """Return numbers, ``(samples, outputs)``."""
         del output_spikes, graded
         return np.asarray(output_potential * np.array(self.gain) + np.array(self.offset))
+
+    def takes(self, outputs: int) -> bool:
+        """Return whether there is a gain for each output."""
+        return outputs == len(self.gain)
 
     def credits(self, answers: Array, targets: Array, among: Array) -> NDArray[np.float64]:
         """Return 1 less the squared error over the variance, the mean over the outputs.
@@ -255,10 +304,11 @@ class ValueReadOut(ReadOut):
 
 
 CLASS = ClassReadOut()
+"""Of a neuron for each class."""
 
 
 def read_out_of(document: Any) -> ReadOut:  # noqa: ANN401 - unvalidated JSON
-    """Return the read-out in a document; that of classes where there is none.
+    """Return the read-out in a document; that of a neuron for each class where there is none.
 
     Raises
     ------
@@ -267,4 +317,6 @@ def read_out_of(document: Any) -> ReadOut:  # noqa: ANN401 - unvalidated JSON
     """
     if document is None:
         return CLASS
+    if "neurons_per_class" in document:
+        return ClassReadOut(**document)
     return ValueReadOut(**{name: tuple(values) for name, values in document.items()})

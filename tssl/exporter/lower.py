@@ -4,7 +4,7 @@ Each pass is a pure function from stages to stages that leaves every spike uncha
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -151,14 +151,14 @@ def _stage(graph: Graph, node: Node, neuron: Lif, weights: Mapping[str, NDArray[
         arrays, geometry = _dense(node, arrays, kind.unfolded), None
     connections = []
     for source in node.sources:
-        for origin, pool in _ways(graph, source):
+        for origin, pools in _ways(graph, source):
             arrival = Arrival(
                 source=origin,
                 input_shape=node.input_shape,
                 weight=arrays["weight"],
                 geometry=geometry,
             )
-            connections.append(arrival if pool is None else merge_pool(pool, arrival, node.name))
+            connections.append(through_pools(pools, arrival, node.name))
     return Stage(
         name=node.name,
         neuron=neuron,
@@ -202,6 +202,11 @@ def _gate(node: Node, neuron: Lif, gate: Gate) -> Stage:
     (rows, columns), (channels, height, width) = node.window, (*node.input_shape, 1, 1)[:3]
     if gate.function == "or" and channels <= LARGEST_GEOMETRY:
         shape, geometry = node.input_shape, node.geometry
+    elif gate.function == "or" and not node.windows.is_tiling:
+        raise UnsupportedLayerError(
+            f"layer {node.name}: has windows {node.window} of {channels} maps that do not lie side "
+            f"by side, and Lava holds no more than {LARGEST_GEOMETRY} maps apart"
+        )
     elif height % rows:
         raise UnsupportedLayerError(
             f"layer {node.name}: windows of {rows} rows do not fill {channels} maps of height "
@@ -255,65 +260,81 @@ def _check_neuron(layer: str, neuron: Lif) -> None:
         )
 
 
-def _ways(graph: Graph, name: str) -> Iterator[tuple[str, Node | None]]:
-    """Yield the layers of neurons whose spikes arrive through a layer, and the pool between."""
+def _ways(graph: Graph, name: str) -> Iterator[tuple[str, tuple[Node, ...]]]:
+    """Yield the layers of neurons whose spikes arrive through a layer, and the pools between."""
     if name == INPUT or graph[name].neuron is not None:
-        yield name, None
+        yield name, ()
         return
     for source in graph[name].sources:
-        for origin, pool in _ways(graph, source):
-            yield origin, graph[name] if pool is None else _joined(pool, graph[name])
+        for origin, pools in _ways(graph, source):
+            yield origin, (*pools, graph[name])
 
 
-def merge_pool(pool: Node, arrival: Arrival, layer: str) -> Arrival:
-    """Return the map that reads the pool's input directly.
+def through_pools(pools: Sequence[Node], arrival: Arrival, layer: str) -> Arrival:
+    """Return the map that reads the input of the first of some pools directly.
 
-    A convolution gets its kernel repeated over the window, and stride and padding in input
-    pixels; a dense layer gets its weights repeated, zero where the pool drops pixels.
+    A convolution gets its kernel spread over the windows, and stride and padding in input
+    pixels; a dense layer gets its weights at every pixel of a window, zero where no window is.
 
     Raises
     ------
     UnsupportedLayerError
-        When the pool drops rows or columns that padding would bring back.
+        When padding would bring back windows beyond the edge of a pool that see pixels.
     """
-    weight = arrival.weight * pool.gain
-    if arrival.geometry is None:
-        merged, joint = _merge_dense(pool, weight), None
-    else:
-        _check_edge(pool, arrival.geometry, layer)
-        merged, joint = _merge_conv(pool.window, weight, arrival.geometry)
-    return replace(arrival, input_shape=pool.input_shape, weight=merged, geometry=joint)
+    merged = arrival
+    for pool in reversed(pools):
+        merged = _merge_pool(pool, merged, layer)
+    return replace(merged, weight=merged.weight * math.prod(pool.gain for pool in pools))
 
 
-def _check_edge(pool: Node, geometry: Geometry, layer: str) -> None:
-    (rows, columns), (_, height, width) = pool.window, pool.input_shape
-    if any(geometry.padding) and (height % rows or width % columns):
-        raise UnsupportedLayerError(
-            f"layer {layer}: padding behind pool {pool.name}, which drops the edge of "
-            f"its input {pool.input_shape}; use a size that {pool.window} divides, or no padding"
+def _merge_pool(pool: Node, arrival: Arrival, layer: str) -> Arrival:
+    (_, height, width), of = pool.input_shape, arrival.geometry
+    if of is None:
+        weight = _merge_dense(pool, arrival.weight)
+        return replace(arrival, input_shape=pool.input_shape, weight=weight)
+    joint = of.behind(pool.windows, (height, width))
+    if joint is None:
+        raise UnsupportedLayerError(_edge_of(pool, layer))
+    weight = _merge_conv(pool.windows, arrival.weight, of)
+    return replace(arrival, input_shape=pool.input_shape, weight=weight, geometry=joint)
+
+
+def _edge_of(pool: Node, layer: str) -> str:
+    where = f"layer {layer}: padding behind pool {pool.name}, which"
+    if pool.windows.is_tiling:
+        return (
+            f"{where} drops the edge of its input {pool.input_shape}; use a size that "
+            f"{pool.window} divides, or no padding"
         )
+    return (
+        f"{where} has windows {pool.window} at a stride of {pool.windows.stride}: those beyond its "
+        f"last would still see pixels of its input {pool.input_shape}; use no padding there"
+    )
 
 
 def _merge_dense(pool: Node, weight: Floats) -> Floats:
-    rows, columns = pool.window
-    expanded = np.zeros((len(weight), *pool.input_shape))
+    of, (channels, height, width) = pool.windows, pool.input_shape
+    (rows, columns), (up, left) = of.stride, of.padding
+    padded = np.zeros((len(weight), channels, height + 2 * up, width + 2 * left))
     maps = weight.reshape(len(weight), *pool.output_shape)
-    repeated = maps.repeat(rows, axis=2).repeat(columns, axis=3)
-    expanded[:, :, : repeated.shape[2], : repeated.shape[3]] = repeated
-    return expanded.reshape(len(weight), math.prod(pool.input_shape))
-
-
-def _merge_conv(window: Pair, weight: Floats, geometry: Geometry) -> tuple[Floats, Geometry]:
-    rows, columns = window
-    kernel = spread_kernel(weight, geometry.dilation)
-    kernel = kernel.repeat(rows, axis=2).repeat(columns, axis=3)
-    joint = Geometry(
-        kernel=(kernel.shape[2], kernel.shape[3]),
-        stride=(geometry.stride[0] * rows, geometry.stride[1] * columns),
-        padding=(geometry.padding[0] * rows, geometry.padding[1] * columns),
-        groups=geometry.groups,
+    high, wide = (
+        (size - 1) * step + 1 for size, step in zip(maps.shape[2:], of.stride, strict=True)
     )
-    return kernel, joint
+    for row, column in np.ndindex(of.kernel):
+        padded[:, :, row : row + high : rows, column : column + wide : columns] += maps
+    inside = padded[:, :, up : up + height, left : left + width]
+    return inside.reshape(len(weight), math.prod(pool.input_shape))
+
+
+def _merge_conv(pool: Geometry, weight: Floats, geometry: Geometry) -> Floats:
+    gaps = (geometry.dilation[0] * pool.stride[0], geometry.dilation[1] * pool.stride[1])
+    spread = spread_kernel(weight, gaps)
+    high, wide = spread.shape[2:]
+    sizes = (high + pool.kernel[0] - 1, wide + pool.kernel[1] - 1)
+    kernel = np.zeros((*weight.shape[:2], *sizes))
+    for row, column in np.ndindex(pool.kernel):
+        kernel[:, :, row : row + high, column : column + wide] += spread
+    return kernel
 
 
 def spread_kernel(weight: Floats, dilation: Pair) -> Floats:
@@ -323,15 +344,3 @@ def spread_kernel(weight: Floats, dilation: Pair) -> Floats:
     spread = np.zeros((*weight.shape[:2], *sizes))
     spread[:, :, :: dilation[0], :: dilation[1]] = weight
     return spread
-
-
-def _joined(first: Node, second: Node) -> Node:
-    """Return one pool for two in a row; what they drop of an edge is the same."""
-    (rows, columns), (more_rows, more_columns) = first.window, second.window
-    kernel = (rows * more_rows, columns * more_columns)
-    return replace(
-        first,
-        output_shape=second.output_shape,
-        geometry=Geometry(kernel=kernel, stride=kernel),
-        gain=first.gain * second.gain,
-    )

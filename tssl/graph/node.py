@@ -114,8 +114,13 @@ class Node:
         return Geometry.centred((own.shape[2], own.shape[3]))
 
     @property
-    def window(self) -> Pair:
-        """Height and width of its windows; TypeError for a layer that has none."""
+    def windows(self) -> Geometry:
+        """Its windows; TypeError for a layer that has none."""
         if self.geometry is None:
             raise TypeError(f"layer {self.name}: a {self.kind} has no windows")
-        return self.geometry.kernel
+        return self.geometry
+
+    @property
+    def window(self) -> Pair:
+        """Height and width of its windows; TypeError for a layer that has none."""
+        return self.windows.kernel

@@ -20,6 +20,7 @@ from tssl.checkpoint import Checkpoint
 from tssl.chip import INPUT, IntArray
 from tssl.geometry import Geometry
 from tssl.graph import NORM, NORM_EPSILON, Node
+from tssl.proof.spreading import spread
 from tssl.proof.values import first_messages, values_of
 from tssl.results import Recording
 
@@ -54,14 +55,16 @@ class _Layer(NamedTuple):
 
     def weighted(self, arriving: "_Sent") -> Tensor:
         """Weight what one way brings, in the integers that this way has on the chip."""
-        sums = _weighted(arriving.counts, self.placed(arriving), self.node.geometry)
-        geometry = self.node.geometry
+        weight, geometry = self.placed(arriving)
+        sums = _weighted(arriving.counts, weight, geometry)
         return _in_24_bits(sums) if geometry and geometry.shares_weights else sums
 
-    def placed(self, arriving: "_Sent") -> Tensor:
-        """Return the weights of one way."""
-        scaled = self.weight.astype(np.float64) * arriving.gain * arriving.unit
-        return _on_grid(scaled, *self.factors)
+    def placed(self, arriving: "_Sent") -> tuple[Tensor, Geometry | None]:
+        """Return the weights of one way, and their windows."""
+        weight, geometry = torch.from_numpy(self.weight.astype(np.float64)), self.node.geometry
+        for pool in reversed(arriving.pools):
+            weight, geometry = spread(pool, weight, geometry)
+        return _on_grid(weight * arriving.gain * arriving.unit, *self.factors), geometry
 
 
 class _Sent(NamedTuple):
@@ -73,6 +76,9 @@ class _Sent(NamedTuple):
     """Of the pools passed."""
     unit: float
     """What a count of one stands for."""
+    pools: tuple[Node, ...] = ()
+    """Those passed since the first whose windows overlap. Counts are not summed there: a weight of
+    the chip stands for several that are trained, and is rounded once."""
 
 
 def run_quantized(
@@ -150,7 +156,7 @@ def _layers(
         layers[name] = _Layer(
             node=node,
             weight=arrays["weight"],
-            recurrent=None if own is None else _on_grid(own, *factors),
+            recurrent=None if own is None else _on_grid(torch.from_numpy(own).double(), *factors),
             bias=_bias(arrays.get("bias"), scales[name], len(node.output_shape)),
             threshold=_NEVER if math.isinf(threshold) else round(scales[name] * threshold),
             current_decay=round(_DECAY / neuron.tau_s),
@@ -194,9 +200,8 @@ def _bias(bias: NDArray[Any] | None, scale: float, dimensions: int) -> Tensor | 
     return mantissa.reshape(-1, *[1] * (dimensions - 1))
 
 
-def _on_grid(weight: NDArray[Any], gain: float, scale: float, largest: int) -> Tensor:
-    scaled = torch.from_numpy(weight.astype(np.float64)) * gain * scale
-    return (torch.round(scaled / _GRID) * _GRID).clamp(-largest, largest)
+def _on_grid(weight: Tensor, gain: float, scale: float, largest: int) -> Tensor:
+    return (torch.round(weight * gain * scale / _GRID) * _GRID).clamp(-largest, largest)
 
 
 def _entering(checkpoint: Checkpoint, train: IntArray) -> Tensor:
@@ -291,7 +296,7 @@ def _silence(layer: _Layer, ways: list[_Sent], weight_bits: int) -> float:
     """
     if not layer.fires_once:
         return 0.0
-    kernels = (layer.placed(way).clamp(min=0).flatten(1).sum(dim=1).max() for way in ways)
+    kernels = (layer.placed(way)[0].clamp(min=0).flatten(1).sum(dim=1).max() for way in ways)
     bias = torch.as_tensor(layer.bias).max().clamp(min=0)
     needed, unit = float(sum(kernels) + bias), _GRID
     while needed > (2**weight_bits - 2) * unit / _GRID:
@@ -301,9 +306,9 @@ def _silence(layer: _Layer, ways: list[_Sent], weight_bits: int) -> float:
 
 def _any(node: Node, ways: list[Tensor]) -> Tensor:
     """Return where anything in a window fired, and of those that fire once, fired first."""
-    rows, columns = node.window
-    fired = torch.stack(ways).any(dim=0)
-    windows = fired.unfold(3, rows, rows).unfold(4, columns, columns)
+    of, fired = node.windows, torch.stack(ways).any(dim=0)
+    padded = F.pad(fired, (of.padding[1], of.padding[1], of.padding[0], of.padding[0]))
+    windows = padded.unfold(3, of.kernel[0], of.stride[0]).unfold(4, of.kernel[1], of.stride[1])
     any_fired = windows.flatten(5).any(dim=5).double()
     if node.neuron is not None and node.neuron.fires_once:
         return any_fired * (any_fired.cumsum(dim=0) == 1)
@@ -318,9 +323,11 @@ _GATES: Mapping[str, Callable[[Node, list[Tensor]], Tensor]] = {
 
 
 def _pooled(way: _Sent, node: Node) -> _Sent:
+    gain = way.gain * node.gain
+    if way.pools or not node.windows.is_tiling:
+        return way._replace(gain=gain, pools=(*way.pools, node))
     sums = F.avg_pool2d(way.counts.flatten(0, 1), node.window, divisor_override=1)
-    counts = sums.unflatten(0, way.counts.shape[:2])
-    return way._replace(counts=counts, gain=way.gain * node.gain)
+    return way._replace(counts=sums.unflatten(0, way.counts.shape[:2]), gain=gain)
 
 
 def _neurons(activation: Tensor, layer: _Layer, silence: float) -> tuple[Tensor, Tensor]:

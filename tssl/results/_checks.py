@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from tssl.chip import CLASS
+from tssl.chip import ClassReadOut
 from tssl.results.traces import QUANTITIES
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _check_types(result: "RunResult") -> None:
     for name, array in {**vars(result.counts), **vars(result)}.items():
         if not isinstance(array, np.ndarray):
             continue
-        if name in ("predictions", "labels") and result.read_out is not CLASS:
+        if name in ("predictions", "labels") and not isinstance(result.read_out, ClassReadOut):
             _check_numbers(name, array)
             continue
         signed = name == "output_spikes" and array.dtype != np.uint8  # values, not counts
@@ -86,7 +86,9 @@ def _check_shapes(result: "RunResult") -> None:
     counts = result.counts
     samples, layers, steps = counts.samples, len(counts.layers), counts.time_steps
     outputs = int(counts.neurons[-1])
-    said = (samples,) if result.read_out is CLASS else (samples, outputs)
+    said = (samples,) if isinstance(result.read_out, ClassReadOut) else (samples, outputs)
+    if not result.read_out.takes(outputs):
+        raise ValueError(f"read_out {result.read_out.document} does not fit {outputs} outputs")
     expected: dict[str, tuple[NDArray[Any] | None, tuple[int, ...]]] = {
         "output_spikes": (result.output_spikes, (samples, steps, outputs)),
         "spike_counts": (result.spike_counts, (samples, layers)),
@@ -111,8 +113,10 @@ def _check_shapes(result: "RunResult") -> None:
 def _check_sums(result: "RunResult") -> None:
     """Raise ValueError when numbers contradict each other."""
     counts = result.counts
-    if result.read_out is CLASS and (result.predictions >= counts.neurons[-1]).any():
-        raise ValueError("a prediction names no output")
+    if isinstance(result.read_out, ClassReadOut):
+        classes = counts.neurons[-1] // result.read_out.neurons_per_class
+        if (result.predictions >= classes).any():
+            raise ValueError("a prediction names no output")
     if not np.array_equal(result.spike_counts.sum(axis=0), counts.spikes.sum(axis=1)):
         raise ValueError("the spikes of samples and of time steps do not add up to the same")
     output = result.output_spikes

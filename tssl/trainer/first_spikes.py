@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tssl.geometry import Geometry, Pair
+from tssl.geometry import Geometry
 from tssl.trainer import first_kernels
 from tssl.trainer.kernels import threads
 
@@ -259,9 +259,9 @@ def patches(times: Tensor, geometry: Geometry) -> Tensor:
     return windows.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(1, 2)
 
 
-def earliest(times: Tensor, window: Pair) -> Tensor:
+def earliest(times: Tensor, windows: Geometry) -> Tensor:
     """Return the earliest time in each window of ``(batch, C, H, W)``; errors pass to it alone."""
-    return -F.max_pool2d(-times, window)
+    return -F.max_pool2d(-times, windows.kernel, windows.stride, windows.padding)
 
 
 def late(times: Tensor, end: float) -> Tensor:

@@ -58,7 +58,8 @@ def _iand(_: Node, spikes: Sequence[Tensor]) -> Tensor:
 
 
 def _or(node: Node, spikes: Sequence[Tensor]) -> Tensor:
-    steps = [F.max_pool2d(each.flatten(0, 1), node.window) for each in spikes]
+    of = node.windows
+    steps = [F.max_pool2d(each.flatten(0, 1), of.kernel, of.stride, of.padding) for each in spikes]
     return reduce(torch.maximum, steps).unflatten(0, spikes[0].shape[:2])
 
 

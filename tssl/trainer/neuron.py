@@ -15,15 +15,19 @@ from tssl.neurons import membrane_step
 
 
 class Pool(NamedTuple):
-    """Sums over windows that do not overlap, times a gain."""
+    """Sums over windows, times a gain."""
 
     kernel: Pair
     gain: float = 1.0
+    stride: Pair | None = None
+    """The kernel's size when None."""
+    padding: Pair = (0, 0)
 
     @staticmethod
     def of(node: Node) -> "Pool":
         """Return the pool that a node of the graph is."""
-        return Pool(node.window, node.gain)
+        of = node.windows
+        return Pool(of.kernel, node.gain, None if of.stride == of.kernel else of.stride, of.padding)
 
 
 class Neurons(NamedTuple):
@@ -205,8 +209,10 @@ def pool_fits(image: Sequence[int], pool: Pool) -> bool:
 
 
 def sum_pool(signal: Tensor, pool: Pool | None) -> Tensor:
-    """Add up non-overlapping windows of ``(time, batch, C, H, W)`` and multiply by the gain."""
+    """Add up windows of ``(time, batch, C, H, W)`` and multiply by the gain."""
     if pool is None:
         return signal
-    pooled = F.avg_pool2d(signal.flatten(0, 1), pool.kernel, divisor_override=1)
+    pooled = F.avg_pool2d(
+        signal.flatten(0, 1), pool.kernel, pool.stride, pool.padding, divisor_override=1
+    )
     return (pooled * pool.gain).unflatten(0, signal.shape[:2])

@@ -62,11 +62,12 @@ class Pooled:
 
     @staticmethod
     def backward(ctx: Any, error: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
-        """Return the error at the signal: each value gets its window's."""
+        """Return the error at the signal: each value gets those of its windows."""
         (signal,), pool = ctx.saved_tensors, ctx.pool
         to_signal: Tensor = torch.ops.aten.avg_pool2d_backward(
-            (error * pool.gain).flatten(0, 1), signal.flatten(0, 1), pool.kernel, pool.kernel,
-            [0, 0], ceil_mode=False, count_include_pad=True, divisor_override=1,
+            (error * pool.gain).flatten(0, 1), signal.flatten(0, 1), pool.kernel,
+            pool.stride or pool.kernel, pool.padding,
+            ceil_mode=False, count_include_pad=True, divisor_override=1,
         )  # fmt: skip
         return to_signal.unflatten(0, signal.shape[:2]), None
 

@@ -91,6 +91,13 @@ class Potentials(Method[Sent]):
     def check_integers(self) -> None:
         """See :class:`Method`."""
         recurrence_of(self.rule)
+        for node in self._graph:
+            if node.neuron is None and node.geometry is not None and not node.geometry.is_tiling:
+                raise ConfigError(
+                    f"training.forward = 'chip': windows of pool {node.name} overlap, or have "
+                    "padding; one weight of the chip then stands for several that are trained; use "
+                    "forward = 'float', or windows side by side"
+                )
 
     def check_penalty(self) -> None:
         """See :class:`Method`; potentials are what it is counted from."""
@@ -237,7 +244,8 @@ def _blocks(graph: Graph, filters: Mapping[str, float]) -> list[Block]:
 def _own_pool(graph: Graph, node: Node, filters: Mapping[str, float]) -> Node | None:
     """Return the pool that alone listens to a layer of neurons, and to nothing else.
 
-    What a recurrent layer sends may have to be filtered anew before the pool.
+    Its windows lie side by side, as the compiled loops have them. What a recurrent layer sends may
+    have to be filtered anew before the pool.
     """
     readers = graph.readers[node.name]
     if node.neuron is None or node.dropout or len(readers) != 1:
@@ -245,4 +253,4 @@ def _own_pool(graph: Graph, node: Node, filters: Mapping[str, float]) -> Node | 
     reader = readers[0]
     if reader.neuron is not None or filters[node.name] != filters[reader.name]:
         return None
-    return reader if len(reader.sources) == 1 else None
+    return reader if len(reader.sources) == 1 and reader.windows.is_tiling else None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tssl.checkpoint import Checkpoint
-from tssl.chip import CLASS, DECAY_ONE
+from tssl.chip import CLASS, DECAY_ONE, ClassReadOut
 from tssl.datasets import Dataset, Given
 from tssl.errors import ConfigError
 from tssl.exchange import nir
@@ -160,6 +160,9 @@ def _of_others(module: modules.Module, shape: Shape, choice: ModuleChoice) -> tu
         time_steps=choice.time_steps,
         provenance={},
     )
+    votes = ClassReadOut(found.neurons_per_class)
+    if votes != CLASS:
+        lowered = replace(lowered, checkpoint=replace(lowered.checkpoint, read_out=votes))
     lowered = replace(lowered, notes=(*notes, *lowered.notes))
     said: dict[str, str | float] = {"by": f"tssl {__version__}, from_torch", "dt": 1.0}
     said.update(graph.metadata)
@@ -234,10 +237,12 @@ def _with_data(lowered: Lowered, choice: ModuleChoice, data: Given) -> tuple[Che
     tables["encoding"] = dict(choice.encoding or {})
     recipe = with_data(recipe_from_tables(tables, "encoding"), data)
     train, test = load_splits(recipe, choice.data_dir, data=source_of(recipe.data, data))
-    outputs = checkpoint.graph.output.outputs
-    if outputs != train.outputs or train.read_out is not CLASS:
+    outputs, read_out = checkpoint.graph.output.outputs, checkpoint.read_out
+    votes = read_out.neurons_per_class if isinstance(read_out, ClassReadOut) else 1
+    if outputs != votes * train.outputs or train.read_out is not CLASS:
+        each = f", {votes} of each class" if votes > 1 else ""
         raise ConfigError(
-            f"{choice.name}: its last layer has {several(outputs, 'neuron')}, but data set "
+            f"{choice.name}: its last layer has {several(outputs, 'neuron')}{each}, but data set "
             f"{train.name} has {train.answers}; classes are needed"
         )
     known = replace(

@@ -11,14 +11,15 @@ from torch import nn
 
 import tssl
 from tests.exchange.nir.floats import spikes_of
+from tests.exchange.torch.comparing import fired
 from tests.exchange.torch.stand_ins import IFNode
-from tests.exchange.torch.test_modules import fired
 from tssl.errors import UnsupportedLayerError
 from tssl.exchange.nir import Nir, NirNode, Timing, firing_at, lower, read, simulate, timing
 from tssl.exchange.nir.at_threshold import lowered_to
 from tssl.exchange.nir.description import INPUT, OUTPUT
 from tssl.exchange.nir.layers import NirLayer, Pool
 from tssl.exchange.nir.writing import description_bytes
+from tssl.geometry import Geometry
 from tssl.workflow.nir import NirChoice
 from tssl.workflow.nir import read as workflow_read
 
@@ -132,8 +133,10 @@ def test_a_layer_of_zeros_keeps_its_threshold() -> None:
 
 def test_averages_of_two_sizes_divide_by_what_both_divide() -> None:
     """Quarters and ninths are multiples of a 36th, and not of a ninth."""
-    pools = {name: Pool(name=name, source="input", kernel=(size, size), average=True)
-             for name, size in (("two", 2), ("three", 3))}  # fmt: skip
+    pools = {
+        name: Pool(name=name, source="input", windows=Geometry(kernel=(size, size)), mode="average")
+        for name, size in (("two", 2), ("three", 3))
+    }
     layer = NirLayer(
         name="n", node=NirNode(name="n", kind="IF", numbers={}), sources=("two", "three"),
         weight=np.array([[1.0, 1.0]]), windows=None, recurrent=None, bias=None, drive=None,

@@ -94,6 +94,19 @@ def classifier(*, bias: bool) -> Nir:
     )  # fmt: skip
 
 
+def overlapping(neuron: Any, *, bias: bool = False, zeros: int = 0) -> Nir:
+    """Return a convolution behind windows of 3 at a stride of 2 that leave a row of 8."""
+    size = 3 + 2 * zeros
+    some = {"bias": drawn(3)} if bias else {}
+    return image_net(
+        ("c", conv(drawn(2, 1, 3, 3), padding=np.array([1, 1]))), ("l", neuron((2, 8, 7))),
+        ("p", pool("AvgPool2d", [3, 3], [2, 2], [1, 1])),
+        ("d", conv(2 * drawn(3, 2, 2, 2), padding=np.array([zeros, zeros]), **some)),
+        ("m", neuron((3, size, size))), ("f", flatten()), ("fc", linear(drawn(4, 3 * size**2))),
+        ("o", neuron(4)), shape=[1, 8, 7], end=4,
+    )  # fmt: skip
+
+
 EACH = {"v_threshold": np.linspace(0.5, 2.0, 9)}
 GRAPHS: dict[str, Nir] = {
     "LIF": dense_net(lif(9)),
@@ -134,6 +147,14 @@ GRAPHS: dict[str, Nir] = {
         ("m", lif((3, 3, 3))), ("f", flatten()), ("fc", linear(drawn(4, 27))), ("o", lif(4)),
         shape=[1, 7, 7], end=4,
     ),
+    "overlapping pools, biases into synapses": overlapping(cuba, bias=True),
+    "overlapping pools in a row": image_net(
+        ("c", conv(drawn(2, 1, 3, 3), padding=np.array([1, 1]))), ("l", lif((2, 8, 7))),
+        ("p", pool("SumPool2d", [3, 2], [2, 1], [1, 1])), ("q", pool("AvgPool2d", [2, 3], [1, 2])),
+        ("d", conv(drawn(3, 2, 2, 1))), ("m", lif((3, 2, 3))), ("f", flatten()),
+        ("fc", linear(drawn(4, 18))), ("o", lif(4)), shape=[1, 8, 7], end=4,
+    ),
+    "overlapping pools, and zeros beside what they drop": overlapping(lif, zeros=1),
     "padding 'same' and 'valid', dilation": image_net(
         ("c", {**conv(drawn(2, 1, 3, 2)), "padding": "same"}), ("l", lif((2, 6, 7))),
         ("d", {**conv(drawn(2, 2, 2, 2), dilation=np.array([2, 1])), "padding": "valid"}),
@@ -206,6 +227,20 @@ def test_convolutions_stay_convolutions() -> None:
     ]  # fmt: skip
     (layer,) = [node for node in lowered(conv_recurrent()).checkpoint.graph]
     assert (layer.kind, "recurrent" in layer.parameters) == ("conv", True)
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("overlapping pools", ["conv", "pool", "conv", "dense"]),
+        ("overlapping pools in a row", ["conv", "pool", "pool", "conv", "dense"]),
+        ("overlapping pools, biases into synapses", ["conv", "dense", "dense"]),
+        ("overlapping pools, and zeros beside what they drop", ["conv", "dense", "dense"]),
+    ],
+)
+def test_where_overlapping_pools_stay(name: str, kinds: list[str]) -> None:
+    made = lowered(GRAPHS[name], "euler", 1e-3)
+    assert [node.kind for node in made.checkpoint.graph] == kinds
 
 
 def test_decays_of_the_braille_networks() -> None:

@@ -72,6 +72,36 @@ class Synaptic(Leaky):
         return spikes
 
 
+@of("snntorch._neurons.rleaky")
+class RecurrentOneToOne(nn.Module):
+    def __init__(self, factors: Any) -> None:
+        super().__init__()
+        self.V = nn.Parameter(torch.as_tensor(factors))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.V
+
+
+@of("snntorch._neurons.rleaky")
+class RLeaky(Leaky):
+    def __init__(self, beta: Any, recurrent: nn.Module, **changes: Any) -> None:
+        super().__init__(beta, reset_delay=False, **changes)
+        self.recurrent, self.spk = recurrent, None
+
+    def reset_mem(self) -> None:
+        self.mem, self.spk = 0.0, None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.spk is None:
+            self.spk = torch.zeros_like(x)
+        reset = (torch.as_tensor(self.mem) > self.threshold).double()
+        mem = self.beta.double().clamp(0, 1) * self.mem + x + self.recurrent(self.spk)
+        mem = mem - reset * mem
+        self.spk = (mem > self.threshold).double()
+        self.mem = mem - (self.spk - reset) * mem
+        return self.spk
+
+
 class _Node(nn.Module):
     def __init__(self, v_threshold: float = 1.0, v_reset: Any = 0.0) -> None:
         super().__init__()
@@ -239,6 +269,62 @@ class LILinearCell(LICell):
 
     def forward(self, x: Tensor, state: Any = None) -> Any:
         return super().forward(x @ self.input_weights.detach().double().T, state)
+
+
+@of("norse.torch.module.lif")
+class LIFRecurrentCell(LIFCell):
+    def __init__(self, inputs: int, neurons: int, dt: float = 0.001, **p: Any) -> None:
+        super().__init__(dt, **p)
+        self.input_weights = nn.Parameter(torch.randn(neurons, inputs))
+        self.recurrent_weights = nn.Parameter(torch.randn(neurons, neurons))
+        self.z: Any = None
+
+    def forward(self, x: Tensor, *state: Any) -> Any:
+        if not state:
+            return self.fired(x)
+        others, self.z = state[0] or (None, None)
+        spikes, others = super().forward(x, others)
+        return spikes, (others, self.z)
+
+    def fired(self, x: Tensor) -> Tensor:
+        arriving = nn.functional.linear(x, self.input_weights)
+        if self.z is not None:
+            arriving = arriving + nn.functional.linear(self.z, self.recurrent_weights)
+        self.z = super().fired(arriving)
+        return self.z
+
+
+@of("spikingjelly.activation_based.layer.container")
+class LinearRecurrentContainer(nn.Module):
+    def __init__(self, inner: nn.Module, inputs: int, outputs: int, *, bias: bool = True) -> None:
+        super().__init__()
+        self.sub_module_out_features = outputs
+        self.rc = nn.Linear(inputs + outputs, inputs, bias)
+        self.sub_module, self.y = inner, None
+
+    def reset(self) -> None:
+        self.y = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.y is None:
+            self.y = torch.zeros(*x.shape[:-1], self.sub_module_out_features).to(x)
+        self.y = self.sub_module(self.rc(torch.cat((x, self.y), dim=-1)))
+        return self.y
+
+
+@of("spikingjelly.activation_based.layer.container")
+class ElementWiseRecurrentContainer(nn.Module):
+    def __init__(self, inner: nn.Module, element_wise_function: Callable[..., Any]) -> None:
+        super().__init__()
+        self.sub_module, self.element_wise_function, self.y = inner, element_wise_function, None
+
+    def reset(self) -> None:
+        self.y = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = torch.zeros_like(x) if self.y is None else self.y
+        self.y = self.sub_module(self.element_wise_function(y, x))
+        return self.y
 
 
 @of("norse.torch.module.sequential")

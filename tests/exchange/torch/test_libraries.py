@@ -1,12 +1,15 @@
-"""The libraries themselves, trained for an epoch or two, where they are installed."""
+"""The libraries themselves, trained for an epoch or two or not at all, where they are installed."""
 
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.exchange.torch.library_spikes import CASES
 
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "torch_libraries.py"
 FOLDER = os.environ.get("TSSL_TORCH_LIBRARIES")
@@ -17,11 +20,15 @@ def is_there(library: str) -> bool:
     return inside or importlib.util.find_spec(library) is not None
 
 
+def skip_without(library: str) -> None:
+    if not is_there(library):
+        pytest.skip(f"{library} is not installed, and TSSL_TORCH_LIBRARIES names no folder with it")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("library", ["snntorch", "spikingjelly", "norse"])
 def test_spikes_there_and_here(library: str) -> None:
-    if not is_there(library):
-        pytest.skip(f"{library} is not installed, and TSSL_TORCH_LIBRARIES names no folder with it")
+    skip_without(library)
     ran = subprocess.run(
         [sys.executable, SCRIPT, library, "--epochs", "2", "--no-lava"],
         capture_output=True,
@@ -51,3 +58,18 @@ def test_potentials_there_and_here(library: str) -> None:
     assert ran.returncode == 0, ran.stderr
     distance, spread = map(float, ran.stdout.split())
     assert distance < 1e-5 < 0.01 < spread
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_every_spike_of_untrained_networks(name: str) -> None:
+    skip_without(CASES[name].library)
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.exchange.torch.library_spikes", name],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    layers = ran.stdout.strip().split(", ")
+    assert all(re.fullmatch(r"\S+ 0 of [1-9]\d*", each) for each in layers), ran.stdout

@@ -2,14 +2,14 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from tests.exchange.nir.floats import potential_of, spikes_of
+from tests.exchange.nir.floats import potential_of
+from tests.exchange.torch.comparing import SAMPLES, STEPS, check_every_spike, inputs, lowered
 from tests.exchange.torch.stand_ins import (
     IFNode,
     Leaky,
@@ -28,10 +28,8 @@ from tests.exchange.torch.stand_ins import (
     reset_subtract,
 )
 from tssl.errors import ConfigError, UnsupportedLayerError
-from tssl.exchange.nir import Lowered, Timing, lower, simulate
+from tssl.exchange.nir import Timing, simulate
 from tssl.exchange.torch import Stepped, read
-
-STEPS, SAMPLES = 40, 5
 
 
 def dense(neuron: Callable[[int], nn.Module], *, bias: bool = True) -> nn.Sequential:
@@ -108,58 +106,10 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 }  # fmt: skip
 
 
-def built(name: str) -> tuple[nn.Module, tuple[int, ...]]:
-    torch.manual_seed(3)
-    make, shape = NETWORKS[name]
-    network = make().eval()
-    for parameter in network.parameters():
-        if parameter.dim() > 1:
-            parameter.data += 0.1
-    return network, shape
-
-
-def lowered(network: nn.Module, shape: tuple[int, ...]) -> tuple[Any, Lowered]:
-    found = read(network, shape)
-    timing = Timing(dt=1.0, rule="euler")
-    return found, lower(found.graph, timing, name="n", time_steps=STEPS, provenance={})
-
-
-def fired(network: nn.Module, train: np.ndarray) -> dict[str, np.ndarray]:
-    """Return what modules fire, by their paths, in double precision."""
-    trains: dict[str, list[np.ndarray]] = {}
-    kinds = (Leaky, IFNode, LIFNode, ParametricLIFNode, LIFCell)
-    for path, module in network.named_modules():
-        if isinstance(module, kinds):
-            steps = trains[path] = []
-            module.register_forward_hook(
-                lambda _, __, spikes, steps=steps: steps.append(spikes.flatten(1).numpy() > 0)
-            )
-    with torch.no_grad():
-        for values in torch.from_numpy(train).double():
-            network.double()(values)
-    return {path: np.stack(steps) for path, steps in trains.items()}
-
-
-def inputs(shape: tuple[int, ...]) -> np.ndarray:
-    return np.random.default_rng(1).random((STEPS, SAMPLES, *shape)) < 0.4
-
-
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_spike(name: str) -> None:
-    network, shape = built(name)
-    found, made = lowered(network, shape)
-    train = inputs(shape)
-    ones = np.ones((STEPS, SAMPLES, made.always_on))
-    flat = np.concatenate([train.reshape(STEPS, SAMPLES, -1), ones], axis=2)
-    here = spikes_of(made.checkpoint, flat)
-    graph = simulate(found.graph, Timing(dt=1.0, rule="euler"), train.astype(float))
-    there = fired(network, train)
-    assert list(there) == list(found.modules.values())
-    for layer, node in made.layers.items():
-        spikes = there[found.modules[node]]
-        assert np.array_equal(spikes, graph[node].spikes.reshape(spikes.shape)), "the graph"
-        assert np.array_equal(spikes, here[layer][..., : spikes.shape[2]]), layer
-        assert 0 < spikes.mean() < 1, "the case shows nothing"
+    make, shape = NETWORKS[name]
+    check_every_spike(make, shape)
 
 
 READ: dict[str, Callable[[], nn.Module]] = {
@@ -187,7 +137,7 @@ def ending(last: nn.Module) -> nn.Sequential:
 def test_every_potential_that_is_read(last: nn.Module) -> None:
     network = ending(last)
     found, made = lowered(network, (6,))
-    train = inputs((6,))
+    train = inputs((6,), 0.4)
     steps = Stepped(network)
     assert steps.is_read
     for _ in range(2):  # the second time it begins with a new batch
@@ -248,9 +198,6 @@ REFUSED: list[tuple[str, nn.Module, str]] = [
     ("no sequence", Leaky(0.9), "nn.Sequential(net.fc1"),
     ("joins samples", nn.Sequential(nn.Flatten(0), nn.Linear(6, 9)), "start_dim = 0"),
     ("circular", nn.Sequential(nn.Conv2d(1, 1, 3, padding_mode="circular")), "pads with nothing"),
-    ("ceil", nn.Sequential(nn.AvgPool2d(2, ceil_mode=True)), "ceil_mode"),
-    ("divisor", nn.Sequential(nn.AvgPool2d(2, divisor_override=3)), "divisor_override"),
-    ("edge", nn.Sequential(nn.AvgPool2d(2, padding=1, count_include_pad=False)), "divisor"),
 ]  # fmt: skip
 _delayed.reset_delay = True
 _smooth.surrogate_function.spiking = False

@@ -67,10 +67,12 @@ def _root(source: str, pools: Mapping[str, Pool]) -> tuple[str, float]:
 
 
 def _pooled(shape: Shape, source: str, pools: Mapping[str, Pool]) -> Shape:
+    line: list[Pool] = []
     while source in pools:
-        rows, columns = pools[source].kernel
-        shape = (shape[0], shape[1] // rows, shape[2] // columns)
-        source = pools[source].source
+        line.insert(0, pools[source])
+        source = line[0].source
+    for pool in line:
+        shape = (shape[0], *pool.windows.positions((shape[1], shape[2])))
     return shape
 
 

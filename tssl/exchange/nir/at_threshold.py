@@ -82,5 +82,5 @@ def _shares(source: str, pools: Mapping[str, Pool]) -> int:
     while source in pools:
         line.append(pools[source])
         source = pools[source].source
-    sizes = chain.from_iterable(pool.kernel for pool in line if pool.average)
+    sizes = chain.from_iterable(pool.windows.kernel for pool in line if pool.mode == "average")
     return math.prod(sizes)

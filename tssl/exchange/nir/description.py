@@ -36,7 +36,7 @@ class NodeKind(NamedTuple):
     is_linear: bool = False
     """Whether it is a linear map of what arrives, between layers of neurons."""
     is_pool: bool = False
-    """Whether tssl has it as a layer of its own where its windows do not overlap."""
+    """Whether tssl has it as a layer of its own, in front of a convolution."""
     keeps_state: bool = False
     """Whether it has a potential, from step to step or to compare with a threshold."""
     fires: bool = False

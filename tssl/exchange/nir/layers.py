@@ -1,41 +1,54 @@
 """Layers on their way from NIR to a checkpoint."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from tssl.exchange.assembly import MadeLayer
 from tssl.exchange.nir.description import NirNode
 from tssl.exchange.nir.maps import Floats
-from tssl.geometry import Geometry, Pair, Shape
+from tssl.geometry import Geometry, Shape
 
-__all__ = ["NirLayer", "Pool"]
+__all__ = ["NirLayer", "Pool", "PoolMode"]
+
+PoolMode = Literal["sum", "average", "or"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pool:
-    """A pool whose windows fill its maps and do not overlap."""
+    """A pool.
+
+    Parameters
+    ----------
+    windows
+        Without gaps.
+    mode
+        As in :class:`tssl.graph.kinds.pool.PoolEntry`.
+    """
 
     name: str
     source: str
-    kernel: Pair
-    average: bool
+    windows: Geometry
+    mode: PoolMode
 
     @property
     def of_ones(self) -> float:
-        """What it gives for a map of ones."""
-        return 1.0 if self.average else float(self.kernel[0] * self.kernel[1])
+        """What it gives for a map of ones, where none of its windows has padding."""
+        return float(math.prod(self.windows.kernel)) if self.mode == "sum" else 1.0
 
     def made(self) -> MadeLayer:
         """Return it as a layer of a recipe."""
-        entry = {
+        entry: dict[str, Any] = {
             "type": "pool",
             "name": self.name,
             "from": [self.source],
-            "kernel": list(self.kernel),
-            "mode": "average" if self.average else "sum",
+            "kernel": list(self.windows.kernel),
+            "mode": self.mode,
             "gain": 1.0,
         }
+        if not self.windows.is_tiling:
+            entry |= {key: list(getattr(self.windows, key)) for key in ("stride", "padding")}
         return MadeLayer(entry=entry)
 
 

@@ -13,7 +13,7 @@ from tssl.exchange.nir.maps import Floats, applied, geometry, padding_of
 from tssl.exchange.nir.timing import Timing
 from tssl.geometry import Geometry, Shape
 
-__all__ = ["Arriving", "Way", "ungrouped"]
+__all__ = ["Arriving", "Way", "may_pool", "pool_windows", "ungrouped", "windows_of"]
 
 _MOST_ENTRIES = 1 << 24
 """Of a matrix, beyond which no layer is made all-to-all."""
@@ -110,8 +110,14 @@ class Arriving:
             channels = self.sizes[self.node.name][0]
             kernel = factor * np.eye(channels)[:, :, None, None]
             return kernel, Geometry(kernel=(1, 1)), ways
-        windows = _windows_of(conv)
-        return None if windows is None else (factor * conv["weight"], windows, ways)
+        windows = windows_of(conv)
+        if windows is None or not all(self._may_merge(way, windows) for way in ways):
+            return None
+        return factor * conv["weight"], windows, ways
+
+    def is_padded(self, way: Way) -> bool:
+        """Return whether a pool of a way has padding."""
+        return any(any(pool_windows(self.nir.nodes[pool]).padding) for pool in way.pools)
 
     def own_kernel(self) -> Floats | None:
         """Return ``(O, O, k, k)`` of a recurrence that is a convolution of odd windows, or None."""
@@ -123,7 +129,7 @@ class Arriving:
             return None
         if late[0].name not in self.nir.sources[self.node.name]:
             return None
-        windows, weight = _windows_of(late[0]), late[0]["weight"]
+        windows, weight = windows_of(late[0]), late[0]["weight"]
         rows, columns = weight.shape[2:]
         if windows is None or rows != columns or rows % 2 == 0:
             return None
@@ -178,7 +184,7 @@ class Arriving:
             raise UnsupportedLayerError(
                 f"{self.nir.origin}: {self.node.title}: what reaches it from {source} is no plain "
                 f"convolution, and as a matrix has {inputs} times {neurons} weights; make it a "
-                "Conv2d behind pools whose windows do not overlap"
+                "Conv2d without padding, behind pools or not"
             )
         matrix = np.empty((neurons, inputs))
         constant = self.constant().reshape(-1, 1)
@@ -222,15 +228,17 @@ class Arriving:
         node = self.nir.nodes[name]
         if not node.of.is_pool or len(self._now(name)) != 1 or self._heard(name)[1:]:
             return False
-        before = self._now(name)[0]
-        kernel = geometry(node, "kernel_size", 1)
-        fills = all(
-            size % window == 0 for size, window in zip(self.sizes[before][1:], kernel, strict=False)
-        )
-        plain = kernel == geometry(node, "stride", 1) and padding_of(node, kernel) == (
-            (0, 0), (0, 0),
-        )  # fmt: skip
-        return fills and plain and self._stays(before)
+        return may_pool(pool_windows(node)) and self._stays(self._now(name)[0])
+
+    def _may_merge(self, way: Way, windows: Geometry) -> bool:
+        """Whether a convolution behind the pools of a way is one of what is before them."""
+        for pool in reversed(way.pools):
+            _, height, width = self.sizes[self._now(pool)[0]]
+            merged = windows.behind(pool_windows(self.nir.nodes[pool]), (height, width))
+            if merged is None:
+                return False
+            windows = merged
+        return True
 
     def _ways(self, name: str) -> list[Way] | None:
         """Return the ways into the first node behind the pools."""
@@ -246,7 +254,20 @@ class Arriving:
         return found
 
 
-def _windows_of(node: NirNode) -> Geometry | None:
+def pool_windows(node: NirNode) -> Geometry:
+    """Return the windows of a pool."""
+    kernel = geometry(node, "kernel_size", 1)
+    (up, _), (left, _) = padding_of(node, kernel)
+    return Geometry(kernel=kernel, stride=geometry(node, "stride", 1), padding=(up, left))
+
+
+def may_pool(windows: Geometry) -> bool:
+    """Return whether a pool of tssl may have these windows: no gaps, and half of them inside."""
+    halves = zip(windows.padding, windows.kernel, strict=True)
+    return windows.dilation == (1, 1) and all(2 * zeros <= size for zeros, size in halves)
+
+
+def windows_of(node: NirNode) -> Geometry | None:
     """Return the windows of a ``Conv2d``; None where its zeros differ from side to side."""
     weight = node["weight"]
     kernel, dilation = (weight.shape[2], weight.shape[3]), geometry(node, "dilation", 1)

@@ -14,11 +14,12 @@ from tssl.exchange.assembly import checkpoint_of, layer_names
 from tssl.exchange.nir.always_on import with_always_on
 from tssl.exchange.nir.at_threshold import lowered_to
 from tssl.exchange.nir.description import INPUT, Nir, NirNode
-from tssl.exchange.nir.layers import NirLayer, Pool
-from tssl.exchange.nir.linear import Arriving
-from tssl.exchange.nir.maps import Floats, geometry, shapes
+from tssl.exchange.nir.layers import NirLayer, Pool, PoolMode
+from tssl.exchange.nir.linear import Arriving, pool_windows
+from tssl.exchange.nir.maps import Floats, shapes
+from tssl.exchange.nir.or_pools import or_pool
 from tssl.exchange.nir.timing import Timing
-from tssl.geometry import Shape
+from tssl.geometry import Geometry, Shape
 from tssl.wording import several
 
 __all__ = ["Decay", "Lowered", "lower"]
@@ -28,6 +29,7 @@ _LONGEST = 4096.0
 """Steps of a time constant in a recipe, whose decay is 1 of 4096."""
 _LARGEST_WEIGHT = 254
 _STEP = 2
+_POOLS: Mapping[str, PoolMode] = {"AvgPool2d": "average", "SumPool2d": "sum"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +99,7 @@ def lower(
             f"a bias reaches synapses from the input: the network has "
             f"{several(grown, 'more input')}, last of all, which must be 1 at every step"
         )
-    plan = _plan(nir, layers)
+    plan = _plan(nir, layers, made.pools)
     checkpoint = checkpoint_of(
         name,
         input_shape,
@@ -108,7 +110,7 @@ def lower(
     )
     return Lowered(
         checkpoint=checkpoint,
-        layers={each.name: each.node.name for each in layers},
+        layers={made.names[node.name]: node.name for node in nir.neurons},
         input_shape=made.shapes[nir.input.name],
         always_on=grown,
         decays=tuple(made.decays),
@@ -136,9 +138,13 @@ class _Lowering:
         self.flat = set() if len(own) == 3 else {self.nir.input.name}
 
     def run(self) -> "_Lowering":
-        _check_output(self.nir)
+        output = _output_layer(self.nir)
         for node in self.nir.neurons:
-            self.layers.append(self._layer(node))
+            pooled = or_pool(self.nir, node, self.shapes, self.flat)
+            if pooled is None or node.name == output:  # a network ends with a layer that learns
+                self.layers.append(self._layer(node))
+            else:
+                self._pool(node.name, self.names[pooled.source], pooled.windows, "or")
         return self
 
     def _layer(self, node: NirNode) -> NirLayer:
@@ -181,6 +187,8 @@ class _Lowering:
         if numbers is None:
             return None
         factor, bias, drive = numbers
+        if drive is not None and any(map(arriving.is_padded, ways)):
+            return None  # what is always on would reach its neurons through fewer ones at the edge
         sources = [self._source(way.source, way.pools) for way in ways]
         return NirLayer(
             name=self.names[node.name],
@@ -225,13 +233,14 @@ class _Lowering:
         name = self.names[source]
         for pool in pools:
             node = self.nir.nodes[pool]
-            kernel = geometry(node, "kernel_size", 1)
-            made = Pool(
-                name=self.names[pool], source=name, kernel=kernel, average=node.kind == "AvgPool2d"
-            )
-            self.pools[made.name] = made
-            name = made.name
+            name = self._pool(pool, name, pool_windows(node), _POOLS[node.kind])
         return name
+
+    def _pool(self, node: str, source: str, windows: Geometry, mode: PoolMode) -> str:
+        """Add a pool behind a layer; return its name."""
+        made = Pool(name=self.names[node], source=source, windows=windows, mode=mode)
+        self.pools[made.name] = made
+        return made.name
 
 
 class _Neuron:
@@ -331,8 +340,11 @@ def _by_channel(
     return None if factor is None else (factor, found[1], found[2])
 
 
-def _check_output(nir: Nir) -> None:
-    """Refuse results that are no spikes of one layer, and no potentials."""
+def _output_layer(nir: Nir) -> str:
+    """Return the node whose spikes, or potentials, are the result.
+
+    Refuse results that are none of one layer.
+    """
     names = [nir.output.name]
     while True:
         heard = nir.sources[names[-1]] + nir.late_sources[names[-1]]
@@ -343,7 +355,7 @@ def _check_output(nir: Nir) -> None:
             )
         node = nir.nodes[heard[0]]
         if node.of.keeps_state:
-            return
+            return node.name
         if node.kind != "Flatten":
             raise UnsupportedLayerError(
                 f"{nir.origin}: {node.title}: is what the output gives, and has no neurons; end "
@@ -367,9 +379,10 @@ def _in_order(layers: list[NirLayer], pools: dict[str, Pool]) -> list[NirLayer |
     return found
 
 
-def _plan(nir: Nir, layers: list[NirLayer]) -> ChipPlan | None:
+def _plan(nir: Nir, layers: list[NirLayer], pools: Mapping[str, Pool]) -> ChipPlan | None:
     """Return the grid of a file that holds a chip's integers, so that an export takes these."""
-    if nir.metadata.get("mode") != "chip" or any(layer.drive is not None for layer in layers):
+    drives = any(layer.drive is not None for layer in layers)
+    if nir.metadata.get("mode") != "chip" or drives or "or" in {p.mode for p in pools.values()}:
         return None
     for layer in layers:
         weights = [each for each in (layer.weight, layer.recurrent) if each is not None]

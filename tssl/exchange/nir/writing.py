@@ -119,7 +119,7 @@ def description_bytes(nir: Nir, metadata: Mapping[str, str | float]) -> bytes:
     sizes = shapes(nir)
     for node in nir:
         if node.of.shape_field is not None:
-            (source,) = nir.sources[node.name]
+            source, *_ = nir.sources[node.name] + nir.late_sources[node.name]
             key, behind = node.of.shape_field
             nodes[node.name][key] = np.array(sizes[source][behind:])
     return _file_bytes(_Graph(nodes, list(nir.edges)), metadata)

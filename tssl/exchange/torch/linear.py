@@ -6,6 +6,7 @@ import numpy as np
 
 from tssl.exchange.nir import NirNode
 from tssl.exchange.torch.place import Place
+from tssl.exchange.torch.pools import average
 
 __all__ = ["IGNORED", "LAYERS", "NORMS", "with_norm"]
 
@@ -36,17 +37,6 @@ def _conv2d(place: Place) -> NirNode:
         return NirNode(name=place.name, kind="Conv2d", numbers=numbers, words={"padding": padding})
     numbers["padding"] = place.array("padding")
     return NirNode(name=place.name, kind="Conv2d", numbers=numbers)
-
-
-def _avg_pool(place: Place) -> NirNode:
-    place.refuse_unless("ceil_mode", "windows must lie inside the maps; leave it out", wanted=False)
-    place.refuse_unless("divisor_override", "multiply the weights behind it instead", wanted=None)
-    numbers = {key: place.array(key) for key in ("kernel_size", "stride", "padding")}
-    if numbers["padding"].any():
-        place.refuse_unless(
-            "count_include_pad", "each window needs one divisor; use True", wanted=True
-        )
-    return NirNode(name=place.name, kind="AvgPool2d", numbers=numbers)
 
 
 def _flatten(place: Place) -> NirNode:
@@ -96,7 +86,7 @@ def with_norm(place: Place, before: NirNode | None) -> NirNode:
 LAYERS: Mapping[str, Callable[[Place], NirNode]] = {
     "Linear": _linear,
     "Conv2d": _conv2d,
-    "AvgPool2d": _avg_pool,
+    "AvgPool2d": average,
     "Flatten": _flatten,
 }
 """By the class, of PyTorch, or of SpikingJelly under the same name."""

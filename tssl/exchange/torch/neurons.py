@@ -15,7 +15,7 @@ import numpy as np
 from tssl.exchange.nir import NirNode
 from tssl.exchange.torch.place import Floats, Place
 
-__all__ = ["INNER_WEIGHTS", "NEURONS"]
+__all__ = ["INNER_WEIGHTS", "NEURONS", "lif_cell", "recurrent_leaky"]
 
 _FOREVER = float(1 << 40)
 """Steps that stand for a membrane without a leak."""
@@ -71,25 +71,40 @@ def _synaptic(place: Place) -> NirNode:
     _check_snntorch(place)
     threshold = _threshold_of_snntorch(place)
     if threshold is not None:
-        place.refuse_unless(
-            "reset_delay",
-            "with reset_mechanism='zero' its potential then stays 0 for a whole step after a "
-            "spike, which the chip's does not; train with reset_delay=False",
-            wanted=False,
-        )
+        _check_reset_at_once(place)
     alpha, beta = (1 - np.clip(place.array(key), 0, 1) for key in ("alpha", "beta"))
     if not alpha.all():
         raise place.refusal("alpha = 1: its current never decays; use an alpha below 1")
     return _node(place, beta=beta, gain=1.0, threshold=threshold, alpha=alpha)
 
 
+def recurrent_leaky(place: Place) -> NirNode:
+    """Return ``snntorch.RLeaky`` without what its own spikes do."""
+    _check_reset_to_zero(place)
+    _check_reset_at_once(place)
+    return _leaky(place)
+
+
+def _check_reset_at_once(place: Place) -> None:
+    place.refuse_unless(
+        "reset_delay",
+        "with reset_mechanism='zero' its potential then stays 0 for a whole step after a spike, "
+        "which the chip's does not; train with reset_delay=False",
+        wanted=False,
+    )
+
+
+def _check_reset_to_zero(place: Place) -> None:
+    place.refuse_unless(
+        "reset_mechanism", f"{_HARD}; train with reset_mechanism='zero'", wanted="zero"
+    )
+
+
 def _threshold_of_snntorch(place: Place) -> Floats | None:
     """Return the threshold; none where nothing resets the potential, which then is read."""
     if place.value("reset_mechanism") == "none":
         return None
-    place.refuse_unless(
-        "reset_mechanism", f"{_HARD}; train with reset_mechanism='zero'", wanted="zero"
-    )
+    _check_reset_to_zero(place)
     return place.array("threshold")
 
 
@@ -156,7 +171,7 @@ def _of_spikingjelly(place: Place) -> dict[str, Floats]:
     return {"threshold": place.array("v_threshold"), "v_reset": place.array("v_reset")}
 
 
-def _lif_cell(place: Place) -> NirNode:
+def lif_cell(place: Place) -> NirNode:
     """Return ``norse``'s ``LIFCell``, which takes input in before the current drives and decays."""
     step = place.array("dt")
     alpha = _share(place, step * place.array("p.tau_syn_inv"), "dt * tau_syn_inv")
@@ -210,7 +225,7 @@ NEURONS: Mapping[tuple[str, str], Callable[[Place], NirNode]] = {
     ("spikingjelly", "LIFNode"): _lif_node,
     ("spikingjelly", "IFNode"): _if_node,
     ("spikingjelly", "ParametricLIFNode"): _parametric_node,
-    ("norse", "LIFCell"): _lif_cell,
+    ("norse", "LIFCell"): lif_cell,
     ("norse", "LIFBoxCell"): _lif_box_cell,
     ("spikingjelly", "NonSpikingLIFNode"): _non_spiking_lif_node,
     ("spikingjelly", "NonSpikingIFNode"): _non_spiking_if_node,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tssl.errors import UnsupportedLayerError
 
-__all__ = ["Floats", "Module", "Place"]
+__all__ = ["Floats", "Module", "Place", "library_of"]
 
 Floats = NDArray[np.float64]
 
@@ -20,6 +20,11 @@ class Module(Protocol):
     @property
     def _modules(self) -> Mapping[str, "Module | None"]:
         """The modules in it, in order."""
+
+
+def library_of(module: Module) -> str:
+    """Return the package that the class of a module is from."""
+    return type(module).__module__.split(".")[0]
 
 
 @dataclass(frozen=True)
@@ -41,7 +46,7 @@ class Place:
     @property
     def library(self) -> str:
         """The package its class is from."""
-        return type(self.module).__module__.split(".")[0]
+        return library_of(self.module)
 
     @property
     def kind(self) -> str:
@@ -53,6 +58,16 @@ class Place:
         """A name for its node: its own one, or its kind and number."""
         own = self.path.replace(".", "_")
         return own if own[:1].isalpha() else f"{self.kind.lower()}{own}"
+
+    def child(self, name: str) -> "Place":
+        """Return a module in it.
+
+        Raises
+        ------
+        UnsupportedLayerError
+            When there is none.
+        """
+        return Place(self.origin, f"{self.path}.{name}", self.value(name))
 
     def refusal(self, reason: str) -> UnsupportedLayerError:
         """Return the error that names it."""

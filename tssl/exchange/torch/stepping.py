@@ -5,11 +5,15 @@ from contextlib import contextmanager
 from copy import copy
 from typing import Any
 
-from tssl.exchange.torch.modules import in_sequence
 from tssl.exchange.torch.neurons import NEURONS
-from tssl.exchange.torch.place import Module, Place
+from tssl.exchange.torch.place import Module, Place, library_of
+from tssl.exchange.torch.recurrence import RECURRENT
+from tssl.exchange.torch.sequences import in_sequence
 
 __all__ = ["Stepped"]
+
+_RESTS = {"snntorch": "reset_mem", "spikingjelly": "reset"}
+"""What modules call their return to rest, by library."""
 
 
 class Stepped:
@@ -37,16 +41,10 @@ class Stepped:
     def rest(self) -> None:
         """Begin with a new batch: no neuron has a potential."""
         self._states = {}
-        for place in self._places:
-            module: Any = place.module
-            if (place.library, place.kind) not in NEURONS:
-                continue
-            if place.library == "snntorch":
-                module.reset_mem()
-            elif place.library == "spikingjelly" and place.path in self._read:
-                module.v = 0.0
-            elif place.library == "spikingjelly":
-                module.reset()
+        for module in _all_in(self._whole):
+            rest = getattr(module, _RESTS.get(library_of(module), ""), None)
+            if rest is not None:
+                rest()
 
     def __call__(self, signal: Any) -> Any:  # noqa: ANN401 - tensors, and torch is not imported here
         """Return what leaves the network for what enters it at this step, ``(batch, ...)``."""
@@ -61,7 +59,7 @@ class Stepped:
             return module.v
         if getattr(module, "step_mode", "s") == "m":  # of SpikingJelly: takes time in front
             return module(signal[None])[0]
-        if (place.library, place.kind) not in NEURONS:
+        if (place.library, place.kind) not in {*NEURONS, *RECURRENT}:
             return module(signal)
         if place.library == "norse":
             signal, self._states[place.path] = module(signal, self._states.get(place.path))

@@ -104,7 +104,7 @@ class Stdbp(Method[Tensor]):
         """See :class:`Method`."""
         node, (arriving,) = block.node, ways
         if node.gate is not None:
-            times, potential = earliest(arriving, node.window), arriving.new_empty(0)
+            times, potential = earliest(arriving, node.windows), arriving.new_empty(0)
         else:
             times, potential = self._fired(node, arriving)
         activity = run.activity[node.name] = Activity()
