@@ -45,6 +45,10 @@ class Stepped:
             rest = getattr(module, _RESTS.get(library_of(module), ""), None)
             if rest is not None:
                 rest()
+        for place in self._places:
+            if place.library == "spikingjelly" and place.path in self._read:
+                own: Any = place.module
+                own.v = 0.0  # it has no reset
 
     def __call__(self, signal: Any) -> Any:  # noqa: ANN401 - tensors, and torch is not imported here
         """Return what leaves the network for what enters it at this step, ``(batch, ...)``."""
