@@ -45,7 +45,7 @@ def completions(line: str) -> list[str]:
         ("tssl train --dev", ["--device"]),
         ("tssl train ", [PATHS, *shipped_recipes()]),
         ("tssl train fashion-mnist-m", [PATHS, "fashion-mnist-mlp"]),
-        ("tssl recipes digi", [PATHS, "digit-angles-sdnn", "digits"]),
+        ("tssl recipes digi", [PATHS, "digit-angles-li", "digit-angles-sdnn", "digits"]),
         ("tssl train digits --target ", [PATHS, "hala-point", "kapoho-point", "loihi1", "loihi2"]),
         ("tssl export runs/x --target loi", [PATHS, "loihi1", "loihi2"]),
         ("tssl report result --profile a", [PATHS, "all", "akida"]),

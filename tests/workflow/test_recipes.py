@@ -39,7 +39,7 @@ def test_a_forward_pass(name: str, tmp_path: Path) -> None:
         1,
         data.classes or data.numbers,
     )
-    nodes = network.graph.spiking
+    nodes = network.graph.firing
     sending = nodes[:-1] if nodes[-1].neuron.values else nodes  # such an output is only read
     assert list(forward.activity) == [node.name for node in sending]
 
