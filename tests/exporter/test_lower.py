@@ -169,15 +169,6 @@ def test_windows_that_overlap_then_a_dense_layer(first, neurons):
     np.testing.assert_allclose(weighted(image, merged), expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize(("height", "fits"), [(7, True), (8, False)])
-def test_padding_behind_windows_that_overlap(height, fits):
-    """Behind the last of four windows of 3 at a stride of 2 lies a pixel of 8, and none of 7."""
-    windows = Geometry(kernel=(3, 3), stride=(2, 2), padding=(1, 1))
-    behind = Geometry(kernel=(3, 3), padding=(1, 1)).behind(windows, (height, 7))
-    joint = Geometry(kernel=(7, 7), stride=(2, 2), padding=(3, 3))
-    assert behind == (joint if fits else None)
-
-
 @pytest.mark.parametrize(
     ("size", "padding"), [((5, 4), (1, 0)), ((4, 5), (1, 1)), ((5, 5), (0, 1))]
 )

@@ -171,6 +171,12 @@ GRAPHS: dict[str, Nir] = {
         ("fc", linear(drawn(8, 5))), ("t", {"type": "Threshold", "threshold": np.full(8, 0.4)}),
         ("fc2", linear(drawn(3, 8))), ("o", lif(3)), shape=[5], end=3,
     ),
+    "pools with zeros on one side": image_net(
+        ("c", conv(drawn(2, 1, 3, 3), padding=np.array([1, 1]))), ("l", lif((2, 6, 5))),
+        ("p", {**pool("AvgPool2d", [2, 2], [1, 1]), "padding": "same"}),
+        ("d", conv(2 * drawn(3, 2, 2, 2))), ("m", lif((3, 5, 4))), ("f", flatten()),
+        ("fc", linear(drawn(4, 60))), ("o", lif(4)), shape=[1, 6, 5], end=4,
+    ),
 }  # fmt: skip
 
 
@@ -236,6 +242,7 @@ def test_convolutions_stay_convolutions() -> None:
         ("overlapping pools in a row", ["conv", "pool", "pool", "conv", "dense"]),
         ("overlapping pools, biases into synapses", ["conv", "dense", "dense"]),
         ("overlapping pools, and zeros beside what they drop", ["conv", "dense", "dense"]),
+        ("pools with zeros on one side", ["conv", "dense", "dense"]),
     ],
 )
 def test_where_overlapping_pools_stay(name: str, kinds: list[str]) -> None:

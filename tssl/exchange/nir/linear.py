@@ -228,7 +228,9 @@ class Arriving:
         node = self.nir.nodes[name]
         if not node.of.is_pool or len(self._now(name)) != 1 or self._heard(name)[1:]:
             return False
-        return may_pool(pool_windows(node)) and self._stays(self._now(name)[0])
+        zeros = padding_of(node, geometry(node, "kernel_size", 1))
+        is_even = all(before == behind for before, behind in zeros)
+        return is_even and may_pool(pool_windows(node)) and self._stays(self._now(name)[0])
 
     def _may_merge(self, way: Way, windows: Geometry) -> bool:
         """Whether a convolution behind the pools of a way is one of what is before them."""
@@ -255,7 +257,7 @@ class Arriving:
 
 
 def pool_windows(node: NirNode) -> Geometry:
-    """Return the windows of a pool."""
+    """Return the windows of a pool whose zeros are as many on either side."""
     kernel = geometry(node, "kernel_size", 1)
     (up, _), (left, _) = padding_of(node, kernel)
     return Geometry(kernel=kernel, stride=geometry(node, "stride", 1), padding=(up, left))
