@@ -6,13 +6,21 @@ Each pass is a pure function from stages to stages that leaves every spike uncha
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tssl.checkpoint import Checkpoint
-from tssl.chip import INPUT, LARGEST_GEOMETRY, ConvSynapses, DenseSynapses, IntArray, Synapses
+from tssl.chip import (
+    INPUT,
+    LARGEST_GEOMETRY,
+    ConvSynapses,
+    DenseSynapses,
+    IntArray,
+    Synapses,
+    ungrouped,
+)
 from tssl.errors import UnsupportedLayerError
 from tssl.geometry import Geometry, Pair, Shape
 from tssl.graph import KINDS, NORM, Gate, Graph, Node
@@ -101,7 +109,8 @@ def lower(checkpoint: Checkpoint) -> list[Stage]:
     The synapse filter is linear, ``W · psp(s) = filter(W/τ_s · s)``: with the gain 1/τ_s in
     the weights, a TSSL-BP layer is a CUBA layer of the chip; synapses that keep all have the gain
     1. A sum of branches needs no addition,
-    ``W (A + x) = W A + W x``: it is two connections.
+    ``W (A + x) = W A + W x``: it is two connections. Nor does a concat need a copy,
+    ``W [A, x] = W_A A + W_x x``: each connection has its own part of the weights.
 
     Raises
     ------
@@ -123,6 +132,8 @@ def _scaled(stage: Stage, quantum: float, gain: float) -> Stage:
 
 def merge_pools(graph: Graph, weights: Mapping[str, NDArray[Any]]) -> list[Stage]:
     """Return the layers with their trained arrays, every pool folded into the ones behind it.
+
+    A concat is nothing but the part of these layers' weights that each of its sources meets.
 
     Parameters
     ----------
@@ -151,14 +162,14 @@ def _stage(graph: Graph, node: Node, neuron: Lif, weights: Mapping[str, NDArray[
         arrays, geometry = _dense(node, arrays, kind.unfolded), None
     connections = []
     for source in node.sources:
-        for origin, pool in _ways(graph, source):
+        for way in _ways(graph, source):
+            weight, windows = _part(arrays["weight"], geometry, way, node.input_shape)
             arrival = Arrival(
-                source=origin,
-                input_shape=node.input_shape,
-                weight=arrays["weight"],
-                geometry=geometry,
+                source=way.source, input_shape=way.shape, weight=weight, geometry=windows
             )
-            connections.append(arrival if pool is None else merge_pool(pool, arrival, node.name))
+            connections.append(
+                arrival if way.pool is None else merge_pool(way.pool, arrival, node.name)
+            )
     return Stage(
         name=node.name,
         neuron=neuron,
@@ -255,14 +266,80 @@ def _check_neuron(layer: str, neuron: Lif) -> None:
         )
 
 
-def _ways(graph: Graph, name: str) -> Iterator[tuple[str, Node | None]]:
-    """Yield the layers of neurons whose spikes arrive through a layer, and the pool between."""
-    if name == INPUT or graph[name].neuron is not None:
-        yield name, None
+class _Way(NamedTuple):
+    """From a layer of neurons, or the input, to a layer, through layers without neurons.
+
+    Parameters
+    ----------
+    shape
+        Of what arrives on it.
+    first
+        Where its maps, or neurons, begin among all that arrive.
+    pool
+        All pools between, as one, of the maps of this way.
+    """
+
+    source: str
+    shape: Shape
+    first: int = 0
+    pool: Node | None = None
+
+
+def _ways(graph: Graph, name: str) -> Iterator[_Way]:
+    """Yield the ways by which spikes arrive through a layer."""
+    if name == INPUT:
+        yield _Way(name, graph.input_shape)
         return
-    for source in graph[name].sources:
-        for origin, pool in _ways(graph, source):
-            yield origin, graph[name] if pool is None else _joined(pool, graph[name])
+    node = graph[name]
+    if node.neuron is not None:
+        yield _Way(name, node.output_shape)
+        return
+    for source, offset in zip(node.sources, node.offsets or (0,) * len(node.sources), strict=True):
+        for way in _ways(graph, source):
+            yield _pooled(way, node) if node.geometry else _placed(way, node, offset)
+
+
+def _placed(way: _Way, concat: Node, offset: int) -> _Way:
+    """Return a way behind a concat in which its source begins at an offset."""
+    if len(concat.output_shape) == len(way.shape):
+        return way._replace(first=way.first + offset)
+    pixels = math.prod(way.shape[1:])
+    flat = (way.shape[0] * pixels,)
+    return way._replace(shape=flat, first=way.first * pixels + offset)
+
+
+def _pooled(way: _Way, pool: Node) -> _Way:
+    """Return a way behind a pool, of which it meets its own maps alone."""
+    maps = way.shape[0]
+    own = replace(
+        pool,
+        input_shape=(maps, *pool.input_shape[1:]),
+        output_shape=(maps, *pool.output_shape[1:]),
+    )
+    joined = own if way.pool is None else _joined(way.pool, own)
+    return way._replace(shape=own.output_shape, pool=joined)
+
+
+def _part(
+    weight: Floats, geometry: Geometry | None, way: _Way, shape: Shape
+) -> tuple[Floats, Geometry | None]:
+    """Return the weights of one way, and their windows.
+
+    Groups of maps that a way cuts become zeros between maps.
+
+    Parameters
+    ----------
+    shape
+        Of all that reaches the layer.
+    """
+    if way.shape == shape:
+        return weight, geometry
+    if geometry is None:
+        pixels = math.prod(shape[1:])
+        first = way.first * pixels
+        return weight[:, first : first + math.prod(way.shape)], None
+    own = ungrouped(weight, geometry.groups)[:, way.first : way.first + way.shape[0]]
+    return own, replace(geometry, groups=1)
 
 
 def merge_pool(pool: Node, arrival: Arrival, layer: str) -> Arrival:

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from tssl.chip import ungrouped
 from tssl.errors import UnsupportedLayerError
 from tssl.exchange.nir.description import Nir
 from tssl.exchange.nir.layers import NirLayer, Pool
-from tssl.exchange.nir.linear import ungrouped
 from tssl.exchange.nir.maps import Floats
 from tssl.geometry import Shape
 

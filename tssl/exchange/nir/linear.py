@@ -7,13 +7,14 @@ from functools import cached_property
 
 import numpy as np
 
+from tssl.chip import ungrouped
 from tssl.errors import UnsupportedLayerError
 from tssl.exchange.nir.description import Nir, NirNode
 from tssl.exchange.nir.maps import Floats, applied, geometry, padding_of
 from tssl.exchange.nir.timing import Timing
 from tssl.geometry import Geometry, Shape
 
-__all__ = ["Arriving", "Way", "ungrouped"]
+__all__ = ["Arriving", "Way"]
 
 _MOST_ENTRIES = 1 << 24
 """Of a matrix, beyond which no layer is made all-to-all."""
@@ -261,13 +262,3 @@ def _windows_of(node: NirNode) -> Geometry | None:
         dilation=dilation,
         groups=int(node["groups"].reshape(-1)[0]),
     )
-
-
-def ungrouped(weight: Floats, groups: int) -> Floats:
-    """Return the weights of a convolution as if all maps saw each other, zeros between groups."""
-    outputs, inputs = weight.shape[0] // groups, weight.shape[1]
-    whole = np.zeros((len(weight), inputs * groups, *weight.shape[2:]))
-    for group in range(groups):
-        rows = slice(group * outputs, (group + 1) * outputs)
-        whole[rows, group * inputs : (group + 1) * inputs] = weight[rows]
-    return whole

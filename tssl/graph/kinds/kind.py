@@ -20,6 +20,7 @@ __all__ = [
     "FiringEntry",
     "Kind",
     "LayerEntry",
+    "Named",
     "NeuronEntry",
     "Parts",
     "Place",
@@ -143,15 +144,33 @@ class NeuronEntry(FiringEntry):
         return dict(zip(NORM, (self.norm_scale, self.norm_shift), strict=False))
 
 
+class Named(NamedTuple):
+    """A source as a recipe names it.
+
+    Parameters
+    ----------
+    sends
+        Names of the layers whose spikes add up to what it sends: itself, or parts of a block.
+    shape
+        Of what it sends.
+    """
+
+    name: str
+    sends: tuple[str, ...]
+    shape: Shape
+
+
 class Place(NamedTuple):
     """Where a layer stands.
 
     Parameters
     ----------
+    named
+        The sources that a recipe names, in order.
     sources
         Names of the layers it listens to.
     shape
-        Of what reaches it.
+        Of what reaches it, where its sources add up; of the first source elsewhere.
     neuron
         The network's, for layers that do not say otherwise.
     fires
@@ -161,6 +180,7 @@ class Place(NamedTuple):
     """
 
     name: str
+    named: tuple[Named, ...]
     sources: tuple[str, ...]
     shape: Shape
     neuron: Lif
@@ -181,6 +201,8 @@ class Kind:
         fit what reaches it.
     may_end
         Whether a network may end with it; it then has neurons that learn.
+    adds_up
+        Whether what its sources send adds up, so that they have one shape.
     shape
         ``image`` when it takes and gives maps (C, H, W), ``flat`` when it gives (neurons,) for
         anything, ``same`` when it gives the shape that it takes.
@@ -192,6 +214,7 @@ class Kind:
     entry: type[LayerEntry]
     node: Callable[[Any, Place], Node]
     may_end: bool = True
+    adds_up: bool = True
     shape: Literal["image", "flat", "same"] = "flat"
     unfolded: Callable[[Node, NDArray[np.float64]], NDArray[np.float64]] | None = None
 
@@ -227,6 +250,7 @@ class Block:
     parts: Callable[[Any, Place], Parts]
     shape: Literal["image", "flat"]
     may_end: bool = False
+    adds_up: bool = True
 
 
 def neuron_of(entry: FiringEntry, place: Place) -> Lif:
