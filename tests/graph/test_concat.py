@@ -32,6 +32,12 @@ def test_maps_are_flattened_beside_neurons() -> None:
     assert found["dense5"].parameters["weight"].shape == (2, 77)
 
 
+def test_maps_of_several_sizes_are_flattened_if_asked() -> None:
+    layers = [*MAPS, pool(2, name="p", **after("b")), concat("a", "p", name="c", flat=True)]
+    found = graph((1, 6, 4), *layers, dense(2))
+    assert (found["c"].output_shape, found["c"].offsets) == ((3 * 24 + 2 * 6,), (0, 72))
+
+
 def test_what_a_block_sends_adds_up_in_one_place() -> None:
     found = graph((1, 6, 4), *MAPS, SEW, concat("b", "s", name="c"), dense(2))
     assert found["c"].sources == ("b", "a", "s_2")
@@ -87,6 +93,8 @@ def test_what_does_not_fit(layers: list[dict[str, Any]], message: str) -> None:
         ([*MAPS, concat("a", "a"), dense(2)], "names one source twice"),
         ([*MAPS, {"type": "concat"}, dense(2)], "Field required"),
         ([dense(4, name="a"), concat("a", "input"), conv(2, 1), dense(2)], "takes images"),
+        ([*MAPS, concat("a", "b", flat=True), conv(2, 1), dense(2)], "takes images"),
+        ([*MAPS, concat("a", "b", flat=1), dense(2)], "valid boolean"),
     ],
 )
 def test_recipes_that_are_refused(layers: list[dict[str, Any]], message: str) -> None:

@@ -77,16 +77,17 @@ def beside(rng: np.random.Generator, shapes: Mapping[str, Shape]) -> tuple[Layer
     """Return a concat of two or three layers; None where none fit one another."""
     names = [str(name) for name in rng.permutation(list(shapes))]
     first = shapes[names[0]]
-    is_flat = rng.random() < 0.3
+    is_flat = rng.random() < 0.4
     fitting = [
         name for name in names if is_flat or (len(first) == 3 and shapes[name][1:] == first[1:])
     ][: rng.integers(2, 4)]
-    flat = any(len(shapes[name]) == 1 for name in fitting)
-    if len(fitting) < 2 or (is_flat and not flat):
+    if len(fitting) < 2:
         return None
-    sizes = [int(np.prod(shapes[name])) if flat else shapes[name][0] for name in fitting]
+    sizes = [int(np.prod(shapes[name])) if is_flat else shapes[name][0] for name in fitting]
     fields: Layer = {"type": "concat", "from": fitting}
-    return fields, (sum(sizes), *(() if flat else first[1:]))
+    if is_flat and all(len(shapes[name]) == 3 for name in fitting):
+        fields["flat"] = True
+    return fields, (sum(sizes), *(() if is_flat else first[1:]))
 
 
 def logic(rng: np.random.Generator, shapes: Mapping[str, Shape]) -> tuple[Layer, Shape] | None:

@@ -19,14 +19,25 @@ class ConcatEntry(LayerEntry):
 
     A layer that listens to it has weights of its own for each of them. Maps lie one behind another
     along C. Where an output has no maps, those of the others are flattened in (C, H, W) order.
+
+    Parameters
+    ----------
+    flat
+        Whether maps are flattened in any case, so that they may be of several sizes.
     """
 
     type: Literal["concat"]
     sources: Annotated[tuple[str, ...], Field(min_length=2, alias="from")]
+    flat: Annotated[bool, Field(strict=True)] = False
+
+    @property
+    def flattens(self) -> bool:
+        """See :class:`LayerEntry`."""
+        return self.flat
 
 
 def _node(entry: ConcatEntry, place: Place) -> Node:
-    shapes = _shapes_alike(place)
+    shapes = _shapes_alike(entry, place)
     *firsts, total = accumulate((shape[0] for shape in shapes), initial=0)
     shape = (total, *shapes[0][1:])
     return Node(
@@ -42,7 +53,7 @@ def _node(entry: ConcatEntry, place: Place) -> Node:
     )
 
 
-def _shapes_alike(place: Place) -> list[Shape]:
+def _shapes_alike(entry: ConcatEntry, place: Place) -> list[Shape]:
     """Return the shape of each source as it lies among the others.
 
     Raises
@@ -50,7 +61,7 @@ def _shapes_alike(place: Place) -> list[Shape]:
     ConfigError
         When their maps are not equally large.
     """
-    if any(len(each.shape) == 1 for each in place.named):
+    if entry.flat or any(len(each.shape) == 1 for each in place.named):
         return [(math.prod(each.shape),) for each in place.named]
     first, *others = place.named
     for each in others:
@@ -58,7 +69,7 @@ def _shapes_alike(place: Place) -> list[Shape]:
             raise ConfigError(
                 f"network.layers: {place.name} has the source {first.name} of shape {first.shape} "
                 f"and {each.name} of shape {each.shape}; the maps of a concat must have one height "
-                "and width"
+                "and width, but for flat = true"
             )
     return [each.shape for each in place.named]
 

@@ -68,6 +68,11 @@ class LayerEntry(Entries):
     sources: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(None, alias="from")
     dropout: Share = 0.0
 
+    @property
+    def flattens(self) -> bool:
+        """Whether it flattens what reaches it, though others of its kind give maps for maps."""
+        return False
+
 
 class FiringEntry(LayerEntry):
     """What a recipe says of neurons, of a layer or of a block of layers.
