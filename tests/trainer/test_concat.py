@@ -155,9 +155,9 @@ def test_lava_agrees(rng: np.random.Generator) -> None:
         pool(2, name="p", **after("b")),
         pool(2, name="q", **after("c")),
         concat("p", "q", name="d"),
-        dense(10, name="e", bias=True),
+        dense(20, name="e", bias=True),
         concat("e", "q", name="f"),
-        dense(4, name="out"),
+        dense(6, name="out", neuron="if"),
     ]
     trained = checkpoint(rng, layers, (2, 6, 6), spread=3.0, time_steps=6)
     train = rng.integers(0, 16, (1, 4, 72))

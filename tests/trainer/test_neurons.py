@@ -81,18 +81,18 @@ GATES = [
 ]
 """Gates of maps and of recurrent neurons, pools that fire, and a pool that adds up a gate's."""
 CONCATS = [
-    conv(3, 3, padding=1, name="a", tau_s=2.0),
-    conv(2, 3, padding=1, name="b", neuron="plif", **after("a")),
+    conv(4, 3, padding=1, name="a", tau_s=2.0),
+    conv(4, 3, padding=1, name="b", neuron="plif", tau_m=2.0, **after("a")),
     concat("input", "a", "b", name="maps"),
-    conv(7, 3, padding=1, groups=7, name="c", bias=True, **after("maps")),
+    conv(10, 3, padding=1, groups=10, name="c", bias=True, **after("maps")),
     pool(2, name="pool", **after("maps")),
     pool(2, mode="average", name="mean", **after("c")),
     dense(12, name="d", recurrent=True, tau_s=1.5, **after("mean")),
     concat("d", "pool", name="all"),
     concat("mean", "pool", name="more"),
-    conv(2, 2, groups=2, name="e", tau_s=4.0, **after("more")),
-    dense(8, name="f", **after("all")),
-    dense(8, name="g", **after("e")),
+    conv(8, 2, groups=2, name="e", neuron="if", **after("more")),
+    dense(12, name="f", **after("all")),
+    dense(12, name="g", **after("e")),
     dense(6, name="out", tau_s=2.5, **after("f", "g")),
 ]
 """Maps and neurons side by side, behind pools and before them, and groups cut or not."""
