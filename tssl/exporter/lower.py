@@ -6,7 +6,7 @@ Each pass is a pure function from stages to stages that leaves every spike uncha
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from tssl.chip import (
     ungrouped,
 )
 from tssl.errors import UnsupportedLayerError
+from tssl.exporter.ways import Way, ways_from
 from tssl.geometry import Geometry, Pair, Shape
 from tssl.graph import KINDS, NORM, Gate, Graph, Node
 from tssl.graph.folding import leak_folded, norm_folded
@@ -162,7 +163,7 @@ def _stage(graph: Graph, node: Node, neuron: Lif, weights: Mapping[str, NDArray[
         arrays, geometry = _dense(node, arrays, kind.unfolded), None
     connections = []
     for source in node.sources:
-        for way in _ways(graph, source):
+        for way in ways_from(graph, source):
             weight, windows = _part(arrays["weight"], geometry, way, node.input_shape)
             arrival = Arrival(
                 source=way.source, input_shape=way.shape, weight=weight, geometry=windows
@@ -266,62 +267,8 @@ def _check_neuron(layer: str, neuron: Lif) -> None:
         )
 
 
-class _Way(NamedTuple):
-    """From a layer of neurons, or the input, to a layer, through layers without neurons.
-
-    Parameters
-    ----------
-    shape
-        Of what arrives on it.
-    first
-        Where its maps, or neurons, begin among all that arrive.
-    pool
-        All pools between, as one, of the maps of this way.
-    """
-
-    source: str
-    shape: Shape
-    first: int = 0
-    pool: Node | None = None
-
-
-def _ways(graph: Graph, name: str) -> Iterator[_Way]:
-    """Yield the ways by which spikes arrive through a layer."""
-    if name == INPUT:
-        yield _Way(name, graph.input_shape)
-        return
-    node = graph[name]
-    if node.neuron is not None:
-        yield _Way(name, node.output_shape)
-        return
-    for source, offset in zip(node.sources, node.offsets or (0,) * len(node.sources), strict=True):
-        for way in _ways(graph, source):
-            yield _pooled(way, node) if node.geometry else _placed(way, node, offset)
-
-
-def _placed(way: _Way, concat: Node, offset: int) -> _Way:
-    """Return a way behind a concat in which its source begins at an offset."""
-    if len(concat.output_shape) == len(way.shape):
-        return way._replace(first=way.first + offset)
-    pixels = math.prod(way.shape[1:])
-    flat = (way.shape[0] * pixels,)
-    return way._replace(shape=flat, first=way.first * pixels + offset)
-
-
-def _pooled(way: _Way, pool: Node) -> _Way:
-    """Return a way behind a pool, of which it meets its own maps alone."""
-    maps = way.shape[0]
-    own = replace(
-        pool,
-        input_shape=(maps, *pool.input_shape[1:]),
-        output_shape=(maps, *pool.output_shape[1:]),
-    )
-    joined = own if way.pool is None else _joined(way.pool, own)
-    return way._replace(shape=own.output_shape, pool=joined)
-
-
 def _part(
-    weight: Floats, geometry: Geometry | None, way: _Way, shape: Shape
+    weight: Floats, geometry: Geometry | None, way: Way, shape: Shape
 ) -> tuple[Floats, Geometry | None]:
     """Return the weights of one way, and their windows.
 
@@ -400,15 +347,3 @@ def spread_kernel(weight: Floats, dilation: Pair) -> Floats:
     spread = np.zeros((*weight.shape[:2], *sizes))
     spread[:, :, :: dilation[0], :: dilation[1]] = weight
     return spread
-
-
-def _joined(first: Node, second: Node) -> Node:
-    """Return one pool for two in a row; what they drop of an edge is the same."""
-    (rows, columns), (more_rows, more_columns) = first.window, second.window
-    kernel = (rows * more_rows, columns * more_columns)
-    return replace(
-        first,
-        output_shape=second.output_shape,
-        geometry=Geometry(kernel=kernel, stride=kernel),
-        gain=first.gain * second.gain,
-    )

@@ -66,7 +66,7 @@ def side_by_side(
         Height and width of the sums.
     """
     ways = [way for branch in branches for way in branch.ways]
-    windows = _common(branches)
+    windows = _common([branch.windows for branch in branches])
     if windows is None or len({sizes[way.last][1:] for way in ways}) > 1:
         return None
     _, height, width = sizes[ways[0].last]
@@ -84,40 +84,37 @@ def side_by_side(
     return Convolution(weight, windows, list(kernels), is_beside=True)
 
 
-def _common(branches: Sequence[Convolution]) -> Geometry | None:
-    """Return windows that reach as far as those of all branches."""
-    windows = [branch.windows for branch in branches]
-    gaps = [of.dilation for of in windows if of.kernel != (1, 1)]
-    dilation = gaps[0] if gaps else (1, 1)
+def _common(windows: Sequence[Geometry]) -> Geometry | None:
+    """Return windows that reach as far as all of these; None where taps would not meet."""
+    gaps = {of.dilation for of in windows if of.kernel != (1, 1)} or {(1, 1)}
+    if len(gaps) > 1 or len({of.stride for of in windows}) > 1:
+        return None
+    (dilation,) = gaps
     rows, columns = (max(of.padding[axis] for of in windows) for axis in (0, 1))
     common = replace(windows[0], padding=(rows, columns), dilation=dilation, groups=1)
-    if any(gap != dilation for gap in gaps) or any(of.stride != common.stride for of in windows):
-        return None
     starts = [_start(of, common) for of in windows]
-    if any(start is None for start in starts):
+    if any(rest for start in starts for _, rest in start):
         return None
-    ends = [
-        (start[0] + of.kernel[0], start[1] + of.kernel[1])
-        for start, of in zip(starts, windows, strict=True)
-        if start is not None
-    ]
-    return replace(common, kernel=(max(row for row, _ in ends), max(column for _, column in ends)))
+    height, width = (
+        max(start[axis][0] + of.kernel[axis] for start, of in zip(starts, windows, strict=True))
+        for axis in (0, 1)
+    )
+    return replace(common, kernel=(height, width))
 
 
-def _start(of: Geometry, common: Geometry) -> Pair | None:
-    """Return the tap at which a window begins within a larger one; None where it is between two."""
+def _start(of: Geometry, common: Geometry) -> tuple[Pair, Pair]:
+    """Return the tap, by rows and by columns, at which a window begins, and the pixels left."""
     rows, columns = (
         divmod(common.padding[axis] - of.padding[axis], common.dilation[axis]) for axis in (0, 1)
     )
-    return None if rows[1] or columns[1] else (rows[0], columns[0])
+    return rows, columns
 
 
 def _spread(branch: Convolution, windows: Geometry) -> Floats:
     """Return the weights of a branch in larger windows."""
-    whole, start = ungrouped(branch.weight, branch.windows.groups), _start(branch.windows, windows)
-    if start is None:
-        raise TypeError("windows of a branch begin between two taps")
-    (row, column), (rows, columns) = start, branch.windows.kernel
+    whole = ungrouped(branch.weight, branch.windows.groups)
+    (row, _), (column, _) = _start(branch.windows, windows)
+    rows, columns = branch.windows.kernel
     spread = np.zeros((*whole.shape[:2], *windows.kernel))
     spread[:, :, row : row + rows, column : column + columns] = whole
     return spread
