@@ -62,6 +62,7 @@ FEATURES: Mapping[str, Layers] = {
     "`pool` with `stride` below `kernel`": [_CONV, {**_POOL, "kernel": 3, "stride": 2}, _LAST],
     '`pool` with `mode = "or"`': [_CONV, {**_POOL, "mode": "or"}, _LAST],
     "`from` with two sources": [*_TWO, {**_LAST, "from": ["a", "b"]}],
+    "`concat`": [*_TWO, {"type": "concat", "from": ["a", "b"]}, _LAST],
     "`gate`": [*_TWO, {"type": "gate", "function": "and", "from": ["a", "b"]}, _LAST],
     "`sew`": [_CONV, {"type": "sew", "channels": 2}, _LAST],
     "`sew-dense`": [_DENSE, {"type": "sew-dense", "neurons": 6}, _LAST],

@@ -85,6 +85,7 @@ def altered(source: str, target: str) -> Make:
 
 
 DENSE = '{ type = "dense", neurons = 10 }'
+NAMED = '{ type = "dense", neurons = 16, name = "a" }'
 
 
 def recipe(layers: str = DENSE, *, data: str = "", network: str = "", tables: str = "") -> Make:

@@ -22,6 +22,7 @@ import tssl
 from tests.contract.bad_files import (
     DENSE,
     LOG,
+    NAMED,
     TRAP,
     Make,
     Trap,
@@ -281,6 +282,23 @@ CASES: dict[str, list[Case]] = {
              "use forward = 'float', or windows side by side",
              recipe('{ type = "pool", kernel = 3, stride = 2 },' + DENSE,
                     tables='[training]\nforward = "chip"')),
+        Case(T, "a concat at the end", "network", "neurons that learn; it is a concat",
+             recipe(f'{NAMED}, {{ type = "concat", from = ["a", "input"] }}')),
+        Case(T, "a concat of one", "network.layers.1.from", "at least two layers",
+             recipe(f'{NAMED}, {{ type = "concat", from = ["a"] }}, {DENSE}')),
+        Case(T, "maps of two sizes side by side", "concat2", "and input of shape (1, 8, 8)",
+             recipe('{ type = "conv", name = "a", channels = 4, kernel = 3 }, '
+                    f'{{ type = "concat", from = ["a", "input"] }}, {DENSE}')),
+        Case(T, "a convolution behind neurons side by side", "layer conv3", "takes images",
+             recipe(f'{NAMED}, {{ type = "concat", from = ["a", "input"] }}, '
+                    f'{{ type = "conv", channels = 2, kernel = 1 }}, {DENSE}')),
+        Case(T, "a gate of a concat", "gate4", "no input, no concat",
+             recipe(f'{NAMED}, {{ type = "concat", from = ["a", "input"] }}, {{ type = "dense", '
+                    'neurons = 80, name = "b" }, { type = "gate", function = "and", '
+                    f'from = ["b", "concat2"] }}, {DENSE}')),
+        Case(T, "a concat for a rule without one", "layer concat2", "rule st-rsbp has dense layers",
+             recipe(f'{NAMED}, {{ type = "concat", from = ["a", "input"] }}, {DENSE}',
+                    network="tau_s = 1", tables="[training]\nrule = 'st-rsbp'")),
         Case(T, "groups that do not divide", "groups = 2", "do not divide the 1 channels",
              recipe('{ type = "conv", channels = 2, kernel = 3, groups = 2 },' + DENSE)),
         Case(T, "a pair of three", "network.layers.0.kernel", "a pair (height, width)",

@@ -56,3 +56,11 @@ def conv(channels: int, kernel: Any, **fields: Any) -> dict[str, Any]:
 
 def pool(kernel: Any, **fields: Any) -> dict[str, Any]:
     return {"type": "pool", "kernel": kernel, **fields}
+
+
+def concat(*sources: str, **fields: Any) -> dict[str, Any]:
+    return {"type": "concat", "from": list(sources), **fields}
+
+
+def after(*sources: str) -> dict[str, Any]:
+    return {"from": list(sources)}

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.exporter.floats import Floats, run_stages
-from tests.exporter.networks import conv, dense, pool
+from tests.exporter.networks import after, concat, conv, dense, pool
 from tests.trainer import test_random_networks
 from tests.what_can_be_built import FEATURES, SHAPE, Layers, inputs, small_recipe
 from tssl.checkpoint import Checkpoint
@@ -44,6 +44,18 @@ TOGETHER: Mapping[str, Layers] = {
     "iand": [
         {**MAPS, "name": "a"}, {**MAPS, "name": "b"},
         {"type": "gate", "function": "iand", "from": ["a", "b"]}, LAST,
+    ],
+    "concat of maps": [
+        {**MAPS, "name": "a"}, {**MAPS, "name": "b", "from": ["input"]}, concat("a", "b"),
+        pool(2), conv(3, 3), LAST,
+    ],
+    "concat of groups": [
+        {**MAPS, "name": "a"}, conv(1, 3, name="b", **after("input")), concat("a", "b"),
+        conv(6, 3, groups=3), LAST,
+    ],
+    "concat of maps and neurons": [
+        {**MAPS, "name": "a"}, dense(5, name="b"), pool(2, name="p", **after("a")),
+        concat("b", "p", "input"), LAST,
     ],
     "pools": [pool(2), pool(2), dense(6), LAST],
     "pools that overlap": [

@@ -6,7 +6,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from tests.exporter.networks import conv, dense, pool
+from tests.exporter.networks import concat, conv, dense, pool
 from tssl.errors import ConfigError
 from tssl.graph import KINDS, Graph, resolve
 from tssl.graph.kinds import Block
@@ -177,6 +177,7 @@ EXAMPLES = {
     "dense": dense(3),
     "conv": conv(2, 3),
     "pool": pool(2),
+    "concat": concat("a", "b"),
     "gate": {"type": "gate", "function": "and", "from": ["a", "b"]},
     "sew": {"type": "sew"},
     "sew-dense": {"type": "sew-dense"},

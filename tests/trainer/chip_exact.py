@@ -1,6 +1,6 @@
 """Networks on the chip's integers, and their gradients written out for autograd in float64."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -21,6 +21,9 @@ from tssl.trainer.linear import weighted
 from tssl.trainer.network import Forward, SpikingNetwork
 from tssl.trainer.neuron import Pool, psp, sum_pool
 from tssl.trainer.slopes import sigmoid
+
+Way = tuple[Tensor, float, float]
+"""Of a layer's spikes: they themselves, the gain of pools, what one stands for."""
 
 
 class Planned(NamedTuple):
@@ -129,6 +132,9 @@ def gradients(run: Planned, forward: Forward, inputs: Tensor, coming: Tensor) ->
     sent = {INPUT: [(sequence.double(), 1.0, QUANTUM)]}
     for node in graph:
         ways = [way for source in node.sources for way in sent[source]]
+        if node.kind == "concat":
+            sent[node.name] = list(concatenated(node, sent))
+            continue
         if node.neuron is None:
             pool = Pool.of(node)
             sent[node.name] = [(sum_pool(s, pool), gain * node.gain, q) for s, gain, q in ways]
@@ -147,6 +153,20 @@ def gradients(run: Planned, forward: Forward, inputs: Tensor, coming: Tensor) ->
     output = graph.output
     psp(sent[output.name][0][0], tau_s=filters_of(graph)[output.name]).backward(coming.double())
     return {name: leaf.grad for name, leaf in leaves.items() if leaf.grad is not None}
+
+
+def concatenated(node: Node, sent: Mapping[str, list[Way]]) -> Iterator[Way]:
+    """Yield every way with zeros where the other sources lie."""
+    for number in range(len(node.sources)):
+        parts = [[signal for signal, _, _ in sent[source]] for source in node.sources]
+        if len(node.output_shape) == 1:
+            parts = [[signal.flatten(2) for signal in signals] for signals in parts]
+        for signal, (_, gain, quantum) in zip(
+            parts[number], sent[node.sources[number]], strict=True
+        ):
+            lie = [torch.zeros_like(others[0]) for others in parts]
+            lie[number] = signal
+            yield torch.cat(lie, dim=2), gain, quantum
 
 
 def fired(

@@ -13,7 +13,7 @@ from torch.nn import functional
 from tests.exporter.networks import LIMITS, checkpoint, conv, dense, pool
 from tests.trainer import chip_exact
 from tests.trainer.chip_exact import Planned, inputs_of, planned, recording
-from tests.trainer.test_neurons import GATES
+from tests.trainer.test_neurons import CONCATS, GATES
 from tests.trainer.test_random_networks import SHAPE, SPREADS, STEPS, drawn
 from tssl.checkpoint import Checkpoint
 from tssl.chip import IntArray, cuba_run
@@ -55,7 +55,7 @@ OVERLAPPING = [
     dense(12, name="e", tau_s=1.5, **{"from": ["q"]}),
     dense(5, name="out", **{"from": ["d", "e"]}),
 ]
-NETWORKS = {"all": ALL, "early": EARLY, "overlapping": OVERLAPPING}
+NETWORKS = {"all": ALL, "early": EARLY, "overlapping": OVERLAPPING, "concats": CONCATS}
 
 
 def made(layers: list[dict[str, Any]], rng: np.random.Generator, rule: str) -> Checkpoint:

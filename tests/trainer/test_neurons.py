@@ -11,7 +11,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tests.exporter.networks import LIMITS, QUANTUM, checkpoint, conv, dense, pool
+from tests.exporter.networks import (
+    LIMITS,
+    QUANTUM,
+    after,
+    checkpoint,
+    concat,
+    conv,
+    dense,
+    pool,
+)
 from tests.trainer import tiny
 from tests.trainer.test_rules import _Heaviside
 from tssl.checkpoint import Checkpoint
@@ -78,10 +87,30 @@ OVERLAPPING = [
     pool(2, mode="or", stride=1),
     dense(6, tau_s=1.5),
 ]
+CONCATS = [
+    conv(4, 3, padding=1, name="a", tau_s=2.0),
+    conv(4, 3, padding=1, name="b", neuron="plif", tau_m=2.0, **after("a")),
+    concat("input", "a", "b", name="maps"),
+    conv(10, 3, padding=1, groups=10, name="c", bias=True, **after("maps")),
+    pool(2, name="pool", **after("maps")),
+    pool(2, mode="average", name="mean", **after("c")),
+    dense(12, name="d", recurrent=True, tau_s=1.5, **after("mean")),
+    concat("d", "pool", name="all"),
+    concat("mean", "pool", name="more"),
+    conv(8, 2, groups=2, name="e", neuron="if", **after("more")),
+    dense(12, name="f", **after("all")),
+    dense(12, name="g", **after("e")),
+    dense(6, name="out", tau_s=2.5, **after("f", "g")),
+]
+"""Maps and neurons side by side, behind pools and before them, and groups cut or not."""
 NETWORKS = {
-    "gates": GATES, "chain": CHAIN, "recurrent": RECURRENT, "branches": BRANCHES,
+    "gates": GATES,
+    "chain": CHAIN,
+    "recurrent": RECURRENT,
+    "branches": BRANCHES,
+    "concats": CONCATS,
     "overlapping": OVERLAPPING,
-}  # fmt: skip
+}
 
 
 @lru_cache
@@ -184,7 +213,12 @@ def by_hand(
         if node.gate is not None:
             sent[node.name] = logic(node, [sent[name] for name in node.sources])
             continue
-        arriving = sum((sent[name] for name in node.sources[1:]), start=sent[node.sources[0]])
+        ways = [sent[name] for name in node.sources]
+        if node.kind == "concat":
+            of_maps = [way.flatten(2) if len(node.output_shape) == 1 else way for way in ways]
+            sent[node.name] = torch.cat(of_maps, dim=2)
+            continue
+        arriving = sum(ways[1:], start=ways[0])
         arrays = {role: weights[each.name] for role, each in node.parameters.items()}
         if node.neuron is None:
             of = node.geometry
@@ -197,8 +231,10 @@ def by_hand(
         if node.geometry is None:
             current = functional.linear(flat.flatten(1), arrays["weight"])
         else:
-            stride, padding = node.geometry.stride, node.geometry.padding
-            current = functional.conv2d(flat, arrays["weight"], None, stride, padding)
+            of = node.geometry
+            current = functional.conv2d(
+                flat, arrays["weight"], None, of.stride, of.padding, groups=of.groups
+            )
         current = shifted(current, arrays).unflatten(0, arriving.shape[:2])
         sent[node.name] = fire(current, node, arrays, detach=detach)
     return {node.name: sent[node.name] for node in trained.graph.spiking}

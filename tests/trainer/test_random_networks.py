@@ -57,6 +57,9 @@ def layer(rng: np.random.Generator, shape: Shape) -> tuple[Layer, Shape]:
         fields = {"type": kind, "channels": channels, "kernel": kernel, "padding": padding}
         if rng.random() < 0.3:
             fields["recurrent"] = int(rng.choice([1, 3]))
+        if rng.random() < 0.3:
+            fields["groups"] = shape[0]
+            fields["channels"] = channels = 2 * shape[0]
         return fields | neuron(rng), (channels, rows, columns)
     neurons, recurrent = int(rng.choice([5, 8])), bool(rng.random() < 0.3)
     fields = {"type": "dense", "neurons": neurons, "recurrent": recurrent}
@@ -68,6 +71,23 @@ def sources(rng: np.random.Generator, shapes: Mapping[str, Shape]) -> list[str]:
     first = str(rng.choice(list(shapes)))
     alike = [name for name, shape in shapes.items() if shape == shapes[first]]
     return [str(name) for name in rng.permutation(alike)[: rng.integers(1, 4)]]
+
+
+def beside(rng: np.random.Generator, shapes: Mapping[str, Shape]) -> tuple[Layer, Shape] | None:
+    """Return a concat of two or three layers; None where none fit one another."""
+    names = [str(name) for name in rng.permutation(list(shapes))]
+    first = shapes[names[0]]
+    is_flat = rng.random() < 0.4
+    fitting = [
+        name for name in names if is_flat or (len(first) == 3 and shapes[name][1:] == first[1:])
+    ][: rng.integers(2, 4)]
+    if len(fitting) < 2:
+        return None
+    sizes = [int(np.prod(shapes[name])) if is_flat else shapes[name][0] for name in fitting]
+    fields: Layer = {"type": "concat", "from": fitting}
+    if is_flat and all(len(shapes[name]) == 3 for name in fitting):
+        fields["flat"] = True
+    return fields, (sum(sizes), *(() if is_flat else first[1:]))
 
 
 def logic(rng: np.random.Generator, shapes: Mapping[str, Shape]) -> tuple[Layer, Shape] | None:
@@ -93,13 +113,15 @@ def network(rng: np.random.Generator) -> list[Layer]:
     for number in range(rng.integers(2, 7)):
         name = f"l{number}"
         made = logic(rng, firing) if rng.random() < 0.3 else None
+        if made is None and rng.random() < 0.25:
+            made = beside(rng, shapes)
         if made is None:
             chosen = sources(rng, shapes)
             fields, shapes[name] = layer(rng, shapes[chosen[0]])
             fields["from"] = chosen
         else:
             fields, shapes[name] = made
-        if fields["type"] != "pool" or fields["mode"] == "or":
+        if fields["type"] != "concat" and fields.get("mode", "or") == "or":
             firing[name] = shapes[name]
         layers.append({"name": name, **fields})
     heard = {source for each in layers for source in each["from"]}

@@ -39,6 +39,8 @@ def drawn_layers(rng: np.random.Generator) -> list[dict[str, Any]]:
         if others and number and rng.random() < 0.6:
             chosen = rng.choice(others, rng.integers(1, len(others) + 1), replace=False)
             layer["from"] = [f"layer{number - 1}", *map(str, chosen)]
+        if others and number and rng.random() < 0.3:
+            layer = {"type": "concat", "from": [f"layer{number - 1}", str(rng.choice(others))]}
         if rng.random() < 0.4:
             layer["dropout"] = 0.25
         shape = after(layer, shape)
@@ -62,6 +64,8 @@ def after(layer: dict[str, Any], shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return the shape of what a layer sends."""
     if layer["type"] == "dense":
         return (layer["neurons"],)
+    if layer["type"] == "concat":
+        return 2 * shape[0], *shape[1:]
     if layer["type"] == "conv":
         return layer["channels"], *shape[1:]
     return shape[0], *(size // layer["kernel"] for size in shape[1:])

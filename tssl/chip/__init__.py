@@ -7,7 +7,7 @@ from tssl.chip.connections import (
     Synapses,
     Train,
 )
-from tssl.chip.convolution import LARGEST_GEOMETRY, ConvSynapses
+from tssl.chip.convolution import LARGEST_GEOMETRY, ConvSynapses, ungrouped
 from tssl.chip.cuba import (
     NEVER,
     CubaNeuron,
@@ -105,5 +105,6 @@ __all__ = [
     "read_out_of",
     "recurrent_storage_problem",
     "storage_problem",
+    "ungrouped",
     "with_relays",
 ]

@@ -13,7 +13,7 @@ from tssl.errors import UnsupportedLayerError
 from tssl.geometry import Geometry, Shape
 from tssl.wording import several
 
-__all__ = ["LARGEST_GEOMETRY", "ConvSynapses"]
+__all__ = ["LARGEST_GEOMETRY", "ConvSynapses", "ungrouped"]
 
 LARGEST_GEOMETRY = 127
 """Kernel, stride, padding, dilation and groups, each of which Lava keeps in int8."""
@@ -188,3 +188,13 @@ class ConvSynapses(Synapses):
         step_y, step_x = self.geometry.stride
         windows = windows[:, :, ::step_y, ::step_x, ::dil_y, ::dil_x]
         return windows.transpose(0, 1, 4, 5, 2, 3)
+
+
+def ungrouped(weight: NDArray[np.float64], groups: int) -> NDArray[np.float64]:
+    """Return the weights of a convolution as if all maps saw each other, zeros between groups."""
+    outputs, inputs = weight.shape[0] // groups, weight.shape[1]
+    whole = np.zeros((len(weight), inputs * groups, *weight.shape[2:]))
+    for group in range(groups):
+        rows = slice(group * outputs, (group + 1) * outputs)
+        whole[rows, group * inputs : (group + 1) * inputs] = weight[rows]
+    return whole

@@ -12,8 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssl.checkpoint import Checkpoint
-from tssl.chip import INPUT, LARGEST_GEOMETRY, ConvSynapses, DenseSynapses, IntArray, Synapses
+from tssl.chip import (
+    INPUT,
+    LARGEST_GEOMETRY,
+    ConvSynapses,
+    DenseSynapses,
+    IntArray,
+    Synapses,
+    ungrouped,
+)
 from tssl.errors import UnsupportedLayerError
+from tssl.exporter.ways import Way, ways_from
 from tssl.geometry import Geometry, Pair, Shape
 from tssl.graph import KINDS, NORM, Gate, Graph, Node
 from tssl.graph.folding import leak_folded, norm_folded
@@ -101,7 +110,8 @@ def lower(checkpoint: Checkpoint) -> list[Stage]:
     The synapse filter is linear, ``W · psp(s) = filter(W/τ_s · s)``: with the gain 1/τ_s in
     the weights, a TSSL-BP layer is a CUBA layer of the chip; synapses that keep all have the gain
     1. A sum of branches needs no addition,
-    ``W (A + x) = W A + W x``: it is two connections.
+    ``W (A + x) = W A + W x``: it is two connections. Nor does a concat need a copy,
+    ``W [A, x] = W_A A + W_x x``: each connection has its own part of the weights.
 
     Raises
     ------
@@ -123,6 +133,8 @@ def _scaled(stage: Stage, quantum: float, gain: float) -> Stage:
 
 def merge_pools(graph: Graph, weights: Mapping[str, NDArray[Any]]) -> list[Stage]:
     """Return the layers with their trained arrays, every pool folded into the ones behind it.
+
+    A concat is nothing but the part of these layers' weights that each of its sources meets.
 
     Parameters
     ----------
@@ -151,14 +163,12 @@ def _stage(graph: Graph, node: Node, neuron: Lif, weights: Mapping[str, NDArray[
         arrays, geometry = _dense(node, arrays, kind.unfolded), None
     connections = []
     for source in node.sources:
-        for origin, pools in _ways(graph, source):
+        for way in ways_from(graph, source):
+            weight, windows = _part(arrays["weight"], geometry, way, node.input_shape)
             arrival = Arrival(
-                source=origin,
-                input_shape=node.input_shape,
-                weight=arrays["weight"],
-                geometry=geometry,
+                source=way.source, input_shape=way.shape, weight=weight, geometry=windows
             )
-            connections.append(through_pools(pools, arrival, node.name))
+            connections.append(through_pools(way.pools, arrival, node.name))
     return Stage(
         name=node.name,
         neuron=neuron,
@@ -260,14 +270,26 @@ def _check_neuron(layer: str, neuron: Lif) -> None:
         )
 
 
-def _ways(graph: Graph, name: str) -> Iterator[tuple[str, tuple[Node, ...]]]:
-    """Yield the layers of neurons whose spikes arrive through a layer, and the pools between."""
-    if name == INPUT or graph[name].neuron is not None:
-        yield name, ()
-        return
-    for source in graph[name].sources:
-        for origin, pools in _ways(graph, source):
-            yield origin, (*pools, graph[name])
+def _part(
+    weight: Floats, geometry: Geometry | None, way: Way, shape: Shape
+) -> tuple[Floats, Geometry | None]:
+    """Return the weights of one way, and their windows.
+
+    Groups of maps that a way cuts become zeros between maps.
+
+    Parameters
+    ----------
+    shape
+        Of all that reaches the layer.
+    """
+    if way.shape == shape:
+        return weight, geometry
+    if geometry is None:
+        pixels = math.prod(shape[1:])
+        first = way.first * pixels
+        return weight[:, first : first + math.prod(way.shape)], None
+    own = ungrouped(weight, geometry.groups)[:, way.first : way.first + way.shape[0]]
+    return own, replace(geometry, groups=1)
 
 
 def through_pools(pools: Sequence[Node], arrival: Arrival, layer: str) -> Arrival:

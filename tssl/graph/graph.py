@@ -9,7 +9,7 @@ from tssl.chip import INPUT
 from tssl.errors import ConfigError
 from tssl.geometry import Shape
 from tssl.graph.kinds import KINDS, Block, LayerEntry
-from tssl.graph.kinds.kind import Place
+from tssl.graph.kinds.kind import Named, Place
 from tssl.graph.node import Node, Parameter
 from tssl.neurons import Lif, Reset
 
@@ -155,8 +155,8 @@ class _Resolver:
                 f"network.layers: two layers have the name {name}, one of them as a part of a "
                 "block; rename the other"
             )
-        place = self._place(name, tuple(each for source in sources for each in self._sums[source]))
         kind = KINDS[entry.type]
+        place = self._place(name, sources, adds_up=kind.adds_up)
         if isinstance(kind, Block):
             parts = kind.parts(entry, place)
             for part in parts.layers:
@@ -171,16 +171,30 @@ class _Resolver:
             if node.neuron.fires_once:
                 self._once.add(name)
 
-    def _place(self, name: str, sources: tuple[str, ...]) -> Place:
+    def _place(self, name: str, named: tuple[str, ...], *, adds_up: bool) -> Place:
+        sources = tuple(each for source in named for each in self._sums[source])
         twice = [source for source in sources if sources.count(source) > 1]
         if twice:
             raise ConfigError(
                 f"network.layers: {twice[0]} reaches {name} twice, by itself or as a part of a "
                 "block; name it once"
             )
-        shape = _common_shape(name, {source: self._shapes[source] for source in sources})
+        if adds_up:
+            _check_one_shape(name, {source: self._shapes[source] for source in sources})
         fires, once = (each.issuperset(sources) for each in (self._firing, self._once))
-        return Place(name, sources, shape, self.neuron, fires, once)
+        return Place(
+            name=name,
+            named=tuple(self._named(source) for source in named),
+            sources=sources,
+            shape=self._shapes[sources[0]],
+            neuron=self.neuron,
+            fires=fires,
+            once=once,
+        )
+
+    def _named(self, source: str) -> Named:
+        sends = self._sums[source]
+        return Named(source, sends, self._shapes[sends[0]])
 
 
 def _check_parameters(nodes: Sequence[Node]) -> None:
@@ -195,7 +209,7 @@ def _check_parameters(nodes: Sequence[Node]) -> None:
                 )
 
 
-def _common_shape(name: str, shapes: Mapping[str, Shape]) -> Shape:
+def _check_one_shape(name: str, shapes: Mapping[str, Shape]) -> None:
     first, *others = shapes.items()
     for source, shape in others:
         if shape != first[1]:
@@ -203,4 +217,3 @@ def _common_shape(name: str, shapes: Mapping[str, Shape]) -> Shape:
                 f"network.layers: {name} has the source {first[0]} of shape {first[1]} and "
                 f"{source} of shape {shape}; all sources of a layer must have one shape"
             )
-    return first[1]

@@ -84,6 +84,9 @@ class Node:
         Where parameters begin that do not begin as all of their role do, by role.
     gate
         What it computes if it has neurons and nothing to train.
+    offsets
+        Where the maps, or neurons, of each source begin among all that reach the layer, if the
+        sources lie one behind another; those of one offset add up. Empty where all do.
     """
 
     name: str
@@ -99,6 +102,7 @@ class Node:
     weight_scale: float = 1.0
     first: Mapping[str, float] = field(default_factory=dict)
     gate: Gate | None = None
+    offsets: tuple[int, ...] = ()
 
     @property
     def outputs(self) -> int:

@@ -247,6 +247,9 @@ def _run(
     sent = {INPUT: [_Sent(signal, 1.0, checkpoint.encoding.quantum)]}
     voltage = signal[0]
     for node in graph:
+        if node.offsets:
+            sent[node.name] = list(_concatenated(node, sent))
+            continue
         ways = [way for source in node.sources for way in sent[source]]
         if node.neuron is None:
             sent[node.name] = [_pooled(way, node) for way in ways]
@@ -320,6 +323,17 @@ _GATES: Mapping[str, Callable[[Node, list[Tensor]], Tensor]] = {
     "iand": lambda _, ways: (ways[1].bool() & ~ways[0].bool()).double(),
     "or": _any,
 }
+
+
+def _concatenated(node: Node, sent: Mapping[str, list[_Sent]]) -> Iterator[_Sent]:
+    """Yield every way into a concat, with zeros where the other sources lie."""
+    maps, *image = node.output_shape
+    for source, before in zip(node.sources, node.offsets, strict=True):
+        for way in sent[source]:
+            counts = way.counts if image else way.counts.flatten(2)
+            behind = maps - before - counts.shape[2]
+            padded = F.pad(counts, (*[0] * (2 * len(image)), before, behind))
+            yield way._replace(counts=padded)
 
 
 def _pooled(way: _Sent, node: Node) -> _Sent:

@@ -27,12 +27,13 @@ _PLAIN = {
     "model_type": _TABLE,
     "model_attributes_type": _TABLE,
     "tuple_type": _LIST,
-    "too_short": "at least one layer is needed",
     "too_long": "a pair (height, width) is expected",
     "string_pattern_mismatch": "must be letters from A to Z, digits, '.', '_' and '-', and not "
     "begin with one of the signs",
 }
 """What pydantic says of a table or list in Python's words, in those of a TOML file."""
+_AT_LEAST = {1: "at least one layer is needed", 2: "at least two layers are needed"}
+"""What a list of layers lacks, by how many it must have."""
 
 
 def first_problem(error: ValidationError, model: type[BaseModel] = Recipe) -> str:
@@ -59,6 +60,8 @@ def first_problem(error: ValidationError, model: type[BaseModel] = Recipe) -> st
         hint = did_you_mean(context["tag"], _LAYERS)
         return f"{where}.type: must be {' or '.join(_LAYERS)} (given: {context['tag']!r}){hint}"
     message = _PLAIN.get(kind, problem["msg"]).removeprefix("Value error, ")
+    if kind == "too_short":
+        message = _AT_LEAST[context["min_length"]]
     message = message.replace("Input should", "must")
     given = problem["input"]
     shown = f" (given: {short(given)})" if isinstance(given, str | int | float | list) else ""

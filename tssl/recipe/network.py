@@ -85,7 +85,11 @@ class NetworkSpec(Entries):
             if len(set(sources)) < len(sources):
                 raise ValueError(f"layer {name} names one source twice: {', '.join(sources)}")
             heard |= set(sources)
-            known[name] = kind.shape == "flat" or any(known[source] for source in sources)
+            known[name] = (
+                kind.shape == "flat"
+                or layers[name].flattens
+                or any(known[source] for source in sources)
+            )
         for name in list(layers)[:-1]:
             if name not in heard:
                 raise ValueError(f"layer {name}: no layer takes its output; name it in a `from`")

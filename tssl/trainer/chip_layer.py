@@ -20,16 +20,17 @@ from tssl.errors import TrainingError
 from tssl.geometry import Geometry
 from tssl.neurons import Lif
 from tssl.trainer import chip_kernels, chip_plain, narrow
+from tssl.trainer.concat import Places
 from tssl.trainer.dropout import staying
 from tssl.trainer.linear import tf32, weighted
 from tssl.trainer.neuron import Neurons, Pool, constant_over_time
-from tssl.trainer.operations import Pooled
+from tssl.trainer.operations import Concatenated, Pooled
 from tssl.trainer.recurrence import Gradient
 from tssl.trainer.tape import apply
 
 __all__ = [
     "Arrays", "ChipLayer", "Counted", "Counting", "Signal", "Silenced", "added", "behind",
-    "exact", "input_signal", "over_time", "pooled", "together",
+    "concatenated", "exact", "input_signal", "over_time", "pooled", "together",
 ]  # fmt: skip
 
 _LEVEL = 1 << THRESHOLD_SHIFT
@@ -191,6 +192,37 @@ def pooled(signal: Signal, pool: Pool) -> Signal:
         psp=apply(Pooled, signal.psp, pool),
         counts=apply(Pooled, signal.counts, pool._replace(gain=1.0)),
         counting=behind(signal.counting, pool),
+    )
+
+
+def concatenated(ways: Sequence[Signal], places: Places) -> list[Signal]:
+    """Return ways one behind another: as one where a count stands for the same on them.
+
+    Convolutions hand over 24 bits of each connection. Sums of several are as exact as long as they
+    stay within these, of which a current has far less room for sums.
+    """
+    alike: dict[Any, list[int]] = {}
+    for number, way in enumerate(ways):
+        kind = way.counting[1:], way.constant, way.peak is None
+        alike.setdefault(kind, []).append(number)
+    return [
+        _as_one(
+            [ways[number] for number in numbers],
+            places._replace(offsets=tuple(places.offsets[number] for number in numbers)),
+        )
+        for numbers in alike.values()
+    ]
+
+
+def _as_one(ways: Sequence[Signal], places: Places) -> Signal:
+    """Return ways of one kind as one; all that come from the input have one peak."""
+    bounds: dict[int, int] = {}
+    for offset, way in zip(places.offsets, ways, strict=True):
+        bounds[offset] = bounds.get(offset, 0) + way.counting.largest
+    return ways[0]._replace(
+        psp=apply(Concatenated, places, *(way.psp for way in ways)),
+        counts=apply(Concatenated, places, *(way.counts for way in ways)),
+        counting=ways[0].counting._replace(largest=max(bounds.values())),
     )
 
 

@@ -23,10 +23,12 @@ from tssl.trainer.chip_layer import (
     Counting,
     Signal,
     Silenced,
+    concatenated,
     input_signal,
     over_time,
     pooled,
 )
+from tssl.trainer.concat import Places
 from tssl.trainer.filters import filters_of, refiltered
 from tssl.trainer.gates import gated
 from tssl.trainer.leak import trained_neuron
@@ -92,6 +94,8 @@ class OnChip(Method[Sequence[Signal]]):
     def layer(self, block: Block, ways: Sequence[Sequence[Signal]], run: Pass) -> Sequence[Signal]:
         """See :class:`Method`."""
         (node, pool), arriving = block, self._arriving(block.node, ways)
+        if node.offsets:
+            return self._concatenated(node, ways, arriving)
         if node.neuron is None:
             return [pooled(way, Pool.of(node)) for way in arriving]
         activity = Activity()
@@ -137,6 +141,15 @@ class OnChip(Method[Sequence[Signal]]):
         if shifts or len({way.constant for way in ways}) > 1:  # acts at every step
             ways = [over_time(way, tau_s=tau_s) for way in ways]
         return ways
+
+    def _concatenated(
+        self, node: Node, sent: Sequence[Sequence[Signal]], arriving: Sequence[Signal]
+    ) -> list[Signal]:
+        """Return what a concat's sources send, one behind another."""
+        offsets = [
+            offset for offset, signal in zip(node.offsets, sent, strict=True) for _ in signal
+        ]
+        return concatenated(arriving, Places(node.output_shape, tuple(offsets)))
 
     def _layer(self, node: Node, pool: Node | None, constant: int, record_all: bool) -> ChipLayer:
         neuron = trained_neuron(node, self._weights)

@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from tssl.geometry import Geometry
+from tssl.trainer.concat import Places, concatenated, errors_of
 from tssl.trainer.dropout import Mask, staying
 from tssl.trainer.linear import weighted
 from tssl.trainer.neuron import Pool, Trace, sum_pool
 from tssl.trainer.products import Products
 from tssl.trainer.tape import kept
 
-__all__ = ["Added", "Dropped", "Lost", "Pooled", "Weighted"]
+__all__ = ["Added", "Concatenated", "Dropped", "Lost", "Pooled", "Weighted"]
 
 
 class Weighted:
@@ -120,6 +121,23 @@ class Added:
     def backward(ctx: Any, error: Tensor) -> tuple[Tensor, ...]:  # noqa: ANN401
         """Return the error for each."""
         return (error,) * ctx.count
+
+
+class Concatenated:
+    """:func:`tssl.trainer.concat.concatenated`."""
+
+    apply = staticmethod(concatenated)
+
+    @staticmethod
+    def forward(ctx: Any, places: Places, *signals: Tensor) -> Tensor:  # noqa: ANN401
+        """Return the signals one behind another."""
+        ctx.places, ctx.shapes = places, [signal.shape[2:] for signal in signals]
+        return concatenated(places, *signals)
+
+    @staticmethod
+    def backward(ctx: Any, error: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
+        """Return the error at each signal."""
+        return None, *errors_of(error, ctx.places, ctx.shapes)
 
 
 class Lost:

@@ -65,12 +65,12 @@ def _driven(graph: Graph, node: Node) -> float:
 def _arriving(graph: Graph, reader: Node) -> float:
     """Return how many synapses a spike drives by way of one reader."""
     inputs = math.prod(reader.input_shape)
+    window = 1 if reader.geometry is None else math.prod(reader.window)
     if reader.neuron is None:  # its synapses are those of its own readers
-        return reader.outputs * math.prod(reader.window) / inputs * _driven(graph, reader)
+        return reader.outputs * window / inputs * _driven(graph, reader)
     weight = reader.parameters.get("weight")
     if weight is not None:
         return _synapses(reader, weight.shape) / inputs
-    window = 1 if reader.geometry is None else math.prod(reader.window)
     return reader.outputs * window / inputs
 
 

@@ -18,6 +18,7 @@ from tssl.graph import NORM, Graph, Node
 from tssl.neurons import Lif
 from tssl.trainer import layout, norm
 from tssl.trainer.chip_network import OnChip, recurrence_of
+from tssl.trainer.concat import Places
 from tssl.trainer.filters import filters_of, refiltered
 from tssl.trainer.gates import gated
 from tssl.trainer.integration import integrated
@@ -35,7 +36,7 @@ from tssl.trainer.neuron import (
     psp,
     sum_pool,
 )
-from tssl.trainer.operations import Added, Dropped, Pooled, Weighted
+from tssl.trainer.operations import Added, Concatenated, Dropped, Pooled, Weighted
 from tssl.trainer.plain import is_plain
 from tssl.trainer.recurrence import RecurrenceRule
 from tssl.trainer.rule import Rule
@@ -130,7 +131,9 @@ class Potentials(Method[Sent]):
             for source, way in zip(node.sources, ways, strict=True)
         ]
         if node.neuron is None:
-            total = self._sum(node, arriving)
+            total = self._together(node, arriving)
+            if node.geometry is None:
+                return total
             return Sent(apply(Pooled, total.psp, Pool.of(node)), total.constant)
         activity = Activity()
         if not node.neuron.never_fires:
@@ -146,12 +149,18 @@ class Potentials(Method[Sent]):
         """See :class:`Method`."""
         return signal._replace(psp=apply(Dropped, signal.psp, share, noise))
 
-    def _sum(self, node: Node, ways: list[Sent]) -> Sent:
+    def _together(self, node: Node, ways: list[Sent]) -> Sent:
+        """Return what reaches a layer in all: the sum, or one behind another."""
         if len(ways) == 1:
             return ways[0]
         if len({way.constant for way in ways}) > 1:
             ways = [Sent(self._over_time(node, way)) for way in ways]
-        return Sent(apply(Added, *(way.psp for way in ways)), ways[0].constant)
+        potentials = [way.psp for way in ways]
+        if node.offsets:
+            total = apply(Concatenated, Places.of(node), *potentials)
+        else:
+            total = apply(Added, *potentials)
+        return Sent(total, ways[0].constant)
 
     def _gated(self, block: Block, ways: list[Sent], activity: Activity) -> Trace:
         tau_s = self._filters[block.node.name]
@@ -161,7 +170,7 @@ class Potentials(Method[Sent]):
 
     def _learning(self, block: Block, ways: list[Sent], activity: Activity, run: Pass) -> Trace:
         """Weight what arrives and run the neurons."""
-        node, arriving = block.node, self._sum(block.node, ways)
+        node, arriving = block.node, self._together(block.node, ways)
         factors = self._factors if run.training else None
         current = apply(Weighted, arriving.psp, self._weight(node), node.geometry, factors)
         driving = self._shifted(node, Sent(current, arriving.constant), run)

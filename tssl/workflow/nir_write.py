@@ -290,10 +290,3 @@ def _of_synapses(layer: OutLayer) -> Iterator[str]:
             f"layer {layer.name}: its windows are not square, which nir 1.0 reads with "
             "type_check=False alone"
         )
-    others = [each for each in layer.incoming if each.source != layer.name]
-    if any(not np.array_equal(each.weight, others[0].weight) for each in others):
-        sources = ", ".join(each.source for each in others)
-        yield (
-            f"layer {layer.name}: receives {sources} through different weights, which "
-            "`tssl nir read` does not take"
-        )

@@ -1,6 +1,6 @@
 """Lowered layers fire what the graph fires: every rule, in double precision, and the refusals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -107,6 +107,35 @@ def overlapping(neuron: Any, *, bias: bool = False, zeros: int = 0) -> Nir:
     )  # fmt: skip
 
 
+def beside(neuron: Callable[[Any], Mapping[str, Any]], bias: bool = False) -> Nir:
+    """Maps through windows of three sizes, through none, and behind a pool, into one node.
+
+    What this and another one send reach the last layer through weights of their own.
+    """
+    some = (lambda size: {"bias": drawn(size)}) if bias else (lambda size: {})
+    nodes = ends([2, 6, 6], [4]) | {
+        "c1": conv(drawn(3, 2, 3, 3), padding=np.array([1, 1]), **some(3)),
+        "l1": neuron((3, 6, 6)),
+        "p": pool("SumPool2d", [2, 2]),
+        "s": scale(0.3),
+        "big": conv(drawn(3, 2, 3, 3) - 0.2, padding=np.array([1, 1]), **some(3)),
+        "small": conv(drawn(3, 3, 1, 1), **some(3)),
+        "l2": neuron((3, 6, 6)),
+        "f1": flatten(),
+        "f2": flatten(),
+        "fc1": linear(drawn(4, 108) / 2, drawn(4) if bias else None),
+        "fc2": linear(drawn(4, 27) / 2),
+        "o": neuron(4),
+    }
+    edges = [
+        *chain("input", "c1", "l1", "small", "l2", "f1", "fc1", "o", "output"),
+        *chain("input", "big", "l2"),
+        *chain("l1", "s", "l2"),
+        *chain("l1", "p", "f2", "fc2", "o"),
+    ]
+    return in_memory(nodes, edges)
+
+
 EACH = {"v_threshold": np.linspace(0.5, 2.0, 9)}
 GRAPHS: dict[str, Nir] = {
     "LIF": dense_net(lif(9)),
@@ -166,6 +195,28 @@ GRAPHS: dict[str, Nir] = {
                    dilation=np.array([1]))),
         ("l", lif((3, 4))), ("f", flatten()), ("fc", linear(drawn(2, 12))), ("o", lif(2)),
         shape=[2, 8], end=2,
+    ),
+    "side by side": beside(lif),
+    "side by side, biases into synapses": beside(cuba, bias=True),
+    "side by side, strides and groups": in_memory(
+        ends([2, 7, 7], [4, 4, 4]) | {
+            "c": conv(drawn(4, 2, 3, 3), padding=np.array([1, 1])), "l": lif((4, 7, 7)),
+            "d": conv(
+                drawn(4, 2, 3, 3), padding=np.array([1, 1]), stride=np.array([2, 2]), groups=2
+            ),
+            "e": conv(drawn(4, 2, 1, 1), stride=np.array([2, 2])), "o": lif((4, 4, 4)),
+        },
+        [*chain("input", "c", "l", "d", "o", "output"), *chain("input", "e", "o")],
+    ),
+    "side by side, recurrent": in_memory(
+        ends([5], [7]) | {
+            "a": linear(drawn(6, 5)), "l": cuba(6), "b": linear(drawn(7, 6)),
+            "c": linear(drawn(7, 5)), "o": cuba(7), "r": linear(drawn(7, 7) - 0.3),
+        },
+        [
+            *chain("input", "a", "l", "b", "o", "output"),
+            *chain("input", "c", "o"), *chain("o", "r", "o"),
+        ],
     ),
     "Threshold": image_net(
         ("fc", linear(drawn(8, 5))), ("t", {"type": "Threshold", "threshold": np.full(8, 0.4)}),
@@ -250,6 +301,31 @@ def test_where_overlapping_pools_stay(name: str, kinds: list[str]) -> None:
     assert [node.kind for node in made.checkpoint.graph] == kinds
 
 
+def test_maps_side_by_side_stay_maps() -> None:
+    """Windows of 3x3 and 1x1, a scale alone, and a pool that only the neurons hear."""
+    graph = lowered(beside(lif)).checkpoint.graph
+    assert {node.name: node.kind for node in graph} == {
+        "l1": "conv", "l2_sources": "concat", "l2": "conv", "o_sources": "concat", "o": "dense",
+    }  # fmt: skip
+    assert graph["l2_sources"].output_shape == (5, 6, 6)
+    assert graph["l2"].parameters["weight"].shape == (3, 5, 3, 3)
+    assert set(graph["l2_sources"].sources) == {"input", "l1"}
+
+
+def test_windows_that_have_no_common_one_become_matrices() -> None:
+    """Of other strides, or between two taps of a dilated one."""
+    nodes = ends([1, 6, 6], [2, 3, 3]) | {
+        "c": conv(drawn(2, 1, 1, 1)), "l": lif((2, 6, 6)),
+        "d": conv(drawn(2, 2, 2, 2), stride=np.array([2, 2])),
+        "e": conv(drawn(2, 1, 4, 4)), "o": lif((2, 3, 3)),
+    }  # fmt: skip
+    edges = [*chain("input", "c", "l", "d", "o", "output"), *chain("input", "e", "o")]
+    made = lowered(in_memory(nodes, edges))
+    assert [node.kind for node in made.checkpoint.graph] == ["conv", "concat", "dense"]
+    wanted, fired, _ = both(in_memory(nodes, edges))
+    assert np.array_equal(wanted["o"], fired["o"])
+
+
 def test_decays_of_the_braille_networks() -> None:
     """From the specification: du, dv = 1842, 410 and 1023, 614; Lava adds one to du."""
     net = dense_net(cuba(9, tau_mem=1e-3 / 0.1, tau_syn=1e-3 / 0.45))
@@ -288,15 +364,12 @@ REFUSED: dict[str, tuple[Nir, str]] = {
         image_net(("l", lif(4)), ("fc", linear(drawn(2, 4))), shape=[4], end=2),
         "node fc (Linear): is what the output gives",
     ),
-    "two sources through different weights": (
+    "a bias into synapses of a sum": (
         in_memory(
-            ends([4], [3]) | {
-                "a": linear(drawn(5, 4)), "l": lif(5), "b": linear(drawn(3, 5)),
-                "c": linear(drawn(3, 4)), "o": lif(3),
-            },
-            [*chain("input", "a", "l", "b", "o", "output"), ("input", "c"), ("c", "o")],
+            ends([4], [4]) | {"l": lif(4), "a": linear(drawn(4, 4), drawn(4)), "o": cuba(4)},
+            [*chain("input", "l", "a", "o", "output"), ("input", "a")],
         ),
-        "node o (LIF): receives input, l through different weights",
+        "node o (CubaLIF): has several sources, and a bias enters",
     ),
 }  # fmt: skip
 

@@ -6,15 +6,16 @@ more, the last, which is 1 at every step: of the input, one that the data must b
 a neuron without synapses whose bias is above its threshold.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
+from tssl.chip import ungrouped
 from tssl.errors import UnsupportedLayerError
 from tssl.exchange.nir.description import Nir
 from tssl.exchange.nir.layers import NirLayer, Pool
-from tssl.exchange.nir.linear import ungrouped
 from tssl.exchange.nir.maps import Floats
 from tssl.geometry import Shape
 
@@ -42,19 +43,33 @@ def with_always_on(
     shapes = {_INPUT: input_shape, **{layer.name: layer.shape for layer in layers}}
     found = []
     for layer in layers:
-        roots = [_root(source, pools) for source in layer.sources]
-        if any(root in grown for root, _ in roots):
-            if len(roots) > 1:
+        parts = [_part(source, pools, shapes, grown) for source in layer.sources]
+        if any(part.grows for part in parts):
+            if len(parts) > 1 and layer.beside is None:
                 raise UnsupportedLayerError(
                     f"{nir.origin}: {layer.node.title}: has several sources, and a bias enters "
                     "its synapses, or those of another layer behind one of them; use LIF in "
                     "place of CubaLIF, or no bias"
                 )
-            (root, of_ones), *_ = roots
-            layer = _hearing(nir, layer, of_ones, _pooled(shapes[root], layer.sources[0], pools))
+            layer = _hearing(nir, layer, parts)
         found.append(_growing(layer) if layer.name in grown else layer)
     channels, height, width = input_shape
     return found, (channels + (_INPUT in grown), height, width)
+
+
+class _Part(NamedTuple):
+    """What one source brings: whether it grows, what ones have become, and its shape."""
+
+    grows: bool
+    of_ones: float
+    shape: Shape
+
+
+def _part(
+    source: str, pools: Mapping[str, Pool], shapes: Mapping[str, Shape], grown: Collection[str]
+) -> _Part:
+    root, of_ones = _root(source, pools)
+    return _Part(root in grown, of_ones, _pooled(shapes[root], source, pools))
 
 
 def _root(source: str, pools: Mapping[str, Pool]) -> tuple[str, float]:
@@ -76,19 +91,38 @@ def _pooled(shape: Shape, source: str, pools: Mapping[str, Pool]) -> Shape:
     return shape
 
 
-def _hearing(nir: Nir, layer: NirLayer, of_ones: float, shape: Shape) -> NirLayer:
-    """Return a layer whose weights know the new value of what leads to it."""
-    drive = np.zeros(len(layer.weight)) if layer.drive is None else layer.drive / of_ones
+def _hearing(nir: Nir, layer: NirLayer, parts: Sequence[_Part]) -> NirLayer:
+    """Return a layer whose weights know the new values of what leads to it.
+
+    The first of these brings what is to enter the synapses.
+    """
+    whole, windows = layer.weight, layer.windows
+    if windows is not None:
+        whole, windows = ungrouped(whole, windows.groups), replace(windows, groups=1)
+    found, first, drive = list[Floats](), 0, layer.drive
+    for part in parts:
+        size = int(np.prod(part.shape, dtype=int)) if windows is None else part.shape[0]
+        found.append(whole[:, first : first + size])
+        first += size
+        if part.grows:
+            found.append(_of_ones(nir, layer, part, drive))
+            drive = None
+    weight = np.concatenate(found, axis=1)
+    return replace(layer, weight=weight, windows=windows, drive=None)
+
+
+def _of_ones(nir: Nir, layer: NirLayer, part: _Part, drive: Floats | None) -> Floats:
+    """Return the weights of a value that is 1 at every step, or of a map of such values."""
+    size = len(layer.weight)
+    values = np.zeros(size) if drive is None else drive / part.of_ones
     if layer.windows is None:
-        more = np.zeros((len(layer.weight), int(np.prod(shape[1:], dtype=int))))
-        more[:, 0] = drive
-        return replace(layer, weight=np.concatenate([layer.weight, more], axis=1), drive=None)
-    row, column = _centre(nir, layer, shape)
-    more = np.zeros((len(layer.weight), 1, *layer.weight.shape[2:]))
-    more[:, 0, row, column] = drive
-    whole = ungrouped(layer.weight, layer.windows.groups)
-    weight = np.concatenate([whole, more], axis=1)
-    return replace(layer, weight=weight, windows=replace(layer.windows, groups=1), drive=None)
+        more = np.zeros((size, int(np.prod(part.shape[1:], dtype=int))))
+        more[:, 0] = values
+        return more
+    row, column = _centre(nir, layer, part.shape)
+    more = np.zeros((size, 1, *layer.weight.shape[2:]))
+    more[:, 0, row, column] = values
+    return more
 
 
 def _centre(nir: Nir, layer: NirLayer, shape: Shape) -> tuple[int, int]:

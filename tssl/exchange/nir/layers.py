@@ -10,7 +10,7 @@ from tssl.exchange.nir.description import NirNode
 from tssl.exchange.nir.maps import Floats
 from tssl.geometry import Geometry, Shape
 
-__all__ = ["NirLayer", "Pool", "PoolMode"]
+__all__ = ["Concat", "NirLayer", "Pool", "PoolMode"]
 
 PoolMode = Literal["sum", "average", "or"]
 
@@ -52,6 +52,20 @@ class Pool:
         return MadeLayer(entry=entry)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Concat:
+    """What several nodes send, one behind another."""
+
+    name: str
+    sources: tuple[str, ...]
+    flat: bool
+
+    def made(self) -> MadeLayer:
+        """Return it as a layer of a recipe."""
+        entry = {"type": "concat", "name": self.name, "from": list(self.sources), "flat": self.flat}
+        return MadeLayer(entry=entry)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NirLayer:
     """The neurons of a node, and what leads to them.
@@ -60,6 +74,8 @@ class NirLayer:
     ----------
     sources
         Names of layers and pools, or ``"input"``.
+    beside
+        Name of the concat in which these lie one behind another; None where they add up.
     weight
         What a spike adds to the current, ``(neurons, inputs)`` or ``(O, C / groups, kh, kw)``.
     windows
@@ -85,12 +101,21 @@ class NirLayer:
     drive: Floats | None
     neuron: Mapping[str, Any]
     shape: Shape
+    beside: str | None = None
+
+    @property
+    def concat(self) -> Concat | None:
+        """The concat that it listens to, if any."""
+        if self.beside is None:
+            return None
+        return Concat(name=self.beside, sources=self.sources, flat=self.windows is None)
 
     def made(self) -> MadeLayer:
         """Return it as a layer of a recipe; a synapse filter has the gain 1/tau_s there."""
         tau_s = self.neuron["tau_s"]
         arrays = {"weight": self.weight * tau_s}
-        entry: dict[str, Any] = {"name": self.name, "from": list(self.sources), **self.neuron}
+        heard = list(self.sources) if self.beside is None else [self.beside]
+        entry: dict[str, Any] = {"name": self.name, "from": heard, **self.neuron}
         if self.windows is None:
             entry |= {"type": "dense", "neurons": len(self.weight)}
         else:

@@ -2,38 +2,23 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from tssl.chip import ungrouped
 from tssl.errors import UnsupportedLayerError
+from tssl.exchange.nir.beside import Convolution, Way, side_by_side
 from tssl.exchange.nir.description import Nir, NirNode
 from tssl.exchange.nir.maps import Floats, applied, geometry, padding_of
 from tssl.exchange.nir.timing import Timing
 from tssl.geometry import Geometry, Shape
 
-__all__ = ["Arriving", "Way", "may_pool", "pool_windows", "ungrouped", "windows_of"]
+__all__ = ["Arriving", "may_pool", "pool_windows", "windows_of"]
 
 _MOST_ENTRIES = 1 << 24
 """Of a matrix, beyond which no layer is made all-to-all."""
 _BATCH = 256
-
-
-@dataclass(frozen=True)
-class Way:
-    """A source, and the pools behind it that stay pools.
-
-    Parameters
-    ----------
-    source
-        Name of a firing node, or of the input.
-    pools
-        Names of nodes, that nearest to the source first.
-    """
-
-    source: str
-    pools: tuple[str, ...] = ()
 
 
 class Arriving:
@@ -90,30 +75,20 @@ class Arriving:
         names = [*self.sources, *([self.node.name] if self.is_recurrent else [])]
         return {name: self._matrix(name) for name in names}
 
-    def convolution(self) -> tuple[Floats, Geometry, list[Way]] | None:
-        """Return weights, windows and ways of a convolution, or None where it is none."""
-        chain = self._chain()
-        if chain is None:
+    def convolution(self) -> Convolution | None:
+        """Return a convolution that does the same, or None where there is none."""
+        shape = self.sizes[self.node.name]
+        if len(shape) != 3:
             return None
-        factor, conv = 1.0, None
-        for node in chain:
-            if node.kind == "Scale" and np.ptp(node["scale"]) == 0:
-                factor *= float(node["scale"].reshape(-1)[0])
-            elif node.kind == "Conv2d" and conv is None:
-                conv = node
-            else:
-                return None
-        ways = self._ways(chain[0].name if chain else self.node.name)
-        if ways is None:
+        heard = [name for name in self._now(self.node.name) if name not in self._only_late]
+        whole = self._branch(heard)
+        if whole is not None or len(heard) < 2:
+            return self._if_it_may(whole)
+        branches = [self._branch([name]) for name in heard]
+        found = [branch for branch in branches if branch is not None]
+        if len(found) < len(branches):
             return None
-        if conv is None:
-            channels = self.sizes[self.node.name][0]
-            kernel = factor * np.eye(channels)[:, :, None, None]
-            return kernel, Geometry(kernel=(1, 1)), ways
-        windows = windows_of(conv)
-        if windows is None or not all(self._may_merge(way, windows) for way in ways):
-            return None
-        return factor * conv["weight"], windows, ways
+        return self._if_it_may(side_by_side(found, self.sizes, (shape[1], shape[2])))
 
     def is_padded(self, way: Way) -> bool:
         """Return whether a pool of a way has padding."""
@@ -195,22 +170,39 @@ class Arriving:
             matrix[:, first : first + len(part)] = sums.T - constant
         return matrix
 
-    def _chain(self) -> list[NirNode] | None:
-        """Return the nodes, first to last, that are between pools and neurons; None for branches.
+    def _branch(self, heard: list[str]) -> Convolution | None:
+        """Return the convolution through which some nodes reach the neurons, or None.
 
-        They must be the only way in; what arrives a step later has a way of its own.
+        Behind sources and pools, at most one node of weights and scales of one number may lie in a
+        row; what arrives a step later has a way of its own.
         """
         chain: list[NirNode] = []
-        heard = [name for name in self._now(self.node.name) if name not in self._only_late]
         while len(heard) == 1 and not self._stays(heard[0]):
             node = self.nir.nodes[heard[0]]
             if self.nir.late_sources[node.name]:
                 return None
             chain.insert(0, node)
             heard = self._now(node.name)
-        if any(not self._stays(name) for name in heard):
+        if not all(self._stays(name) for name in heard):
             return None
-        return chain if len(self.sizes[self.node.name]) == 3 else None
+        weights = self._weights_of(chain)
+        return weights and Convolution(*weights, [self._way(name) for name in heard])
+
+    def _weights_of(self, chain: list[NirNode]) -> tuple[Floats, Geometry] | None:
+        """Return weights and windows of nodes in a row, or None where they are no convolution."""
+        factor, conv = 1.0, None
+        for node in chain:
+            if node.kind == "Scale" and np.ptp(node["scale"]) == 0:
+                factor *= float(node["scale"].reshape(-1)[0])
+            elif node.kind == "Conv2d" and conv is None:
+                conv = node
+            else:
+                return None
+        if conv is None:
+            channels = self.sizes[self.node.name][0]
+            return factor * np.eye(channels)[:, :, None, None], Geometry(kernel=(1, 1))
+        windows = windows_of(conv)
+        return None if windows is None else (factor * conv["weight"], windows)
 
     @cached_property
     def _only_late(self) -> set[str]:
@@ -232,6 +224,12 @@ class Arriving:
         is_even = all(before == behind for before, behind in zeros)
         return is_even and may_pool(pool_windows(node)) and self._stays(self._now(name)[0])
 
+    def _if_it_may(self, found: Convolution | None) -> Convolution | None:
+        """Return a convolution if it is one of what is before the pools of its ways."""
+        if found is None or not all(self._may_merge(way, found.windows) for way in found.ways):
+            return None
+        return found
+
     def _may_merge(self, way: Way, windows: Geometry) -> bool:
         """Whether a convolution behind the pools of a way is one of what is before them."""
         for pool in reversed(way.pools):
@@ -242,18 +240,13 @@ class Arriving:
             windows = merged
         return True
 
-    def _ways(self, name: str) -> list[Way] | None:
-        """Return the ways into the first node behind the pools."""
-        found = []
-        for heard in self._now(name):
-            if name == self.node.name and heard in self._only_late:
-                continue
-            pools: list[str] = []
-            while not self._is_source(heard):
-                pools.insert(0, heard)
-                (heard,) = self._now(heard)
-            found.append(Way(heard, tuple(pools)))
-        return found
+    def _way(self, name: str) -> Way:
+        """Return the way to a source through pools."""
+        pools: list[str] = []
+        while not self._is_source(name):
+            pools.insert(0, name)
+            (name,) = self._now(name)
+        return Way(name, tuple(pools))
 
 
 def pool_windows(node: NirNode) -> Geometry:
@@ -284,13 +277,3 @@ def windows_of(node: NirNode) -> Geometry | None:
         dilation=dilation,
         groups=int(node["groups"].reshape(-1)[0]),
     )
-
-
-def ungrouped(weight: Floats, groups: int) -> Floats:
-    """Return the weights of a convolution as if all maps saw each other, zeros between groups."""
-    outputs, inputs = weight.shape[0] // groups, weight.shape[1]
-    whole = np.zeros((len(weight), inputs * groups, *weight.shape[2:]))
-    for group in range(groups):
-        rows = slice(group * outputs, (group + 1) * outputs)
-        whole[rows, group * inputs : (group + 1) * inputs] = weight[rows]
-    return whole

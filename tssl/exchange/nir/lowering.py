@@ -14,7 +14,7 @@ from tssl.exchange.assembly import checkpoint_of, layer_names
 from tssl.exchange.nir.always_on import with_always_on
 from tssl.exchange.nir.at_threshold import lowered_to
 from tssl.exchange.nir.description import INPUT, Nir, NirNode
-from tssl.exchange.nir.layers import NirLayer, Pool, PoolMode
+from tssl.exchange.nir.layers import Concat, NirLayer, Pool, PoolMode
 from tssl.exchange.nir.linear import Arriving, pool_windows
 from tssl.exchange.nir.maps import Floats, shapes
 from tssl.exchange.nir.or_pools import or_pool
@@ -182,20 +182,20 @@ class _Lowering:
         own = arriving.own_kernel() if arriving.is_recurrent else None
         if found is None or (arriving.is_recurrent and own is None):
             return None
-        weight, windows, ways = found
         numbers = _by_channel(neuron, arriving.constant())
         if numbers is None:
             return None
         factor, bias, drive = numbers
-        if drive is not None and any(map(arriving.is_padded, ways)):
+        if drive is not None and any(map(arriving.is_padded, found.ways)):
             return None  # what is always on would reach its neurons through fewer ones at the edge
-        sources = [self._source(way.source, way.pools) for way in ways]
+        sources = [self._source(way.source, way.pools) for way in found.ways]
         return NirLayer(
             name=self.names[node.name],
             node=node,
             sources=tuple(sources),
-            weight=weight * factor[:, None, None, None],
-            windows=windows,
+            beside=self._concat_of(node) if found.is_beside else None,
+            weight=found.weight * factor[:, None, None, None],
+            windows=found.windows,
             recurrent=None if own is None else own * factor[:, None, None, None],
             bias=bias,
             drive=drive,
@@ -206,27 +206,32 @@ class _Lowering:
     def _dense(self, node: NirNode, arriving: Arriving, neuron: "_Neuron") -> NirLayer:
         matrices = arriving.matrices()
         own = matrices.pop(node.name, None)
-        first, *others = matrices.values()
-        if any(not np.array_equal(other, first) for other in others):
-            raise UnsupportedLayerError(
-                f"{self.nir.origin}: {node.title}: receives {', '.join(matrices)} through "
-                "different weights; a layer of tssl has the same weights for all that it adds up; "
-                "put one layer of neurons before it"
-            )
+        weight, *others = matrices.values()
+        is_beside = any(not np.array_equal(other, weight) for other in others)
+        if is_beside:
+            weight = np.concatenate([weight, *others], axis=1)
         factor = neuron.factor.reshape(-1, 1)
         bias, drive = neuron.biases(arriving.constant())
         return NirLayer(
             name=self.names[node.name],
             node=node,
             sources=tuple(self.names[source] for source in matrices),
-            weight=first * factor,
+            beside=self._concat_of(node) if is_beside else None,
+            weight=weight * factor,
             windows=None,
             recurrent=None if own is None else own * factor,
             bias=None if bias is None else bias.reshape(-1),
             drive=None if drive is None else drive.reshape(-1),
             neuron=neuron.fields,
-            shape=(len(first),),
+            shape=(len(weight),),
         )
+
+    def _concat_of(self, node: NirNode) -> str:
+        """Return a name for the concat before a layer, which no other has."""
+        name = f"{self.names[node.name]}_sources"
+        while name in self.names.values():
+            name += "_"
+        return name
 
     def _source(self, source: str, pools: tuple[str, ...]) -> str:
         """Return the name of a layer, or of the last of the pools behind it, which are made."""
@@ -364,9 +369,9 @@ def _output_layer(nir: Nir) -> str:
         names.append(node.name)
 
 
-def _in_order(layers: list[NirLayer], pools: dict[str, Pool]) -> list[NirLayer | Pool]:
-    """Return layers and pools, each behind what it listens to."""
-    found: list[NirLayer | Pool] = []
+def _in_order(layers: list[NirLayer], pools: dict[str, Pool]) -> list[NirLayer | Pool | Concat]:
+    """Return layers, pools and concats, each behind what it listens to."""
+    found: list[NirLayer | Pool | Concat] = []
     waiting = dict(pools)
     for layer in layers:
         for source in layer.sources:
@@ -375,7 +380,7 @@ def _in_order(layers: list[NirLayer], pools: dict[str, Pool]) -> list[NirLayer |
                 line.insert(0, waiting.pop(source))
                 source = line[0].source
             found += line
-        found.append(layer)
+        found += [layer] if layer.concat is None else [layer.concat, layer]
     return found
 
 

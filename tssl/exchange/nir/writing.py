@@ -14,9 +14,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from tssl.chip import ungrouped
 from tssl.errors import UnsupportedLayerError
 from tssl.exchange.nir.description import Nir
-from tssl.exchange.nir.linear import ungrouped
 from tssl.exchange.nir.maps import shapes
 from tssl.geometry import Geometry, Shape
 

@@ -3,6 +3,7 @@
 A new kind is a file here that makes a :class:`Kind`, and a line in :data:`KINDS`.
 """
 
+from tssl.graph.kinds.concat import CONCAT
 from tssl.graph.kinds.conv import CONV
 from tssl.graph.kinds.dense import DENSE
 from tssl.graph.kinds.gate import GATE
@@ -16,6 +17,7 @@ KINDS: dict[str, Kind | Block] = {
     "dense": DENSE,
     "conv": CONV,
     "pool": POOL,
+    "concat": CONCAT,
     "gate": GATE,
     "sew": SEW,
     "sew-dense": SEW_DENSE,

@@ -50,12 +50,13 @@ def check_spikes(place: Place, what: str) -> None:
     Raises
     ------
     ConfigError
-        When a source is the input, or a pool that adds up.
+        When a source is the input, a concat, or a pool that adds up.
     """
     if not place.fires:
         raise ConfigError(
             f"network.layers: {place.name} is {what} and takes spikes of layers; "
-            f"{', '.join(place.sources)} are not all such: no input and no pool that adds up"
+            f"{', '.join(place.sources)} are not all such: no input, no concat and no pool that "
+            "adds up"
         )
 
 

@@ -20,6 +20,7 @@ __all__ = [
     "FiringEntry",
     "Kind",
     "LayerEntry",
+    "Named",
     "NeuronEntry",
     "Parts",
     "Place",
@@ -66,6 +67,11 @@ class LayerEntry(Entries):
     name: Annotated[str, AfterValidator(_checked_name)] | None = None
     sources: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(None, alias="from")
     dropout: Share = 0.0
+
+    @property
+    def flattens(self) -> bool:
+        """Whether it flattens what reaches it, though others of its kind give maps for maps."""
+        return False
 
 
 class FiringEntry(LayerEntry):
@@ -144,15 +150,33 @@ class NeuronEntry(FiringEntry):
         return dict(zip(NORM, (self.norm_scale, self.norm_shift), strict=False))
 
 
+class Named(NamedTuple):
+    """A source as a recipe names it.
+
+    Parameters
+    ----------
+    sends
+        Names of the layers whose spikes add up to what it sends: itself, or parts of a block.
+    shape
+        Of what it sends.
+    """
+
+    name: str
+    sends: tuple[str, ...]
+    shape: Shape
+
+
 class Place(NamedTuple):
     """Where a layer stands.
 
     Parameters
     ----------
+    named
+        The sources that a recipe names, in order.
     sources
         Names of the layers it listens to.
     shape
-        Of what reaches it.
+        Of what reaches it, where its sources add up; of the first source elsewhere.
     neuron
         The network's, for layers that do not say otherwise.
     fires
@@ -162,6 +186,7 @@ class Place(NamedTuple):
     """
 
     name: str
+    named: tuple[Named, ...]
     sources: tuple[str, ...]
     shape: Shape
     neuron: Lif
@@ -182,6 +207,8 @@ class Kind:
         fit what reaches it.
     may_end
         Whether a network may end with it; it then has neurons that learn.
+    adds_up
+        Whether what its sources send adds up, so that they have one shape.
     shape
         ``image`` when it takes and gives maps (C, H, W), ``flat`` when it gives (neurons,) for
         anything, ``same`` when it gives the shape that it takes.
@@ -193,6 +220,7 @@ class Kind:
     entry: type[LayerEntry]
     node: Callable[[Any, Place], Node]
     may_end: bool = True
+    adds_up: bool = True
     shape: Literal["image", "flat", "same"] = "flat"
     unfolded: Callable[[Node, NDArray[np.float64]], NDArray[np.float64]] | None = None
 
@@ -228,6 +256,7 @@ class Block:
     parts: Callable[[Any, Place], Parts]
     shape: Literal["image", "flat"]
     may_end: bool = False
+    adds_up: bool = True
 
 
 def neuron_of(entry: FiringEntry, place: Place) -> Lif:

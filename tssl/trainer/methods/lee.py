@@ -15,6 +15,7 @@ from tssl.graph import Graph, Node
 from tssl.neurons import Lif
 from tssl.recipe import entries_of
 from tssl.settings import AtLeast0, Entries, Share
+from tssl.trainer.concat import Places, concatenated
 from tssl.trainer.dropout import staying
 from tssl.trainer.linear import weighted
 from tssl.trainer.methods.lee_neuron import fire
@@ -25,7 +26,7 @@ from tssl.trainer.neuron import Activity, Neurons, Trace
 __all__ = ["Lee", "LeeSettings", "Sent", "make"]
 
 _HAS = Has(
-    kinds=("dense",),
+    kinds=("dense", "concat"),
     roles=("recurrent", "threshold"),
     resets=("zero", "subtract"),
     refractory=True,
@@ -130,6 +131,8 @@ class Lee(Method[Sent]):
     def layer(self, block: Block, ways: Sequence[Sent], run: Pass) -> Sent:
         """See :class:`Method`."""
         node = block.node
+        if node.offsets:
+            return _concatenated(node, ways)
         neuron, arriving = _neuron(node), _sum(node, ways)
         weight = self._weights[node.parameters["weight"].name]
         logarithm = self._logarithm(node, neuron, weight)
@@ -189,7 +192,7 @@ class Lee(Method[Sent]):
         loss = 0.5 * (shares - target).square().sum() / len(labels)
         if not self._settings.regularisation:
             return loss
-        weights = [self._weights[node.parameters["weight"].name] for node in self._graph]
+        weights = [self._weights[node.parameters["weight"].name] for node in self._graph.spiking]
         sums = [weight.square().sum(dim=1) - 1 for weight in weights]
         growth = sum((self._settings.growth * each).exp().sum() for each in sums)
         return loss + 0.5 * self._settings.regularisation * growth
@@ -260,14 +263,30 @@ def _shares(spikes: Tensor, trace: Tensor) -> Tensor:
     return (shares + (trace - trace.detach()))[None]
 
 
+def _concatenated(node: Node, ways: Sequence[Sent]) -> Sent:
+    """Return what several layers send, one behind another."""
+    _check_constant(node, ways)
+    places = Places.of(node)
+    trace, active = (
+        concatenated(places, *(each[None] for each in tensors))[0]
+        for tensors in ([way.trace for way in ways], [way.active for way in ways])
+    )
+    spikes = concatenated(places, *(way.spikes for way in ways))
+    return Sent(spikes, trace, active, ways[0].constant)
+
+
+def _check_constant(node: Node, ways: Sequence[Sent]) -> None:
+    if len({way.constant for way in ways}) > 1:
+        raise ConfigError(
+            f"layer {node.name}: has a layer and constant pixels as sources; "
+            "rule lee has one or the other"
+        )
+
+
 def _sum(node: Node, ways: Sequence[Sent]) -> Sent:
+    _check_constant(node, ways)
     first, *others = ways
     for way in others:
-        if way.constant != first.constant:
-            raise ConfigError(
-                f"layer {node.name}: has a layer and constant pixels as sources; "
-                "rule lee has one or the other"
-            )
         active = torch.maximum(first.active, way.active)
         first = Sent(first.spikes + way.spikes, first.trace + way.trace, active, first.constant)
     return first
@@ -275,7 +294,7 @@ def _sum(node: Node, ways: Sequence[Sent]) -> Sent:
 
 def _check_time(graph: Graph) -> None:
     first = _neuron(graph.nodes[0])
-    for node in graph:
+    for node in graph.spiking:
         neuron = _neuron(node)
         if neuron.tau_s != 1:
             raise ConfigError(
