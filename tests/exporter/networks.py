@@ -8,6 +8,7 @@ import numpy as np
 from tssl.checkpoint import Checkpoint
 from tssl.chip import ChipLimits, Encoding
 from tssl.graph import resolve
+from tssl.neurons import NEURONS
 from tssl.recipe import recipe_from_tables
 
 LIMITS = ChipLimits(weight_bits=8, threshold_bits=17, graded_spike_bits=24, max_delay=62)
@@ -24,12 +25,13 @@ def checkpoint(
 ) -> Checkpoint:
     """Weights are normal with variance ``spread**2 * 2 / fan-in``."""
     tables = {"layers": list(layers), **network}
+    is_read = NEURONS[layers[-1].get("neuron", "lif")].is_read
     recipe = recipe_from_tables(
         {
             "name": "random",
             "data": {"name": "digits"},
             "network": tables,
-            "training": {"loss": "count"},
+            "training": {} if is_read else {"loss": "count"},
         },
         "test",
     )

@@ -1,6 +1,6 @@
 """Networks drawn at random: trainer against the equations, engine against the witness."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from tssl.checkpoint import Checkpoint
 from tssl.engine import run_chunk
 from tssl.errors import RangeError, UnsupportedLayerError
 from tssl.exporter import quantize
-from tssl.geometry import Shape
+from tssl.geometry import Geometry, Pair, Shape
 from tssl.lava_runtime.lava_sim import LavaSim
 from tssl.proof.compare import first_difference
 from tssl.proof.quantized import run_quantized
@@ -46,10 +46,12 @@ def layer(rng: np.random.Generator, shape: Shape) -> tuple[Layer, Shape]:
     """Return a layer that fits what reaches it, and the shape of what it sends."""
     kind = str(rng.choice(["conv", "dense", "pool"])) if len(shape) == 3 else "dense"
     if kind == "pool" and min(shape[1:]) > 1:
-        window = "global" if rng.random() < 0.3 else 2
         mode, gain = str(rng.choice(["sum", "average"])), float(rng.choice([0.8, 3.0]))
-        size = (1, 1) if window == "global" else (shape[1] // 2, shape[2] // 2)
-        return {"type": kind, "kernel": window, "mode": mode, "gain": gain}, (shape[0], *size)
+        fields = {"type": kind, "mode": mode, "gain": gain}
+        if rng.random() < 0.3:
+            return fields | {"kernel": "global"}, (shape[0], 1, 1)
+        of, size = windows(rng, shape)
+        return fields | of, size
     if kind == "conv":
         kernel = int(min(rng.integers(1, 4), *shape[1:]))
         padding, channels = int(kernel == 3 and rng.random() < 0.5), int(rng.choice([2, 3]))
@@ -64,6 +66,23 @@ def layer(rng: np.random.Generator, shape: Shape) -> tuple[Layer, Shape]:
     neurons, recurrent = int(rng.choice([5, 8])), bool(rng.random() < 0.3)
     fields = {"type": "dense", "neurons": neurons, "recurrent": recurrent}
     return fields | neuron(rng), (neurons,)
+
+
+def windows(rng: np.random.Generator, shape: Shape) -> tuple[Layer, Shape]:
+    """Return windows of a pool, side by side or overlapping, and the shape of what it gives."""
+    if rng.random() < 0.4:
+        return {"kernel": 2}, (shape[0], shape[1] // 2, shape[2] // 2)
+    kernel = [int(size) for size in rng.integers(1, np.minimum(shape[1:], 3) + 1)]
+    stride = [int(step) for step in rng.integers(1, 4, 2)]
+    padding = [int(rng.integers(0, size // 2 + 1)) for size in kernel]
+    of = Geometry(kernel=pair(kernel), stride=pair(stride), padding=pair(padding))
+    fields = {"kernel": kernel, "stride": stride, "padding": padding}
+    return fields, (shape[0], *of.positions(pair(shape[1:])))
+
+
+def pair(sizes: Sequence[int]) -> Pair:
+    rows, columns = sizes
+    return rows, columns
 
 
 def sources(rng: np.random.Generator, shapes: Mapping[str, Shape]) -> list[str]:
@@ -101,8 +120,8 @@ def logic(rng: np.random.Generator, shapes: Mapping[str, Shape]) -> tuple[Layer,
         function = str(rng.choice(["and", "iand"]))
         return {"type": "gate", "function": function, "from": alike[:2]}, shape
     if len(shape) == 3 and min(shape[1:]) > 1:
-        size = (shape[0], shape[1] // 2, shape[2] // 2)
-        return {"type": "pool", "kernel": 2, "mode": "or", "from": [first]}, size
+        of, size = windows(rng, shape)
+        return {"type": "pool", "mode": "or", "from": [first], **of}, size
     return None
 
 
@@ -130,7 +149,15 @@ def network(rng: np.random.Generator) -> list[Layer]:
         own = {"type": "dense", "neurons": 6, "name": f"d{name}", "from": [name]}
         layers.append(own | neuron(rng))
     out = {"type": "dense", "neurons": 4, "name": "out", "from": [f"d{name}" for name in loose]}
-    return [*layers, out | neuron(rng)]
+    return [*layers, out | (read(rng) if rng.random() < 0.3 else neuron(rng))]
+
+
+def read(rng: np.random.Generator) -> Layer:
+    """Return what a last layer has that never fires."""
+    drawn = neuron(rng)
+    kind = str(rng.choice(["li", "i"]))
+    without = {"threshold"} if kind == "li" else {"threshold", "tau_m"}
+    return {key: value for key, value in drawn.items() if key not in without} | {"neuron": kind}
 
 
 def drawn(rng: np.random.Generator) -> Checkpoint:

@@ -11,7 +11,14 @@ from torch import nn
 
 import tssl
 from tests.exchange.torch.comparing import fired
-from tests.exchange.torch.stand_ins import IFNode, LIBoxCell, LIFCell, LIFNode, RLeaky
+from tests.exchange.torch.stand_ins import (
+    IFNode,
+    LIBoxCell,
+    LIFCell,
+    LIFNode,
+    NonSpikingIFNode,
+    RLeaky,
+)
 from tssl.chip import ClassReadOut
 from tssl.errors import RangeError
 from tssl.results import RunResult
@@ -138,6 +145,21 @@ def test_potentials_that_are_read(tmp_path: Path) -> None:
     assert abs(chip.chip_accuracy - chip.float_accuracy) <= 0.04
 
 
+@pytest.mark.parametrize("neuron", [LIFNode(2.0, v_threshold=0.4), NonSpikingIFNode()])
+def test_a_last_layer_of_maps_is_evaluated(neuron: nn.Module, tmp_path: Path) -> None:
+    """One convolution over the whole picture is the dense layer of the same weights."""
+    dense = trained()[1]
+    maps = nn.Conv2d(1, 10, 8)
+    maps.weight.data, maps.bias.data = dense.weight.data.view(10, 1, 8, 8), dense.bias.data
+    chips = [
+        exported(network, PICTURE, tmp_path / network[0]._get_name(), data="digits")
+        for network in (nn.Sequential(maps, neuron), nn.Sequential(nn.Flatten(), dense, neuron))
+    ]
+    accuracies = [(each.float_accuracy, each.chip_accuracy) for each in chips]
+    assert accuracies[0] == accuracies[1]
+    assert accuracies[0][0] > 0.7
+
+
 def test_with_votes(tmp_path: Path) -> None:
     """Three neurons of each class: counts are added up there, here and in results."""
     single = trained()
@@ -206,6 +228,10 @@ WRONG: dict[str, tuple[nn.Module, Any, dict[str, Any], str]] = {
                       {"data": "digits"}, "10 classes"),
     "other votes": (nn.Sequential(nn.Flatten(), nn.Linear(64, 30), LIFNode(), nn.AvgPool1d(2)),
                     PICTURE, {"data": "digits"}, "30 neurons, 2 of each class"),
+    "weights behind what is read": (
+        nn.Sequential(nn.Flatten(), nn.Linear(64, 10), NonSpikingIFNode(), nn.Linear(10, 10)),
+        PICTURE, {"data": "digits"}, "linear3 (Affine): is what the output gives, and has no",
+    ),
     "a bias into synapses": (nn.Sequential(nn.Flatten(), nn.Linear(64, 10), LIFCell()), PICTURE,
                              {"data": "digits"}, "bias=False"),
     "no steps": (NETWORK, PICTURE, {"time_steps": None}, "time_steps: how long"),

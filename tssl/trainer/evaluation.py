@@ -42,7 +42,7 @@ def evaluate(network: SpikingNetwork, samples: Samples, part: slice = slice(None
 
 def _right_by_psp(forward: Forward, labels: Tensor) -> Tensor:
     """Return how many samples are right by the official code's read-out."""
-    return (forward.output.psp.sum(dim=0).argmax(dim=1) == labels).sum()
+    return (forward.output.psp.sum(dim=0).flatten(1).argmax(dim=1) == labels).sum()
 
 
 @torch.no_grad()
@@ -72,9 +72,14 @@ def trained_network(checkpoint: Checkpoint, plan: ChipPlan | None = None) -> Spi
 
 def answers(forward: Forward, read_out: ReadOut) -> NDArray[Any]:
     """Return what a network says of each sample of a batch."""
-    spikes = forward.output.spikes.detach().transpose(0, 1).cpu().numpy().astype(np.uint8)
-    voltage = forward.output.voltage[-1].detach().cpu().numpy()
-    return read_out.answers(spikes, voltage)
+    spikes, voltage = (each.cpu().numpy() for each in _sent(forward))
+    return read_out.answers(spikes.swapaxes(0, 1).astype(np.uint8), voltage)
+
+
+def _sent(forward: Forward) -> tuple[Tensor, Tensor]:
+    """Return spikes ``(time, samples, outputs)`` and last potentials; an output may have maps."""
+    spikes, voltage = forward.output.spikes.detach(), forward.output.voltage[-1].detach()
+    return spikes.flatten(2), voltage.flatten(1)
 
 
 def credit(forward: Forward, targets: Tensor, samples: Samples) -> Tensor | float:
@@ -88,7 +93,7 @@ def credit(forward: Forward, targets: Tensor, samples: Samples) -> Tensor | floa
 
 def right_answers(forward: Forward, labels: Tensor) -> Tensor | float:
     """Return how many classes are right; on a GPU without axes, and nothing waits for it."""
-    spikes, voltage = forward.output.spikes.detach(), forward.output.voltage[-1].detach()
+    spikes, voltage = _sent(forward)
     if labels.device.type == "cpu":
         return float(right_classes(spikes.numpy(), voltage.numpy(), labels.numpy()))
     return right_on_device(spikes, voltage, labels)

@@ -149,10 +149,10 @@ def _of_others(module: modules.Module, shape: Shape, choice: ModuleChoice) -> tu
         raise ConfigError("time_steps: how long a sample is shown is not in the modules; give it")
     found = modules.read(module, shape)
     graph, notes = found.graph, found.notes
-    first = graph.neurons[0]
-    if choice.data is not None and first.name in graph.at_threshold:
-        graph = nir.firing_at(graph, graph.at_threshold - {first.name})
-        notes = (*notes, f"{first.title}: {_PIXELS}")
+    first = [node for node in graph.neurons[:1] if node.name in graph.at_threshold]
+    if choice.data is not None and first:
+        graph = nir.firing_at(graph, graph.at_threshold - {first[0].name})
+        notes = (*notes, f"{first[0].title}: {_PIXELS}")
     lowered = nir.lower(
         graph,
         _OWN_STEPS,

@@ -98,7 +98,7 @@ AVERAGES: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int], list[st
         (2, 6, 4), ["conv", "pool", "conv", "dense"],
     ),
     "of thirds": (
-        pooled(nn.AdaptiveAvgPool2d((3, 2)), after=18), (2, 6, 4), ["conv", "dense"],
+        pooled(nn.AdaptiveAvgPool2d([3, 2]), after=18), (2, 6, 4), ["conv", "dense"],
     ),
 }  # fmt: skip
 

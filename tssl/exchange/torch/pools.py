@@ -35,7 +35,7 @@ def adaptive(place: Place, shape: Shape) -> NirNode:
         When its windows would differ in size.
     """
     wanted = place.value("output_size")
-    sizes = wanted if isinstance(wanted, tuple) else (wanted, wanted)
+    sizes = wanted if isinstance(wanted, tuple | list) else (wanted, wanted)
     if len(shape) != 3:
         raise place.refusal(f"takes maps (C, H, W), and what reaches it has the shape {shape}")
     counts = [side if size is None else size for size, side in zip(sizes, shape[1:], strict=True)]
