@@ -62,6 +62,8 @@ class _Layer(NamedTuple):
     def placed(self, arriving: "_Sent") -> tuple[Tensor, Geometry | None]:
         """Return the weights of one way, and their windows."""
         weight, geometry = torch.from_numpy(self.weight.astype(np.float64)), self.node.geometry
+        if arriving.part is not None:
+            weight = weight[:, arriving.part]
         for pool in reversed(arriving.pools):
             weight, geometry = spread(pool, weight, geometry)
         return _on_grid(weight * arriving.gain * arriving.unit, *self.factors), geometry
@@ -79,6 +81,8 @@ class _Sent(NamedTuple):
     pools: tuple[Node, ...] = ()
     """Those passed since the first whose windows overlap. Counts are not summed there: a weight of
     the chip stands for several that are trained, and is rounded once."""
+    part: slice | None = None
+    """Which weights of a neuron are for it, where these pools lead to neurons without maps."""
 
 
 def run_quantized(
@@ -330,10 +334,21 @@ def _concatenated(node: Node, sent: Mapping[str, list[_Sent]]) -> Iterator[_Sent
     maps, *image = node.output_shape
     for source, before in zip(node.sources, node.offsets, strict=True):
         for way in sent[source]:
+            if way.pools and not image:
+                yield way._replace(part=_behind(way, before))
+                continue
             counts = way.counts if image else way.counts.flatten(2)
             behind = maps - before - counts.shape[2]
             padded = F.pad(counts, (*[0] * (2 * len(image)), before, behind))
             yield way._replace(counts=padded)
+
+
+def _behind(way: _Sent, before: int) -> slice:
+    """Return where the pooled maps of a way lie in a concat without maps."""
+    if way.part is not None:
+        return slice(way.part.start + before, way.part.stop + before)
+    size = way.counts.shape[2] * math.prod(way.pools[-1].output_shape[1:])
+    return slice(before, before + size)
 
 
 def _pooled(way: _Sent, node: Node) -> _Sent:
