@@ -20,3 +20,8 @@ def test_positions_are_those_of_pytorch(kernel, stride, dilation, padding, image
         torch.zeros(1, 1, *size), torch.zeros(1, 1, *kernel), None, stride, padding, dilation
     )
     assert geometry.positions(size) == maps.shape[2:]
+
+
+def test_windows_overlap_where_steps_are_smaller_than_they() -> None:
+    assert Geometry(kernel=(2, 3), stride=(2, 2)).overlaps
+    assert not Geometry(kernel=(2, 3), stride=(2, 4), padding=(1, 1)).overlaps
