@@ -49,3 +49,8 @@ def test_windows_side_by_side():
     assert not Geometry(kernel=(2, 3), stride=(2, 2)).is_tiling
     assert not Geometry(kernel=(2, 2), stride=(2, 2), padding=(0, 1)).is_tiling
     assert not Geometry(kernel=(2, 2), stride=(2, 2), dilation=(2, 1)).is_tiling
+
+
+def test_windows_overlap_where_steps_are_smaller_than_they() -> None:
+    assert Geometry(kernel=(2, 3), stride=(2, 2)).overlaps
+    assert not Geometry(kernel=(2, 3), stride=(2, 4), padding=(1, 1)).overlaps

@@ -43,6 +43,11 @@ class Geometry:
         return self.stride == self.kernel and self.dilation == (1, 1) and not any(self.padding)
 
     @property
+    def overlaps(self) -> bool:
+        """Whether a pixel may be in two windows, where these have no gaps."""
+        return any(step < size for step, size in zip(self.stride, self.kernel, strict=True))
+
+    @property
     def span(self) -> Pair:
         """Pixels that a window reaches over, the gaps of its dilation included."""
         rows, columns = (

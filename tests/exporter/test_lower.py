@@ -226,9 +226,9 @@ def test_gains_are_folded(rng):
 def test_pools_that_fire_of_many_maps() -> None:
     """Lava holds 127 maps apart; more lie below each other, where windows do not cross."""
 
-    def lowered(channels: int, height: int) -> Stage:
+    def lowered(channels: int, height: int, **windows: int) -> Stage:
         rng = np.random.default_rng(0)
-        fires = pool((2, 1), mode="or", name="fires")
+        fires = pool((2, 1), mode="or", name="fires", **windows)
         layers = [conv(channels, 1, name="maps"), fires, dense(2, name="out")]
         return lower(checkpoint(rng, layers, (1, height, 3)))[1]
 
@@ -237,3 +237,5 @@ def test_pools_that_fire_of_many_maps() -> None:
     assert (arrival.input_shape, arrival.weight.shape) == ((1, 512, 3), (1, 1, 2, 1))
     with pytest.raises(UnsupportedLayerError, match="layer fires: windows of 2 rows do not fill"):
         lowered(128, 3)
+    with pytest.raises(UnsupportedLayerError, match=r"do not lie side by side.* use fewer maps"):
+        lowered(128, 4, stride=1)

@@ -12,6 +12,7 @@ from tssl import netx
 from tssl.checkpoint import Checkpoint
 from tssl.chip import CLASS, NEVER, STATE_LIMIT, CubaNeuron, ValueReadOut
 from tssl.engine import Compiled
+from tssl.errors import RangeError
 from tssl.exporter import Quantized, quantize
 from tssl.hw_profiles.mapping.fields import check_limits
 from tssl.hw_profiles.profile.library import load_profile
@@ -145,3 +146,19 @@ def test_a_layer_that_fires_at_the_largest_threshold_is_not_read(rng: np.random.
 def test_a_chip_holds_it_whatever_the_bits_of_its_thresholds(rng: np.random.Generator):
     network = exported(trained(rng, NETWORKS["dense"]), rng.integers(0, 17, (1, 9, 64))).network
     check_limits(load_profile("loihi2"), network, (0, 16))
+
+
+def test_a_potential_that_leaves_no_room_for_weights():
+    """Of very many steps; the advice helps."""
+
+    def quantized(steps: int, tau_s: float) -> Quantized:
+        rng = np.random.default_rng(0)
+        layers = [dense(30), dense(4, neuron="i", tau_s=tau_s)]
+        made = checkpoint(rng, layers, SHAPE, spread=2.0, time_steps=steps)
+        return quantize(made, LIMITS, rng.integers(0, 17, (1, 10, 64)), (0, 16))
+
+    message = "every weight rounds to zero .* its current, potential and biases .* smaller tau_s"
+    with pytest.raises(RangeError, match=message):
+        quantized(1000, 50.0)
+    for steps, tau_s in ((30, 50.0), (1000, 1.0)):
+        assert quantized(steps, tau_s).reports[-1].largest_weight > 0

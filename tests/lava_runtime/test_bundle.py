@@ -2,6 +2,8 @@
 
 import json
 import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from tests.lava_runtime.networks import (
     recurrent_net,
 )
 from tssl import netx
+from tssl.chip import ChipNetwork, ClassReadOut
 from tssl.engine import run_chunk
 from tssl.errors import ConfigError, OutputError
 from tssl.lava_runtime.bundle import check_folder, write_bundle
@@ -123,6 +126,20 @@ def test_a_bundle_may_be_written_again(rng, tmp_path):
     bundle = made(tmp_path, dense_net, rng)
     made(tmp_path, dense_net, rng)
     assert "check.py" in (bundle / "README.md").read_text()
+
+
+def test_only_classes_of_one_output_each_are_counted(rng, tmp_path):
+    def votes(rng: np.random.Generator) -> ChipNetwork:
+        return replace(dense_net(rng), read_out=ClassReadOut(2))
+
+    bundle = made(tmp_path, votes, rng)
+    assert "labels" not in (bundle / "README.md").read_text()
+    ran = check(sys.executable, bundle, "--labels", "classes.npy")
+    assert ran.returncode == 2
+    assert "--labels: check.py counts classes of one output each" in ran.stderr
+    made(tmp_path, dense_net, rng)
+    assert "`--labels FILE` names others" in (bundle / "README.md").read_text()
+    assert "read_out" not in json.loads((bundle / "bundle.json").read_text())
 
 
 def test_a_place_that_cannot_be_written(rng, tmp_path):

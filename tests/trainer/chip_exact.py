@@ -61,14 +61,20 @@ def inputs_of(trained: Checkpoint, train: IntArray) -> Tensor:
     return values[0] if len(values) == 1 else values
 
 
-def recording(forward: Forward) -> Recording:
-    """Return what the trainer's network did, for comparisons with engine and witness."""
+def recording(run: Planned, forward: Forward) -> Recording:
+    """Return what the trainer's network did, for comparisons with engine and witness.
+
+    Potentials of an output that never fires are in trained units.
+    """
+    output = run.trained.graph.output
+    is_read = output.neuron is not None and output.neuron.never_fires
+    unit = 64 * run.plan.scales[output.name] if is_read else 1
     trains = {
         name: trace.spikes.flatten(2).numpy().astype(np.uint8)
         for name, trace in forward.traces.items()
     }
-    last = forward.output.voltage[-1] * (1 - forward.output.spikes[-1])
-    return Recording(trains, last.detach().flatten(1).numpy().astype(np.int64))
+    last = forward.output.voltage[-1].double() * unit * (1 - forward.output.spikes[-1])
+    return Recording(trains, last.detach().round().flatten(1).numpy().astype(np.int64))
 
 
 class _Fire(torch.autograd.Function):
@@ -150,8 +156,10 @@ def gradients(run: Planned, forward: Forward, inputs: Tensor, coming: Tensor) ->
         if "bias" in arrays:
             current = current + arrays["bias"].view(-1, *[1] * (current.dim() - 3))
         sent[node.name] = [(fired(run, node, current, arrays, forward), 1.0, 1.0)]
-    output = graph.output
-    psp(sent[output.name][0][0], tau_s=filters_of(graph)[output.name]).backward(coming.double())
+    output, last = graph.output, sent[graph.output.name][0][0]
+    if output.neuron is not None and not output.neuron.never_fires:
+        last = psp(last, tau_s=filters_of(graph)[output.name])
+    last.backward(coming.double())
     return {name: leaf.grad for name, leaf in leaves.items() if leaf.grad is not None}
 
 
@@ -169,12 +177,25 @@ def concatenated(node: Node, sent: Mapping[str, list[Way]]) -> Iterator[Way]:
             yield torch.cat(lie, dim=2), gain, quantum
 
 
+def added_up(current: Tensor, keep: float) -> Tensor:
+    """Return the potentials of a membrane that nothing resets."""
+    steps = torch.arange(len(current))
+    apart = (steps[:, None] - steps[None]).double()
+    shares = torch.where(apart >= 0, keep**apart, 0.0)
+    return torch.tensordot(shares, current, dims=1)
+
+
 def fired(
     run: Planned, node: Node, current: Tensor, arrays: Mapping[str, Tensor], forward: Forward
 ) -> Tensor:
-    """Return the recorded spikes of a layer, step by step, with the rule's errors."""
+    """Return the recorded spikes of a layer, step by step, with the rule's errors.
+
+    Of neurons that never fire, it is their potential.
+    """
     neuron, training = node.neuron, run.trained.recipe.training
     assert neuron is not None
+    if neuron.never_fires:
+        return added_up(current, 1 - 1 / neuron.tau_m)
     if "leak" in node.parameters:
         leak = run.trained.weights[node.parameters["leak"].name]
         neuron = neuron.with_leak(float(leak[0]))

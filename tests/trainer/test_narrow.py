@@ -40,7 +40,7 @@ def test_layers_do_the_same_without_them(
         forward = run.network(inputs_of(run.trained, train), record_all=True)
         forward.output.psp.sum().backward()
         gradients = [each.grad for each in run.network.parameters() if each.requires_grad]
-        found.append((recording(forward), gradients))
+        found.append((recording(run, forward), gradients))
     (narrow_record, narrow_gradients), (record, gradients) = found
     assert first_difference(run.chip, narrow_record, record) is None
     for ours, theirs in zip(narrow_gradients, gradients, strict=True):

@@ -16,6 +16,7 @@ from tssl.checkpoint import Checkpoint
 from tssl.engine import run_chunk
 from tssl.errors import RangeError, UnsupportedLayerError
 from tssl.exporter import quantize
+from tssl.exporter.lower import lower
 from tssl.geometry import Geometry, Pair, Shape
 from tssl.lava_runtime.lava_sim import LavaSim
 from tssl.proof.compare import first_difference
@@ -160,13 +161,26 @@ def read(rng: np.random.Generator) -> Layer:
     return {key: value for key, value in drawn.items() if key not in without} | {"neuron": kind}
 
 
-def drawn(rng: np.random.Generator) -> Checkpoint:
-    trained = checkpoint(rng, network(rng), SHAPE, spread=3.0, time_steps=STEPS)
-    for name, array in trained.weights.items():
-        role = name.partition("_")[2]
-        if role in SPREADS:
-            trained.weights[name] = rng.uniform(*SPREADS[role], array.shape).astype(np.float32)
-    return trained
+def drawn(rng: np.random.Generator, *, apart: bool = False) -> Checkpoint:
+    """Return a network that can be exported, with ``apart`` one of which no windows overlap."""
+    while True:
+        trained = checkpoint(rng, network(rng), SHAPE, spread=3.0, time_steps=STEPS)
+        for name, array in trained.weights.items():
+            role = name.partition("_")[2]
+            if role in SPREADS:
+                trained.weights[name] = rng.uniform(*SPREADS[role], array.shape).astype(np.float32)
+        pools = [node.windows for node in trained.graph if node.kind == "pool"]
+        if not (apart and any(windows.overlaps for windows in pools)) and can_lower(trained):
+            return trained
+
+
+def can_lower(trained: Checkpoint) -> bool:
+    """Return whether no padding brings back windows beyond the edge of a pool."""
+    try:
+        lower(trained)
+    except UnsupportedLayerError:
+        return False
+    return True
 
 
 @given(seed=st.integers(0, 2**32), steps=st.sampled_from([1, STEPS]))

@@ -9,7 +9,7 @@ import pytest
 from tests.lava_runtime.networks import conv_net, dense_net
 from tests.layers import reconnected
 from tssl import netx
-from tssl.chip import ChipNetwork, CubaNeuron, InputLayer
+from tssl.chip import ChipNetwork, ClassReadOut, CubaNeuron, InputLayer, ReadOut, ValueReadOut
 from tssl.errors import ConfigError
 from tssl.workflow.diff import LayerDifference, diff
 from tssl.workflow.inputs import InputChoice
@@ -95,3 +95,27 @@ def test_other_inputs_are_told(nets: tuple[Path, ChipNetwork], tmp_path: Path) -
     ]
     (only,) = [layer for layer in diff(*others).layers if not layer.equal]
     assert only == LayerDifference(layer="input", what=("threshold 10 and 11",))
+
+
+NUMBERS = ValueReadOut((0.5, 1.0, 2.0, 4.0), (0.0, 0.0, 1.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("read_out", "words"),
+    [
+        (ClassReadOut(2), "1 neuron for each class and 2 neurons for each class"),
+        (NUMBERS, "1 neuron for each class and numbers by gain [0.5, 1.0, 2.0, 4.0], offset "),
+    ],
+)
+def test_networks_that_are_read_otherwise_differ(
+    nets: tuple[Path, ChipNetwork], tmp_path: Path, read_out: ReadOut, words: str
+) -> None:
+    path, network = nets
+    other = saved(tmp_path / "b.net", replace(network, read_out=read_out))
+    found = diff(path, other, InputChoice(density=0.5, samples=3, steps=8))
+    assert not found.equal
+    assert found.left.digest == found.right.digest  # which is of the integers
+    (row,) = [layer for layer in found.layers if not layer.equal]
+    assert row.layer == "read-out"
+    assert row.what[0].startswith(words)
+    assert (found.predictions is None) == (read_out is NUMBERS)

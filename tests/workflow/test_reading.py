@@ -2,6 +2,7 @@
 
 import json
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ from click.testing import CliRunner
 from tests.exporter.networks import LIMITS
 from tests.exporter.test_reading import NETWORKS, exported, trained
 from tssl import netx
-from tssl.chip import ChipNetwork, IntArray
+from tssl.chip import ChipNetwork, ClassReadOut, IntArray, ReadOut, ValueReadOut
 from tssl.cli import cli
 from tssl.engine import Compiled
 from tssl.lava_runtime import BackendOptions, SampleProgress
 from tssl.workflow.inputs import InputChoice
+from tssl.workflow.nir_write import write
 from tssl.workflow.proof import verify
 from tssl.workflow.run import RunOutcome, run
 
@@ -65,3 +67,27 @@ def test_inspect_says_it(net):
     assert "output: never fires; its potential is read after the last step" in shown.output
     document = json.loads(CliRunner().invoke(cli, ["inspect", str(path), "--json"]).output)
     assert document["output_fires"] is False
+    assert document["read_out"] is None
+
+
+NUMBERS = ValueReadOut((0.5, 1.0, 2.0, 4.0), (0.0, 1.0, -2.0, 90.0))
+READ: dict[str, tuple[ReadOut, str, str]] = {
+    "votes": (
+        ClassReadOut(2), "read-out: 2 neurons, one behind the other, vote for a class",
+        "2 neurons of the last layer",
+    ),
+    "numbers": (
+        NUMBERS, "read-out: 0.5 x potential +0, 1 x potential +1, 2 x potential -2",
+        "gain and offset of each output",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", READ)
+def test_inspect_and_nir_say_how_outputs_are_read(net, name: str):
+    network, path, _ = net
+    read_out, shown, lost = READ[name]
+    assert not any(lost in each for each in write(path, path.with_suffix(".nir")).losses)
+    netx.write(path, replace(network, read_out=read_out))
+    assert shown in CliRunner().invoke(cli, ["inspect", str(path)]).output
+    assert any(lost in each for each in write(path, path.with_suffix(".nir")).losses)

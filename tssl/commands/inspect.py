@@ -1,5 +1,6 @@
 """`tssl inspect`."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +55,27 @@ def _show_network(output: Output, document: dict[str, Any]) -> None:
         document["input_neuron"] = {k: tables.span(v) for k, v in document["input_neuron"].items()}
     for key in ("time_steps", "encoding", "input_neuron", "digest"):
         output.line(f"{key.replace('_', ' ')}: {_in_words(document[key])}")
-    if not document["output_fires"]:
-        output.line("output: never fires; its potential is read after the last step")
+    for line in _of_output(document["output_fires"], document["read_out"]):
+        output.line(line)
     for key in ("target", "data", "accuracy", "training"):
         if key in document["notes"]:
             output.line(f"{key}: {_in_words(_without_fingerprint(document['notes'][key]))}")
     if document["notes"].get("class_names"):
         output.line(f"classes: {', '.join(map(str, document['notes']['class_names']))}")
     show_loading(output, document["lava_dl"])
+
+
+def _of_output(fires: bool, read_out: dict[str, Any] | None) -> Iterator[str]:
+    """Yield how an output is read that is not one neuron which fires for each class."""
+    if not fires:
+        yield "output: never fires; its potential is read after the last step"
+    if read_out is not None and "neurons_per_class" in read_out:
+        votes = read_out["neurons_per_class"]
+        yield f"read-out: {votes} neurons, one behind the other, vote for a class"
+    elif read_out is not None:
+        each = zip(read_out["gain"], read_out["offset"], strict=True)
+        numbers = ", ".join(f"{gain:.6g} x potential {offset:+.6g}" for gain, offset in each)
+        yield f"read-out: {numbers}"
 
 
 def _in_words(value: Any) -> str:  # noqa: ANN401 - JSON

@@ -215,12 +215,14 @@ def _gate(node: Node, neuron: Lif, gate: Gate) -> Stage:
     elif gate.function == "or" and not node.windows.is_tiling:
         raise UnsupportedLayerError(
             f"layer {node.name}: has windows {node.window} of {channels} maps that do not lie side "
-            f"by side, and Lava holds no more than {LARGEST_GEOMETRY} maps apart"
+            f"by side, and Lava holds no more than {LARGEST_GEOMETRY} maps apart; use fewer "
+            "maps, or windows side by side"
         )
     elif height % rows:
         raise UnsupportedLayerError(
             f"layer {node.name}: windows of {rows} rows do not fill {channels} maps of height "
-            f"{height}, and Lava holds no more than {LARGEST_GEOMETRY} maps apart"
+            f"{height}, and Lava holds no more than {LARGEST_GEOMETRY} maps apart; use fewer "
+            "maps, or windows that fill them"
         )
     else:
         shape = (1, channels * height, width)

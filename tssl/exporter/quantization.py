@@ -38,6 +38,14 @@ _LARGE_STEP = 0.8
 """After so many: a potential that saturates at many steps in a row shows an excess of one step."""
 _ROOM = 2
 """Times the largest potential that is read on calibration samples: others reach further."""
+_LIMITS_OF_FIRING = (
+    "current, biases and recurrent weights allow; use a smaller encoding.resolution, or train it "
+    "with smaller biases and recurrent weights"
+)
+_LIMITS_OF_READ = (
+    "current, potential and biases allow; train it with fewer time_steps, or with a smaller tau_s"
+)
+"""What holds the scale of a layer down, and what helps."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -351,10 +359,10 @@ class _Fitter:
     def _weights(self, scale: float) -> list[IntArray]:
         weights = [on_grid(each.weight, scale, self.limits) for each in self.stage.connections]
         if not any(weight.any() for weight in weights[: len(self.stage.arriving)]):
+            limits = _LIMITS_OF_READ if self.stage.neuron.never_fires else _LIMITS_OF_FIRING
             raise RangeError(
                 f"layer {self.stage.name}: every weight rounds to zero at scale {scale:.3g}, the "
-                "largest that its current, biases and recurrent weights allow; use a smaller "
-                "encoding.resolution, or train it with smaller biases and recurrent weights"
+                f"largest that its {limits}"
             )
         return weights
 

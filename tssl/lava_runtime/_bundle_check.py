@@ -189,6 +189,11 @@ def main() -> int:
         parser.error("--log measures a board: give --backend loihi2 too")
     warn_of_versions()
     facts = json.loads((HERE / "bundle.json").read_text(encoding="utf-8"))
+    if chosen.labels is not None and "read_out" in facts:
+        parser.error(
+            "--labels: check.py counts classes of one output each, and this network is read "
+            "otherwise; leave --labels out"
+        )
     with tempfile.TemporaryDirectory(prefix="bundle-", ignore_cleanup_errors=True) as name:
         hardware = chosen.backend == "loihi2"
         problem = run(Path(name), facts, hardware=hardware, timeout=chosen.timeout)

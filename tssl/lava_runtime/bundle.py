@@ -6,7 +6,7 @@ from shutil import copyfile
 
 import numpy as np
 
-from tssl.chip import INPUT, ChipNetwork, IntArray
+from tssl.chip import CLASS, INPUT, ChipNetwork, IntArray
 from tssl.errors import ConfigError, OutputError
 from tssl.lava_runtime.plain import SHIMS, SHIMS_FILE, shims_source
 from tssl.lava_runtime.process import job, period, worker_copy
@@ -56,14 +56,14 @@ the network.
 | `expected/layer_<i>.npy` | spikes `(samples, time, neurons)` of {layers} |
 | `expected/potential.npy` | membrane potential of the output after the last step |
 | `check.py` | runs and compares; exit status 0 equal, 4 different, 5 failed |
-| `labels.npy` | classes of the samples, where known; `--labels FILE` names others |
-| `result` | what the run does, as tssl counts it; for `tssl report` and for calibration |
+{labels}| `result` | what the run does, as tssl counts it; for `tssl report` and for calibration |
 | `measure.py` | what `check.py --log` starts to measure |
 | `worker` | what `check.py` starts to talk to Lava |
 | `lava_worker.py` | lets Lava be imported on current Pythons |
 | `bundle.json` | names, sizes, settings |
 """
 
+_LABELS = "| `labels.npy` | classes of the samples, where known; `--labels FILE` names others |\n"
 _CHAIN = """To load it with lava-dl yourself, in this folder:
 
 ```python
@@ -153,6 +153,7 @@ def write_bundle(
         digest=network.digest, layers=", ".join(names),
         loading=_CHAIN.format(lines="\n".join(SHIMS + lines)) if lines else _GRAPH,
         form=", as lava-dl's netx reads it" if lines else "",
+        labels=_LABELS if network.read_out == CLASS else "",
     )  # fmt: skip
     write_text(directory / "README.md", readme)
     write_json(
@@ -167,5 +168,6 @@ def write_bundle(
                 "sim": period(network, steps, hardware=False),
                 "loihi2": period(network, steps, hardware=True),
             },
+            **({} if network.read_out == CLASS else {"read_out": network.read_out.document}),
         },
     )

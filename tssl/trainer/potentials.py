@@ -93,11 +93,11 @@ class Potentials(Method[Sent]):
         """See :class:`Method`."""
         recurrence_of(self.rule)
         for node in self._graph:
-            if node.neuron is None and node.geometry is not None and not node.geometry.is_tiling:
+            if node.neuron is None and node.geometry is not None and node.geometry.overlaps:
                 raise ConfigError(
-                    f"training.forward = 'chip': windows of pool {node.name} overlap, or have "
-                    "padding; one weight of the chip then stands for several that are trained; use "
-                    "forward = 'float', or windows side by side"
+                    f"training.forward = 'chip': windows of pool {node.name} overlap; one weight "
+                    "of the chip then stands for several that are trained; use forward = 'float', "
+                    "or windows side by side"
                 )
 
     def check_penalty(self) -> None:

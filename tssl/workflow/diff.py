@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tssl import netx
-from tssl.chip import INPUT, ChipNetwork, InputLayer, Layer, Neuron
+from tssl.chip import INPUT, ChipNetwork, ClassReadOut, InputLayer, Layer, Neuron, ReadOut
 from tssl.engine import run_chunk
 from tssl.errors import ConfigError
 from tssl.proof import first_difference
@@ -88,7 +88,8 @@ class NetworkDifference(Shown):
     first
         Where spikes or potentials differ first, in words.
     predictions
-        Share of samples to which both give the same class; None without input.
+        Share of samples to which both give the same class; None without input, or where one gives
+        numbers.
     """
 
     left: ChipNetwork
@@ -102,8 +103,8 @@ class NetworkDifference(Shown):
 
     @property
     def equal(self) -> bool:
-        """Whether both compute the same: equal digests."""
-        return self.left.digest == self.right.digest
+        """Whether both compute the same, and are read alike."""
+        return self.left.digest == self.right.digest and self.left.read_out == self.right.read_out
 
     @property
     def headline(self) -> str:
@@ -164,6 +165,7 @@ def diff(left: Path, right: Path, choice: InputChoice | None = None) -> NetworkD
         layers=(
             *_inputs(ours.input, theirs.input),
             *(_layer(names[0][name], names[1][name]) for name in both),
+            *_read_outs(ours.read_out, theirs.read_out),
         ),
     )
     return found if choice is None else _with_spikes(found, left, right, choice, both)
@@ -183,6 +185,20 @@ def _inputs(left: InputLayer, right: InputLayer) -> Iterator[LayerDifference]:
     ]
     if what:
         yield LayerDifference(layer=INPUT, what=tuple(what))
+
+
+def _read_outs(left: ReadOut, right: ReadOut) -> Iterator[LayerDifference]:
+    """Yield what differs between how outputs are read; nothing where they are read alike."""
+    if left != right:
+        what = f"{_in_words(left)} and {_in_words(right)}"
+        yield LayerDifference(layer="read-out", what=(what,))
+
+
+def _in_words(read_out: ReadOut) -> str:
+    if isinstance(read_out, ClassReadOut):
+        return f"{several(read_out.neurons_per_class, 'neuron')} for each class"
+    fields = (read_out.document or {}).items()
+    return f"{read_out.targets} by {', '.join(f'{key} {value}' for key, value in fields)}"
 
 
 def _layer(left: Layer, right: Layer) -> LayerDifference:
@@ -256,6 +272,7 @@ def _with_spikes(
     if same_layers and ours.trains.keys() == theirs.trains.keys() and _alike(ours, theirs):
         first = first_difference(found.left, ours, theirs)
     outputs = [_predictions(network, recording) for network, recording in shapes]
+    is_comparable = outputs[0].shape == outputs[1].shape
     return NetworkDifference(
         left=found.left,
         right=found.right,
@@ -268,7 +285,7 @@ def _with_spikes(
             if ours.trains[name].shape == theirs.trains[name].shape
         ),
         first=None if first is None else str(first),
-        predictions=float(np.mean(outputs[0] == outputs[1])),
+        predictions=float(np.mean(outputs[0] == outputs[1])) if is_comparable else None,
     )
 
 

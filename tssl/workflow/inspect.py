@@ -49,6 +49,7 @@ class Inspection(Shown):
             "input_shape": list(network.input.shape),
             "input_neuron": None if network.input.neuron is None else network.input.neuron.facts,
             "output_fires": not network.output.neuron.never_fires,
+            "read_out": network.read_out.document,
             "encoding": None if encoding is None else encoding.document,
             "depth": max(depths(network).values()),
             "layers": [layer_facts(layer) for layer in network.layers],

@@ -146,7 +146,7 @@ def _float(checkpoint: Checkpoint, path: Path, dt: float) -> WriteOutcome:
         losses.append("input neurons: the graph takes the spikes that they fire")
     metadata = _metadata("float", checkpoint.recipe.name, dt)
     content = graph_bytes(_plain(checkpoint.input_shape, layers), layers, dt, metadata)
-    losses += [*_other(layers), *_votes(checkpoint.read_out)]
+    losses += [*_other(layers), *_of_read_out(checkpoint.read_out)]
     with written_together(path.parent, path.name) as folder:
         (folder / path.name).write_bytes(content)
     return WriteOutcome(
@@ -204,7 +204,7 @@ def _chip(source: Path, path: Path, dt: float) -> WriteOutcome:
     ]
     if network.input.neuron is not None:
         losses.append("input neurons: the graph takes the spikes that they fire")
-    losses += [*_other(layers), *_votes(network.read_out)]
+    losses += [*_other(layers), *_of_read_out(network.read_out)]
     shape = _plain(network.input.shape, layers)
     content = graph_bytes(shape, layers, dt, _metadata("chip", network.name, dt))
     trains, fed = _spikes(network, source)
@@ -259,12 +259,14 @@ def _spikes(network: ChipNetwork, source: Path) -> tuple[Mapping[str, Any], str]
     }, f"{SPIKE_SAMPLES} samples of {several(steps, 'step')}, {inputs.text}"
 
 
-def _votes(read_out: ReadOut) -> list[str]:
-    """Return what NIR cannot say of several neurons for each class."""
-    if read_out == CLASS or not isinstance(read_out, ClassReadOut):
+def _of_read_out(read_out: ReadOut) -> list[str]:
+    """Return what NIR cannot say of how the output is read."""
+    if read_out == CLASS:
         return []
-    votes = read_out.neurons_per_class
-    return [f"that {votes} neurons of the last layer, one behind the other, vote for a class"]
+    if isinstance(read_out, ClassReadOut):
+        votes = read_out.neurons_per_class
+        return [f"that {votes} neurons of the last layer, one behind the other, vote for a class"]
+    return ["gain and offset of each output, which make numbers of the potentials"]
 
 
 def _other(layers: list[OutLayer]) -> Iterator[str]:

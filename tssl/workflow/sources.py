@@ -27,7 +27,7 @@ def network_of(run: Path, choice: "NirChoice") -> tuple[Checkpoint, Path]:
     """
     from tssl.workflow import nir  # networkx, which training has no use for
 
-    if run.suffix == ".nir":
+    if run.suffix == ".nir" and not run.is_dir():
         return nir.read(run, choice).checkpoint, run
     if choice != nir.NirChoice():
         raise ConfigError(f"{run}: is no .nir file; leave out --dt, --rule, --steps and --as-nir")
