@@ -169,7 +169,7 @@ def drawn(rng: np.random.Generator, *, apart: bool = False) -> Checkpoint:
             role = name.partition("_")[2]
             if role in SPREADS:
                 trained.weights[name] = rng.uniform(*SPREADS[role], array.shape).astype(np.float32)
-        pools = [node.windows for node in trained.graph if node.kind == "pool"]
+        pools = [node.windows for node in trained.graph if node.geometry and not node.neuron]
         if not (apart and any(windows.overlaps for windows in pools)) and can_lower(trained):
             return trained
 
