@@ -289,7 +289,7 @@ CASES: dict[str, list[Case]] = {
         Case(T, "maps of two sizes side by side", "concat2", "and input of shape (1, 8, 8)",
              recipe('{ type = "conv", name = "a", channels = 4, kernel = 3 }, '
                     f'{{ type = "concat", from = ["a", "input"] }}, {DENSE}')),
-        Case(T, "a convolution behind neurons side by side", "layer conv3", "takes images",
+        Case(T, "a convolution behind neurons side by side", "layer conv3", "concat2 sends none",
              recipe(f'{NAMED}, {{ type = "concat", from = ["a", "input"] }}, '
                     f'{{ type = "conv", channels = 2, kernel = 1 }}, {DENSE}')),
         Case(T, "a gate of a concat", "gate4", "no input, no concat",

@@ -323,6 +323,10 @@ def test_missing_keys(path, key):
             [DENSE, POOL, DENSE],
             r"network: layer pool2 takes images, and cannot follow a dense layer",
         ),
+        (
+            [CONV, {"type": "concat", "from": ["conv1", "input"], "flat": True}, POOL, DENSE],
+            "network: layer pool3 takes images, and concat2 sends none",
+        ),
     ],
 )
 def test_impossible_chains(layers, message):

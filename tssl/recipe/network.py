@@ -81,7 +81,9 @@ class NetworkSpec(Entries):
                         f"it{did_you_mean(source, known)}; there are {', '.join(known)}"
                     )
                 if known[source] and kind.shape == "image":
-                    raise ValueError(f"layer {name} takes images, and cannot follow a dense layer")
+                    is_dense = KINDS[layers[source].type].shape == "flat"
+                    problem = "cannot follow a dense layer" if is_dense else f"{source} sends none"
+                    raise ValueError(f"layer {name} takes images, and {problem}")
             if len(set(sources)) < len(sources):
                 raise ValueError(f"layer {name} names one source twice: {', '.join(sources)}")
             heard |= set(sources)

@@ -167,6 +167,15 @@ GRAPHS = {
         conv(4, 3, padding=1, groups=1),
         OUT,
     ],
+    "names that other nodes would have": [
+        {**MAPS, "name": "a"},
+        concat("a", "input", name="b", flat=True),
+        dense(6, name="a_weights", **after("b")),
+        dense(6, name="c", **after("b")),
+        dense(6, name="c_weights2_flatten", **after("b")),
+        dense(6, name="c_weights2", **after("a_weights", "c", "c_weights2_flatten")),
+        {**OUT, "name": "output"},
+    ],
     "sew": [MAPS, {"type": "sew", "channels": 3}, conv(2, 3), OUT],
     "sew-dense": [dense(6), {"type": "sew-dense", "neurons": 6}, OUT],
 }

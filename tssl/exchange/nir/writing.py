@@ -77,10 +77,23 @@ class OutLayer:
 
 @dataclass
 class _Graph:
-    """Nodes and edges as they are put into the file."""
+    """Nodes and edges as they are put into the file.
+
+    Parameters
+    ----------
+    layers
+        Names of the nodes of neurons, which they all get in the end.
+    """
 
     nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
     edges: list[tuple[str, str]] = field(default_factory=list)
+    layers: frozenset[str] = frozenset()
+
+    def free(self, name: str) -> str:
+        """Return a name for another node, longer where a layer or a node has this one."""
+        while name in self.layers or name in self.nodes:
+            name += "_"
+        return name
 
 
 def graph_bytes(
@@ -99,15 +112,16 @@ def graph_bytes(
         When NIR has no neuron that keeps its whole current, or no node that gives a layer what its
         source sends in another shape.
     """
-    graph = _Graph()
+    graph = _Graph(layers=frozenset(layer.name for layer in layers))
     graph.nodes[_INPUT] = {"type": "Input", "shape": np.array(input_shape)}
     sent = {_INPUT: input_shape}
     for layer in layers:
         shaped = _shaped(layer, sent)
         sent[layer.name] = shaped.shape
         _add(graph, shaped, dt, sent)
-    graph.nodes[_OUTPUT] = {"type": "Output", "shape": np.array(sent[layers[-1].name])}
-    graph.edges.append((layers[-1].name, _OUTPUT))
+    output = graph.free(_OUTPUT)
+    graph.nodes[output] = {"type": "Output", "shape": np.array(sent[layers[-1].name])}
+    graph.edges.append((layers[-1].name, output))
     return _file_bytes(graph, metadata)
 
 
@@ -252,7 +266,8 @@ def _add(graph: _Graph, layer: OutLayer, dt: float, shapes: Mapping[str, Shape])
         stem = f"{layer.name}_recurrent" if own else f"{layer.name}_weights"
         stem = stem if number == 0 or own else f"{stem}{number + 1}"
         bias = affine if number == 0 else np.zeros(1)
-        for name, fields, late in _synapses(stem, each, layer.shape, bias):
+        for wanted, fields, late in _synapses(stem, each, layer.shape, bias):
+            name = graph.free(wanted)
             source = _flattened(graph, each, name, shapes[each.source])
             source = _waiting(graph, source, name, late * dt, each.input_shape)
             graph.nodes[name] = fields
@@ -345,7 +360,7 @@ def _flattened(graph: _Graph, each: Incoming, reader: str, sent: Shape) -> str:
     """Return the node whose values have the shape that the weights take."""
     if each.input_shape == sent:
         return each.source
-    name = f"{reader}_flatten"
+    name = graph.free(f"{reader}_flatten")
     graph.nodes[name] = {
         "type": "Flatten",
         "start_dim": 0,
@@ -359,7 +374,7 @@ def _flattened(graph: _Graph, each: Incoming, reader: str, sent: Shape) -> str:
 def _waiting(graph: _Graph, source: str, reader: str, delay: float, shape: Shape) -> str:
     if not delay:
         return source
-    name = f"{reader}_delay"
+    name = graph.free(f"{reader}_delay")
     graph.nodes[name] = {"type": "Delay", "delay": np.full(shape, delay)}
     graph.edges.append((source, name))
     return name
