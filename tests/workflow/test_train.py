@@ -62,6 +62,7 @@ def test_nothing_is_written_when_something_is_wrong(recipe: str, tmp_path: Path)
     wrong = [
         ({"data.name": "stars"}, CPU, ConfigError, "'stars' is unknown"),
         ({"training.rule": "hebb"}, CPU, ConfigError, "known rules"),
+        ({"encoding.input": "changes"}, CPU, ConfigError, "neurons that take spikes"),
         ({"training.lrr": 1}, CPU, ConfigError, "did you mean"),
         ({}, Environment(data_dir=tmp_path / "none", device="cpu"), DataError, "not a folder"),
         (

@@ -64,6 +64,7 @@ def make_method(material: Material) -> Method[Any]:
         METHODS[training.rule], f"training.rule = {training.rule!r}"
     )
     method = make(material)
+    _check_changes(material)
     if training.loss is not None and training.loss not in method.losses:
         neuron = material.graph.output.neuron
         where = " for a last layer that never fires" if neuron and neuron.never_fires else ""
@@ -72,3 +73,14 @@ def make_method(material: Material) -> Method[Any]:
             f"{', '.join(method.losses)}{where}"
         )
     return method
+
+
+def _check_changes(material: Material) -> None:
+    """Refuse an input that sends changes to neurons that take spikes."""
+    for node in material.graph.spiking:
+        takes_spikes = node.neuron is not None and not node.neuron.values
+        if takes_spikes and material.recipe.encoding.input == "changes":
+            raise ConfigError(
+                f"encoding.input = 'changes': layer {node.name} has neurons that take spikes, and "
+                "changes are for neuron = 'sigma-delta'; use 'graded'"
+            )
