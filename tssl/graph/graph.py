@@ -173,14 +173,8 @@ class _Resolver:
 
     def _place(self, name: str, named: tuple[str, ...], *, adds_up: bool) -> Place:
         sources = tuple(each for source in named for each in self._sums[source])
-        twice = [source for source in sources if sources.count(source) > 1]
-        if twice:
-            raise ConfigError(
-                f"network.layers: {twice[0]} reaches {name} twice, by itself or as a part of a "
-                "block; name it once"
-            )
         if adds_up:
-            _check_one_shape(name, {source: self._shapes[source] for source in sources})
+            _check_sum(name, sources, self._shapes)
         fires, once = (each.issuperset(sources) for each in (self._firing, self._once))
         return Place(
             name=name,
@@ -209,11 +203,18 @@ def _check_parameters(nodes: Sequence[Node]) -> None:
                 )
 
 
-def _check_one_shape(name: str, shapes: Mapping[str, Shape]) -> None:
-    first, *others = shapes.items()
-    for source, shape in others:
-        if shape != first[1]:
+def _check_sum(name: str, sources: Sequence[str], shapes: Mapping[str, Shape]) -> None:
+    """Refuse a sum of several shapes, or of one thing with itself."""
+    twice = [source for source in sources if sources.count(source) > 1]
+    if twice:
+        raise ConfigError(
+            f"network.layers: {twice[0]} reaches {name} twice, by itself or as a part of a "
+            "block; name it once"
+        )
+    first, *others = sources
+    for source in others:
+        if shapes[source] != shapes[first]:
             raise ConfigError(
-                f"network.layers: {name} has the source {first[0]} of shape {first[1]} and "
-                f"{source} of shape {shape}; all sources of a layer must have one shape"
+                f"network.layers: {name} has the source {first} of shape {shapes[first]} and "
+                f"{source} of shape {shapes[source]}; all sources of a layer must have one shape"
             )

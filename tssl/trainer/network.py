@@ -226,7 +226,7 @@ class SpikingNetwork(nn.Module):
         sent = {INPUT: entering}
         for block in self._running.blocks:
             ways = [sent[source] for source in block.node.sources]
-            for source in block.node.sources:
+            for source in set(block.node.sources):
                 if self.graph.readers[source][-1] is block.node:  # no later layer needs it
                     del sent[source]
             signal, share = self._running.layer(block, ways, run), block.last.dropout
