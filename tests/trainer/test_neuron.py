@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tssl.trainer.neuron import lif_forward, psp, static_psp
+from tssl.trainer.neuron import Neurons, collected, lif_forward, over_time, psp, static_psp
 
 EXACT = torch.float64
 
@@ -42,6 +42,17 @@ def test_static_psp_is_the_psp_of_a_constant(tau_s: float) -> None:
 
 def test_static_psp_takes_the_type_of_its_model() -> None:
     assert static_psp(2, tau_s=3, like=torch.zeros(1, dtype=torch.float32)).dtype == torch.float32
+
+
+@pytest.mark.parametrize("steps", [0, 1, 4])
+def test_errors_of_a_constant_current_are_collected_from_all_steps(steps: int) -> None:
+    """Those of its only step, too, in which the filter lets a part through."""
+    neurons = Neurons(tau_m=5.0, tau_s=3.0, threshold=1.0, constant_steps=steps)
+    current = torch.rand(3 if steps == 0 else 1, 2, 5, dtype=torch.float64, requires_grad=True)
+    spread = over_time(current, neurons)
+    errors = torch.rand(spread.shape, dtype=torch.float64)
+    (expected,) = torch.autograd.grad(spread, current, errors)
+    torch.testing.assert_close(collected(errors, neurons), expected, rtol=1e-14, atol=0)
 
 
 def test_lif_by_hand() -> None:

@@ -5,7 +5,6 @@ the chip's grid. The errors pass the rounding unchanged (straight-through). Spik
 and predictions are those that the exported network will compute.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -28,11 +27,11 @@ from tssl.trainer.chip_layer import (
     pooled,
     together,
 )
-from tssl.trainer.chip_plain import collected, to_bias
+from tssl.trainer.chip_plain import to_bias
 from tssl.trainer.feedback import Run, recurrent_errors, to_feedback
-from tssl.trainer.integration import added_up
+from tssl.trainer.integration import taken_back
 from tssl.trainer.layout import Course, Memory, empty, flat
-from tssl.trainer.neuron import Activity, Trace, psp
+from tssl.trainer.neuron import Activity, Neurons, Trace, collected, psp
 from tssl.trainer.products import Products
 from tssl.trainer.tape import apply, kept
 
@@ -55,7 +54,7 @@ def run_layer(
         _Weighted, arrays.weight, [way.counting for way in ways], chip,
         *(way.psp for way in ways), *(way.counts for way in ways), *(way.peak for way in ways),
     )  # fmt: skip
-    if math.isinf(chip.neurons.threshold):
+    if chip.neurons.never_fires:
         trace = Trace(*apply(_Read, activation, arrays.bias, chip))
         return trace, Signal(trace.psp, trace.spikes, Counting())
     pool, is_plain = chip.neurons.pool, chip_plain.lacks_loops(activation)
@@ -255,7 +254,7 @@ class _Recurrent(torch.autograd.Function):
         potential = psp(fired, tau_s=chip.neurons.tau_s)
         ctx.save_for_backward(fired, voltage, potential, dequantized)
         settled = chip.gradient.settled(count, voltage.numel())
-        ctx.settings = chip, settled, activity, len(activation)
+        ctx.settings = chip, settled, activity
         ctx.kind, ctx.own_kind = None if bias is None else bias.dtype, own.dtype
         counts = fired.clone()
         ctx.mark_non_differentiable(counts, fired, voltage)
@@ -264,14 +263,14 @@ class _Recurrent(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         fired, whole, potential, feedback = ctx.saved_tensors
-        chip, gradient, activity, arriving = ctx.settings
+        chip, gradient, activity = ctx.settings
         neurons, voltage = chip.neurons, whole * chip.unit
         errors, falls_back = recurrent_errors(
             grads[0], Run(voltage, potential, fired, feedback, neurons, gradient)
         )
         activity.fallbacks = activity.fallbacks + falls_back
         to_own = to_feedback(errors, potential, feedback)
-        arrived = collected(errors, arriving, neurons.synapse)
+        arrived = collected(errors, neurons)
         return arrived, to_bias(errors, ctx), to_own.to(ctx.own_kind), None, None
 
 
@@ -290,7 +289,7 @@ class _Read(torch.autograd.Function):
         advance = _steps(activation, bias, chip, fired, voltage)
         for t in range(steps):
             advance(t, activation[min(t, len(activation) - 1)][None])
-        ctx.settings = chip, len(activation)
+        ctx.neurons = chip.neurons
         ctx.kind = None if bias is None else bias.dtype
         potential = voltage * chip.unit
         shown = potential.clone()
@@ -299,9 +298,9 @@ class _Read(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-        chip, arriving = ctx.settings
-        errors = added_up(grads[0].flip(0), chip.neurons.tau_m).flip(0)
-        return collected(errors, arriving, chip.neurons.synapse), to_bias(errors, ctx), None
+        neurons: Neurons = ctx.neurons
+        errors = taken_back(grads[0], neurons.tau_m)
+        return collected(errors, neurons), to_bias(errors, ctx), None
 
 
 def _steps(

@@ -33,7 +33,7 @@ from tssl.trainer.filters import filters_of, refiltered
 from tssl.trainer.gates import gated
 from tssl.trainer.leak import trained_neuron
 from tssl.trainer.methods.method import Block, Loss, Material, Method, Pass
-from tssl.trainer.neuron import Activity, Neurons, Pool, lasting, psp
+from tssl.trainer.neuron import Neurons, Pool, lasting, psp
 from tssl.trainer.plain import is_plain
 from tssl.trainer.recurrence import RecurrenceRule
 from tssl.trainer.rule import Rule
@@ -98,9 +98,7 @@ class OnChip(Method[Sequence[Signal]]):
             return self._concatenated(node, ways, arriving)
         if node.neuron is None:
             return [pooled(way, Pool.of(node)) for way in arriving]
-        activity = Activity()
-        if not node.neuron.never_fires:
-            run.activity[node.name] = activity
+        activity = run.activity_of(node)
         if node.gate is not None:
             spikes = [way.psp for way in arriving]
             trace = gated(node, spikes, tau_s=self._filters[node.name], activity=activity)

@@ -16,11 +16,10 @@ from tssl.chip.numbers import (
     STATE_LIMIT,
 )
 from tssl.trainer.chip_kernels import ChipConstants
-from tssl.trainer.layout import constant_response
-from tssl.trainer.neuron import Activity, Neurons, psp
+from tssl.trainer.neuron import Activity, Neurons, collected, psp
 from tssl.trainer.recurrence import Gradient, plain_errors
 
-__all__ = ["PlainNeurons", "collected", "lacks_loops", "round_weights", "step", "to_bias"]
+__all__ = ["PlainNeurons", "lacks_loops", "round_weights", "step", "to_bias"]
 
 
 def lacks_loops(tensor: Tensor) -> bool:
@@ -73,14 +72,6 @@ def _decayed(state: Tensor, decay: int) -> Tensor:
     return (product + ((product >> 63) & (DECAY_ONE - 1))) >> DECAY_BITS
 
 
-def collected(errors: Tensor, arriving: int, tau_s: float) -> Tensor:
-    """Return the error at a current of so many steps: of a constant one, from all steps."""
-    if arriving == len(errors):
-        return errors
-    response = torch.from_numpy(constant_response(len(errors), tau_s)).to(errors.device)
-    return (errors * response.view(-1, *[1] * (errors.dim() - 1))).sum(0, keepdim=True)
-
-
 class PlainNeurons(torch.autograd.Function):
     """Neurons that do not hear each other; the pool behind them is none of theirs."""
 
@@ -120,7 +111,7 @@ class PlainNeurons(torch.autograd.Function):
         voltage = whole.to(activation.dtype)
         ctx.save_for_backward(fired, voltage)
         ctx.settings = neurons, gradient.settled(count, voltage.numel()), unit
-        ctx.arriving, ctx.activity = len(activation), activity
+        ctx.activity = activity
         ctx.kind = None if bias is None else bias.dtype
         counts = fired.clone()
         ctx.mark_non_differentiable(counts, fired, voltage)
@@ -133,7 +124,7 @@ class PlainNeurons(torch.autograd.Function):
         neurons, gradient, unit = ctx.settings
         errors, falls_back = plain_errors(gradients[0], whole * unit, fired, neurons, gradient)
         ctx.activity.fallbacks = ctx.activity.fallbacks + falls_back.sum()
-        arrived = collected(errors, ctx.arriving, neurons.synapse)
+        arrived = collected(errors, neurons)
         return arrived, to_bias(arrived, ctx), None, None, None, None
 
 

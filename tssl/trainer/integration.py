@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from tssl.trainer.neuron import Neurons, Trace, over_time, response_of
+from tssl.trainer.neuron import Neurons, Trace, collected, over_time
 from tssl.trainer.tape import apply
 
-__all__ = ["added_up", "integrated"]
+__all__ = ["integrated", "taken_back"]
 
 
 def integrated(current: Tensor, neurons: Neurons) -> Trace:
@@ -34,7 +34,7 @@ class _Integrated(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, current: Tensor, neurons: Neurons) -> tuple[Tensor, Tensor, Tensor]:  # noqa: ANN401
         ctx.neurons = neurons
-        potential = added_up(over_time(current, neurons), neurons.tau_m)
+        potential = _added_up(over_time(current, neurons), neurons.tau_m)
         spikes, shown = torch.zeros_like(potential), potential.clone()
         ctx.mark_non_differentiable(spikes, shown)
         return potential, spikes, shown
@@ -42,13 +42,15 @@ class _Integrated(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *errors: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
-        error = added_up(errors[0].flip(0), ctx.neurons.tau_m).flip(0)
-        if ctx.neurons.constant_steps:
-            error = (error * response_of(error, ctx.neurons)).sum(dim=0, keepdim=True)
-        return error, None
+        return collected(taken_back(errors[0], ctx.neurons.tau_m), ctx.neurons), None
 
 
-def added_up(values: Tensor, tau_m: float) -> Tensor:
+def taken_back(errors: Tensor, tau_m: float) -> Tensor:
+    """Return the errors at the current from those at the potential, ``(time, ...)``."""
+    return _added_up(errors.flip(0), tau_m).flip(0)
+
+
+def _added_up(values: Tensor, tau_m: float) -> Tensor:
     """Return what a membrane makes of values ``(time, ...)``."""
     kept = 1 - 1 / tau_m
     found = [values[0]]

@@ -1,5 +1,6 @@
 """The TSSL-BP neuron in floating point: pure functions over time, time first."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -50,6 +51,11 @@ class Neurons(NamedTuple):
     """Whether spikes and potentials are wanted, and not just what the next layer needs."""
     arriving_tau_s: float | None = None
     """Time constant of the synapses that lead to it; ``tau_s`` when None."""
+
+    @property
+    def never_fires(self) -> bool:
+        """Whether no potential exceeds their threshold, so that it is read."""
+        return math.isinf(self.threshold)
 
     @property
     def synapse(self) -> float:
@@ -182,14 +188,16 @@ def over_time(current: Tensor, neurons: Neurons) -> Tensor:
     return constant_over_time(current, neurons.constant_steps, tau_s=neurons.synapse)
 
 
+def collected(errors: Tensor, neurons: Neurons) -> Tensor:
+    """Return the errors at what :func:`over_time` takes from those at what it returns."""
+    if not neurons.constant_steps:
+        return errors
+    return (errors * _course(len(errors), neurons.synapse, errors)).sum(dim=0, keepdim=True)
+
+
 def constant_over_time(signal: Tensor, time_steps: int, *, tau_s: float) -> Tensor:
     """Return what the synapse filter makes of ``(1, ...)`` that stays the same, ``(time, ...)``."""
     return signal * _course(time_steps, tau_s, signal)
-
-
-def response_of(current: Tensor, neurons: Neurons) -> Tensor:
-    """Return what :func:`over_time` multiplies a constant input's ``current`` by, step by step."""
-    return _course(neurons.constant_steps, neurons.synapse, current)
 
 
 def _course(time_steps: int, tau_s: float, signal: Tensor) -> Tensor:

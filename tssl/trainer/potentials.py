@@ -4,7 +4,6 @@ What a layer does between its weighted input and its potentials is its rule's; s
 :class:`tssl.trainer.rule.Rule`.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -135,9 +134,7 @@ class Potentials(Method[Sent]):
             if node.geometry is None:
                 return total
             return Sent(apply(Pooled, total.psp, Pool.of(node)), total.constant)
-        activity = Activity()
-        if not node.neuron.never_fires:
-            run.activity[node.name] = activity
+        activity = run.activity_of(node)
         if node.gate is not None:
             trace = self._gated(block, arriving, activity)
         else:
@@ -215,7 +212,7 @@ class Potentials(Method[Sent]):
 
     def _fire(self, node: Node, current: Tensor, neurons: Neurons, activity: Activity) -> Trace:
         """Run a layer's neurons by the rule."""
-        if math.isinf(neurons.threshold):
+        if neurons.never_fires:
             return integrated(current, neurons)
         leak = node.parameters.get("leak")
         if leak is None:

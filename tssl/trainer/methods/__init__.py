@@ -77,9 +77,10 @@ def make_method(material: Material) -> Method[Any]:
 
 def _check_changes(material: Material) -> None:
     """Refuse an input that sends changes to neurons that take spikes."""
+    if material.recipe.encoding.input != "changes":
+        return
     for node in material.graph.spiking:
-        takes_spikes = node.neuron is not None and not node.neuron.values
-        if takes_spikes and material.recipe.encoding.input == "changes":
+        if node.neuron is not None and not node.neuron.values:
             raise ConfigError(
                 f"encoding.input = 'changes': layer {node.name} has neurons that take spikes, and "
                 "changes are for neuron = 'sigma-delta'; use 'graded'"

@@ -56,6 +56,13 @@ class Pass:
     traces: dict[str, Trace] = field(default_factory=dict)
     """Likewise; that of the last layer is complete."""
 
+    def activity_of(self, node: Node) -> Activity:
+        """Return where a layer notes its activity; kept where its neurons fire."""
+        activity = Activity()
+        if node.neuron is not None and not node.neuron.never_fires:
+            self.activity[node.name] = activity
+        return activity
+
 
 class Loss(NamedTuple):
     """What training makes small."""
